@@ -1,0 +1,94 @@
+/*
+ * The credential table: look up with a bounded cache, import, count
+ *
+ * Rows are keyed (realm, auth-realm, auth-user-lookup). Entries of the running
+ * configuration and imported rows stand in one table; where both have a key,
+ * the entry wins. Passwords are sealed on disk and in the cache, opened on use.
+ *
+ * A `struct credentials` belongs to one thread: it has a read-only connection
+ * and a cache of its own.
+ */
+#pragma once
+
+#include <stdint.h>
+#include "store/config.h"
+#include "store/database.h"
+#include "store/seal.h"
+
+struct credentials;
+
+/** A password is opened into this; the caller wipes it */
+struct credential {
+	char username[256];
+	char password[SECRET_MAX + 1];
+};
+
+struct credential_key {
+	struct pl realm, auth_realm, lookup;
+};
+
+/**
+ * Open a reader of the table for the calling thread
+ *
+ * @param tablep  Set to the table
+ * @param db      Database
+ * @param seal    Key; must outlive the table
+ * @param cached  Rows held in memory (credential-cache-size)
+ *
+ * @return 0; ENOMEM; EIO
+ */
+int credentials_open(struct credentials **tablep, struct database *db,
+		     const struct seal *seal, uint32_t cached);
+void credentials_close(struct credentials *table);
+
+/** A version was activated or rows imported: forget the cache */
+void credentials_changed(struct credentials *table);
+
+/**
+ * Find the entry with exactly this key
+ *
+ * @return 0; ENOENT; EIO the database failed; EBADMSG the key file does not
+ *         open it
+ */
+int credential_get(struct credentials *table,
+		   const struct credential_key *key, struct credential *out);
+
+/** Is there an entry? For verify and test-credentials: no secret is opened */
+bool credential_exists(struct credentials *table,
+		       const struct credential_key *key);
+
+/**
+ * Credentials of a single AoR of a surrogate-agent, where it has its own
+ *
+ * @param agent  Key of the surrogate-agent as item_key_print writes it
+ * @param user   User part of the AoR
+ *
+ * @return 0; ENOENT; EIO; EBADMSG
+ */
+int credential_of_aor(struct credentials *table, const struct pl *agent,
+		      const struct pl *user, struct credential *out);
+
+/** Wipe a credential after use */
+void credential_wipe(struct credential *c);
+
+/**
+ * Import rows from CSV text, all or nothing
+ *
+ * Header `auth-realm,auth-user-lookup,username,password` (RFC 4180). Bad rows
+ * are reported by line to `bad`, and then nothing is taken.
+ *
+ * @param db       Database
+ * @param seal     Key
+ * @param realm    Realm-config that the rows belong to
+ * @param csv      The text
+ * @param replace  Drop what was imported for the realm before
+ * @param countp   Set to the rows taken
+ * @param bad      Called for each bad row with its line
+ *
+ * @return 0; EINVAL bad rows; EIO
+ */
+int credentials_import(struct database *db, const struct seal *seal,
+		       const char *realm, const struct pl *csv, bool replace,
+		       uint32_t *countp,
+		       void (*bad)(uint32_t line, const char *why, void *arg),
+		       void *arg);

@@ -1,0 +1,23 @@
+/*
+ * What changed between two configurations, and what each change costs
+ */
+#pragma once
+
+#include "store/config.h"
+
+enum diff_what { DIFF_ADDED, DIFF_REMOVED, DIFF_CHANGED };
+
+struct difference {
+	enum diff_what what;
+	const struct element *type;
+	const void *before, *after; /* NULL where there is none */
+};
+typedef void(difference_h)(const struct difference *d, void *arg);
+
+/** Walk all differences, elements in manual order; versions that share an
+ *  object are compared by pointer first */
+void diff_walk(const struct config *before, const struct config *after,
+	       difference_h *h, void *arg);
+
+/** Print "- " and "+ " lines of one difference; secrets as (changed) */
+int difference_print(struct re_printf *pf, const struct difference *d);

@@ -1,0 +1,168 @@
+/*
+ * What an element is: fields, names, defaults, help
+ *
+ * An element is a struct written by hand and one table beside it; the table is
+ * the only place where a parameter is declared. TEXT, UINT and the others set
+ * the type, take the offset, and do not compile when the member has another C
+ * type: that is the one macro trick of this program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_list.h>
+#include "store/value.h"
+
+struct config;
+struct element;
+
+enum field_flag {
+	KEY = 1 << 0,
+	REQUIRED = 1 << 1,
+	SECRET = 1 << 2,   /* masked by field_show */
+	SOFT = 1 << 3,     /* reference without which it works: VC-0102 */
+	REOPEN = 1 << 4,   /* a change reopens the sip-port */
+	RESTART = 1 << 5,  /* a change counts from the next start */
+	READONLY = 1 << 6,
+	UNSERVED = 1 << 7, /* read and kept, no effect yet: VC-0119 when set */
+	ANY_TOO = 1 << 8,  /* a reference that may also be "*" */
+};
+
+struct field {
+	const char *name; /* the one spelling: ACLI, YAML, SQL, manual */
+	const struct type *type; /* NULL: a sub-element, see child */
+	size_t offset;
+	unsigned flags;
+	const char *dflt; /* as text; NULL: empty */
+	uint64_t min, max;
+	const char *unit; /* "s", "ms", "bytes"; NULL: none */
+	const char *const *words; /* allowed words, ended by NULL */
+	const char *to;   /* element that a name refers to */
+	const struct element *child; /* slot is a struct items */
+	const char *help, *source;
+};
+
+/** Sub-elements of an object, in order */
+struct items {
+	uint32_t n;
+	void **v; /* each a struct of the child element */
+};
+
+/** A rule between fields or elements; appends what it finds (store/verify) */
+typedef int(check_h)(const struct config *cfg, const void *item,
+		     struct list *findings);
+
+enum element_flag {
+	SINGLE = 1 << 0,
+	IN_DATABASE = 1 << 1, /* rows are never all in memory */
+};
+
+struct element {
+	const char *name, *alias; /* "auth-attribute", "auth-attributes" */
+	const char *folder;       /* "session-router" */
+	unsigned flags;
+	size_t size;
+	const struct field *fields; /* ended by a NULL name */
+	check_h *check;
+	const char *help;
+};
+
+/**
+ * Make an object with all defaults
+ *
+ * @param itemp  Set to the object; free with item_free
+ *
+ * @return 0; ENOMEM
+ */
+int item_alloc(void **itemp, const struct element *type);
+
+/** Free an object with its values and sub-elements, secrets wiped */
+void item_free(const struct element *type, void *item);
+
+/** Copy an object deeply; 0 or ENOMEM */
+int item_copy(void **itemp, const struct element *type, const void *item);
+
+/** Are two objects equal in every field and sub-element? */
+bool item_same(const struct element *type, const void *a, const void *b);
+
+/** Append a sub-element to the field's items; takes the object over */
+int items_append(struct items *items, void *item);
+
+/** The slot of a field */
+void *field_slot(const struct field *f, void *item);
+const void *field_slot_const(const struct field *f, const void *item);
+
+/** Field by name; NULL if there is none */
+const struct field *field_find(const struct element *type,
+			       const struct pl *name);
+
+/**
+ * Set a value from text; a list takes one of its values and appends it
+ *
+ * @return 0; EINVAL with the reason in fault; ENOMEM
+ */
+int field_parse(const struct field *f, void *item, const struct pl *text,
+		struct value_fault *fault);
+
+/** Empty a field; set it to its default */
+void field_clear(const struct field *f, void *item);
+int field_default(const struct field *f, void *item);
+
+/** Has the field the value of its default? */
+bool field_is_default(const struct element *type, const struct field *f,
+		      const void *item);
+
+/** Print the truth, for the database and the export with secrets */
+int field_print(struct re_printf *pf, const struct field *f,
+		const void *item);
+
+/** Print for people: secrets are masked. Lists as ACLI writes them: "(a b)" */
+int field_show(struct re_printf *pf, const struct field *f, const void *item);
+
+/** Print the allowed range: "30-3600 s", "enabled, disabled" */
+int field_range_print(struct re_printf *pf, const struct field *f);
+
+/** Print the key, parts parted by one blank: "example.net alice pbx-a" */
+struct item_ref {
+	const struct element *type;
+	const void *item;
+};
+int item_key_print(struct re_printf *pf, const struct item_ref *ref);
+
+/** All elements at the top of the tree, ended by NULL, in manual order */
+extern const struct element *const elements[];
+
+/** Element by name or alias; NULL if there is none */
+const struct element *element_find(const struct pl *name);
+
+/* clang-format off */
+/* The typed slot. `FIELD_OF(S, member, c_type)` is the offset, and does not
+ * compile when the member has another C type. */
+#define FIELD_OF(S, m, T) \
+	(offsetof(struct S, m) + 0 * sizeof(char[_Generic(((struct S *)0)->m, \
+		T: 1, default: -1)]))
+#define FLAG(S, m, n, ...)      { .name = n, .type = &type_flag, .offset = FIELD_OF(S, m, bool), __VA_ARGS__ }
+#define WORD(S, m, n, ...)      { .name = n, .type = &type_word, .offset = FIELD_OF(S, m, uint8_t), __VA_ARGS__ }
+#define UINT(S, m, n, ...)      { .name = n, .type = &type_number, .offset = FIELD_OF(S, m, uint32_t), __VA_ARGS__ }
+#define TEXT(S, m, n, ...)      { .name = n, .type = &type_text, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
+#define NAME(S, m, n, ...)      { .name = n, .type = &type_name, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
+#define HOST(S, m, n, ...)      { .name = n, .type = &type_host, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
+#define ADDRESS(S, m, n, ...)   { .name = n, .type = &type_address, .offset = FIELD_OF(S, m, struct sa), __VA_ARGS__ }
+#define PREFIX(S, m, n, ...)    { .name = n, .type = &type_prefix, .offset = FIELD_OF(S, m, struct prefix), __VA_ARGS__ }
+#define STAMP(S, m, n, ...)     { .name = n, .type = &type_stamp, .offset = FIELD_OF(S, m, stamp), __VA_ARGS__ }
+#define HHMM(S, m, n, ...)      { .name = n, .type = &type_hhmm, .offset = FIELD_OF(S, m, hhmm), __VA_ARGS__ }
+#define WEEKDAYS(S, m, n, ...)  { .name = n, .type = &type_weekdays, .offset = FIELD_OF(S, m, weekdays), __VA_ARGS__ }
+#define PASSWORD(S, m, n, ...)  { .name = n, .type = &type_secret, .offset = FIELD_OF(S, m, struct secret), .flags = SECRET, __VA_ARGS__ }
+#define NAMES(S, m, n, ...)     { .name = n, .type = &type_names, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
+#define METHODS(S, m, n, ...)   { .name = n, .type = &type_methods, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
+#define OPTIONS(S, m, n, ...)   { .name = n, .type = &type_options, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
+#define WORDS(S, m, n, ...)     { .name = n, .type = &type_words, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
+#define PREFIXES(S, m, n, ...)  { .name = n, .type = &type_prefixes, .offset = FIELD_OF(S, m, struct prefixes), __VA_ARGS__ }
+#define ADDRESSES(S, m, n, ...) { .name = n, .type = &type_addresses, .offset = FIELD_OF(S, m, struct addresses), __VA_ARGS__ }
+#define CODES(S, m, n, ...)     { .name = n, .type = &type_codes, .offset = FIELD_OF(S, m, struct codes), __VA_ARGS__ }
+#define PATTERNS(S, m, n, ...)  { .name = n, .type = &type_patterns, .offset = FIELD_OF(S, m, struct patterns), __VA_ARGS__ }
+#define CHILD(S, m, e, ...)     { .name = (e).name, .child = &(e), .offset = FIELD_OF(S, m, struct items), __VA_ARGS__ }
+/* clang-format on */

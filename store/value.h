@@ -1,0 +1,141 @@
+/*
+ * The kinds of value: read, write, compare, clear
+ *
+ * A kind is a struct type. Each door (YAML, ACLI text, shell, SQLite) reads and
+ * writes text through the same parse and print, so a value is legal at all of
+ * them or at none. Kinds and forms: configuration.md 1.3.
+ *
+ * A slot is the member of an element's struct. It is zeroed before the first
+ * parse; parse replaces what is there. Text is never NULL once the item was
+ * made by the schema: empty is "".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_sa.h>
+#include "store/seal.h"
+
+struct field;
+
+/** Why a value was refused, for a person: "is out of range 30-3600" */
+struct value_fault {
+	char why[256];
+};
+
+struct type {
+	const char *name;   /* as `?` shows it: "number" */
+	const char *column; /* SQLite affinity: "TEXT", "INTEGER" */
+	size_t size;        /* of the slot [bytes] */
+	int (*parse)(void *slot, const struct pl *text, const struct field *f,
+		     struct value_fault *fault);
+	int (*print)(struct re_printf *pf, const void *slot,
+		     const struct field *f);
+	bool (*same)(const void *a, const void *b);
+	void (*clear)(void *slot);
+	bool list; /* parse takes one element and appends; see value_is_list */
+};
+
+/* Slots. Members of lists are in configuration order, each once. */
+struct names {
+	uint32_t n;
+	char **v;
+};
+struct prefix {
+	struct sa addr; /* AF_UNSPEC: unset */
+	uint8_t bits;
+	bool any; /* every IPv4 and IPv6 address: "0.0.0.0", "0.0.0.0/0" */
+};
+struct prefixes {
+	uint32_t n;
+	struct prefix *v;
+};
+struct addresses {
+	uint32_t n;
+	struct sa *v; /* port 0: none was written */
+};
+struct code_range {
+	uint16_t from, to;
+};
+struct codes {
+	uint32_t n;
+	struct code_range *v;
+};
+
+/** Address pattern of a local-policy, compiled (behaviour.md 2.2) */
+enum pattern_kind {
+	PATTERN_ANY,       /* "*" */
+	PATTERN_DIGITS,    /* head: prefix of the user part */
+	PATTERN_AROUND,    /* head and tail: "123*456" */
+	PATTERN_HOST,      /* host name, equal without case */
+	PATTERN_BELOW,     /* ".example.net": every name below it */
+	PATTERN_ADDRESS,   /* host is this address */
+	PATTERN_USER_HOST, /* user and host are equal */
+};
+struct pattern {
+	char *text; /* as written; the parts below point into `parts` */
+	char *parts;
+	struct pl head, tail; /* digits without visual separators; user */
+	struct pl host;
+	struct sa addr;
+	uint16_t length; /* 2.2: digits, labels, UINT16_MAX for the longest */
+	uint8_t kind;
+};
+struct patterns {
+	uint32_t n;
+	struct pattern *v;
+};
+
+typedef uint64_t stamp;   /* YYYYMMDDhhmmss in local time; 0: unset */
+typedef uint16_t hhmm;    /* 0000 - 2400 */
+typedef uint8_t weekdays; /* bit 0 Sunday ... 6 Saturday, 7 holidays */
+
+/* The kinds. C type of the slot in the comment. */
+extern const struct type type_flag;     /* bool */
+extern const struct type type_word;     /* uint8_t, index into field words */
+extern const struct type type_number;   /* uint32_t */
+extern const struct type type_text;     /* char * */
+extern const struct type type_name;     /* char * */
+extern const struct type type_host;     /* char * */
+extern const struct type type_address;  /* struct sa, port 0 if not written */
+extern const struct type type_prefix;   /* struct prefix */
+extern const struct type type_stamp;    /* stamp */
+extern const struct type type_hhmm;     /* hhmm */
+extern const struct type type_weekdays; /* weekdays */
+extern const struct type type_secret;   /* struct secret */
+extern const struct type type_names;    /* struct names: texts or names */
+extern const struct type type_methods;  /* struct names: methods */
+extern const struct type type_options;  /* struct names: name or name=value */
+extern const struct type type_words;    /* struct names: words of the field */
+extern const struct type type_prefixes; /* struct prefixes */
+extern const struct type type_addresses; /* struct addresses */
+extern const struct type type_codes;    /* struct codes */
+extern const struct type type_patterns; /* struct patterns */
+
+/**
+ * Read an address with or without port: "1.2.3.4", "[::1]:5060", "::1"
+ *
+ * @return 0; EINVAL
+ */
+int address_parse_text(struct sa *sa, const struct pl *text);
+
+/** Is the address inside the prefix? An unset prefix holds nothing */
+bool prefix_holds(const struct prefix *p, const struct sa *sa);
+bool prefixes_hold(const struct prefixes *list, const struct sa *sa);
+
+/** Is the text in the list, letter by letter; without case */
+bool names_have(const struct names *list, const struct pl *text);
+bool names_have_nocase(const struct names *list, const struct pl *text);
+
+/**
+ * Value of an option: "max-routes=3" gives "3", "strip" gives ""
+ *
+ * @return 0; ENOENT if the option is not there
+ */
+int option_get(const struct names *options, const char *name,
+	       struct pl *value);
+
+/** Is the status code in the list? */
+bool codes_have(const struct codes *list, uint16_t code);

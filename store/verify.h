@@ -1,0 +1,70 @@
+/*
+ * Run the rules over a configuration and append what they find
+ *
+ * Nothing is printed here: one printer serves shell, daemon and JSON.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_list.h>
+#include "store/config.h"
+
+enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
+
+struct rule_text {
+	const char *id; /* "VC-0101" */
+	enum severity severity;
+	const char *condition, *message, *hint;
+};
+extern const struct rule_text rules[]; /* ended by a NULL id (store/rules.c) */
+
+struct finding {
+	struct le le;
+	const struct rule_text *rule;
+	enum severity severity; /* of this case */
+	const struct element *element;
+	const struct element *parent; /* of a sub-element, or NULL */
+	char *key, *parent_key;       /* as item_key_print writes them */
+	char *parameter, *value;      /* or NULL; a secret is never a value */
+	char *message;                /* the whole sentence */
+	char *hint;
+	uint32_t line, column;        /* 0: not from a file */
+};
+
+struct verify_setup {
+	/** Is there a credential row outside of the configuration? or NULL */
+	bool (*credential)(const char *realm, const char *lookup, void *arg);
+	/** Has this machine the address? NULL: rules marked host are left out */
+	bool (*address)(const struct sa *sa, void *arg);
+	void *arg;
+	const char *file; /* source, for the place of a finding; NULL: database */
+};
+
+struct verify_totals {
+	uint32_t errors, warnings, notes, ignored;
+};
+
+/**
+ * Run every rule; findings are appended and sorted as acli.md 3.1 says
+ *
+ * @param cfg       Configuration
+ * @param setup     What the caller can look up, or NULL
+ * @param findings  List of struct finding; mem_deref each with list_flush
+ * @param totals    Set
+ *
+ * @return 0; ENOMEM
+ */
+int verify_run(const struct config *cfg, const struct verify_setup *setup,
+	       struct list *findings, struct verify_totals *totals);
+
+/** Print findings and total as text; as one JSON document */
+struct verify_report {
+	const struct list *findings;
+	const struct verify_totals *totals;
+	const char *source;
+	bool detail;
+};
+int verify_print(struct re_printf *pf, const struct verify_report *report);
+int verify_json(struct re_printf *pf, const struct verify_report *report);
