@@ -1,0 +1,24 @@
+/*
+ * What must not cross to the other side
+ *
+ * The header table of behaviour.md 3.1, and Privacy (RFC 3323, 3325).
+ */
+#pragma once
+
+#include "policy/message.h"
+
+struct hide_setup {
+	bool trusted;   /* the peer it goes to gets identities */
+	bool challenge; /* WWW- and Proxy-Authenticate are passed on (section 6) */
+	bool authorization; /* Authorization of the sender may pass */
+	struct pl local_host; /* ours on that side: host of Warning */
+};
+
+/** Headers that never cross, as a set for message_write_headers: Via, From, To,
+ *  Call-ID, CSeq, Max-Forwards, Contact, Route, Record-Route, Path, ... */
+struct header_set hide_set(const struct message *msg,
+			   const struct hide_setup *setup);
+
+/** Edit what crosses in another form: Supported, Require, Allow, Warning,
+ *  Privacy's effect on P-Asserted-Identity. 0; ENOMEM */
+int hide_edit(struct message *msg, const struct hide_setup *setup);

@@ -1,0 +1,42 @@
+/*
+ * One configuration ready for use: realms, matches, routes, identities
+ *
+ * Counted atomically and immutable: a call holds the plan it began with. The
+ * plan dies with the last call.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include "store/config.h"
+#include "realms/match.h"
+#include "policy/identity.h"
+#include "policy/route.h"
+
+struct plan {
+	atomic_uint refs;
+	const struct config *config;
+	const struct sip_config *sip;      /* of config */
+	const struct system_config *system;
+	const struct media_manager *media;
+	struct realms *realms;
+	struct match *match;
+	struct routes *routes;
+	struct identities *identities;
+};
+
+/**
+ * Compile a configuration that verify found without ERROR
+ *
+ * @param planp  Set to the plan; plan_give
+ * @param cfg    Configuration; the plan takes a reference
+ *
+ * @return 0; ENOMEM; EINVAL the configuration cannot be compiled
+ */
+int plan_alloc(const struct plan **planp, const struct config *cfg);
+const struct plan *plan_take(const struct plan *plan);
+void plan_give(const struct plan *plan);
+
+/** Where a surrogate-agent registers (behaviour.md 4.1): egress realm, session-agent
+ *  or host. 0; ENOENT no egress realm */
+int plan_registrar(const struct plan *plan,
+		   const struct surrogate_agent *agent, struct hop *out);

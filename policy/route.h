@@ -1,0 +1,99 @@
+/*
+ * Local policies: a question in, hops out, best first
+ *
+ * Compiled: by source realm, then longest to-address, then from-address; times
+ * and methods are tested on candidates only. Rules: behaviour.md 2.2, 2.3, 2.7.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "realms/match.h"
+#include "policy/header.h"
+
+enum { ROUTE_HOPS = 32 };
+
+/** Local time, broken down by the caller (sbc/clock) */
+struct local_time {
+	stamp now;       /* YYYYMMDDhhmmss */
+	hhmm of_day;
+	uint8_t weekday; /* 0 Sunday */
+};
+
+struct route_query {
+	const struct realm *realm; /* ingress */
+	struct pl method;
+	const struct uri *from, *to; /* From URI; Request-URI */
+	struct local_time now;
+};
+
+/** Where a hop leads */
+struct hop {
+	const struct local_policy *policy;       /* NULL: default route */
+	const struct policy_attribute *attribute; /* why; kept with the call */
+	const struct session_agent *agent;       /* or NULL */
+	const struct realm *realm;               /* egress */
+	const char *next_hop;                    /* as configured */
+	struct pl host;                          /* to resolve, or address */
+	uint16_t port;                           /* 0: RFC 3263 */
+	enum transport transport;                /* TRANSPORT_NONE: any */
+	uint32_t cost;
+};
+
+struct route {
+	struct hop hops[ROUTE_HOPS];
+	uint32_t n;
+};
+
+/** Why a candidate was left out: for test-policy */
+enum route_fault {
+	ROUTE_FITS,
+	ROUTE_STATE,
+	ROUTE_SOURCE_REALM,
+	ROUTE_FROM_ADDRESS,
+	ROUTE_TO_ADDRESS,
+	ROUTE_ACTIVE_TIME,
+	ROUTE_TIME_OF_DAY,
+	ROUTE_METHODS,
+	ROUTE_APP_PROTOCOL,
+	ROUTE_CARRIER,
+	ROUTE_EGRESS_REALM,
+	ROUTE_CUT, /* terminate-recursion, max-routes, doubled */
+};
+const char *route_fault_name(enum route_fault f);
+
+struct routes;
+int routes_alloc(struct routes **rp, const struct realms *realms,
+		 const struct match *match);
+
+/**
+ * Find the hops a request may take, best first
+ *
+ * Session-agents out of service stay in the list: whoever sends skips them.
+ *
+ * @param routes  Compiled routes
+ * @param q       The question; now in local time
+ * @param out     Set to 1 .. ROUTE_HOPS hops; untouched on error
+ *
+ * @return 0; ENOENT if no policy matches; ERANGE if all lie outside their time
+ *
+ * Source: RFC 3261 16.5; ACLI local-policy
+ */
+int route_find(const struct routes *routes, const struct route_query *q,
+	       struct route *out);
+
+/** The same question to every policy-attribute, with the first check that
+ *  failed: test-policy prints what this says */
+typedef void(route_explain_h)(const struct local_policy *policy,
+			      const struct policy_attribute *attribute,
+			      enum route_fault fault, void *arg);
+void route_explain(const struct routes *routes, const struct route_query *q,
+		   route_explain_h *h, void *arg);
+
+/**
+ * Read a next hop: session-agent, address or host name (configuration.md 3.1)
+ *
+ * @return 0; EINVAL no known form; ENOENT no egress realm
+ */
+int hop_read(struct hop *hop, const struct routes *routes,
+	     const char *next_hop, const struct realm *realm);

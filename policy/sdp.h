@@ -1,0 +1,76 @@
+/*
+ * Rewrite addresses and ports in SDP, all else byte by byte
+ *
+ * RFC 8866, 3264; behaviour.md 3.10. The SBC is the SDP peer of each side: own
+ * o= and c=, own ports; ICE, BUNDLE and candidates go; every m= line stays at
+ * its place. Reading and writing are two passes over the text, no tree.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_mbuf.h>
+#include <re_sa.h>
+
+enum { SDP_STREAMS = 8 };
+
+enum sdp_direction {
+	SDP_INACTIVE = 0,
+	SDP_SENDONLY = 1,
+	SDP_RECVONLY = 2,
+	SDP_SENDRECV = 3
+};
+
+struct sdp_stream {
+	struct pl media, proto; /* "audio", "RTP/AVP" */
+	struct pl formats;      /* "0 8 101" */
+	struct sa rtp, rtcp;    /* where this side wants packets; port 0: off */
+	uint8_t direction;      /* of this side: what it says it does */
+	bool relayed;           /* over UDP and on: the SBC carries it */
+	bool rtcp_mux;
+	bool hold_zero;         /* c=0.0.0.0 */
+	char codec[24];         /* name of the first format, for records */
+};
+
+struct sdp {
+	struct sdp_stream streams[SDP_STREAMS];
+	uint32_t n;
+	uint64_t hash; /* of the text less o=: has it changed? */
+};
+
+/**
+ * Read what the relay needs to know
+ *
+ * @return 0; EBADMSG not SDP; E2BIG more than SDP_STREAMS m= lines
+ */
+int sdp_read(struct sdp *sdp, const struct pl *text);
+
+struct sdp_rewrite {
+	uint64_t session_id;   /* o=, random per call and side */
+	uint32_t version;      /* o=, raised when the text changes */
+	struct sa addr;        /* c= and o= of ours towards the other side */
+	uint16_t rtp[SDP_STREAMS];  /* our ports, 0: stream off */
+	uint16_t rtcp[SDP_STREAMS];
+	bool strip_mux[SDP_STREAMS]; /* leave a=rtcp-mux out */
+};
+
+/**
+ * Append the rewritten SDP to mb
+ *
+ * @return 0; EBADMSG; ENOMEM
+ */
+int sdp_write(struct mbuf *mb, const struct pl *text,
+	      const struct sdp_rewrite *rw);
+
+/**
+ * Find the SDP of a body: the body itself, or a part of multipart/mixed
+ *
+ * @param ctype  Value of Content-Type
+ * @param body   Body
+ * @param sdp    Set to the SDP's range within body
+ *
+ * @return 0; ENOENT no SDP in it; EBADMSG multipart that cannot be read
+ */
+int sdp_find(const struct pl *ctype, const struct pl *body, struct pl *sdp);

@@ -1,0 +1,88 @@
+/*
+ * Session-agents at work: in service, sessions, rates, latency; take and give
+ *
+ * Live state outside of the plan, keyed by hostname; it outlives a change of
+ * configuration. Counters are atomic words, any thread may use them; the time
+ * is an argument [ms, monotonic]. Rules: behaviour.md 1.5, 2.5.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "realms/realms.h"
+
+enum agent_service {
+	AGENT_IN_SERVICE,     /* I */
+	AGENT_OUT_OF_SERVICE, /* O */
+	AGENT_COMING_BACK,    /* S */
+	AGENT_CONSTRAINED,    /* C */
+	AGENT_DISABLED,       /* D */
+	AGENT_REFUSED,        /* R */
+};
+
+enum agent_direction { AGENT_INBOUND, AGENT_OUTBOUND };
+
+struct agents;
+struct agent; /* one session-agent's live state */
+
+/** What show sipd agents needs; filled in one go */
+struct agent_report {
+	const char *hostname;
+	enum agent_service service;
+	uint32_t sessions[2], high[2]; /* by direction */
+	uint64_t invites[2];
+	uint64_t answered, timeouts, violations[2];
+	uint32_t latency_avg, latency_max; /* [ms] */
+	uint32_t timeouts_in_row;
+	uint64_t since; /* [ms] of the state */
+};
+
+/** Make the table; agents_close when no thread uses it any more */
+int agents_open(struct agents **ap);
+void agents_close(struct agents *a);
+
+/**
+ * Take over a configuration: new session-agents appear, those that are gone
+ * stay until their last session ended. One thread at a time.
+ *
+ * @return 0; ENOMEM
+ */
+int agents_change(struct agents *a, const struct config *cfg);
+
+/** Live state of a session-agent of the configuration; NULL if unknown */
+struct agent *agents_find(const struct agents *a,
+			  const struct session_agent *config);
+
+/** May a new request go to it (behaviour.md 2.5)? Also moves O to S to I when
+ *  the time for it has come */
+bool agent_usable(struct agent *agent, uint64_t now);
+enum agent_service agent_service(const struct agent *agent, uint64_t now);
+char agent_letter(enum agent_service s); /* 'I', 'O', ... */
+
+/**
+ * Take one session in a direction
+ *
+ * @return 0; EBUSY a limit is reached (behaviour.md 1.5)
+ */
+int agent_take(struct agent *agent, enum agent_direction d, uint64_t now);
+void agent_give(struct agent *agent, enum agent_direction d);
+
+/** Events of requests sent to it. Each returns true when the state changed,
+ *  so that the caller logs and raises or clears the alarm. */
+bool agent_answered(struct agent *agent, uint16_t code, uint32_t latency,
+		    uint64_t now);
+bool agent_timed_out(struct agent *agent, uint64_t now);
+bool agent_ping_result(struct agent *agent, bool good, uint64_t now);
+/** A code of out-service-response-codes, or a connection that cannot be opened */
+bool agent_failed(struct agent *agent, uint64_t now);
+
+/** Something came from it (keep-alive pings look at this) */
+void agent_heard(struct agent *agent, uint64_t now);
+uint64_t agent_last_heard(const struct agent *agent);
+
+void agent_report(const struct agent *agent, uint64_t now,
+		  struct agent_report *out);
+typedef void(agent_h)(struct agent *agent, void *arg);
+/** Walk all agents in the order of their names; front thread only */
+void agents_walk(struct agents *a, agent_h *h, void *arg);

@@ -1,0 +1,48 @@
+/*
+ * Media ports of the steering-pools: take the pair free for longest, give it back
+ *
+ * One object for the process; a lock of its own is not needed: one signalling
+ * worker takes and gives (behaviour.md 3.10). Live state keyed by pool.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "realms/realms.h"
+
+struct ports;
+
+/** A pair: RTP on the even port, RTCP on the next odd one */
+struct port_pair {
+	struct sa rtp, rtcp;
+	struct pool *pool; /* whose it is; NULL: none */
+};
+
+int ports_open(struct ports **pp);
+void ports_close(struct ports *p);
+
+/** Take over a configuration; pairs in use stay until they are given back */
+int ports_change(struct ports *p, const struct config *cfg);
+
+/**
+ * Take a pair of a realm's pools: first through all pools in order, then the
+ * pair that has been free for longest, and not within 2 s of its release
+ *
+ * @param p      Ports
+ * @param realm  Realm; its own pools or the nearest parent's
+ * @param af     AF_INET or AF_INET6
+ * @param now    [ms, monotonic]
+ * @param out    Set to the pair
+ *
+ * @return 0; ENOSPC none free; ENOENT the realm has no pool of this family
+ */
+int ports_take(struct ports *p, const struct realm *realm, int af,
+	       uint64_t now, struct port_pair *out);
+
+/** Give a pair back; it comes last. A pair that was bound elsewhere (EADDRINUSE)
+ *  is given back like any other */
+void ports_give(struct ports *p, const struct port_pair *pair, uint64_t now);
+
+/** Used and free pairs of a realm's pools */
+void ports_count(const struct ports *p, const struct realm *realm,
+		 uint32_t *used, uint32_t *free);
