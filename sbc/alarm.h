@@ -1,0 +1,42 @@
+/*
+ * Alarms by name and object, with history
+ *
+ * Names, severities, rules: acli.md 5.1. Any thread raises and clears; the
+ * table has a lock of its own that is held for a moment only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum alarm_severity {
+	ALARM_WARNING,
+	ALARM_MINOR,
+	ALARM_MAJOR,
+	ALARM_CRITICAL,
+	ALARM_EMERGENCY
+};
+const char *alarm_severity_name(enum alarm_severity s);
+
+struct alarm_report {
+	uint32_t id, count;
+	char name[48], object[128], text[160];
+	enum alarm_severity severity;
+	uint64_t first, last; /* wall [s] */
+	uint64_t cleared;     /* in the history: 0 while it lasts */
+};
+
+/** Raise, or count up; the higher severity stays. Logs the first time */
+void alarm_raise(const char *name, enum alarm_severity severity,
+		 const char *object, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/** Its cause has ended; nothing happens when it is not up */
+void alarm_clear(const char *name, const char *object);
+
+/** Clear by number: 0; ENOENT */
+int alarm_clear_id(uint32_t id);
+
+/** Walk copies: those that are up, highest severity first; or the history */
+typedef void(alarm_h)(const struct alarm_report *a, void *arg);
+void alarms_walk(bool history, alarm_h *h, void *arg);

@@ -1,0 +1,43 @@
+/*
+ * All calls of a worker by tag and id
+ *
+ * What the rest of the program sees of calls; the machine is in sbc/call.
+ */
+#pragma once
+
+#include "sbc/transaction.h"
+#include "sbc/worker.h"
+
+struct calls;
+
+int calls_open(struct calls **cp, struct worker *w);
+/** BYE and CANCEL to all; done when none is left or the time is over */
+void calls_stop(struct calls *c, uint32_t timeout_ms, void (*done)(void *arg),
+		void *arg);
+void calls_close(struct calls *c);
+
+/** One line of show sessions, and what the call record holds so far */
+struct call_report {
+	uint64_t id;
+	const char *state;
+	const char *ingress, *egress;             /* realms */
+	const char *ingress_agent, *egress_agent; /* or "" */
+	char from[256], to[256];                  /* URIs as received */
+	char out_from[256], out_to[256];          /* as sent */
+	char callid[2][128];
+	uint32_t duration;   /* since the answer [s]; 0 before */
+	const char *auth;    /* credential_by_name, or "none" */
+	char auth_realm[128], auth_lookup[128], auth_user[128];
+	uint32_t challenges;
+	char aor[320];
+	char codec[24];
+	char policy[256], next_hop[128];
+	uint32_t routes_tried;
+};
+typedef void(call_h)(const struct call_report *r, void *arg);
+/** Walk a slice; from 0, returns where to go on, 0 at the end */
+size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
+		  void *arg);
+/** End a call with BYE. 0; ENOENT */
+int calls_kill(struct calls *c, uint64_t id);
+uint32_t calls_count(const struct calls *c);

@@ -1,0 +1,26 @@
+/*
+ * Monotonic and wall time, the only caller of clock_gettime
+ *
+ * A unit test links fake_clock.c in its place and moves time by hand.
+ */
+#pragma once
+
+#include <stdint.h>
+#include "policy/route.h"
+
+/** Monotonic time [ms]; [us] */
+uint64_t clock_ms(void);
+uint64_t clock_us(void);
+
+/** Wall time, UTC, since 1970 [s]; [ms] */
+uint64_t clock_wall(void);
+uint64_t clock_wall_ms(void);
+
+/** Local time broken down, for windows of local policies (cached per second) */
+void clock_local(struct local_time *out);
+
+/** "2026-11-20T13:02:55.123Z" of a wall time [ms]; buf of 25 bytes */
+void clock_rfc3339(char buf[25], uint64_t wall_ms);
+
+/** CPU time used by the calling thread [us] */
+uint64_t clock_cpu_us(void);

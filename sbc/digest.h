@@ -1,0 +1,58 @@
+/*
+ * Answers to challenges computed
+ *
+ * RFC 7616, RFC 8760; RFC 2069 form without qop. Rules: behaviour.md 6.3.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_mbuf.h>
+#include "policy/header.h"
+
+enum digest_algorithm {
+	DIGEST_MD5,
+	DIGEST_MD5_SESS,
+	DIGEST_SHA256,
+	DIGEST_SHA256_SESS,
+	DIGEST_SHA512_256,
+	DIGEST_SHA512_256_SESS,
+	DIGEST_UNKNOWN
+};
+
+/** Algorithm of a challenge (absent: MD5), and how strong: 0 unknown, then MD5,
+ *  SHA-256, SHA-512-256 */
+enum digest_algorithm digest_algorithm(const struct challenge *c);
+int digest_strength(enum digest_algorithm a);
+
+enum digest_qop { QOP_NONE, QOP_AUTH, QOP_AUTH_INT, QOP_UNKNOWN };
+/** qop that we choose of those offered */
+enum digest_qop digest_qop(const struct challenge *c);
+
+struct digest_input {
+	enum digest_algorithm algorithm;
+	enum digest_qop qop;
+	bool userhash, has_algorithm, has_opaque;
+	struct pl realm, nonce, opaque; /* as between the quotes */
+	struct pl username;             /* as configured */
+	const char *password;
+	struct pl method, uri, body;
+	char cnonce[33];                /* 32 hex digits, ended */
+	uint32_t nc;
+	bool proxy;                     /* Proxy-Authorization */
+};
+
+/**
+ * Append a whole header line "Authorization: Digest ...\r\n"
+ *
+ * Fetches hash algorithms once per thread; wipes what it made of the password.
+ *
+ * @return 0; ENOTSUP algorithm or qop unknown; ENOMEM; EIO OpenSSL refused
+ */
+int digest_write(struct mbuf *mb, const struct digest_input *in);
+
+/** Compute the response value alone (tests, rspauth): hex, ended by zero */
+int digest_response(char out[129], const struct digest_input *in,
+		    bool rspauth);

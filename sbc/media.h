@@ -1,0 +1,87 @@
+/*
+ * Media of one call: port pairs, SDP, orders to forward, news from it
+ *
+ * Side A is the caller's, side B the called one's. Ports of both sides are
+ * reserved before the INVITE leaves (behaviour.md 3.10).
+ */
+#pragma once
+
+#include "policy/sdp.h"
+#include "sbc/worker.h"
+
+enum side { SIDE_A, SIDE_B };
+
+struct media;
+
+enum media_news {
+	MEDIA_SILENT /* a guard timer ended, or flow-time-limit: the call ends */
+};
+typedef void(media_h)(enum media_news news, void *arg);
+
+struct media_setup {
+	struct worker *worker;
+	const struct plan *plan;
+	const struct realm *realm[2]; /* by side */
+	struct sa peer[2];            /* signalling peers, restricted-latching */
+};
+
+/** Make the media of a call; no ports yet; mem_deref closes flows and gives
+ *  ports back (quiet for 2 s). 0; ENOMEM */
+int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
+		void *arg);
+
+/** The route changed: side B is in another realm now; its ports are given back */
+int media_move(struct media *m, const struct realm *realm_b,
+	       const struct sa *peer_b);
+
+/**
+ * An offer came from a side: reserve what is missing on both sides, and write
+ * what the other side shall see
+ *
+ * Nothing changes for the running session before media_answer.
+ *
+ * @param out  Set to a new buffer with the rewritten SDP (pos 0)
+ *
+ * @return 0; ENOSPC no port pair (503, alarm is raised); EPROTO no usable
+ *         stream (488); EBADMSG not SDP (400); EALREADY an offer is open (491);
+ *         ENOMEM
+ */
+int media_offer(struct media *m, enum side from, const struct pl *sdp,
+		struct mbuf **out);
+
+/**
+ * The answer to the open offer came from a side: flows are opened or changed
+ *
+ * A provisional answer (early media) may be followed by others, also of other
+ * early dialogs; the last one counts.
+ *
+ * @param final  The session is agreed: guard timers begin
+ *
+ * @return 0; EBADMSG not SDP or another number of m= lines; ENOENT no offer;
+ *         ENOSPC; ENOMEM
+ */
+int media_answer(struct media *m, enum side from, const struct pl *sdp,
+		 bool final, struct mbuf **out);
+
+/** The offer was refused: the session stays as it was (RFC 6141) */
+void media_offer_failed(struct media *m);
+
+/** Has an offer been made that waits for its answer; from which side? */
+bool media_offer_open(const struct media *m, enum side *from);
+
+/** The call is answered: initial-guard-timer begins */
+void media_started(struct media *m);
+
+/** For call records and show: first audio stream, both sides */
+struct media_report {
+	char codec[2][24];
+	struct sa local[2], remote[2];
+	uint64_t packets[2], octets[2]; /* from that side */
+	uint32_t lost[2], jitter[2];    /* [us] */
+	bool latched[2];
+};
+typedef void(media_report_h)(const struct media_report *r, void *arg);
+/** The last counters known; media_close asks for the final ones and tells h
+ *  once, then it may be dereferenced */
+void media_report(const struct media *m, struct media_report *out);
+void media_close(struct media *m, media_report_h *h, void *arg);

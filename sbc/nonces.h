@@ -1,0 +1,52 @@
+/*
+ * Nonces to use again, with rising nc
+ *
+ * Key: target, auth-realm, user; LRU. Each worker has its own, so nc never runs
+ * backwards. Rules: behaviour.md 6.4.
+ */
+#pragma once
+
+#include "sbc/digest.h"
+#include "sbc/port.h"
+
+struct nonces;
+
+struct nonce_key {
+	const struct target *target;
+	struct pl realm, user;
+};
+
+struct nonce_entry {
+	struct pl nonce, opaque; /* of the entry, until the next change */
+	enum digest_algorithm algorithm;
+	enum digest_qop qop;
+	bool userhash, has_algorithm, has_opaque, proxy;
+	char cnonce[33];
+	uint32_t nc; /* to be used now: was raised already */
+};
+
+int nonces_open(struct nonces **np, uint32_t size);
+void nonces_close(struct nonces *n);
+void nonces_resize(struct nonces *n, uint32_t size);
+
+/** Remember a nonce that was accepted; `nc` is the last one used. 0; ENOMEM */
+int nonce_put(struct nonces *n, const struct nonce_key *key,
+	      const struct challenge *c, bool proxy, const char cnonce[33],
+	      uint32_t nc, uint64_t now);
+
+/** Nonce to use for this key, nc raised. 0; ENOENT */
+int nonce_take(struct nonces *n, const struct nonce_key *key, uint64_t now,
+	       struct nonce_entry *out);
+
+/** It was challenged again: drop it. After three in a row this target gets none
+ *  pre-emptively for 1 h */
+void nonce_refused(struct nonces *n, const struct nonce_key *key,
+		   uint64_t now);
+void nonce_drop(struct nonces *n, const struct nonce_key *key);
+/** nextnonce of Authentication-Info (RFC 7616 3.5): nc begins at 1 again */
+int nonce_next(struct nonces *n, const struct nonce_key *key,
+	       const struct pl *nextnonce);
+
+/** auth-realms with which this target is known to challenge; n-th, or ENOENT */
+int nonces_realm(struct nonces *n, const struct target *target, uint32_t nth,
+		 struct pl *realm);

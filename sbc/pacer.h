@@ -1,0 +1,30 @@
+/*
+ * How many registrations may leave for a registrar now
+ *
+ * One for each registrar: registration-rate tokens a second, evenly, slow
+ * start and halving after trouble. Time is an argument. behaviour.md 4.5.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pacer {
+	uint32_t rate;       /* registration-rate [1/s], 0: no pacing */
+	uint32_t now_rate;   /* slow start [1/1000 s] */
+	uint64_t next;       /* moment of the next token [us] */
+	uint64_t second;     /* begin of the second that is judged [us] */
+	uint32_t unanswered; /* sent and not answered */
+	bool trouble;        /* timeout, 503 or 500 in this second */
+};
+
+void pacer_init(struct pacer *p, uint32_t rate, uint64_t now_us);
+void pacer_change(struct pacer *p, uint32_t rate);
+/** Take a token. 0; EAGAIN, then pacer_next says when */
+int pacer_take(struct pacer *p, uint64_t now_us);
+/** A retry with credentials: it never waits, but takes a token */
+void pacer_take_anyway(struct pacer *p, uint64_t now_us);
+uint64_t pacer_next(const struct pacer *p, uint64_t now_us);
+void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us);
+/** The registrar came back after it was unreachable: slow start */
+void pacer_slow_start(struct pacer *p, uint64_t now_us);

@@ -1,0 +1,92 @@
+/*
+ * A challenge in, headers out
+ *
+ * Looks at each challenge by itself: choose (policy/credential), fetch the row,
+ * take the strongest algorithm per realm, compute. Used alike by calls, relays,
+ * pairs, pings and registrations, which differ in the setup only. The verdict
+ * may come later (plug-ins); today it always comes at once.
+ */
+#pragma once
+
+#include "policy/credential.h"
+#include "sbc/nonces.h"
+#include "sbc/worker.h"
+
+enum proof {
+	PROOF_READY,   /* headers are there */
+	PROOF_WAIT,    /* the handler will be called */
+	PROOF_NOBODY,  /* row 5: the challenge goes on */
+	PROOF_MISSING, /* rows 2c, 3c, 1b: fails as unauthorized */
+	PROOF_SPENT    /* refused, or too many tries: final */
+};
+
+enum { PROOF_REALMS = 4, PROOF_SENDS = 6 };
+
+/** What was tried for one request so far; zeroed for each new request. Lives
+ *  with the leg or registration */
+struct tries {
+	struct {
+		char *realm;        /* auth-realm answered; owned */
+		char *nonce;        /* last one answered */
+		char *user;
+		char cnonce[33];
+		uint32_t nc;
+		uint8_t by;         /* enum credential_by */
+		bool cached;        /* answered out of the nonce cache */
+		bool stale_used;
+		bool proxy;
+		struct mbuf *challenge; /* bytes of the challenge answered */
+	} of[PROOF_REALMS];
+	uint32_t n;
+	uint32_t sends;
+};
+void tries_reset(struct tries *t);
+
+struct proof_setup {
+	struct worker *worker;
+	struct credential_query query; /* all but auth_realm */
+	const struct target *target;   /* that challenged */
+	struct pl method, uri, body;   /* exactly as it will be sent */
+	const struct message *challenge; /* 401 or 407; NULL with prove_ahead */
+	struct pl callid;              /* for the log */
+};
+
+/** For the call record and the log; ranges live as long as tries */
+struct proof_report {
+	enum credential_by by;
+	const char *row;
+	char auth_realm[128], lookup[128], user[128];
+};
+
+typedef void(proof_h)(enum proof result, void *arg);
+
+/**
+ * Answer a 401 or 407
+ *
+ * Counts, raises auth-lookup-missing and auth-credentials-refused.
+ *
+ * @param setup    Who asks
+ * @param tries    What was tried; updated
+ * @param headers  Header lines are appended when PROOF_READY: the answers of all
+ *                 realms so far
+ * @param report   Set when an entry was chosen or missed; or NULL
+ * @param h        Called later after PROOF_WAIT
+ */
+enum proof prove_challenge(const struct proof_setup *setup,
+			   struct tries *tries, struct mbuf *headers,
+			   struct proof_report *report, proof_h *h, void *arg);
+
+/** Credentials ahead, out of cached nonces; nothing is appended when there are
+ *  none. 0; ENOMEM */
+int prove_ahead(const struct proof_setup *setup, struct tries *tries,
+		struct mbuf *headers);
+
+/** A final answer that is no challenge came: what was answered is accepted and
+ *  its nonce remembered; a 403 drops it. Reads Authentication-Info */
+void prove_accepted(const struct proof_setup *setup, struct tries *tries,
+		    const struct message *answer);
+
+/** Would this request be answered? For test-credentials: the choice and its
+ *  reason without a challenge */
+void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
+		   struct credential_choice *choice, bool *found);

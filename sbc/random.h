@@ -1,0 +1,16 @@
+/*
+ * Unpredictable bytes, drawn in batches
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Fill a buffer from the thread's pool, which RAND_bytes fills 4 KiB at a
+ *  time. Aborts when OpenSSL has no randomness: nothing is safe then */
+void random_fill(void *p, size_t n);
+uint64_t random_u64(void);
+/** Evenly from 0 to below n; n > 0 */
+uint32_t random_below(uint32_t n);
+/** Seconds or milliseconds at a random point in [from, to] */
+uint32_t random_between(uint32_t from, uint32_t to);

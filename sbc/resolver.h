@@ -1,0 +1,67 @@
+/*
+ * Where a name leads: NAPTR, SRV, A, AAAA, cache by TTL, stale answers
+ *
+ * RFC 3263 on c-ares, one per worker. Rules: behaviour.md 2.8.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_sa.h>
+#include "realms/realms.h"
+
+enum { RESOLVE_TARGETS = 16 };
+
+struct resolver;
+struct resolve; /* a question under way */
+
+struct resolve_query {
+	const struct realm *realm; /* egress: its DNS servers, its families */
+	struct pl host;            /* name or address */
+	uint16_t port;             /* 0: none was given */
+	enum transport transport;  /* TRANSPORT_NONE: NAPTR or SRV tell, else UDP */
+};
+
+struct resolved {
+	struct sa addr[RESOLVE_TARGETS]; /* with port, in order of use */
+	uint8_t transport[RESOLVE_TARGETS];
+	uint32_t n;
+};
+
+/** err: 0; ENOENT the name does not exist; ETIMEDOUT DNS does not answer and
+ *  nothing is cached */
+typedef void(resolve_h)(int err, const struct resolved *found, void *arg);
+
+struct resolver_setup {
+	const struct system_config *system; /* servers, timeouts, limits */
+};
+int resolver_open(struct resolver **rp, const struct resolver_setup *setup);
+void resolver_close(struct resolver *r);
+/** Take over a new configuration; the cache stays */
+int resolver_change(struct resolver *r, const struct resolver_setup *setup);
+
+/**
+ * Ask. Addresses and cached answers come at once.
+ *
+ * @param pendingp  Set to the question when it is under way: resolve_cancel
+ *                  takes it back. NULL when the answer came at once
+ * @param found     Set when the answer came at once
+ *
+ * @return 0 answered at once; EINPROGRESS h will be called; ENOENT; ETIMEDOUT;
+ *         EAFNOSUPPORT no sip-port of the realm fits; ENOMEM
+ */
+int resolve(struct resolve **pendingp, struct resolver *r,
+	    const struct resolve_query *q, struct resolved *found,
+	    resolve_h *h, void *arg);
+void resolve_cancel(struct resolve *pending);
+
+/** A target failed, or answered: failed ones are put last for 30 s, doubling up
+ *  to 5 min; see resolved_order */
+void target_failed(struct resolver *r, const struct sa *addr,
+		   uint8_t transport, uint32_t seconds);
+void target_worked(struct resolver *r, const struct sa *addr,
+		   uint8_t transport);
+bool target_is_avoided(const struct resolver *r, const struct sa *addr,
+		       uint8_t transport);

@@ -1,0 +1,99 @@
+/*
+ * All AoRs that register: table, expansion, changes, persistence
+ *
+ * One entry per AoR, at most 1 KiB with its text. Found by contact, by owner
+ * and by associated URI.
+ */
+#pragma once
+
+#include "policy/identity.h"
+#include "sbc/surrogate.h"
+
+struct surrogates;
+struct registration;
+
+/** Open with what the database knows; nothing is sent before
+ *  surrogates_change. 0; ENOMEM; EIO */
+int surrogates_open(struct surrogates **sp, struct worker *w);
+/** Orderly end: un-register where it is configured (behaviour.md 4.7), store,
+ *  free. `done` is called when nothing is under way any more */
+void surrogates_stop(struct surrogates *s, uint32_t timeout_ms,
+		     void (*done)(void *arg), void *arg);
+void surrogates_close(struct surrogates *s);
+
+/**
+ * Take over a plan: new AoRs become due, changed ones follow the table, others
+ * are not touched
+ *
+ * @param before  NULL at start
+ *
+ * @return 0; ENOMEM
+ */
+int surrogates_change(struct surrogates *s, const struct plan *now,
+		      const struct plan *before);
+
+/** What a call needs to know of an AoR */
+struct registration_view {
+	struct owner owner;
+	enum surrogate_state state;
+	bool bound;              /* the binding is valid, or in its grace time */
+	bool refused;            /* credentials refused: skip routes to the registrar */
+	const struct target *target; /* of the binding; NULL: none */
+	const char *contact;     /* own Contact URI */
+	const char *service_route; /* value of Route; "" none */
+	const struct realm *egress; /* realm of the registrar */
+};
+
+/** State of an AoR. 0; ENOENT */
+int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
+			struct registration_view *out);
+
+/** For identity_owner */
+void surrogates_identity(struct surrogates *s, struct identity_live *out);
+
+/** Has the agent's registrar challenged its REGISTER with this realm; is the
+ *  target one of its registrar's (row 3a of behaviour.md 6.1)? */
+bool surrogates_knows_realm(const struct surrogates *s,
+			    const struct surrogate_agent *agent,
+			    const struct pl *auth_realm);
+bool surrogates_is_registrar(const struct surrogates *s,
+			     const struct surrogate_agent *agent,
+			     const struct realm *egress,
+			     const struct sa *target);
+
+/** The PBX of this agent did something (triggered mode) */
+void surrogates_active(struct surrogates *s,
+		       const struct surrogate_agent *agent);
+/** Is the PBX silent (triggered mode): code to answer with; 0: not silent;
+ *  UINT16_MAX: dropresponse */
+uint16_t surrogates_silent(const struct surrogates *s,
+			   const struct surrogate_agent *agent);
+
+/** notify sipd register, unregister; number UINT32_MAX: all of the agent */
+int surrogates_notify(struct surrogates *s,
+		      const struct surrogate_agent *agent, uint32_t number,
+		      bool leave);
+
+/** One line of show surrogate-agents */
+struct registration_report {
+	struct owner owner;
+	char aor[320];
+	const char *realm;
+	char registrar[64];  /* target in use */
+	enum surrogate_state state;
+	uint32_t expires;    /* left of the binding [s]; 0: none */
+	uint16_t last;       /* last answer; 0: none */
+	uint32_t next;       /* until the next try [s]; UINT32_MAX: none */
+	uint32_t tries;      /* failures in a row */
+	const char *contact, *callid, *reason;
+	uint32_t cseq, granted;
+};
+typedef void(registration_h)(const struct registration_report *r, void *arg);
+
+/** Walk a slice in the order of configuration; from 0, returns where to go on,
+ *  0 at the end */
+size_t surrogates_walk(const struct surrogates *s, size_t from, size_t limit,
+		       registration_h *h, void *arg);
+/** How many AoRs are in each state */
+void surrogates_count(const struct surrogates *s,
+		      uint32_t counts[SUR_STATES]);

@@ -1,0 +1,111 @@
+/*
+ * The four machines of RFC 3261 17 with RFC 6026, and what is left of them
+ *
+ * Four rule tables, one engine. After the final answer a remainder takes the
+ * place of a transaction: hash of the branch, where to, what to do with a
+ * repetition, one timer.
+ */
+#pragma once
+
+#include "policy/message.h"
+#include "sbc/port.h"
+
+struct transactions;
+struct transaction;
+
+enum transaction_event {
+	PROVISIONAL = 1,
+	FINAL,     /* client: also each further 2xx to INVITE */
+	TIMEOUT,   /* client: B or F; server: H, no ACK */
+	BROKEN,    /* transport error */
+	ACKED,     /* server INVITE: the ACK of a failure came */
+	CANCELLED  /* server INVITE: CANCEL came, its 200 is sent already; msg is
+		    * the CANCEL (Reason is copied) */
+};
+typedef void(transaction_h)(struct transaction *t, enum transaction_event ev,
+			    const struct message *msg, void *arg);
+
+struct transactions_setup {
+	uint32_t t1, t2;      /* init-timer, max-timer [ms] */
+	uint32_t expire;      /* trans-expire: B, D, F, H, J [ms] */
+	uint8_t worker;
+};
+int transactions_open(struct transactions **allp,
+		      const struct transactions_setup *setup);
+void transactions_close(struct transactions *all);
+void transactions_change(struct transactions *all,
+			 const struct transactions_setup *setup);
+
+struct request_setup {
+	struct port *port;
+	struct target to;
+	struct mbuf *mb;      /* the request; a reference is taken */
+	const char *branch;   /* of its top Via */
+	enum method_id method;
+	uint32_t expire;      /* B or F [ms]; 0: that of the setup */
+};
+
+/**
+ * Send a request in a client transaction
+ *
+ * @param tp  Set to the transaction; mem_deref or transaction_forget when no
+ *            more events are wanted: the machine runs on without its user
+ *
+ * @return 0; ENOTCONN and the like: nothing was sent, no event follows; ENOMEM
+ */
+int transaction_send(struct transaction **tp, struct transactions *all,
+		     const struct request_setup *setup, transaction_h *h,
+		     void *arg);
+
+/** CANCEL the INVITE: at once after a provisional answer, else on the first one
+ *  (RFC 3261 9.1). Its own answers are absorbed. FINAL, or TIMEOUT 64*T1 after
+ *  the CANCEL, comes still. reason: value of Reason or NULL */
+int transaction_cancel(struct transaction *t, const struct pl *reason);
+
+/**
+ * Open the server transaction of a new request
+ *
+ * @return 0; EEXIST a merged request (RFC 3261 8.2.2.2): same From tag, Call-ID
+ *         and CSeq on another branch, for requests without To tag; ENOMEM
+ */
+int transaction_open(struct transaction **tp, struct transactions *all,
+		     const struct arrival *from, const struct message *request,
+		     transaction_h *h, void *arg);
+
+/** Answer: bytes are sent, kept while they may have to be repeated. After a 2xx
+ *  to INVITE the user repeats it himself (sbc/repeat): transaction_again sends
+ *  the same bytes once more. 0; EALREADY a final answer was given; errno */
+int transaction_reply(struct transaction *t, uint16_t code,
+		      struct mbuf *bytes);
+
+/** Request of a server transaction, valid until its final answer; where from */
+const struct message *transaction_request(const struct transaction *t);
+const struct arrival *transaction_arrival(const struct transaction *t);
+/** Where a client transaction sent to, with the connection it used */
+const struct target *transaction_target(const struct transaction *t);
+
+/** No more events for its user; the machine runs on. NULL is fine */
+void *transaction_forget(struct transaction *t);
+
+/** What a message was */
+enum transactions_verdict {
+	MATCHED,     /* a transaction took it */
+	NEW_REQUEST, /* begins something: dialog or ingress decide */
+	NEW_ACK,     /* ACK of a 2xx: the dialog's */
+	NEW_CANCEL,  /* CANCEL without INVITE: answered 481 already */
+	STRAY        /* response without transaction: drop and count */
+};
+
+/** Quick look before the scan: is this a repetition that is answered or absorbed
+ *  from start line, top Via and CSeq alone? Anything odd is left to the scan */
+bool transactions_match(struct transactions *all, const struct arrival *from,
+			struct mbuf *mb);
+
+/** A scanned message */
+enum transactions_verdict transactions_take(struct transactions *all,
+					    const struct arrival *from,
+					    const struct message *msg);
+
+/** Transactions and remainders alive */
+void transactions_count(const struct transactions *all, uint32_t *alive,
+			uint32_t *remainders);

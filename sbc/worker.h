@@ -1,0 +1,53 @@
+/*
+ * One signalling thread: its loop, mailbox, plan, and handles to its tables
+ *
+ * Whatever needs more than one table takes the worker. All members belong to
+ * the worker's thread; what is shared between threads says so in its header.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "store/credentials.h"
+#include "store/database.h"
+#include "realms/agents.h"
+#include "realms/ports.h"
+#include "policy/plan.h"
+
+struct worker {
+	uint8_t number;
+	bool stopping; /* new requests outside dialogs get 503 */
+	const struct plan *plan;
+	struct mailbox *mailbox;
+	struct database *db;       /* its queue takes from any thread */
+	const struct seal *seal;
+	struct agents *agents;     /* atomic words */
+	struct ports *media_ports;
+	struct port **ports;       /* sip-ports by endpoint number */
+	uint32_t ports_n;
+	struct transactions *transactions;
+	struct resolver *resolver;
+	struct nonces *nonces;
+	struct credentials *credentials;
+	struct surrogates *surrogates;
+	struct forward *forward;
+	struct calls *calls;
+	struct pairs *pairs;
+};
+
+/** sip-port of an endpoint of the plan; NULL while it is not open */
+struct port *worker_port(const struct worker *w, const struct endpoint *e);
+
+typedef void(worker_main_h)(struct worker *w, void *arg);
+
+/**
+ * Start the thread: loop, timer wheel, mailbox. `begin` runs on it before the
+ * loop, `end` after it
+ *
+ * @return 0; errno of the thread
+ */
+int worker_start(struct worker *w, worker_main_h *begin, worker_main_h *end,
+		 void *arg);
+
+/** Stop the loop and wait for the end of the thread */
+void worker_join(struct worker *w);
