@@ -8,9 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_sa.h>
+#include "store/base.h"
 
 /** A SIP, SIPS or tel URI (RFC 3261 19.1, RFC 3966) */
 struct uri {

@@ -11,9 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mbuf.h>
+#include "store/base.h"
 
 /** Headers known by name; both forms, long and compact, give the same id */
 enum header_id {

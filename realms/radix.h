@@ -5,9 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "store/value.h"
 
 /** Path-compressed binary tree over address bits; IPv4 and IPv6 apart */

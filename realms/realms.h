@@ -8,9 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "store/config.h"
 #include "store/elements/elements.h"
 

@@ -7,9 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mbuf.h>
+#include "store/base.h"
 #include "policy/header.h"
 
 enum digest_algorithm {

@@ -10,8 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "sbc/mailbox.h"
 
 struct forward;

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 
 enum {
 	TAG_SIZE = 17,    /* with the ending zero */

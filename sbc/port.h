@@ -9,9 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_mbuf.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "realms/realms.h"
 
 struct port;

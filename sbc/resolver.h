@@ -7,9 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "realms/realms.h"
 
 enum { RESOLVE_TARGETS = 16 };

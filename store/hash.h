@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 
 /** Member of whatever stands in a table */
 struct entry {

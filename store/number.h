@@ -4,8 +4,7 @@
 #pragma once
 
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 
 /**
  * Read an unsigned decimal number, the whole text and nothing else

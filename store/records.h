@@ -8,8 +8,7 @@
 #pragma once
 
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 #include "store/database.h"
 
 enum { RECORD_FIELDS = 65 };

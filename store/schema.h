@@ -11,9 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/value.h"
 
 struct config;

@@ -6,9 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/config.h"
 
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };

@@ -3,9 +3,7 @@
  */
 #pragma once
 
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/config.h"
 
 /**
