@@ -14,7 +14,9 @@ struct secret {
 	bool sealed; /* text is "$sbc1$..." */
 };
 
-enum { SECRET_MAX = 1024 }; /* longest clear text [bytes] */
+enum {
+	SECRET_MAX = 1024
+}; /* longest clear text [bytes] */
 
 /**
  * Open the key file, or make it with mode 0600 when it is missing
@@ -38,7 +40,8 @@ void seal_close(struct seal *seal);
  * @param seal   Key
  * @param clear  Text
  *
- * @return 0; ENOMEM; EIO when OpenSSL refuses
+ * @return 0; ENOMEM; EOVERFLOW longer than SECRET_MAX; EIO when OpenSSL
+ *         refuses
  */
 int seal_text(char **out, const struct seal *seal, const char *clear);
 
@@ -49,7 +52,8 @@ int seal_text(char **out, const struct seal *seal, const char *clear);
  * @param secret  Sealed or clear; empty gives ""
  * @param seal    Key; may be NULL for a clear secret
  *
- * @return 0; EBADMSG when the key does not open it
+ * @return 0; EBADMSG when the key does not open it; EOVERFLOW a clear text
+ *         longer than SECRET_MAX; ENOMEM. On error the buffer is empty
  */
 int secret_open(char *buf, const struct secret *secret,
 		const struct seal *seal);
