@@ -9,25 +9,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum alarm_severity {
+enum alarm_level {
 	ALARM_WARNING,
 	ALARM_MINOR,
 	ALARM_MAJOR,
 	ALARM_CRITICAL,
 	ALARM_EMERGENCY
 };
-const char *alarm_severity_name(enum alarm_severity s);
+const char *alarm_level_name(enum alarm_level s);
 
 struct alarm_report {
 	uint32_t id, count;
 	char name[48], object[128], text[160];
-	enum alarm_severity severity;
+	enum alarm_level severity;
 	uint64_t first, last; /* wall [s] */
 	uint64_t cleared;     /* in the history: 0 while it lasts */
 };
 
 /** Raise, or count up; the higher severity stays. Logs the first time */
-void alarm_raise(const char *name, enum alarm_severity severity,
+void alarm_raise(const char *name, enum alarm_level severity,
 		 const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
