@@ -16,10 +16,23 @@ struct bucket {
 	uint64_t burst;        /* how far ahead it may run [us] */
 };
 
-/** Set a rate: tokens a second, and how many may come at once */
+/**
+ * Set a rate and begin with a full bucket
+ *
+ * @param b      Bucket
+ * @param rate   Tokens a second; 0 and more than 1,000,000: no limit
+ * @param burst  How many may come at once; 0 counts as 1
+ */
 void bucket_init(struct bucket *b, uint32_t rate, uint32_t burst);
 
-/** Take a token now [us, monotonic]; 0; EBUSY none left */
+/**
+ * Take a token
+ *
+ * @param b    Bucket
+ * @param now  [us, monotonic]
+ *
+ * @return 0; EBUSY none left, and nothing was taken
+ */
 int bucket_take(struct bucket *b, uint64_t now);
 
 /** Moment [us] at which the next token is there; at most now when there is one */
