@@ -21,7 +21,10 @@ enum agent_service {
 	AGENT_REFUSED,        /* R */
 };
 
-enum agent_direction { AGENT_INBOUND, AGENT_OUTBOUND };
+enum agent_direction {
+	AGENT_INBOUND,
+	AGENT_OUTBOUND
+};
 
 struct agents;
 struct agent; /* one session-agent's live state */

@@ -36,8 +36,8 @@ int ports_change(struct ports *p, const struct config *cfg);
  *
  * @return 0; ENOSPC none free; ENOENT the realm has no pool of this family
  */
-int ports_take(struct ports *p, const struct realm *realm, int af,
-	       uint64_t now, struct port_pair *out);
+int ports_take(struct ports *p, const struct realm *realm, int af, uint64_t now,
+	       struct port_pair *out);
 
 /** Give a pair back; it comes last. A pair that was bound elsewhere (EADDRINUSE)
  *  is given back like any other */

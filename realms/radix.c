@@ -8,8 +8,7 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <re_types.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "realms/radix.h"
 
 enum {

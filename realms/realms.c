@@ -8,8 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <re_types.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "store/hash.h"
 #include "realms/realms.h"
 
@@ -25,9 +24,9 @@ struct bound {
 
 struct realms_index {
 	struct table names, addresses;
-	struct named *named;               /* one each realm */
-	struct bound *bound;               /* one each endpoint */
-	const struct endpoint **endpoints; /* by interface, in order */
+	struct named *named;                /* one each realm */
+	struct bound *bound;                /* one each endpoint */
+	const struct endpoint **endpoints;  /* by interface, in order */
 	const struct steering_pool **pools; /* by realm, in order */
 };
 
@@ -113,8 +112,8 @@ static int name_all(struct realms *r)
 static int find_parents(struct realms *r)
 {
 	for (uint32_t i = 0; i < r->n; ++i)
-		r->all[i].parent = realm_named(
-			r, r->all[i].config->parent_realm);
+		r->all[i].parent =
+			realm_named(r, r->all[i].config->parent_realm);
 
 	for (uint32_t i = 0; i < r->n; ++i) {
 		const struct realm *up = r->all[i].parent;
@@ -326,9 +325,8 @@ static bool is_named(const struct entry *e, const void *key)
 
 const struct realm *realm_find(const struct realms *r, const struct pl *name)
 {
-	struct entry *e = table_find(&r->index->names,
-				     hash_bytes(name->p, name->l), is_named,
-				     name);
+	struct entry *e = table_find(
+		&r->index->names, hash_bytes(name->p, name->l), is_named, name);
 
 	return e ? ((struct named *)e)->realm : NULL;
 }

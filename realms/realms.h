@@ -35,14 +35,14 @@ struct endpoint {
 	const struct realm *realm; /* realm-id of the interface */
 	struct sa local;           /* with port */
 	enum transport transport;
-	uint32_t number;           /* place in realms->endpoints */
+	uint32_t number; /* place in realms->endpoints */
 };
 
 struct realm {
 	const struct realm_config *config;
 	const struct realm *parent;
-	const struct sip_interface *interface; /* own or nearest parent's */
-	const struct realm *interface_realm;   /* whose it is; NULL: none */
+	const struct sip_interface *interface;   /* own or nearest parent's */
+	const struct realm *interface_realm;     /* whose it is; NULL: none */
 	const struct endpoint *const *endpoints; /* of interface, in order */
 	uint32_t endpoints_n;
 	const struct steering_pool *const *pools; /* own or nearest parent's */

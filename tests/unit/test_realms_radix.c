@@ -8,8 +8,7 @@
 #include <string.h>
 #include <setjmp.h>
 #include <cmocka.h>
-#include <re_types.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "realms/radix.h"
 
 static struct prefix prefix(const char *text, uint8_t bits)
