@@ -19,8 +19,8 @@ struct entry {
 
 struct table {
 	struct entry **slots;
-	struct entry **old; /* being emptied, or NULL */
-	size_t size, old_size, moved;
+	struct entry **old;           /* being emptied, or NULL */
+	size_t size, old_size, moved; /* slots; chains already moved */
 	size_t count;
 };
 
@@ -30,6 +30,9 @@ typedef void(entry_h)(struct entry *e, void *arg);
 
 /** Hash of bytes under the process's key (SipHash-2-4) */
 uint64_t hash_bytes(const void *p, size_t n);
+
+/** Hash of bytes under a key of the caller's; the same on every machine */
+uint64_t hash_keyed(const uint64_t k[2], const void *p, size_t n);
 
 /** Hash of bytes, ASCII letters taken in lower case */
 uint64_t hash_nocase(const void *p, size_t n);

@@ -1,0 +1,285 @@
+/*
+ * Keyed hash, and a table that grows a little with each insert
+ *
+ * SipHash-2-4 after Aumasson and Bernstein, "SipHash: a fast short-input PRF".
+ * A table that is full gets an array of twice the size; each insert from then
+ * on empties two chains of the old one. Twice the size takes as many inserts
+ * as there are old chains, so the old array is empty long before.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include "store/hash.h"
+
+enum {
+	SLOTS_FIRST = 16,
+	MOVES = 2, /* chains moved with each insert */
+};
+
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static uint64_t key[2];
+
+static void key_draw(void)
+{
+	uint8_t *p = (uint8_t *)key;
+	size_t have = 0;
+
+	/* Without randomness a stranger could choose collisions: no start */
+	while (have < sizeof(key)) {
+		ssize_t n = getrandom(p + have, sizeof(key) - have, 0);
+
+		if (n > 0)
+			have += (size_t)n;
+		else if (errno != EINTR)
+			abort();
+	}
+}
+
+static inline uint64_t rotate(uint64_t x, unsigned n)
+{
+	return (x << n) | (x >> (64 - n));
+}
+
+static inline void rounds(uint64_t v[4], unsigned n)
+{
+	while (n--) {
+		v[0] += v[1];
+		v[1] = rotate(v[1], 13) ^ v[0];
+		v[0] = rotate(v[0], 32);
+		v[2] += v[3];
+		v[3] = rotate(v[3], 16) ^ v[2];
+		v[0] += v[3];
+		v[3] = rotate(v[3], 21) ^ v[0];
+		v[2] += v[1];
+		v[1] = rotate(v[1], 17) ^ v[2];
+		v[2] = rotate(v[2], 32);
+	}
+}
+
+static inline uint64_t word_read(const uint8_t *p, size_t n)
+{
+	uint64_t w = 0;
+
+	while (n--)
+		w = (w << 8) | p[n];
+
+	return w;
+}
+
+/* Bit 5 of each byte that is an upper-case ASCII letter */
+static inline uint64_t lower(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101ull;
+	uint64_t low = w & (0x7f * ones);
+	uint64_t from_a = low + (0x80 - 'A') * ones;
+	uint64_t past_z = low + (0x80 - 'Z' - 1) * ones;
+
+	return w | ((((from_a & ~past_z) & ~w) & (0x80 * ones)) >> 2);
+}
+
+static inline uint64_t siphash(const uint64_t k[2], const uint8_t *p, size_t n,
+			       bool nocase)
+{
+	uint64_t v[4] = {
+		k[0] ^ 0x736f6d6570736575ull,
+		k[1] ^ 0x646f72616e646f6dull,
+		k[0] ^ 0x6c7967656e657261ull,
+		k[1] ^ 0x7465646279746573ull,
+	};
+	uint64_t last = (uint64_t)n << 56;
+
+	for (; n >= 8; n -= 8, p += 8) {
+		uint64_t w = word_read(p, 8);
+
+		if (nocase)
+			w = lower(w);
+		v[3] ^= w;
+		rounds(v, 2);
+		v[0] ^= w;
+	}
+
+	last |= nocase ? lower(word_read(p, n)) : word_read(p, n);
+	v[3] ^= last;
+	rounds(v, 2);
+	v[0] ^= last;
+	v[2] ^= 0xff;
+	rounds(v, 4);
+
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t hash_keyed(const uint64_t k[2], const void *p, size_t n)
+{
+	return siphash(k, p, n, false);
+}
+
+uint64_t hash_bytes(const void *p, size_t n)
+{
+	(void)pthread_once(&key_once, key_draw); /* fails on bad arguments */
+
+	return siphash(key, p, n, false);
+}
+
+uint64_t hash_nocase(const void *p, size_t n)
+{
+	(void)pthread_once(&key_once, key_draw); /* fails on bad arguments */
+
+	return siphash(key, p, n, true);
+}
+
+uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	uint64_t both[2] = { a, b };
+
+	return hash_bytes(both, sizeof(both));
+}
+
+static struct entry **slot_of(struct entry **slots, size_t size, uint64_t hash)
+{
+	return &slots[hash & (size - 1)];
+}
+
+static void move_chains(struct table *t, size_t n)
+{
+	for (; t->old && n--; t->moved++) {
+		struct entry *e, *next;
+
+		if (t->moved == t->old_size) {
+			free(t->old);
+			t->old = NULL;
+			t->old_size = t->moved = 0;
+			return;
+		}
+
+		for (e = t->old[t->moved]; e; e = next) {
+			struct entry **slot;
+
+			next = e->next;
+			slot = slot_of(t->slots, t->size, e->hash);
+			e->next = *slot;
+			*slot = e;
+		}
+		t->old[t->moved] = NULL;
+	}
+}
+
+static int grow(struct table *t)
+{
+	size_t size = t->size ? t->size * 2 : SLOTS_FIRST;
+	struct entry **slots = calloc(size, sizeof(struct entry *));
+
+	if (!slots)
+		return t->size ? 0 : ENOMEM; /* longer chains still work */
+
+	t->old = t->slots;
+	t->old_size = t->size;
+	t->moved = 0;
+	t->slots = slots;
+	t->size = size;
+	return 0;
+}
+
+void table_init(struct table *t)
+{
+	memset(t, 0, sizeof(*t));
+}
+
+void table_finish(struct table *t)
+{
+	free(t->slots);
+	free(t->old);
+	table_init(t);
+}
+
+int table_add(struct table *t, struct entry *e, uint64_t hash)
+{
+	struct entry **slot;
+	int err;
+
+	if (t->count >= t->size && !t->old) {
+		err = grow(t);
+		if (err)
+			return err;
+	}
+	move_chains(t, MOVES);
+
+	e->hash = hash;
+	slot = slot_of(t->slots, t->size, hash);
+	e->next = *slot;
+	*slot = e;
+	t->count++;
+	return 0;
+}
+
+static bool unlink_from(struct entry **at, const struct entry *e)
+{
+	for (; *at; at = &(*at)->next) {
+		if (*at == e) {
+			*at = e->next;
+			return true;
+		}
+	}
+
+	return false;
+}
+
+void table_remove(struct table *t, struct entry *e)
+{
+	if (!t->size)
+		return;
+
+	if (unlink_from(slot_of(t->slots, t->size, e->hash), e) ||
+	    (t->old && unlink_from(slot_of(t->old, t->old_size, e->hash), e))) {
+		e->next = NULL;
+		t->count--;
+	}
+}
+
+struct entry *table_find(const struct table *t, uint64_t hash,
+			 entry_match_h *match, const void *wanted)
+{
+	struct entry *e;
+
+	if (!t->size)
+		return NULL;
+
+	for (e = *slot_of(t->slots, t->size, hash); e; e = e->next) {
+		if (e->hash == hash && match(e, wanted))
+			return e;
+	}
+	if (!t->old)
+		return NULL;
+
+	for (e = *slot_of(t->old, t->old_size, hash); e; e = e->next) {
+		if (e->hash == hash && match(e, wanted))
+			return e;
+	}
+
+	return NULL;
+}
+
+size_t table_walk(const struct table *t, size_t from, size_t limit, entry_h *h,
+		  void *arg)
+{
+	size_t chains = t->old_size + t->size; /* the old ones first */
+	size_t seen = 0;
+
+	for (; from < chains; from++) {
+		struct entry *e, *next;
+
+		if (seen >= limit)
+			return from;
+
+		e = from < t->old_size ? t->old[from]
+				       : t->slots[from - t->old_size];
+		for (; e; e = next) {
+			next = e->next;
+			seen++;
+			h(e, arg);
+		}
+	}
+
+	return 0;
+}
