@@ -8,28 +8,7 @@
 #include <stdbool.h>
 #include "store/base.h"
 #include "store/config.h"
-
-enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
-
-struct rule_text {
-	const char *id; /* "VC-0101" */
-	enum severity severity;
-	const char *condition, *message, *hint;
-};
-extern const struct rule_text rules[]; /* ended by a NULL id (store/rules.c) */
-
-struct finding {
-	struct le le;
-	const struct rule_text *rule;
-	enum severity severity; /* of this case */
-	const struct element *element;
-	const struct element *parent; /* of a sub-element, or NULL */
-	char *key, *parent_key;       /* as item_key_print writes them */
-	char *parameter, *value;      /* or NULL; a secret is never a value */
-	char *message;                /* the whole sentence */
-	char *hint;
-	uint32_t line, column;        /* 0: not from a file */
-};
+#include "store/rules.h"
 
 struct verify_setup {
 	/** Is there a credential row outside of the configuration? or NULL */
