@@ -20,25 +20,28 @@ struct element;
 enum field_flag {
 	KEY = 1 << 0,
 	REQUIRED = 1 << 1,
-	SECRET = 1 << 2,   /* masked by field_show */
-	SOFT = 1 << 3,     /* reference without which it works: VC-0102 */
-	REOPEN = 1 << 4,   /* a change reopens the sip-port */
-	RESTART = 1 << 5,  /* a change counts from the next start */
+	SECRET = 1 << 2,  /* masked by field_show; so is each type_secret */
+	SOFT = 1 << 3,    /* reference without which it works: VC-0102 */
+	REOPEN = 1 << 4,  /* a change reopens the sip-port */
+	RESTART = 1 << 5, /* a change counts from the next start */
 	READONLY = 1 << 6,
 	UNSERVED = 1 << 7, /* read and kept, no effect yet: VC-0119 when set */
 	ANY_TOO = 1 << 8,  /* a reference that may also be "*" */
+	PORT_TOO = 1 << 9, /* an address may have a port */
 };
 
 struct field {
-	const char *name; /* the one spelling: ACLI, YAML, SQL, manual */
+	const char *name;        /* the one spelling: ACLI, YAML, SQL, manual */
 	const struct type *type; /* NULL: a sub-element, see child */
 	size_t offset;
 	unsigned flags;
-	const char *dflt; /* as text; NULL: empty */
-	uint64_t min, max;
-	const char *unit; /* "s", "ms", "bytes"; NULL: none */
-	const char *const *words; /* allowed words, ended by NULL */
-	const char *to;   /* element that a name refers to */
+	const char *dflt;  /* as text; NULL: empty */
+	uint64_t min, max; /* number; max of a text: bytes, of a list: values */
+	const char *chars; /* characters that a text may hold; NULL: all */
+	const char *unit;  /* "s", "ms", "bytes"; NULL: none */
+	const char *const *words;    /* allowed words, ended by NULL; of options
+				     the known ones. "" first: may be empty */
+	const char *to;              /* element that a name refers to */
 	const struct element *child; /* slot is a struct items */
 	const char *help, *source;
 };
@@ -89,6 +92,10 @@ bool item_same(const struct element *type, const void *a, const void *b);
 /** Append a sub-element to the field's items; takes the object over */
 int items_append(struct items *items, void *item);
 
+/** Find a sub-element's field by name or alias of the element; NULL */
+const struct field *field_of_child(const struct element *type,
+				   const struct pl *name);
+
 /** The slot of a field */
 void *field_slot(const struct field *f, void *item);
 const void *field_slot_const(const struct field *f, const void *item);
@@ -105,6 +112,19 @@ const struct field *field_find(const struct element *type,
 int field_parse(const struct field *f, void *item, const struct pl *text,
 		struct value_fault *fault);
 
+/**
+ * Set a value from what field_print wrote: a list as "(a b)" or one word
+ *
+ * The field is emptied before. Serves database, shell and defaults.
+ *
+ * @return 0; EINVAL with the reason in fault; ENOMEM
+ */
+int field_read(const struct field *f, void *item, const struct pl *text,
+	       struct value_fault *fault);
+
+/** Has the field no value? A flag always has one */
+bool field_is_empty(const struct field *f, const void *item);
+
 /** Empty a field; set it to its default */
 void field_clear(const struct field *f, void *item);
 int field_default(const struct field *f, void *item);
@@ -114,8 +134,7 @@ bool field_is_default(const struct element *type, const struct field *f,
 		      const void *item);
 
 /** Print the truth, for the database and the export with secrets */
-int field_print(struct re_printf *pf, const struct field *f,
-		const void *item);
+int field_print(struct re_printf *pf, const struct field *f, const void *item);
 
 /** Print for people: secrets are masked. Lists as ACLI writes them: "(a b)" */
 int field_show(struct re_printf *pf, const struct field *f, const void *item);
@@ -148,12 +167,15 @@ const struct element *element_find(const struct pl *name);
 #define TEXT(S, m, n, ...)      { .name = n, .type = &type_text, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
 #define NAME(S, m, n, ...)      { .name = n, .type = &type_name, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
 #define HOST(S, m, n, ...)      { .name = n, .type = &type_host, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
+#define TARGET(S, m, n, ...)    { .name = n, .type = &type_target, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
+#define LEVEL(S, m, n, ...)     { .name = n, .type = &type_level, .offset = FIELD_OF(S, m, uint8_t), __VA_ARGS__ }
+#define LEVELS(S, m, n, ...)    { .name = n, .type = &type_levels, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
 #define ADDRESS(S, m, n, ...)   { .name = n, .type = &type_address, .offset = FIELD_OF(S, m, struct sa), __VA_ARGS__ }
 #define PREFIX(S, m, n, ...)    { .name = n, .type = &type_prefix, .offset = FIELD_OF(S, m, struct prefix), __VA_ARGS__ }
 #define STAMP(S, m, n, ...)     { .name = n, .type = &type_stamp, .offset = FIELD_OF(S, m, stamp), __VA_ARGS__ }
 #define HHMM(S, m, n, ...)      { .name = n, .type = &type_hhmm, .offset = FIELD_OF(S, m, hhmm), __VA_ARGS__ }
 #define WEEKDAYS(S, m, n, ...)  { .name = n, .type = &type_weekdays, .offset = FIELD_OF(S, m, weekdays), __VA_ARGS__ }
-#define PASSWORD(S, m, n, ...)  { .name = n, .type = &type_secret, .offset = FIELD_OF(S, m, struct secret), .flags = SECRET, __VA_ARGS__ }
+#define PASSWORD(S, m, n, ...)  { .name = n, .type = &type_secret, .offset = FIELD_OF(S, m, struct secret), __VA_ARGS__ }
 #define NAMES(S, m, n, ...)     { .name = n, .type = &type_names, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
 #define METHODS(S, m, n, ...)   { .name = n, .type = &type_methods, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }
 #define OPTIONS(S, m, n, ...)   { .name = n, .type = &type_options, .offset = FIELD_OF(S, m, struct names), __VA_ARGS__ }

@@ -32,8 +32,13 @@ struct type {
 	int (*print)(struct re_printf *pf, const void *slot,
 		     const struct field *f);
 	bool (*same)(const void *a, const void *b);
+	int (*copy)(void *to, const void *from); /* to is cleared before */
 	void (*clear)(void *slot);
-	bool list; /* parse takes one element and appends; see value_is_list */
+	/* A list: parse takes one value and appends it. The slot begins with
+	 * the count as uint32_t; print writes "(a b)", this one value. */
+	int (*print_at)(struct re_printf *pf, const void *slot, uint32_t i);
+	bool list;
+	const char *allowed; /* for people, where words and range do not say */
 };
 
 /* Slots. Members of lists are in configuration order, each once. */
@@ -76,7 +81,7 @@ struct pattern {
 	char *text; /* as written; the parts below point into `parts` */
 	char *parts;
 	struct pl head, tail; /* digits without visual separators; user */
-	struct pl host;
+	struct pl host;       /* PATTERN_BELOW: without the leading dot */
 	struct sa addr;
 	uint16_t length; /* 2.2: digits, labels, UINT16_MAX for the longest */
 	uint8_t kind;
@@ -97,6 +102,8 @@ extern const struct type type_number;   /* uint32_t */
 extern const struct type type_text;     /* char * */
 extern const struct type type_name;     /* char * */
 extern const struct type type_host;     /* char * */
+extern const struct type type_target;   /* char *, configuration.md 3.1 */
+extern const struct type type_level;    /* uint8_t, log level: word or number */
 extern const struct type type_address;  /* struct sa, port 0 if not written */
 extern const struct type type_prefix;   /* struct prefix */
 extern const struct type type_stamp;    /* stamp */
@@ -107,10 +114,37 @@ extern const struct type type_names;    /* struct names: texts or names */
 extern const struct type type_methods;  /* struct names: methods */
 extern const struct type type_options;  /* struct names: name or name=value */
 extern const struct type type_words;    /* struct names: words of the field */
+extern const struct type type_levels;   /* struct names: component=LEVEL */
 extern const struct type type_prefixes; /* struct prefixes */
 extern const struct type type_addresses; /* struct addresses */
-extern const struct type type_codes;    /* struct codes */
-extern const struct type type_patterns; /* struct patterns */
+extern const struct type type_codes;     /* struct codes */
+extern const struct type type_patterns;  /* struct patterns */
+
+/** The words of type_level, by number, ended by NULL */
+extern const char *const level_words[];
+
+/** Text of a secret that stands for the stored one: "********" */
+extern const char secret_mask[];
+
+/** Is this the mask, as read from a file or the shell? */
+bool secret_is_mask(const struct secret *secret);
+
+/** Is the text a name (configuration.md 1.2); a host name or an address */
+bool name_is_valid(const struct pl *text);
+bool host_is_valid(const struct pl *text);
+
+/** Print one value of a list, in quotes where it needs them */
+int value_quote(struct re_printf *pf, const struct pl *text);
+
+/**
+ * Take the next value off the text of a list, "(a \"b c\")" or "a"
+ *
+ * @param rest  The text; what is left of it afterwards
+ * @param buf   Set to a new text, quotes undone; mem_deref
+ *
+ * @return 0; ENOENT at the end; EINVAL not a list; ENOMEM
+ */
+int value_next(struct pl *rest, char **buf);
 
 /**
  * Read an address with or without port: "1.2.3.4", "[::1]:5060", "::1"
@@ -132,8 +166,7 @@ bool names_have_nocase(const struct names *list, const struct pl *text);
  *
  * @return 0; ENOENT if the option is not there
  */
-int option_get(const struct names *options, const char *name,
-	       struct pl *value);
+int option_get(const struct names *options, const char *name, struct pl *value);
 
 /** Is the status code in the list? */
 bool codes_have(const struct codes *list, uint16_t code);
