@@ -47,7 +47,9 @@ struct digest_input {
  *
  * Fetches hash algorithms once per thread; wipes what it made of the password.
  *
- * @return 0; ENOTSUP algorithm or qop unknown; ENOMEM; EIO OpenSSL refused
+ * @return 0; ENOTSUP algorithm or qop unknown; EINVAL a range would end its
+ *         quotes or its line; ENOMEM; EIO OpenSSL refused. On error nothing is
+ *         appended
  */
 int digest_write(struct mbuf *mb, const struct digest_input *in);
 

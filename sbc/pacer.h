@@ -18,13 +18,17 @@ struct pacer {
 	bool trouble;        /* timeout, 503 or 500 in this second */
 };
 
+/** Begin with slow start */
 void pacer_init(struct pacer *p, uint32_t rate, uint64_t now_us);
+/** Another registration-rate */
 void pacer_change(struct pacer *p, uint32_t rate);
 /** Take a token. 0; EAGAIN, then pacer_next says when */
 int pacer_take(struct pacer *p, uint64_t now_us);
 /** A retry with credentials: it never waits, but takes a token */
 void pacer_take_anyway(struct pacer *p, uint64_t now_us);
+/** Moment of the next token [us]; UINT64_MAX: not before an answer comes */
 uint64_t pacer_next(const struct pacer *p, uint64_t now_us);
+/** A final answer came, or none in time; trouble: timeout, 503 or 500 */
 void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us);
 /** The registrar came back after it was unreachable: slow start */
 void pacer_slow_start(struct pacer *p, uint64_t now_us);
