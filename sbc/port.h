@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include "store/base.h"
 #include "realms/realms.h"
+#include "sbc/connection.h"
 
 struct port;
 
@@ -18,7 +19,7 @@ struct target { /* where a message goes */
 	struct sa dst;
 	uint64_t conn; /* connection id; 0: any to dst, or a new one */
 	uint8_t transport;
-	bool only;     /* this connection or none: flows */
+	bool only; /* this connection or none: flows */
 	const char *tls_name;
 };
 
@@ -27,46 +28,70 @@ struct arrival { /* where it came from */
 	struct sa src;
 	uint64_t conn; /* 0: UDP */
 	uint32_t age;  /* [ms] since the kernel took it */
+	uint16_t
+		refuse; /* 0; 400 or 513: of a broken or too long message, whose
+			  * header section only is there. Answer with this code;
+			  * a connection closes once the answer is out */
 };
 
 /** One message; mb is the handler's only within the call, mem_ref to keep */
-typedef void(arrival_h)(const struct arrival *from, struct mbuf *mb,
-			void *arg);
-/** Sent, or not: errno; called once, maybe before port_send returns */
-typedef void(sent_h)(int err, uint64_t conn, void *arg);
-
+typedef void(arrival_h)(const struct arrival *from, struct mbuf *mb, void *arg);
 struct port_setup {
-	const struct endpoint *endpoint; /* address, port, transport are copied */
-	uint32_t message_max;   /* sip-message-len */
-	uint32_t idle;          /* inactive-dynamic-conn [s] */
-	uint32_t receive_buffer; /* SO_RCVBUF wanted [bytes] */
+	const struct endpoint
+		*endpoint;        /* address, port, transport are copied */
+	uint32_t message_max;     /* sip-message-len */
+	uint32_t idle;            /* inactive-dynamic-conn [s] */
+	uint32_t receive_buffer;  /* SO_RCVBUF wanted [bytes]; 0: 4 MiB */
+	uint32_t connections_max; /* 0: 10,000; further ones are not accepted */
 };
 
-/** Open the socket and listen. 0; EADDRINUSE, EADDRNOTAVAIL, ... */
-int port_open(struct port **portp, const struct port_setup *setup,
-	      arrival_h *h, void *arg);
+/** Open the socket and listen. The port is a mem object: whoever outlives its
+ *  owner takes a reference. 0; EADDRINUSE, EADDRNOTAVAIL, ...; EPROTONOSUPPORT
+ *  TLS and WebSocket; ENOMEM */
+int port_open(struct port **portp, const struct port_setup *setup, arrival_h *h,
+	      void *arg);
 
-/** Close the sockets; connections too */
+/** Close the sockets, connections too, and give the reference of port_open back.
+ *  Who waits for an outcome hears ENOTCONN; later sends get that as well. NULL
+ *  is fine */
 void port_close(struct port *port);
 
 /**
  * Send a message: mb from pos to end. The port takes a reference of mb, which
- * must not be changed afterwards.
+ * must not be changed afterwards. Within a turn UDP leaves at its end.
  *
- * @param h  Told the outcome where somebody wants to know, or NULL
+ * @param h  Told the outcome where somebody wants to know, or NULL. Called
+ *           exactly once when 0 was returned, and never otherwise
  *
- * @return 0; ENOTCONN the only connection is gone; errno of the socket
+ * @return 0; ENOTCONN the only connection is gone, or the port is closed;
+ *         ENOBUFS too much waits already; EMSGSIZE more than a datagram holds;
+ *         EPROTONOSUPPORT target->transport is not that of the port; ENOMEM;
+ *         errno of the socket
  */
 int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	      sent_h *h, void *arg);
 
 const struct sa *port_local(const struct port *port);
+/** Address and port as they stand in Via and Contact: "192.0.2.1:5060",
+ *  "[2001:db8::1]:5060" */
+const struct pl *port_sent_by(const struct port *port);
 enum transport port_transport(const struct port *port);
 /** Number of the endpoint in the present plan (set anew at each change) */
 uint32_t port_number(const struct port *port);
 void port_renumber(struct port *port, uint32_t number);
 /** Open connections */
 uint32_t port_connections(const struct port *port);
+/** May the connection be closed when it idles? One that carries registrations
+ *  may not. A connection that is gone is ignored */
+void port_keep(struct port *port, uint64_t conn, bool keep);
+
 /** Told when a connection is lost */
 typedef void(port_lost_h)(uint64_t conn, const struct sa *peer, void *arg);
 void port_lost_handler(struct port *port, port_lost_h *h, void *arg);
+
+/** Told that ICMP refused a datagram: p is what came back of it, from its first
+ *  byte. Whoever acts on it looks for a secret of ours in p (the branch), since
+ *  anybody can forge ICMP */
+typedef void(port_refused_h)(const struct sa *dst, const struct pl *p, int err,
+			     void *arg);
+void port_refused_handler(struct port *port, port_refused_h *h, void *arg);
