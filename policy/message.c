@@ -412,10 +412,12 @@ static int read_tag(struct pl *tag, const struct pl *value)
 
 static int read_branch(struct pl *branch, const struct pl *value)
 {
-	struct pl rest = *value, first;
+	struct pl rest = *value, first = *value;
 	struct via via;
 
-	if (list_next(&rest, &first) || via_read(&via, &first))
+	if (memchr(value->p, ',', value->l) && list_next(&rest, &first))
+		return EINVAL;
+	if (via_read(&via, &first))
 		return EINVAL;
 
 	*branch = via.branch;
