@@ -184,5 +184,12 @@ const struct element *element_find(const struct pl *name);
 #define ADDRESSES(S, m, n, ...) { .name = n, .type = &type_addresses, .offset = FIELD_OF(S, m, struct addresses), __VA_ARGS__ }
 #define CODES(S, m, n, ...)     { .name = n, .type = &type_codes, .offset = FIELD_OF(S, m, struct codes), __VA_ARGS__ }
 #define PATTERNS(S, m, n, ...)  { .name = n, .type = &type_patterns, .offset = FIELD_OF(S, m, struct patterns), __VA_ARGS__ }
-#define CHILD(S, m, e, ...)     { .name = (e).name, .child = &(e), .offset = FIELD_OF(S, m, struct items), __VA_ARGS__ }
+#define CHILD(S, m, n, e, ...)  { .name = n, .child = &(e), .offset = FIELD_OF(S, m, struct items), __VA_ARGS__ }
+/* The last two rows of each element at the top: who changed it, and when */
+#define MODIFIED(S) \
+	TEXT(S, last_modified_by, "last-modified-by", .flags = READONLY, \
+	     .help = "Who changed the object last; set by done and by import", .source = "ACLI"), \
+	STAMP(S, last_modified_date, "last-modified-date", .flags = READONLY, \
+	      .help = "When the object was changed last; set by done and by import", .source = "ACLI")
+#define END_OF_FIELDS { .name = NULL }
 /* clang-format on */

@@ -58,8 +58,18 @@ enum reuse_connections {
 	REUSE_CONNECTIONS_TCP,
 };
 
+enum rate_method {
+	RATE_METHOD_UNSET,
+	RATE_METHOD_REGISTER,
+	RATE_METHOD_OPTIONS,
+	RATE_METHOD_MESSAGE,
+	RATE_METHOD_PUBLISH,
+	RATE_METHOD_NOTIFY,
+	RATE_METHOD_SUBSCRIBE,
+};
+
 struct rate_constraint {
-	char *method;
+	uint8_t method;
 	uint32_t max_inbound_burst_rate;    /* per second */
 	uint32_t max_outbound_burst_rate;   /* per second */
 	uint32_t max_inbound_sustain_rate;  /* per second */
