@@ -12,7 +12,9 @@
 #include "store/hash.h"
 #include "store/schema.h"
 
-enum { ELEMENTS_MAX = 64 };
+enum {
+	ELEMENTS_MAX = 64
+};
 
 /** One object of an element, shared between versions */
 struct item {
@@ -27,15 +29,15 @@ struct item {
 struct section {
 	atomic_uint refs;
 	const struct element *type;
-	size_t n;
+	size_t n, room;
 	struct item **items;
+	struct index *_Atomic index; /* by key, made when first asked for */
 };
 
 struct config {
 	atomic_uint refs;
-	uint32_t version; /* 0: editing */
+	uint32_t version;                       /* 0: editing */
 	struct section *sections[ELEMENTS_MAX]; /* by place in elements[] */
-	struct index *index;                    /* by key, for config_find */
 };
 
 /** One change: an object that replaces that of the same key, or is added;
@@ -57,8 +59,13 @@ int config_alloc(struct config **cfgp);
 int config_change(struct config **newp, const struct config *old,
 		  const struct change *changes, size_t n);
 
-/** While building: append an object; takes it over. 0; EEXIST same key;
- *  ENOMEM */
+/**
+ * While building: append an object; takes it over when it returns 0
+ *
+ * The object of a single element replaces the one that is there.
+ *
+ * @return 0; EEXIST same key; ENOMEM
+ */
 int config_append(struct config *cfg, const struct element *type, void *item,
 		  uint32_t line, uint32_t column);
 
@@ -74,8 +81,7 @@ const struct item *config_item_at(const struct config *cfg,
 				  const struct element *type, size_t n);
 
 /** The one object of a single element, never NULL */
-const void *config_single(const struct config *cfg,
-			  const struct element *type);
+const void *config_single(const struct config *cfg, const struct element *type);
 
 /**
  * Object by key, or by the first part of the key where that is unique
