@@ -12,6 +12,10 @@
 uint64_t clock_ms(void);
 uint64_t clock_us(void);
 
+/** Monotonic time [ms] as of the last tick of the kernel, at most 10 ms old:
+ *  for what is asked for at each message */
+uint64_t clock_coarse_ms(void);
+
 /** Wall time, UTC, since 1970 [s]; [ms] */
 uint64_t clock_wall(void);
 uint64_t clock_wall_ms(void);

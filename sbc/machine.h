@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "policy/message.h"
 
@@ -19,19 +20,30 @@ struct rule {
 };
 
 struct machine {
-	const char *name;             /* "call", for the log */
-	const struct rule *rules;     /* ended by one with on = 0 */
-	const char *const *states, *const *events; /* names, for log and tests */
+	const char *name;         /* "call", for the log */
+	const struct rule *rules; /* ended by one with on = 0 */
+	const char *const *states,
+		*const *events; /* names, for log and tests */
 };
 
 /** Told of each move, before the action: logs it */
 typedef void(machine_h)(void *obj, uint8_t from, uint8_t on, uint8_t to);
 
 /**
- * Feed an event. The state is moved before the action runs; an action that
- * frees the object returns 0.
+ * Feed an event, and those that the actions return
  *
- * @return True if a rule was found for it
+ * The state is moved before the action runs; an action that frees the object
+ * returns 0. A later event for which there is no rule is ignored, with a line
+ * in the log.
+ *
+ * @param m      Table and names
+ * @param state  State; moved
+ * @param obj    First argument of actions and of told
+ * @param event  Event
+ * @param msg    Message for the actions, or NULL
+ * @param told   Called before each action, or NULL
+ *
+ * @return True if a rule was found for the event
  */
 bool machine_feed(const struct machine *m, uint8_t *state, void *obj,
 		  uint8_t event, const struct message *msg, machine_h *told);

@@ -7,18 +7,31 @@
 
 struct mailbox;
 
-/** A letter is made by the sender and is the receiver's from then on */
+/** A letter is made by the sender and is the receiver's from then on; opening it
+ *  frees it. Letters of one sender are opened in the order of posting */
 struct letter {
 	struct letter *next;
-	void (*open)(struct letter *letter, void *arg); /* on the owner's thread */
+	void (*open)(struct letter *letter,
+		     void *arg); /* on the owner's thread */
 };
 
-/** Make the mailbox of the calling thread; arg is given to each open. 0; errno */
+/**
+ * Make the mailbox of the calling thread
+ *
+ * Letters are opened under the thread's loop, each batch in a turn (sbc/turn).
+ * Without a loop the owner calls mailbox_take.
+ *
+ * @param mp   Set to the mailbox
+ * @param arg  Given to each open
+ *
+ * @return 0; ENOMEM; errno of eventfd
+ */
 int mailbox_open(struct mailbox **mp, void *arg);
-/** Opens what is left, then closes */
+/** Open what is left, and what comes of it, then close. Nobody may post any
+ *  more: the owner of the threads sees to that */
 void mailbox_close(struct mailbox *m);
 
-/** Post from any thread; never fails, never blocks */
+/** Post from any thread; never fails, waits for no loop */
 void mailbox_post(struct mailbox *m, struct letter *letter);
 
 /** Run fn(arg of the mailbox, x) on the owner's thread and wait until it is

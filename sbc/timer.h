@@ -21,12 +21,18 @@ struct timer { /* zeroed before its first use; 40 bytes */
 	void *arg;
 };
 
-/** Make the wheel of the calling thread and its timerfd. 0; errno */
+/**
+ * Make the wheel of the calling thread and its timerfd
+ *
+ * @return 0; EALREADY it has one; EINVAL the thread has no loop of libre;
+ *         ENOMEM; errno of timerfd_create
+ */
 int wheel_open(void);
-/** Close it; timers that still run are forgotten */
+/** Close it, not from a handler; timers that still run are forgotten */
 void wheel_close(void);
 
-/** Run h(arg) after delay [ms]; a running timer starts anew */
+/** Run h(arg) after delay [ms]; a running timer starts anew. 0: in the next
+ *  turn of the wheel. Timers of one millisecond run in no certain order */
 void timer_start(struct timer *t, uint64_t delay, timer_h *h, void *arg);
 /** Cancel; a timer that does not run is left alone */
 void timer_cancel(struct timer *t);

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-struct deferred {
+struct deferred { /* zeroed but for run */
 	struct deferred *next;
 	void (*run)(struct deferred *d);
 	bool waits;
@@ -19,8 +19,9 @@ struct deferred {
 void turn_enter(void);
 void turn_leave(void);
 
-/** Run at the end of the turn, once however often it is asked for; at once
- *  outside of any turn */
+/** Run at the end of the turn, once however often it is asked for, in the order
+ *  in which it was first asked for; at once outside of any turn. What is put
+ *  off while others run still belongs to this turn */
 void turn_defer(struct deferred *d);
 
 /** Take it back, before its memory goes */

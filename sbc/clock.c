@@ -1,0 +1,104 @@
+/*
+ * Monotonic and wall time, the only caller of clock_gettime
+ *
+ * Local time and the text of a second are computed once per second and thread:
+ * both ask the time zone or divide a lot, and both are wanted for each call.
+ */
+#include <string.h>
+#include <time.h>
+#include "sbc/clock.h"
+
+enum {
+	RFC3339_SIZE = 25
+};
+
+static uint64_t clock_read(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts); /* cannot fail with these clocks */
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t clock_ms(void)
+{
+	return clock_read(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t clock_us(void)
+{
+	return clock_read(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_coarse_ms(void)
+{
+	return clock_read(CLOCK_MONOTONIC_COARSE) / 1000;
+}
+
+uint64_t clock_wall(void)
+{
+	return clock_read(CLOCK_REALTIME) / 1000000;
+}
+
+uint64_t clock_wall_ms(void)
+{
+	return clock_read(CLOCK_REALTIME) / 1000;
+}
+
+uint64_t clock_cpu_us(void)
+{
+	return clock_read(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void clock_local(struct local_time *out)
+{
+	static _Thread_local struct local_time cached;
+	static _Thread_local time_t second;
+	time_t now = (time_t)clock_wall();
+	struct tm tm;
+
+	if (now != second && localtime_r(&now, &tm)) {
+		uint64_t date = (uint64_t)(tm.tm_year + 1900) * 10000 +
+				(uint64_t)(tm.tm_mon + 1) * 100 +
+				(uint64_t)tm.tm_mday;
+
+		cached.of_day = (hhmm)(tm.tm_hour * 100 + tm.tm_min);
+		/* a leap second would be 60: the windows know no such second */
+		cached.now = date * 1000000 + (uint64_t)cached.of_day * 100 +
+			     (uint64_t)(tm.tm_sec < 60 ? tm.tm_sec : 59);
+		cached.weekday = (uint8_t)tm.tm_wday;
+		second = now;
+	}
+
+	*out = cached;
+}
+
+static void digits(char *p, unsigned value, unsigned width)
+{
+	while (width--) {
+		p[width] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+void clock_rfc3339(char buf[25], uint64_t wall_ms)
+{
+	static _Thread_local char text[RFC3339_SIZE] =
+		"1970-01-01T00:00:00.000Z";
+	static _Thread_local time_t second;
+	time_t now = (time_t)(wall_ms / 1000);
+	struct tm tm;
+
+	if (now != second && gmtime_r(&now, &tm)) {
+		digits(text, (unsigned)tm.tm_year + 1900, 4);
+		digits(text + 5, (unsigned)tm.tm_mon + 1, 2);
+		digits(text + 8, (unsigned)tm.tm_mday, 2);
+		digits(text + 11, (unsigned)tm.tm_hour, 2);
+		digits(text + 14, (unsigned)tm.tm_min, 2);
+		digits(text + 17, (unsigned)tm.tm_sec, 2);
+		second = now;
+	}
+
+	digits(text + 20, (unsigned)(wall_ms % 1000), 3);
+	memcpy(buf, text, RFC3339_SIZE);
+}

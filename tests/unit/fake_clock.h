@@ -1,0 +1,11 @@
+/*
+ * Time moved by hand: the clock of unit tests
+ */
+#pragma once
+
+#include <stdint.h>
+
+/** Let time pass: monotonic, wall and CPU time alike [ms] */
+void fake_clock_advance(uint64_t ms);
+/** Let the wall clock jump, and only it [s] */
+void fake_clock_step(int64_t seconds);
