@@ -349,24 +349,35 @@ void wheel_turn(void)
 	turn_leave();
 }
 
-/* The first timer of the first slot may have others with it that are due before
- * it: a slot of an upper level is looked through. Tests and show only. */
+static uint64_t slot_next(const struct timer *t)
+{
+	uint64_t next = never;
+
+	for (; t; t = t->next) {
+		if (t->due < next)
+			next = t->due;
+	}
+	return next;
+}
+
+/* A slot of an upper level is looked through, and the last level as a whole: what
+ * waits there for another round may stand before what is due sooner */
 uint64_t wheel_next(void)
 {
 	const struct wheel *w = wheel;
-	uint64_t next = never;
+	uint64_t next = never, due;
 
 	for (unsigned level = 0; w && level < LEVELS; level++) {
 		unsigned d = distance(w, level);
 		unsigned at = (unsigned)(w->now >> (level * BITS));
-		const struct timer *t;
 
-		if (d >= SLOTS)
-			continue;
-		for (t = w->slots[level * SLOTS + (at + d) % SLOTS]; t;
-		     t = t->next) {
-			if (t->due < next)
-				next = t->due;
+		for (; d < SLOTS; d++) {
+			due = slot_next(
+				w->slots[level * SLOTS + (at + d) % SLOTS]);
+			if (due < next)
+				next = due;
+			if (level < LEVELS - 1)
+				break;
 		}
 	}
 

@@ -43,7 +43,8 @@ uint64_t timer_left(const struct timer *t);
 /** Call what is due at clock_ms(): the timerfd does this; a test with a fake
  *  clock does it by hand */
 void wheel_turn(void);
-/** Moment of the next timer [ms], UINT64_MAX: none. Tests jump there */
+/** Moment of the next timer [ms], UINT64_MAX: none. For tests, which jump there:
+ *  it looks through whole slots */
 uint64_t wheel_next(void);
 /** Timers that run, of this thread */
 size_t wheel_count(void);

@@ -292,11 +292,11 @@ enum {
 	STEPS = 60000
 };
 
-static struct item {
+static struct modelled {
 	struct timer timer;
 	uint64_t due; /* 0: does not run */
 	uint64_t restart;
-	struct item *victim;
+	struct modelled *victim;
 } items[MODEL];
 static unsigned early, late_runs, ran;
 
@@ -309,11 +309,11 @@ static uint64_t any_delay(void)
 	return r & ((1ull << bits) - 1);
 }
 
-static void item_start(struct item *item, uint64_t delay);
+static void item_start(struct modelled *item, uint64_t delay);
 
 static void item_run(void *arg)
 {
-	struct item *item = arg;
+	struct modelled *item = arg;
 
 	ran++;
 	if (clock_ms() < item->due || !item->due)
@@ -331,7 +331,7 @@ static void item_run(void *arg)
 		item_start(item, item->restart);
 }
 
-static void item_start(struct item *item, uint64_t delay)
+static void item_start(struct modelled *item, uint64_t delay)
 {
 	item->restart = rand() % 3 ? 0 : any_delay();
 	item->victim = rand() % 4 ? NULL : &items[rand() % MODEL];
@@ -345,7 +345,7 @@ static void the_wheel_agrees_with_a_plain_list(void **s)
 {
 	srand(20261120);
 	for (unsigned step = 0; step < STEPS; step++) {
-		struct item *item = &items[rand() % MODEL];
+		struct modelled *item = &items[rand() % MODEL];
 		uint64_t next = UINT64_MAX;
 		size_t running = 0;
 
