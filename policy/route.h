@@ -1,8 +1,8 @@
 /*
  * Local policies: a question in, hops out, best first
  *
- * Compiled: by source realm, then longest to-address, then from-address; times
- * and methods are tested on candidates only. Rules: behaviour.md 2.2, 2.3, 2.7.
+ * Compiled: by source realm, then to-address, then from-address; times and
+ * methods are tested on candidates only. Rules: behaviour.md 2.2, 2.3, 2.7.
  */
 #pragma once
 
@@ -11,13 +11,16 @@
 #include "realms/match.h"
 #include "policy/header.h"
 
-enum { ROUTE_HOPS = 32 };
+enum {
+	ROUTE_HOPS = 32
+};
 
 /** Local time, broken down by the caller (sbc/clock) */
 struct local_time {
-	stamp now;       /* YYYYMMDDhhmmss */
+	stamp now; /* YYYYMMDDhhmmss */
 	hhmm of_day;
 	uint8_t weekday; /* 0 Sunday */
+	bool holiday;    /* today is one of the holidays of session-router */
 };
 
 struct route_query {
@@ -25,18 +28,22 @@ struct route_query {
 	struct pl method;
 	const struct uri *from, *to; /* From URI; Request-URI */
 	struct local_time now;
+	const struct session_agent *agent; /* ingress, or NULL */
+	const struct pl *codecs;           /* encoding names of the offer */
+	uint32_t codecs_n; /* 0: no offer, media-profiles do not count */
 };
 
 /** Where a hop leads */
 struct hop {
-	const struct local_policy *policy;       /* NULL: default route */
+	const struct local_policy *policy;        /* NULL: default route */
 	const struct policy_attribute *attribute; /* why; kept with the call */
-	const struct session_agent *agent;       /* or NULL */
-	const struct realm *realm;               /* egress */
-	const char *next_hop;                    /* as configured */
-	struct pl host;                          /* to resolve, or address */
-	uint16_t port;                           /* 0: RFC 3263 */
-	enum transport transport;                /* TRANSPORT_NONE: any */
+	const struct session_agent *agent;        /* or NULL */
+	const struct realm *realm;                /* egress */
+	const char *next_hop;                     /* as configured */
+	struct pl host; /* to resolve; of an address its text, no brackets */
+	struct sa addr; /* with port; AF_UNSPEC: host is for DNS */
+	uint16_t port;  /* 0: RFC 3263 */
+	enum transport transport; /* TRANSPORT_NONE: any */
 	uint32_t cost;
 };
 
@@ -57,12 +64,18 @@ enum route_fault {
 	ROUTE_METHODS,
 	ROUTE_APP_PROTOCOL,
 	ROUTE_CARRIER,
+	ROUTE_NEXT_HOP, /* unreadable, or not for local-policies */
 	ROUTE_EGRESS_REALM,
 	ROUTE_CUT, /* terminate-recursion, max-routes, doubled */
 };
+
+/** Words for test-policy: "state", "source-realm", ... */
 const char *route_fault_name(enum route_fault f);
 
 struct routes;
+
+/** Compile; realms and match must outlive the routes. mem_deref frees. 0;
+ *  ENOMEM */
 int routes_alloc(struct routes **rp, const struct realms *realms,
 		 const struct match *match);
 
@@ -93,7 +106,15 @@ void route_explain(const struct routes *routes, const struct route_query *q,
 /**
  * Read a next hop: session-agent, address or host name (configuration.md 3.1)
  *
- * @return 0; EINVAL no known form; ENOENT no egress realm
+ * SAG:, enum: and lrt: are not followed.
+ *
+ * @param hop       Set, without policy and attribute; untouched on error
+ * @param routes    Compiled routes
+ * @param next_hop  As configured; must outlive the hop
+ * @param realm     Egress realm; NULL: that of the session-agent, else that of
+ *                  sip-config
+ *
+ * @return 0; EINVAL no known form; ENOENT no egress realm that can send
  */
-int hop_read(struct hop *hop, const struct routes *routes,
-	     const char *next_hop, const struct realm *realm);
+int hop_read(struct hop *hop, const struct routes *routes, const char *next_hop,
+	     const struct realm *realm);

@@ -1,0 +1,920 @@
+/*
+ * Local policies: a question in, hops out, best first
+ *
+ * What is compiled. Each policy is put down under every pair of its
+ * source-realms, to-addresses and from-addresses, so that a question meets only
+ * policies that match in all three:
+ *
+ *   realm number, or `any` for *     struct pattern_index over to-address
+ *     to-address                     struct pattern_index over from-address
+ *       from-address                 struct bundle: the policies, by number
+ *
+ *   policy number                    struct line: policy, and its options
+ *   option                           one policy-attribute: the hop it leads to,
+ *                                    or why it leads nowhere; its days, its
+ *                                    span and its place in the configuration
+ *
+ * A question walks `any` and the index of its realm. What it meets is tested
+ * for what cannot be compiled (time, method, carrier, codecs) and goes into a
+ * sorted list of at most ROUTE_HOPS candidates. A candidate whose (next hop,
+ * realm) pair stands there already takes its place or is dropped, so the list
+ * always holds the best distinct ones and nothing is lost by its bound.
+ */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include "store/base.h"
+#include "store/hash.h"
+#include "store/number.h"
+#include "policy/pattern.h"
+#include "policy/route.h"
+
+/* A policy-attribute, ready */
+struct option {
+	const struct local_policy *policy;
+	const struct policy_attribute *attribute;
+	struct hop hop;
+	enum route_fault fault; /* ROUTE_FITS: hop is set */
+	uint32_t place; /* in the configuration: policies, then attributes */
+	uint32_t pair;  /* equal for equal (next hop, realm) */
+	uint16_t span;  /* start-time to end-time [min] */
+	uint8_t days;
+};
+
+/* A policy: a run of options */
+struct line {
+	const struct local_policy *policy;
+	struct option *options;
+	uint32_t n;
+};
+
+/* Policies with the same realm, to-address and from-address */
+struct bundle {
+	uint32_t n, room;
+	uint32_t *lines;
+};
+
+/* Finds the number of a (next hop, realm) pair while compiling */
+struct pair {
+	struct entry e;
+	const struct hop *hop;
+	uint32_t number;
+};
+
+struct routes {
+	const struct realms *realms;
+	const struct match *match;
+	const struct sip_config *sip;
+	struct line *lines;
+	uint32_t lines_n;
+	struct option *options;
+	uint32_t options_n;
+	struct pattern_index **by_realm; /* by number; NULL: none */
+	struct pattern_index *any;
+	uint32_t max_routes;
+};
+
+struct candidate {
+	const struct option *option;
+	struct pattern_rank to, from;
+	uint8_t media; /* line 2: 0 a codec is listed, 1 no list, 2 none is */
+};
+
+static const char *const fault_names[] = {
+	[ROUTE_FITS] = "fits",
+	[ROUTE_STATE] = "state",
+	[ROUTE_SOURCE_REALM] = "source-realm",
+	[ROUTE_FROM_ADDRESS] = "from-address",
+	[ROUTE_TO_ADDRESS] = "to-address",
+	[ROUTE_ACTIVE_TIME] = "activate-time",
+	[ROUTE_TIME_OF_DAY] = "time-of-day",
+	[ROUTE_METHODS] = "methods",
+	[ROUTE_APP_PROTOCOL] = "app-protocol",
+	[ROUTE_CARRIER] = "carrier",
+	[ROUTE_NEXT_HOP] = "next-hop",
+	[ROUTE_EGRESS_REALM] = "egress-realm",
+	[ROUTE_CUT] = "cut",
+};
+
+const char *route_fault_name(enum route_fault f)
+{
+	return fault_names[f];
+}
+
+/* --- next hops --- */
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+	return !strncasecmp(text, prefix, strlen(prefix));
+}
+
+/* Cut `;transport=x` off; other parameters are no known form */
+static int cut_transport(struct pl *text, enum transport *transport)
+{
+	static const char name[] = ";transport=";
+	const char *semicolon = memchr(text->p, ';', text->l);
+	struct pl word;
+
+	*transport = TRANSPORT_NONE;
+	if (!semicolon)
+		return 0;
+
+	word.p = semicolon + sizeof(name) - 1;
+	word.l = text->l - (size_t)(semicolon - text->p);
+	if (word.l < sizeof(name) || !has_prefix(semicolon, name))
+		return EINVAL;
+	word.l -= sizeof(name) - 1;
+
+	*transport = transport_parse(&word);
+	text->l = (size_t)(semicolon - text->p);
+
+	return *transport == TRANSPORT_NONE ? EINVAL : 0;
+}
+
+/* host or host:port; IPv6 was read before, so one colon at most */
+static int cut_port(struct pl *text, uint16_t *port)
+{
+	const char *colon = memchr(text->p, ':', text->l);
+	uint64_t n = 0;
+	struct pl digits;
+	int err;
+
+	*port = 0;
+	if (!colon)
+		return text->l ? 0 : EINVAL;
+
+	digits.p = colon + 1;
+	digits.l = text->l - (size_t)(digits.p - text->p);
+	err = uint_parse(&n, &digits, 65535);
+	if (err || !n || colon == text->p)
+		return EINVAL;
+
+	*port = (uint16_t)n;
+	text->l = (size_t)(colon - text->p);
+
+	return 0;
+}
+
+static bool is_secure(enum transport t)
+{
+	return t == TRANSPORT_TLS || t == TRANSPORT_WSS;
+}
+
+static void lead_to_agent(struct hop *hop, const struct session_agent *agent)
+{
+	hop->agent = agent;
+	pl_set_str(&hop->host, agent->hostname);
+	hop->port = (uint16_t)agent->port;
+	hop->transport = match_agent_transport(agent);
+	if (match_agent_address(agent, &hop->addr))
+		sa_init(&hop->addr, AF_UNSPEC);
+}
+
+/* "[::1]:5060" is the host "::1" */
+static struct pl address_text(const struct pl *text)
+{
+	struct pl host = *text;
+	const char *end = memchr(text->p, ']', text->l);
+
+	if (end && *text->p == '[') {
+		host.p = text->p + 1;
+		host.l = (size_t)(end - host.p);
+	} else if (memchr(text->p, '.', text->l)) {
+		end = memchr(text->p, ':', text->l);
+		if (end && !memchr(end + 1, ':',
+				   text->l - (size_t)(end + 1 - text->p)))
+			host.l = (size_t)(end - text->p);
+	}
+
+	return host;
+}
+
+/* Address without a session-agent: UDP and 5060 unless it says otherwise */
+static void lead_to_address(struct hop *hop, const struct pl *text,
+			    const struct sa *addr, enum transport transport)
+{
+	hop->host = address_text(text);
+	hop->addr = *addr;
+	hop->transport =
+		transport == TRANSPORT_NONE ? TRANSPORT_UDP : transport;
+	hop->port = sa_port(addr);
+	if (!hop->port)
+		hop->port = is_secure(hop->transport) ? 5061 : 5060;
+	sa_set_port(&hop->addr, hop->port);
+}
+
+static const struct session_agent *agent_towards(const struct routes *routes,
+						 const struct realm *realm,
+						 const struct sa *addr)
+{
+	const struct realm *last =
+		realm_named(routes->realms, routes->sip->egress_realm_id);
+	const struct session_agent *agent = NULL;
+
+	if (realm)
+		return match_agent_towards(routes->match, realm, addr);
+
+	/* No realm is named: the last resort's before others */
+	if (last)
+		agent = match_agent_towards(routes->match, last, addr);
+
+	return agent ? agent : match_agent_towards(routes->match, NULL, addr);
+}
+
+/* Egress realm (2.2): the attribute's, the session-agent's realm-id, its
+ * egress-realm-id, sip-config's; it must be able to send */
+static int find_egress(struct hop *hop, const struct routes *routes,
+		       const struct realm *realm)
+{
+	const struct session_agent *agent = hop->agent;
+	const struct realms *realms = routes->realms;
+
+	if (!realm && agent && strcmp(agent->realm_id, "*"))
+		realm = realm_named(realms, agent->realm_id);
+	if (!realm && agent)
+		realm = realm_named(realms, agent->egress_realm_id);
+	if (!realm)
+		realm = realm_named(realms, routes->sip->egress_realm_id);
+	if (!realm || !realm->endpoints_n)
+		return ENOENT;
+
+	hop->realm = realm;
+
+	return 0;
+}
+
+int hop_read(struct hop *hop, const struct routes *routes, const char *next_hop,
+	     const struct realm *realm)
+{
+	const struct session_agent *agent;
+	struct hop to = { .next_hop = next_hop };
+	enum transport transport;
+	struct pl text;
+	struct sa addr;
+	int err;
+
+	if (has_prefix(next_hop, "SAG:") || has_prefix(next_hop, "enum:") ||
+	    has_prefix(next_hop, "lrt:"))
+		return EINVAL;
+
+	pl_set_str(&text, next_hop);
+	err = cut_transport(&text, &transport);
+	if (err)
+		return err;
+
+	sa_init(&to.addr, AF_UNSPEC);
+	agent = match_agent(routes->match, &text);
+	if (agent) {
+		lead_to_agent(&to, agent);
+	} else if (!address_parse_text(&addr, &text)) {
+		agent = agent_towards(routes, realm, &addr);
+		if (agent)
+			lead_to_agent(&to, agent);
+		else
+			lead_to_address(&to, &text, &addr, transport);
+	} else {
+		err = cut_port(&text, &to.port);
+		if (err)
+			return err;
+		to.host = text;
+		to.transport = transport;
+	}
+	if (agent && transport != TRANSPORT_NONE)
+		to.transport = transport;
+
+	err = find_egress(&to, routes, realm);
+	if (!err)
+		*hop = to;
+
+	return err;
+}
+
+/* --- compiling --- */
+
+static void bundle_destructor(void *arg)
+{
+	struct bundle *bundle = arg;
+
+	mem_deref(bundle->lines);
+}
+
+static void routes_destructor(void *arg)
+{
+	struct routes *routes = arg;
+
+	for (uint32_t i = 0; routes->by_realm && i < routes->realms->n; ++i)
+		mem_deref(routes->by_realm[i]);
+	mem_deref(routes->by_realm);
+	mem_deref(routes->any);
+	mem_deref(routes->lines);
+	mem_deref(routes->options);
+}
+
+static void *array(size_t n, size_t size)
+{
+	return mem_zalloc((n ? n : 1) * size, NULL);
+}
+
+static uint16_t minutes(hhmm t)
+{
+	return (uint16_t)(t / 100 * 60 + t % 100);
+}
+
+static enum route_fault lead(struct option *option, const struct routes *routes)
+{
+	const struct policy_attribute *attribute = option->attribute;
+	const struct realm *realm;
+	int err;
+
+	realm = realm_named(routes->realms, attribute->realm);
+	if (!realm && attribute->realm[0])
+		return ROUTE_EGRESS_REALM;
+
+	err = hop_read(&option->hop, routes, attribute->next_hop, realm);
+	if (err == ENOENT)
+		return ROUTE_EGRESS_REALM;
+	if (err)
+		return ROUTE_NEXT_HOP;
+	if (option->hop.agent && !option->hop.agent->allow_next_hop_lp)
+		return ROUTE_NEXT_HOP;
+
+	option->hop.policy = option->policy;
+	option->hop.attribute = attribute;
+	option->hop.cost = attribute->cost;
+
+	return ROUTE_FITS;
+}
+
+static void compile_option(struct option *option, const struct routes *routes)
+{
+	const struct policy_attribute *a = option->attribute;
+
+	option->days = (uint8_t)__builtin_popcount(a->days_of_week);
+	option->span =
+		(uint16_t)(minutes(a->end_time) - minutes(a->start_time));
+	option->fault = lead(option, routes);
+}
+
+static bool same_pair(const struct entry *e, const void *key)
+{
+	const struct hop *a = ((const struct pair *)e)->hop, *b = key;
+
+	if (a->realm != b->realm || a->agent != b->agent)
+		return false;
+
+	return a->agent || !strcasecmp(a->next_hop, b->next_hop);
+}
+
+static uint64_t pair_hash(const struct hop *hop)
+{
+	const char *name = hop->agent ? hop->agent->hostname : hop->next_hop;
+
+	return hash_mix(hash_nocase(name, strlen(name)), hop->realm->number);
+}
+
+/* Give equal (next hop, realm) pairs equal numbers; two names of one
+ * session-agent are one next hop */
+static int number_pairs(struct routes *routes)
+{
+	struct pair *pairs = array(routes->options_n, sizeof(*pairs));
+	struct table table;
+	int err = pairs ? 0 : ENOMEM;
+
+	table_init(&table);
+	for (uint32_t i = 0; !err && i < routes->options_n; ++i) {
+		struct option *option = &routes->options[i];
+		struct pair *pair = &pairs[i], *known;
+		uint64_t hash;
+
+		if (option->fault != ROUTE_FITS)
+			continue;
+		hash = pair_hash(&option->hop);
+		known = (struct pair *)table_find(&table, hash, same_pair,
+						  &option->hop);
+		pair->hop = &option->hop;
+		pair->number = option->pair = known ? known->number : i;
+		if (!known)
+			err = table_add(&table, &pair->e, hash);
+	}
+
+	table_finish(&table);
+	mem_deref(pairs);
+
+	return err;
+}
+
+static int bundle_add(struct bundle *bundle, uint32_t line)
+{
+	uint32_t room = bundle->room ? 2 * bundle->room : 1;
+	uint32_t *lines;
+
+	/* Two spellings of one address in one list: `1-2` and `12` */
+	if (bundle->n && bundle->lines[bundle->n - 1] == line)
+		return 0;
+
+	if (bundle->n == bundle->room) {
+		lines = mem_alloc(room * sizeof(*lines), NULL);
+		if (!lines)
+			return ENOMEM;
+		if (bundle->n)
+			memcpy(lines, bundle->lines,
+			       bundle->n * sizeof(*lines));
+		mem_deref(bundle->lines);
+		bundle->lines = lines;
+		bundle->room = room;
+	}
+	bundle->lines[bundle->n++] = line;
+
+	return 0;
+}
+
+static int put_from(struct pattern_index *index, const struct pattern *from,
+		    uint32_t line)
+{
+	void **slot = NULL;
+	int err = pattern_index_slot(&slot, index, from);
+
+	if (err)
+		return err;
+
+	if (!*slot)
+		*slot = mem_zalloc(sizeof(struct bundle), bundle_destructor);
+
+	return *slot ? bundle_add(*slot, line) : ENOMEM;
+}
+
+static int put_to(struct pattern_index *index, const struct pattern *to,
+		  const struct patterns *from, uint32_t line)
+{
+	struct pattern_index *below = NULL;
+	void **slot = NULL;
+	int err = pattern_index_slot(&slot, index, to);
+
+	if (err)
+		return err;
+
+	if (!*slot) {
+		err = pattern_index_alloc(&below);
+		if (err)
+			return err;
+		*slot = below;
+	}
+	for (uint32_t i = 0; !err && i < from->n; ++i)
+		err = put_from(*slot, &from->v[i], line);
+
+	return err;
+}
+
+static int put_realm(struct pattern_index **index,
+		     const struct local_policy *policy, uint32_t line)
+{
+	int err = 0;
+
+	if (!*index)
+		err = pattern_index_alloc(index);
+	for (uint32_t i = 0; !err && i < policy->to_address.n; ++i)
+		err = put_to(*index, &policy->to_address.v[i],
+			     &policy->from_address, line);
+
+	return err;
+}
+
+static int put_line(struct routes *routes, uint32_t number)
+{
+	const struct local_policy *policy = routes->lines[number].policy;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < policy->source_realm.n; ++i) {
+		const char *name = policy->source_realm.v[i];
+		const struct realm *realm = realm_named(routes->realms, name);
+
+		if (!strcmp(name, "*"))
+			err = put_realm(&routes->any, policy, number);
+		else if (realm)
+			err = put_realm(&routes->by_realm[realm->number],
+					policy, number);
+	}
+
+	return err;
+}
+
+static int compile_lines(struct routes *routes)
+{
+	const struct config *cfg = routes->realms->config;
+	uint32_t place = 0;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < routes->lines_n; ++i) {
+		struct line *line = &routes->lines[i];
+
+		line->policy = config_at(cfg, &element_local_policy, i);
+		line->n = line->policy->policy_attributes.n;
+		line->options = routes->options + place;
+		for (uint32_t a = 0; a < line->n; ++a) {
+			struct option *option = &line->options[a];
+
+			option->policy = line->policy;
+			option->attribute =
+				line->policy->policy_attributes.v[a];
+			option->place = place++;
+			compile_option(option, routes);
+		}
+		if (line->policy->state)
+			err = put_line(routes, i);
+	}
+
+	return err;
+}
+
+static uint32_t count_options(const struct config *cfg)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < config_count(cfg, &element_local_policy); ++i) {
+		const struct local_policy *policy =
+			config_at(cfg, &element_local_policy, i);
+
+		n += policy->policy_attributes.n;
+	}
+
+	return n;
+}
+
+/* sip-config option max-routes=N; 0 and what is no number: no limit */
+static uint32_t read_max_routes(const struct sip_config *sip)
+{
+	uint64_t n = 0;
+	struct pl value;
+
+	if (option_get(&sip->options, "max-routes", &value) ||
+	    uint_parse(&n, &value, UINT32_MAX))
+		return 0;
+
+	return (uint32_t)n;
+}
+
+int routes_alloc(struct routes **rp, const struct realms *realms,
+		 const struct match *match)
+{
+	struct routes *routes = mem_zalloc(sizeof(*routes), routes_destructor);
+	const struct config *cfg = realms->config;
+	int err;
+
+	if (!routes)
+		return ENOMEM;
+
+	routes->realms = realms;
+	routes->match = match;
+	routes->sip = config_single(cfg, &element_sip_config);
+	routes->max_routes = read_max_routes(routes->sip);
+	routes->lines_n = (uint32_t)config_count(cfg, &element_local_policy);
+	routes->options_n = count_options(cfg);
+	routes->lines = array(routes->lines_n, sizeof(*routes->lines));
+	routes->options = array(routes->options_n, sizeof(*routes->options));
+	routes->by_realm = array(realms->n, sizeof(*routes->by_realm));
+	err = routes->lines && routes->options && routes->by_realm ? 0 : ENOMEM;
+	if (err)
+		goto out;
+
+	err = compile_lines(routes);
+	if (err)
+		goto out;
+
+	err = number_pairs(routes);
+
+out:
+	if (err)
+		mem_deref(routes);
+	else
+		*rp = routes;
+
+	return err;
+}
+
+/* --- tests that only the question decides --- */
+
+static bool is_active(const struct local_policy *policy, stamp now)
+{
+	return (!policy->activate_time || now >= policy->activate_time) &&
+	       (!policy->deactivate_time || now < policy->deactivate_time);
+}
+
+/* 2.7: on a holiday both `H` and the letter of the weekday match */
+static bool is_in_window(const struct policy_attribute *a,
+			 const struct local_time *t)
+{
+	bool today = (a->days_of_week >> t->weekday & 1) ||
+		     (t->holiday && a->days_of_week >> 7);
+
+	return today && t->of_day >= a->start_time && t->of_day < a->end_time;
+}
+
+/* The caller's list and that of the session-agent the route leads to */
+static bool has_carrier(const struct option *option,
+			const struct route_query *q)
+{
+	const struct session_agent *to = option->hop.agent;
+	const struct names *callers = NULL;
+	struct pl carrier;
+
+	if (!option->attribute->carrier[0])
+		return true;
+
+	pl_set_str(&carrier, option->attribute->carrier);
+	if (q->agent && q->agent->carriers.n)
+		callers = &q->agent->carriers;
+	else if (q->realm->interface)
+		callers = &q->realm->interface->carriers;
+	if (callers && callers->n && !names_have(callers, &carrier))
+		return false;
+
+	return !to || !to->carriers.n || names_have(&to->carriers, &carrier);
+}
+
+/* The checks of 2.2 behind the match, in its order */
+static enum route_fault option_check(const struct option *option,
+				     const struct route_query *q)
+{
+	const struct policy_attribute *a = option->attribute;
+
+	if (!is_active(option->policy, q->now.now))
+		return ROUTE_ACTIVE_TIME;
+	if (!is_in_window(a, &q->now))
+		return ROUTE_TIME_OF_DAY;
+	if (a->methods.n && !names_have(&a->methods, &q->method))
+		return ROUTE_METHODS;
+	if (!has_carrier(option, q))
+		return ROUTE_CARRIER;
+
+	return option->fault;
+}
+
+static uint8_t media_rank(const struct policy_attribute *a,
+			  const struct route_query *q)
+{
+	if (!a->media_profiles.n || !q->codecs_n)
+		return 1;
+
+	for (uint32_t i = 0; i < q->codecs_n; ++i) {
+		if (names_have_nocase(&a->media_profiles, &q->codecs[i]))
+			return 0;
+	}
+
+	return 2;
+}
+
+/* --- order --- */
+
+/* behaviour.md 2.3; -1: a comes first */
+static int order(const struct candidate *a, const struct candidate *b)
+{
+	const struct option *x = a->option, *y = b->option;
+
+	/* 1. lower cost */
+	if (x->hop.cost != y->hop.cost)
+		return x->hop.cost < y->hop.cost ? -1 : 1;
+
+	/* 2. a listed codec, no list, none of the list */
+	if (a->media != b->media)
+		return a->media < b->media ? -1 : 1;
+
+	/* 3. longer to-address */
+	if (a->to.length != b->to.length)
+		return a->to.length > b->to.length ? -1 : 1;
+
+	/* 4. longer from-address */
+	if (a->from.length != b->from.length)
+		return a->from.length > b->from.length ? -1 : 1;
+
+	/* 5. fewer days */
+	if (x->days != y->days)
+		return x->days < y->days ? -1 : 1;
+
+	/* 6. shorter time of day */
+	if (x->span != y->span)
+		return x->span < y->span ? -1 : 1;
+
+	/* 7. explicit before wildcard */
+	if (a->to.is_explicit != b->to.is_explicit)
+		return a->to.is_explicit ? -1 : 1;
+	if (a->from.is_explicit != b->from.is_explicit)
+		return a->from.is_explicit ? -1 : 1;
+
+	/* 8. order of the configuration */
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+struct search {
+	const struct routes *routes;
+	const struct route_query *q;
+	struct pattern_key to, from;
+	struct pattern_rank to_rank; /* of the to-address at hand */
+	struct candidate best[ROUTE_HOPS];
+	uint32_t n;
+	bool out_of_time; /* one lay outside its time only */
+};
+
+static void remove_at(struct search *s, uint32_t i)
+{
+	--s->n;
+	memmove(&s->best[i], &s->best[i + 1], (s->n - i) * sizeof(s->best[0]));
+}
+
+/* Keep the list sorted, its pairs distinct, and the best ROUTE_HOPS in it */
+static void keep(struct search *s, const struct candidate *c)
+{
+	uint32_t at;
+
+	for (uint32_t i = 0; i < s->n; ++i) {
+		if (s->best[i].option->pair != c->option->pair)
+			continue;
+		if (order(&s->best[i], c) <= 0)
+			return;
+		remove_at(s, i);
+		break;
+	}
+
+	for (at = 0; at < s->n && order(&s->best[at], c) < 0; ++at)
+		;
+	if (at == ROUTE_HOPS)
+		return;
+	if (s->n == ROUTE_HOPS)
+		--s->n;
+	memmove(&s->best[at + 1], &s->best[at],
+		(s->n - at) * sizeof(s->best[0]));
+	s->best[at] = *c;
+	++s->n;
+}
+
+static void try_option(struct search *s, const struct option *option,
+		       struct pattern_rank from)
+{
+	struct candidate c = { .option = option,
+			       .to = s->to_rank,
+			       .from = from };
+
+	if (!option->attribute->state)
+		return;
+
+	switch (option_check(option, s->q)) {
+
+	case ROUTE_FITS:
+		c.media = media_rank(option->attribute, s->q);
+		keep(s, &c);
+		break;
+
+	case ROUTE_ACTIVE_TIME:
+	case ROUTE_TIME_OF_DAY:
+		s->out_of_time = true;
+		break;
+
+	case ROUTE_STATE:
+	case ROUTE_SOURCE_REALM:
+	case ROUTE_FROM_ADDRESS:
+	case ROUTE_TO_ADDRESS:
+	case ROUTE_METHODS:
+	case ROUTE_APP_PROTOCOL:
+	case ROUTE_CARRIER:
+	case ROUTE_NEXT_HOP:
+	case ROUTE_EGRESS_REALM:
+	case ROUTE_CUT:
+		break;
+	}
+}
+
+static void from_found(void *value, struct pattern_rank rank, void *arg)
+{
+	const struct bundle *bundle = value;
+	struct search *s = arg;
+
+	for (uint32_t i = 0; i < bundle->n; ++i) {
+		const struct line *line = &s->routes->lines[bundle->lines[i]];
+
+		for (uint32_t a = 0; a < line->n; ++a)
+			try_option(s, &line->options[a], rank);
+	}
+}
+
+static void to_found(void *value, struct pattern_rank rank, void *arg)
+{
+	struct search *s = arg;
+
+	s->to_rank = rank;
+	pattern_index_walk(value, &s->from, from_found, s);
+}
+
+static bool is_redirect(const struct candidate *c)
+{
+	return c->option->attribute->action == POLICY_ACTION_REDIRECT;
+}
+
+/*
+ * What ends the list (2.3): a route with terminate-recursion is the last,
+ * max-routes keeps the first N, and redirects stand alone: behind another route
+ * a redirect ends the list, behind a redirect another route does
+ */
+static uint32_t cut(const struct search *s)
+{
+	uint32_t max = s->routes->max_routes, n = 0;
+
+	while (n < s->n && (!max || n < max)) {
+		if (is_redirect(&s->best[n]) != is_redirect(&s->best[0]))
+			break;
+		if (s->best[n++].option->attribute->terminate_recursion)
+			break;
+	}
+
+	return n;
+}
+
+static void search_init(struct search *s, const struct routes *routes,
+			const struct route_query *q)
+{
+	s->routes = routes;
+	s->q = q;
+	s->n = 0;
+	s->out_of_time = false;
+	pattern_key_read(&s->to, q->to);
+	pattern_key_read(&s->from, q->from);
+}
+
+int route_find(const struct routes *routes, const struct route_query *q,
+	       struct route *out)
+{
+	const struct pattern_index *own = routes->by_realm[q->realm->number];
+	struct search s;
+
+	search_init(&s, routes, q);
+	if (own)
+		pattern_index_walk(own, &s.to, to_found, &s);
+	if (routes->any)
+		pattern_index_walk(routes->any, &s.to, to_found, &s);
+	if (!s.n)
+		return s.out_of_time ? ERANGE : ENOENT;
+
+	out->n = cut(&s);
+	for (uint32_t i = 0; i < out->n; ++i)
+		out->hops[i] = s.best[i].option->hop;
+
+	return 0;
+}
+
+/* --- explaining --- */
+
+static bool has_source(const struct local_policy *policy,
+		       const struct realm *realm)
+{
+	struct pl name, any = PL("*");
+
+	pl_set_str(&name, realm->config->identifier);
+
+	return names_have(&policy->source_realm, &any) ||
+	       names_have(&policy->source_realm, &name);
+}
+
+static enum route_fault explain(const struct option *option,
+				const struct search *s)
+{
+	const struct local_policy *policy = option->policy;
+
+	if (!policy->state || !option->attribute->state)
+		return ROUTE_STATE;
+	if (!has_source(policy, s->q->realm))
+		return ROUTE_SOURCE_REALM;
+	if (patterns_matches(&policy->from_address, &s->from) < 0)
+		return ROUTE_FROM_ADDRESS;
+	if (patterns_matches(&policy->to_address, &s->to) < 0)
+		return ROUTE_TO_ADDRESS;
+
+	return option_check(option, s->q);
+}
+
+static bool is_chosen(const struct route *route, const struct option *option)
+{
+	for (uint32_t i = 0; i < route->n; ++i) {
+		if (route->hops[i].attribute == option->attribute)
+			return true;
+	}
+
+	return false;
+}
+
+void route_explain(const struct routes *routes, const struct route_query *q,
+		   route_explain_h *h, void *arg)
+{
+	struct route route = { .n = 0 };
+	struct search s;
+
+	search_init(&s, routes, q);
+	if (route_find(routes, q, &route))
+		route.n = 0;
+
+	for (uint32_t i = 0; i < routes->options_n; ++i) {
+		const struct option *option = &routes->options[i];
+		enum route_fault fault = explain(option, &s);
+
+		if (fault == ROUTE_FITS && !is_chosen(&route, option))
+			fault = ROUTE_CUT;
+		h(option->policy, option->attribute, fault, arg);
+	}
+}
