@@ -1,0 +1,641 @@
+/*
+ * Call records, written behind
+ *
+ * The journal is the queue: a file "PATH.records" beside the database. The
+ * writer thread appends a record to it at most a turn after the call has
+ * ended, and forgets it. Once a second it reads the file from the start, puts
+ * the records into SQLite in transactions that are on the disk when they
+ * return, and empties the file. The start of the program does the same, so
+ * there is one way in. While SQLite fails the journal grows up to its bound.
+ *
+ * One record in the file: length and checksum of the payload (4 and 8 bytes,
+ * this machine's order), then for each field two bytes of length and its
+ * bytes. What follows the first record that is not whole was cut off by the
+ * power and is dropped; a failed append is taken back at once. The sequence is
+ * the key in SQLite, so a record that was moved before a crash and is read
+ * again is not counted twice.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "store/log.h"
+#include "store/number.h"
+#include "store/records.h"
+
+enum {
+	FIELD_MAX = UINT16_MAX, /* [bytes] */
+	RECORD_MAX = 256 << 10, /* payload of one record [bytes] */
+	HEAD = 12,              /* length and checksum [bytes] */
+	MOVE = 2000,            /* records in one transaction */
+	JOURNAL_MAX = 1 << 30,  /* [bytes] */
+	SEQUENCE = 2,           /* fields filled in here */
+	NODE = 3,
+	SQL_MAX = 8192,
+};
+
+/* clang-format off */
+const char *const record_names[RECORD_FIELDS] = {
+	"record-type", "record-version", "sequence", "node",
+	"session-id", "ingress-call-id", "egress-call-id",
+	"protocol", "method",
+	"setup-time", "ring-time", "connect-time", "disconnect-time",
+	"duration-ms", "setup-ms",
+	"calling-number", "called-number",
+	"calling-uri", "called-uri", "egress-calling-uri", "egress-called-uri",
+	"asserted-identity", "diversion",
+	"ingress-realm", "ingress-agent", "ingress-remote", "ingress-local",
+	"ingress-transport",
+	"egress-realm", "egress-agent", "egress-remote", "egress-local",
+	"egress-transport",
+	"policy", "next-hop", "routes-tried",
+	"auth-source", "auth-realm", "auth-user-lookup", "auth-user",
+	"challenges",
+	"surrogate-aor",
+	"status", "q850",
+	"ended-by", "reason",
+	"refused-step",
+	"ingress-codec", "egress-codec", "ingress-security", "egress-security",
+	"ingress-media-remote", "ingress-media-local", "egress-media-local",
+	"egress-media-remote",
+	"in-packets", "in-octets", "in-lost", "in-jitter-ms",
+	"out-packets", "out-octets", "out-lost", "out-jitter-ms",
+	"latched", "config-version",
+};
+/* clang-format on */
+
+struct journal {
+	int fd;
+	uint64_t size;     /* [bytes] */
+	uint64_t sequence; /* of the newest record */
+	char node[256];
+	char insert[SQL_MAX]; /* the statement; its address tells it apart */
+};
+
+struct put {
+	struct database_job job; /* first */
+	struct journal *journal;
+	uint16_t length[RECORD_FIELDS];
+	char bytes[];
+};
+
+/* FNV-1a: tells a torn write, is no defence and needs to be none */
+static uint64_t checksum(const uint8_t *p, size_t n)
+{
+	uint64_t sum = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < n; i++)
+		sum = (sum ^ p[i]) * 0x100000001b3;
+
+	return sum;
+}
+
+/* ---- into the journal ---- */
+
+static uint8_t *field_add(uint8_t *p, const void *text, uint16_t n)
+{
+	memcpy(p, &n, sizeof(n));
+	if (n)
+		memcpy(p + sizeof(n), text, n);
+
+	return p + sizeof(n) + n;
+}
+
+static int append(struct journal *j, const uint8_t *p, size_t n)
+{
+	size_t done = 0;
+	int err = 0;
+
+	if (j->size + n > JOURNAL_MAX)
+		return ENOSPC;
+
+	while (done < n) {
+		ssize_t w = pwrite(j->fd, p + done, n - done,
+				   (off_t)(j->size + done));
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			err = w ? errno : EIO;
+			break;
+		}
+		done += (size_t)w;
+	}
+
+	/* Half a record would hide all that come after it. Should this fail,
+	 * the next append writes over it: the size is ours */
+	if (err && ftruncate(j->fd, (off_t)j->size))
+		log_error(DB, "journal-tail", "text=\"%s\"", strerror(errno));
+	if (!err)
+		j->size += n;
+
+	return err;
+}
+
+static int put_run(struct connection *c, struct database_job *job)
+{
+	struct put *put = (void *)job;
+	struct journal *j = put->journal;
+	const char *text = put->bytes;
+	size_t size = HEAD;
+	uint8_t *bytes, *p;
+	uint32_t length;
+	char number[24];
+	uint64_t sum;
+	int err;
+
+	(void)c;
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		size += sizeof(uint16_t) + put->length[i];
+	bytes = malloc(size + sizeof(number) + sizeof(j->node));
+	if (!bytes)
+		return ENOMEM;
+
+	(void)snprintf(number, sizeof(number), "%llu",
+		       (unsigned long long)j->sequence + 1);
+	p = bytes + HEAD;
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (i == SEQUENCE)
+			p = field_add(p, number, (uint16_t)strlen(number));
+		else if (i == NODE && !put->length[i])
+			p = field_add(p, j->node, (uint16_t)strlen(j->node));
+		else
+			p = field_add(p, text, put->length[i]);
+		text += put->length[i];
+	}
+
+	length = (uint32_t)(p - bytes - HEAD);
+	sum = checksum(bytes + HEAD, length);
+	memcpy(bytes, &length, sizeof(length));
+	memcpy(bytes + sizeof(length), &sum, sizeof(sum));
+	err = append(j, bytes, HEAD + length);
+	if (!err)
+		j->sequence++;
+	free(bytes);
+
+	return err;
+}
+
+static void put_free(struct database_job *job)
+{
+	free(job);
+}
+
+int records_put(struct database *db, const struct record *record)
+{
+	struct journal *j = db ? database_tick_arg(db) : NULL;
+	struct put *put;
+	size_t size = 0;
+	char *p;
+	int err;
+
+	if (!j || !record)
+		return EINVAL;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (record->field[i].l > FIELD_MAX)
+			return EMSGSIZE;
+		size += record->field[i].l;
+	}
+	if (size > RECORD_MAX - 4096)
+		return EMSGSIZE;
+
+	put = calloc(1, sizeof(*put) + size);
+	if (!put)
+		return ENOMEM;
+
+	p = put->bytes;
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		const struct pl *field = &record->field[i];
+
+		put->length[i] = (uint16_t)field->l;
+		if (field->l)
+			memcpy(p, field->p, field->l);
+		p += field->l;
+	}
+	put->journal = j;
+	put->job.run = put_run;
+	put->job.free = put_free;
+	put->job.beside = true;
+
+	err = database_queue(db, &put->job);
+	if (err)
+		free(put);
+
+	return err;
+}
+
+/* ---- out of the journal ---- */
+
+static int read_at(int fd, uint8_t *p, size_t n, uint64_t at)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r = pread(fd, p + done, n - done, (off_t)(at + done));
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return errno;
+		if (!r)
+			return EBADMSG;
+		done += (size_t)r;
+	}
+
+	return 0;
+}
+
+/* The fields of one payload; EBADMSG when they are not all there */
+static int fields_of(struct record *record, const uint8_t *p, size_t n)
+{
+	uint16_t length;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (n < sizeof(length))
+			return EBADMSG;
+		memcpy(&length, p, sizeof(length));
+		p += sizeof(length);
+		n -= sizeof(length);
+		if (length > n)
+			return EBADMSG;
+		record->field[i] = (struct pl){ (const char *)p, length };
+		p += length;
+		n -= length;
+	}
+
+	return n ? EBADMSG : 0;
+}
+
+/* One record at a place of the journal; EBADMSG: cut off here */
+static int record_read(const struct journal *j, struct record *record,
+		       uint8_t *bytes, uint64_t at, uint64_t *nextp)
+{
+	uint8_t head[HEAD];
+	uint32_t length;
+	uint64_t sum;
+	int err;
+
+	if (j->size - at < HEAD)
+		return EBADMSG;
+	err = read_at(j->fd, head, HEAD, at);
+	if (err)
+		return err;
+
+	memcpy(&length, head, sizeof(length));
+	memcpy(&sum, head + sizeof(length), sizeof(sum));
+	if (length > RECORD_MAX || length > j->size - at - HEAD)
+		return EBADMSG;
+	err = read_at(j->fd, bytes, length, at + HEAD);
+	if (err)
+		return err;
+	if (checksum(bytes, length) != sum)
+		return EBADMSG;
+
+	*nextp = at + HEAD + length;
+
+	return fields_of(record, bytes, length);
+}
+
+/* Where the whole records end, and the sequence of the last of them */
+static int journal_check(struct journal *j)
+{
+	struct record record;
+	uint64_t at = 0, next = 0, sequence;
+	uint8_t *bytes = malloc(RECORD_MAX);
+	int err = bytes ? 0 : ENOMEM;
+
+	while (!err && at < j->size) {
+		err = record_read(j, &record, bytes, at, &next);
+		if (!err)
+			err = uint_parse(&sequence, &record.field[SEQUENCE],
+					 INT64_MAX)
+				      ? EBADMSG
+				      : 0;
+		if (err)
+			break;
+		if (sequence > j->sequence)
+			j->sequence = sequence;
+		at = next;
+	}
+	free(bytes);
+
+	if (err == EBADMSG) {
+		log_warning(DB, "journal-cut", "bytes=%llu",
+			    (unsigned long long)(j->size - at));
+		err = ftruncate(j->fd, (off_t)at) ? errno : 0;
+		j->size = at;
+	}
+
+	return err;
+}
+
+struct move {
+	struct journal *journal;
+	uint8_t *bytes;
+	uint64_t at;
+};
+
+static int record_insert(struct connection *c, const struct journal *j,
+			 const struct record *record)
+{
+	uint64_t sequence = 0;
+	struct statement *s;
+	int err;
+
+	if (uint_parse(&sequence, &record->field[SEQUENCE], INT64_MAX))
+		return EBADMSG;
+	err = statement_kept(&s, c, j->insert);
+	if (err)
+		return err;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (i == SEQUENCE)
+			statement_number(s, (int)i + 1, sequence);
+		else
+			statement_pl(s, (int)i + 1, &record->field[i]);
+	}
+
+	return statement_run(s);
+}
+
+/* The sequence outlives the records, which may be deleted */
+static int sequence_keep(struct connection *c, const struct journal *j)
+{
+	struct statement *s;
+	int err;
+
+	err = statement_kept(&s, c,
+			     "INSERT INTO fact VALUES('record-sequence', ?1)"
+			     " ON CONFLICT DO UPDATE SET value ="
+			     " max(value, excluded.value)");
+	if (err)
+		return err;
+
+	statement_number(s, 1, j->sequence);
+
+	return statement_run(s);
+}
+
+static int sweep(struct connection *c, const struct journal *j)
+{
+	struct statement *s;
+	int err;
+
+	if (j->sequence <= RECORDS_KEPT)
+		return 0;
+	err = statement_kept(&s, c,
+			     "DELETE FROM record WHERE \"sequence\" <= ?1");
+	if (err)
+		return err;
+
+	statement_number(s, 1, j->sequence - RECORDS_KEPT);
+
+	return statement_run(s);
+}
+
+static int move_some(struct connection *c, void *arg)
+{
+	struct move *move = arg;
+	const struct journal *j = move->journal;
+	struct record record;
+	uint64_t at = move->at;
+	int err = 0;
+
+	for (int n = 0; n < MOVE && at < j->size && !err; n++) {
+		err = record_read(j, &record, move->bytes, at, &at);
+		if (!err)
+			err = record_insert(c, j, &record);
+	}
+	if (!err)
+		err = sequence_keep(c, j);
+	if (!err)
+		err = sweep(c, j);
+	if (!err)
+		move->at = at;
+
+	return err;
+}
+
+static int journal_move(struct connection *c, void *arg)
+{
+	struct move move = { .journal = arg };
+	struct journal *j = arg;
+	int err = 0;
+
+	if (!j->size)
+		return 0;
+
+	move.bytes = malloc(RECORD_MAX);
+	if (!move.bytes)
+		return ENOMEM;
+
+	while (move.at < j->size && !err)
+		err = connection_transaction(c, true, move_some, &move);
+	free(move.bytes);
+	/* Somebody else has cut the file, or the disk has lost a part: what
+	 * cannot be read must not hold up what comes */
+	if (err == EBADMSG)
+		(void)journal_check(j);
+	if (err)
+		return err;
+
+	if (ftruncate(j->fd, 0))
+		return errno;
+	j->size = 0;
+
+	return 0;
+}
+
+/* ---- start ---- */
+
+static int table_make(struct connection *c)
+{
+	struct statement *s = NULL;
+	char sql[SQL_MAX];
+	int n, err;
+
+	n = snprintf(sql, sizeof(sql),
+		     "CREATE TABLE IF NOT EXISTS record("
+		     "\"sequence\" INTEGER PRIMARY KEY");
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (i != SEQUENCE)
+			n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+				      ", \"%s\" TEXT", record_names[i]);
+	}
+	(void)snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
+	err = connection_run(c, sql);
+
+	/* New fields come last (acli.md 5.3): a table of before lacks them */
+	for (size_t i = 0; i < RECORD_FIELDS && !err; i++) {
+		(void)snprintf(sql, sizeof(sql),
+			       "SELECT 1 FROM pragma_table_info('record')"
+			       " WHERE name = '%s'",
+			       record_names[i]);
+		err = statement_prepare(&s, c, sql);
+		if (err)
+			break;
+		err = statement_step(s);
+		statement_free(s);
+		if (err != ENOENT)
+			continue;
+		(void)snprintf(sql, sizeof(sql),
+			       "ALTER TABLE record ADD COLUMN \"%s\" TEXT",
+			       record_names[i]);
+		err = connection_run(c, sql);
+	}
+
+	return err;
+}
+
+static void insert_make(struct journal *j)
+{
+	size_t size = sizeof(j->insert);
+	int n;
+
+	n = snprintf(j->insert, size, "INSERT OR IGNORE INTO record(");
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		n += snprintf(j->insert + n, size - (size_t)n, "%s\"%s\"",
+			      i ? ", " : "", record_names[i]);
+	n += snprintf(j->insert + n, size - (size_t)n, ") VALUES(");
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		n += snprintf(j->insert + n, size - (size_t)n, "%s?%zu",
+			      i ? ", " : "", i + 1);
+	(void)snprintf(j->insert + n, size - (size_t)n, ")");
+}
+
+static int sequence_read(struct connection *c, void *arg)
+{
+	struct journal *j = arg;
+	struct statement *s;
+	int err = table_make(c);
+
+	if (!err)
+		err = statement_kept(&s, c,
+				     "SELECT value FROM fact"
+				     " WHERE name = 'record-sequence'");
+	if (err)
+		return err;
+
+	err = statement_step(s);
+	if (!err)
+		j->sequence = statement_column_number(s, 0);
+	statement_reset(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+static void journal_end(void *arg)
+{
+	struct journal *j = arg;
+
+	if (j->fd >= 0)
+		(void)close(j->fd);
+	free(j);
+}
+
+static int journal_open(struct journal *j, struct database *db)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (snprintf(path, sizeof(path), "%s.records", database_path(db)) >=
+	    (int)sizeof(path))
+		return ENAMETOOLONG;
+
+	j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (j->fd < 0 || fstat(j->fd, &st))
+		return errno;
+	j->size = (uint64_t)st.st_size;
+
+	return 0;
+}
+
+int records_open(struct database *db)
+{
+	struct journal *j;
+	int err;
+
+	if (!db)
+		return EINVAL;
+	if (database_tick_arg(db))
+		return EALREADY;
+
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return ENOMEM;
+
+	j->fd = -1;
+	if (gethostname(j->node, sizeof(j->node) - 1))
+		(void)snprintf(j->node, sizeof(j->node), "localhost");
+	insert_make(j);
+
+	err = database_call(db, sequence_read, j);
+	if (!err)
+		err = journal_open(j, db);
+	if (!err)
+		err = journal_check(j);
+	if (err) {
+		journal_end(j);
+		return err;
+	}
+
+	database_tick(db, journal_move, journal_end, j);
+
+	/* A disk that is full now is no reason not to start: they stay where
+	 * they are, and the writer tries again */
+	if (j->size)
+		(void)database_flush(db, 0);
+
+	return 0;
+}
+
+/* ---- read ---- */
+
+struct last {
+	uint32_t limit;
+	record_h *h;
+	void *arg;
+};
+
+static int read_last(struct connection *c, void *arg)
+{
+	const struct last *last = arg;
+	struct record record;
+	struct statement *s;
+	char sql[SQL_MAX];
+	int n = 0, err;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		n += snprintf(sql + n, sizeof(sql) - (size_t)n, "%s\"%s\"",
+			      i ? ", " : "SELECT ", record_names[i]);
+	(void)snprintf(sql + n, sizeof(sql) - (size_t)n,
+		       " FROM record ORDER BY \"sequence\" DESC LIMIT ?1");
+	err = statement_prepare(&s, c, sql);
+	if (err)
+		return err == ENOENT ? 0 : err; /* no record was ever kept */
+
+	statement_number(s, 1, last->limit);
+	while (!(err = statement_step(s))) {
+		for (size_t i = 0; i < RECORD_FIELDS; i++)
+			record.field[i] = statement_column(s, (int)i);
+		last->h(&record, last->arg);
+	}
+	statement_free(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+int records_last(struct database *db, uint32_t limit, record_h *h, void *arg)
+{
+	struct last last = { .limit = limit, .h = h, .arg = arg };
+
+	if (!db || !h)
+		return EINVAL;
+
+	return database_read(db, read_last, &last);
+}

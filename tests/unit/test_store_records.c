@@ -1,0 +1,331 @@
+/*
+ * Call records: none is lost, none counted twice, whatever ends the program
+ */
+#include "database_fixture.h"
+#include <signal.h>
+#include "store/records.h"
+
+static struct database *open_records(void)
+{
+	struct database *db = open_here();
+
+	assert_int_equal(records_open(db), 0);
+
+	return db;
+}
+
+static void put(struct database *db, const char *session)
+{
+	struct record record = { 0 };
+
+	record.field[0] = (struct pl){ "stop", 4 };
+	record.field[4] = (struct pl){ session, strlen(session) };
+	record.field[64] = (struct pl){ "42", 2 };
+	assert_int_equal(records_put(db, &record), 0);
+}
+
+static uint64_t count(struct database *db)
+{
+	return number_in(db, "SELECT count(*) FROM record");
+}
+
+static off_t journal_size(void)
+{
+	char name[160];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s.records", path);
+	assert_int_equal(stat(name, &st), 0);
+
+	return st.st_size;
+}
+
+static void the_names_are_65_and_each_once(void **s)
+{
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		assert_non_null(record_names[i]);
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(record_names[i],
+						record_names[k]);
+	}
+	/* places that acli.md 5.3 names by number */
+	assert_string_equal(record_names[9], "setup-time");
+	assert_string_equal(record_names[36], "auth-source");
+	assert_string_equal(record_names[42], "status");
+	assert_string_equal(record_names[46], "refused-step");
+	assert_string_equal(record_names[64], "config-version");
+	(void)s;
+}
+
+struct seen {
+	unsigned n;
+	char sessions[8][32], sequences[8][32];
+	char type[8], node[256], version[8];
+};
+
+static void text_of(char *buf, size_t size, const struct pl *pl)
+{
+	snprintf(buf, size, "%.*s", (int)pl->l, pl->p);
+}
+
+static void seen_h(const struct record *record, void *arg)
+{
+	struct seen *seen = arg;
+
+	assert_true(seen->n < 8);
+	text_of(seen->type, 8, &record->field[0]);
+	text_of(seen->sequences[seen->n], 32, &record->field[2]);
+	text_of(seen->node, 256, &record->field[3]);
+	text_of(seen->sessions[seen->n], 32, &record->field[4]);
+	text_of(seen->version, 8, &record->field[64]);
+	assert_int_equal(record->field[10].l, 0);
+	seen->n++;
+}
+
+static void the_newest_are_read_first_and_numbered_over_restarts(void **s)
+{
+	struct database *db = open_records();
+	struct seen seen = { 0 };
+	char host[256] = "";
+
+	put(db, "s1");
+	put(db, "s2");
+	database_close(db);
+	db = open_records();
+	put(db, "s3");
+	assert_int_equal(database_flush(db, 0), 0);
+
+	assert_int_equal(records_last(db, 2, seen_h, &seen), 0);
+	assert_int_equal(seen.n, 2);
+	assert_string_equal(seen.sessions[0], "s3");
+	assert_string_equal(seen.sessions[1], "s2");
+	assert_string_equal(seen.sequences[0], "3");
+	assert_string_equal(seen.sequences[1], "2");
+	assert_string_equal(seen.type, "stop");
+	assert_string_equal(seen.version, "42");
+	gethostname(host, sizeof(host) - 1);
+	assert_string_equal(seen.node, host);
+	database_close(db);
+	(void)s;
+}
+
+static void the_sequence_goes_on_though_the_records_are_deleted(void **s)
+{
+	struct database *db = open_records();
+
+	put(db, "s1");
+	put(db, "s2");
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(database_call(db, run_sql, "DELETE FROM record"), 0);
+	database_close(db);
+	db = open_records();
+	put(db, "s3");
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(number_in(db, "SELECT sequence FROM record"), 3);
+	database_close(db);
+	(void)s;
+}
+
+static void the_journal_is_empty_once_they_are_in_the_database(void **s)
+{
+	struct database *db = open_records();
+
+	assert_int_equal(database_start(db, NULL, NULL), 0);
+	for (int i = 0; i < 5000; i++)
+		put(db, "s");
+	assert_int_equal(database_flush(db, 20000), 0);
+	assert_int_equal(count(db), 5000);
+	assert_int_equal(journal_size(), 0);
+	database_close(db);
+	(void)s;
+}
+
+static void nothing_is_taken_before_the_journal_is_open(void **s)
+{
+	struct database *db = open_here();
+	struct record record = { 0 };
+	char *longer = calloc(1, 70000);
+
+	assert_int_equal(records_put(db, &record), EINVAL);
+	assert_int_equal(records_last(db, 5, seen_h, NULL), 0);
+	assert_int_equal(records_open(db), 0);
+	assert_int_equal(records_open(db), EALREADY);
+	record.field[17] = (struct pl){ longer, 70000 };
+	assert_int_equal(records_put(db, &record), EMSGSIZE);
+	free(longer);
+	database_close(db);
+	(void)s;
+}
+
+/* SQLite is full, the journal is not: the records wait in the file, through
+ * SIGKILL, and are there afterwards, each once */
+static void records_survive_a_full_database_and_sigkill(void **s)
+{
+	int fds[2], status;
+	struct database *db;
+	pid_t child;
+	char c;
+
+	db = open_records();
+	database_close(db);
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	if (!child) {
+		db = open_records();
+		if (database_start(db, NULL, NULL))
+			_exit(1);
+		put(db, "first");
+		if (database_flush(db, 10000))
+			_exit(2);
+		if (database_call(db, run_sql, "PRAGMA max_page_count=1"))
+			_exit(3);
+		for (int i = 0; i < 200; i++)
+			put(db, "a longer name of a session than before");
+		if (database_flush(db, 300) != ETIMEDOUT)
+			_exit(4);
+		if (database_backlog(db))
+			_exit(5); /* all are in the file */
+		if (write(fds[1], "x", 1) != 1)
+			_exit(6);
+		for (;;)
+			pause();
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &c, 1), 1);
+	close(fds[0]);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(journal_size() > 0);
+
+	db = open_records();
+	assert_int_equal(count(db), 201);
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"),
+			 201);
+	assert_int_equal(journal_size(), 0);
+	database_close(db);
+	(void)s;
+}
+
+static void journal_copy(const char *from, const char *to, off_t n)
+{
+	char buf[4096];
+	int in = open(from, O_RDONLY), out;
+
+	out = open(to, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	assert_true(in >= 0 && out >= 0);
+	while (n > 0) {
+		ssize_t r = read(in, buf, n < 4096 ? (size_t)n : sizeof(buf));
+
+		assert_true(r > 0);
+		assert_int_equal(write(out, buf, (size_t)r), r);
+		n -= r;
+	}
+	close(in);
+	close(out);
+}
+
+/* Makes a journal of three records and stops SQLite from taking them */
+static off_t journal_of_three(char *kept)
+{
+	struct database *db = open_records();
+	char name[160];
+	off_t size;
+
+	assert_int_equal(database_call(db, run_sql,
+				       "CREATE TRIGGER t BEFORE INSERT ON "
+				       "record BEGIN SELECT RAISE(ABORT, 'no');"
+				       " END"),
+			 0);
+	for (int i = 0; i < 3; i++)
+		put(db, "session");
+	assert_int_not_equal(database_flush(db, 0), 0);
+	size = journal_size();
+	snprintf(name, sizeof(name), "%s.records", path);
+	snprintf(kept, 160, "%s.kept", path);
+	journal_copy(name, kept, size);
+	assert_int_equal(database_call(db, run_sql, "DROP TRIGGER t"), 0);
+	assert_int_equal(truncate(name, 0), 0);
+	database_close(db);
+
+	return size;
+}
+
+static void a_journal_cut_anywhere_gives_its_whole_records(void **s)
+{
+	char kept[160], name[160];
+	off_t size = journal_of_three(kept), one = size / 3;
+
+	snprintf(name, sizeof(name), "%s.records", path);
+	assert_int_equal(size % 3, 0);
+	for (off_t n = 0; n <= size; n += n % one < 20 ? 1 : 17) {
+		struct database *db;
+
+		journal_copy(kept, name, n);
+		db = open_records();
+		assert_int_equal(count(db), n / one);
+		assert_int_equal(journal_size(), 0);
+		assert_int_equal(
+			database_call(db, run_sql, "DELETE FROM record"), 0);
+		database_close(db);
+	}
+	(void)s;
+}
+
+static void a_journal_read_twice_counts_once(void **s)
+{
+	char kept[160], name[160];
+	off_t size = journal_of_three(kept);
+	struct database *db;
+
+	snprintf(name, sizeof(name), "%s.records", path);
+	for (int i = 0; i < 2; i++) {
+		journal_copy(kept, name, size);
+		db = open_records();
+		assert_int_equal(count(db), 3);
+		database_close(db);
+	}
+	(void)s;
+}
+
+static void a_letter_changed_in_the_journal_ends_it_there(void **s)
+{
+	char kept[160], name[160];
+	off_t size = journal_of_three(kept), one = size / 3;
+
+	snprintf(name, sizeof(name), "%s.records", path);
+	for (off_t at = one; at < 2 * one; at += 11) {
+		struct database *db;
+		int fd;
+
+		journal_copy(kept, name, size);
+		fd = open(name, O_WRONLY);
+		assert_int_equal(pwrite(fd, "\xee", 1, at), 1);
+		close(fd);
+		db = open_records();
+		assert_int_equal(count(db), 1);
+		put(db, "after");
+		assert_int_equal(database_flush(db, 0), 0);
+		assert_int_equal(count(db), 2);
+		assert_int_equal(
+			database_call(db, run_sql, "DELETE FROM record"), 0);
+		database_close(db);
+	}
+	(void)s;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_names_are_65_and_each_once),
+		TEST(the_newest_are_read_first_and_numbered_over_restarts),
+		TEST(the_sequence_goes_on_though_the_records_are_deleted),
+		TEST(the_journal_is_empty_once_they_are_in_the_database),
+		TEST(nothing_is_taken_before_the_journal_is_open),
+		TEST(records_survive_a_full_database_and_sigkill),
+		TEST(a_journal_cut_anywhere_gives_its_whole_records),
+		TEST(a_journal_read_twice_counts_once),
+		TEST(a_letter_changed_in_the_journal_ends_it_there),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
