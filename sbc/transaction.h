@@ -72,6 +72,9 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 		     const struct arrival *from, const struct message *request,
 		     transaction_h *h, void *arg);
 
+/** Give a server transaction to another user: from the ingress to a leg */
+void transaction_handler(struct transaction *t, transaction_h *h, void *arg);
+
 /** Answer: bytes are sent, kept while they may have to be repeated. After a 2xx
  *  to INVITE the user repeats it himself (sbc/repeat): transaction_again sends
  *  the same bytes once more. 0; EALREADY a final answer was given; errno */
