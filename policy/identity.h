@@ -13,7 +13,9 @@
 #include "policy/header.h"
 #include "policy/message.h"
 
-enum { AOR_USER_MAX = 256 }; /* longest user part [bytes] */
+enum {
+	AOR_USER_MAX = 256
+}; /* longest user part [bytes] */
 
 /** One AoR: an agent and the step number, 0 .. aor-count - 1 */
 struct owner {
@@ -21,20 +23,34 @@ struct owner {
 	uint32_t number;
 };
 
-/** What is asked of the registrations, which live right of here */
+/** What is asked of the registrations, which live right of here. Zero it
+ *  first: a member that is NULL is not asked */
 struct identity_live {
 	bool (*registered)(const struct owner *who, void *arg);
 	/** AoR to which the associated URI belongs; 0 or ENOENT */
 	int (*associated)(struct owner *who, const struct realm *realm,
 			  const struct uri *uri, void *arg);
 	void *arg;
+	/** Is it an address of the agent's customer-next-hop, which is a name
+	 *  that only DNS knows? */
+	bool (*next_hop)(const struct surrogate_agent *agent,
+			 const struct sa *src, void *arg);
+	/** First AoR of who->agent that is registered: number; 0 or ENOENT */
+	int (*first)(struct owner *who, void *arg);
 };
 
 struct identities;
 
-/** Compile; mem_deref frees. 0; ENOMEM */
+/** Realm in which an agent registers, so that its contacts are found there
+ *  (plan_registrar); NULL: nowhere */
+typedef const struct realm *(
+	registrar_realm_h)(const struct surrogate_agent *agent, void *arg);
+
+/** Compile; realms and match must outlive it; h is asked once for each agent.
+ *  mem_deref frees. 0; ENOMEM */
 int identities_alloc(struct identities **ip, const struct realms *realms,
-		     const struct match *match);
+		     const struct match *match, registrar_realm_h *h,
+		     void *arg);
 
 /** Write the n-th user of a template (`bob^^^`, count-start): register-user,
  *  register-contact-user or auth-user. Length; -1 if it does not fit */
@@ -72,20 +88,24 @@ void identity_owner(const struct identities *ids, const struct source *source,
  *
  * @return 0; ENOENT
  */
-int identity_by_contact(const struct identities *ids,
-			const struct realm *realm, const struct sa *local,
-			const struct uri *ruri, struct owner *out);
+int identity_by_contact(const struct identities *ids, const struct realm *realm,
+			const struct sa *local, const struct uri *ruri,
+			struct owner *out);
 
-/** AoR whose user is the called user among agents with this realm-id */
+/** AoR whose user is the called user among agents with this realm-id; several:
+ *  the first of the configuration. 0; ENOENT */
 int identity_by_called(const struct identities *ids, const struct realm *realm,
 		       const struct pl *user, struct owner *out);
 
-/** Agent whose customer-next-hop is this source (for triggered mode and
- *  REGISTER of PBXs); walk with n = 0, 1, ... until NULL */
-const struct surrogate_agent *
-identity_agent_at(const struct identities *ids, const struct realm *realm,
-		  const struct sa *src, uint32_t n);
+/** Agent whose PBX this source is (behaviour.md 5.1, condition 2: by
+ *  source-ip-prefix, else by the address of customer-next-hop), in this realm
+ *  or a parent of it; walk with n = 0, 1, ... until NULL. For triggered mode and
+ *  REGISTER of PBXs */
+const struct surrogate_agent *identity_agent_at(const struct identities *ids,
+						const struct realm *realm,
+						const struct sa *src,
+						uint32_t n);
 
-/** Agents by place; NULL at the end */
+/** Agents by place in the configuration, disabled ones too; NULL at the end */
 const struct surrogate_agent *identity_agent(const struct identities *ids,
 					     uint32_t n);
