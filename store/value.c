@@ -18,6 +18,7 @@
 #include <re_mem.h>
 #include <re_mbuf.h>
 #include <re_sa.h>
+#include "store/log.h"
 #include "store/number.h"
 #include "store/schema.h"
 #include "store/value.h"
@@ -32,18 +33,6 @@ enum {
 };
 
 const char secret_mask[] = "********";
-
-const char *const level_words[] = {
-	"ZERO",   "EMERGENCY", "CRITICAL", "MAJOR", "MINOR",  "WARNING",
-	"NOTICE", "INFO",      "TRACE",    "DEBUG", "DETAIL", NULL,
-};
-
-/* The components of log.h, as acli.md 5.2 names them */
-static const char *const component_words[] = {
-	"sipd",   "surrogate", "auth",       "policy", "realms",
-	"media",  "tls",       "dns",        "db",     "cli",
-	"plugin", "diameter",  "federation", "flow",   NULL,
-};
 
 static char empty_text[1]; /* never written */
 
@@ -536,21 +525,26 @@ static int word_show(struct re_printf *pf, const void *slot,
 	return re_hprintf(pf, "%s", f->words[*(const uint8_t *)slot]);
 }
 
+static bool level_read(uint8_t *level, const struct pl *text)
+{
+	char word[16];
+	int n;
+
+	if (pl_strcpy(text, word, sizeof(word)))
+		return false;
+	n = log_level_parse(word);
+	if (n < 0)
+		return false;
+
+	*level = (uint8_t)n;
+	return true;
+}
+
 static int level_parse(void *slot, const struct pl *text, const struct field *f,
 		       struct value_fault *fault)
 {
-	uint64_t n;
-
 	(void)f;
-	if (!uint_parse(&n, text, 10)) {
-		*(uint8_t *)slot = (uint8_t)n;
-		return 0;
-	}
-	if (text->l == 4 && !strncasecmp(text->p, "NONE", 4)) {
-		*(uint8_t *)slot = 0;
-		return 0;
-	}
-	if (!word_find(level_words, text, slot))
+	if (!text->l || !level_read(slot, text))
 		return refuse(fault, "is not a level");
 
 	return 0;
@@ -560,7 +554,7 @@ static int level_show(struct re_printf *pf, const void *slot,
 		      const struct field *f)
 {
 	(void)f;
-	return re_hprintf(pf, "%s", level_words[*(const uint8_t *)slot]);
+	return re_hprintf(pf, "%s", log_level_name(*(const uint8_t *)slot));
 }
 
 static bool byte_same(const void *a, const void *b)
@@ -1465,14 +1459,28 @@ static int words_parse(void *slot, const struct pl *text, const struct field *f,
 	return err ? err : names_add(slot, copy, f, fault);
 }
 
+static const char *component_find(const struct pl *text)
+{
+	for (int c = 0; c < LOG_COMPONENTS; c++) {
+		const char *name = log_component_name((enum log_component)c);
+
+		if (strlen(name) == text->l &&
+		    !strncasecmp(name, text->p, text->l))
+			return name;
+	}
+
+	return NULL;
+}
+
 static int levels_parse(void *slot, const struct pl *text,
 			const struct field *f, struct value_fault *fault)
 {
 	const char *equal = memchr(text->p, '=', text->l);
 	struct pl component = *text, level;
-	uint8_t c, l;
+	const char *name;
 	char buf[64];
 	char *copy = NULL;
+	uint8_t n;
 	int err;
 
 	if (!equal)
@@ -1480,16 +1488,16 @@ static int levels_parse(void *slot, const struct pl *text,
 	component.l = (size_t)(equal - text->p);
 	level.p = equal + 1;
 	level.l = text->l - component.l - 1;
-	if (!word_find(component_words, &component, &c))
+	name = component_find(&component);
+	if (!name)
 		return refuse(fault, "names no component");
-	err = level_parse(&l, &level, f, fault);
-	if (err)
-		return err;
-	if (!option_get(slot, component_words[c], NULL))
+	if (!level.l || !level_read(&n, &level))
+		return refuse(fault, "has no level");
+	if (!option_get(slot, name, NULL))
 		return refuse(fault, "sets a component a second time");
 
-	(void)snprintf(buf, sizeof(buf), "%s=%s", component_words[c],
-		       level_words[l]);
+	(void)snprintf(buf, sizeof(buf), "%s=%s", name,
+		       log_level_name((enum log_level)n));
 	err = text_new(&copy, buf, strlen(buf));
 	return err ? err : names_add(slot, copy, f, fault);
 }

@@ -120,9 +120,6 @@ extern const struct type type_addresses; /* struct addresses */
 extern const struct type type_codes;     /* struct codes */
 extern const struct type type_patterns;  /* struct patterns */
 
-/** The words of type_level, by number, ended by NULL */
-extern const char *const level_words[];
-
 /** Text of a secret that stands for the stored one: "********" */
 extern const char secret_mask[];
 
