@@ -25,11 +25,14 @@ const char *credential_by_name(enum credential_by by);
 struct credential_query {
 	struct pl method, auth_realm;
 	const struct surrogate_agent *registering; /* own REGISTER, else NULL */
-	const char *realm;  /* of the route's policy-attribute or its agent; NULL */
-	const char *lookup; /* auth-user-lookup of the route; "" or NULL: none */
+	const char
+		*realm; /* of the route's policy-attribute or its agent; NULL */
+	const char
+		*lookup; /* auth-user-lookup of the route; "" or NULL: none */
 	const char *egress_realm; /* name; for the agent's auth-user-lookup */
 	struct owner owner;
-	bool to_registrar; /* the owner's registrar, row 3a's condition */
+	bool to_registrar;    /* the owner's registrar, row 3a's condition */
+	bool aor_credentials; /* the owner's or registering AoR has its own */
 	const struct session_agent *egress, *ingress;
 };
 
@@ -39,14 +42,24 @@ struct credential_choice {
 	 *  (realm, "*", lookup). NULL: none to fetch */
 	const char *realm, *lookup;
 	const struct auth_attribute *entry; /* found in the plan already */
-	bool of_agent;  /* auth-user and password of agent or AoR: owner */
-	bool required;  /* no row: the call fails as unauthorized (2c, 3c) */
-	const char *row; /* "2a", for test-credentials; of a fetch "2" */
+	bool of_agent;   /* auth-user and password of agent or AoR: owner */
+	bool required;   /* no row: the call fails as unauthorized (2c, 3c) */
+	const char *row; /* "1a", "1b", "2", "3a", "3b", "4a", "4b", "5"; what
+			    a fetch finds makes "2" one of 2a to 2c, "3b" 3c */
 };
 
-/** Decide. `after` is the row that had no entry with auth-lookup-miss
- *  fallback: the search goes on behind it; BY_REGISTER at first means from the
- *  top */
+/**
+ * Decide
+ *
+ * When the row that is named has no entry and auth-lookup-miss is `fallback`,
+ * ask again behind it.
+ *
+ * @param q      The question
+ * @param after  BY_REGISTER: from the top; else the row that had no entry: the
+ *               search goes on behind it
+ * @param out    Set. With `required` and nothing found, also when realm is NULL,
+ *               the request fails as unauthorized; in row 1b nothing can be
+ *               found
+ */
 void credential_choose(const struct credential_query *q,
-		       enum credential_by from,
-		       struct credential_choice *out);
+		       enum credential_by after, struct credential_choice *out);

@@ -15,7 +15,7 @@
 struct plan {
 	atomic_uint refs;
 	const struct config *config;
-	const struct sip_config *sip;      /* of config */
+	const struct sip_config *sip; /* of config */
 	const struct system_config *system;
 	const struct media_manager *media;
 	struct realms *realms;
@@ -36,7 +36,19 @@ int plan_alloc(const struct plan **planp, const struct config *cfg);
 const struct plan *plan_take(const struct plan *plan);
 void plan_give(const struct plan *plan);
 
-/** Where a surrogate-agent registers (behaviour.md 4.1): egress realm, session-agent
- *  or host. 0; ENOENT no egress realm */
-int plan_registrar(const struct plan *plan,
-		   const struct surrogate_agent *agent, struct hop *out);
+/**
+ * Where a surrogate-agent registers (behaviour.md 4.1)
+ *
+ * proxy-name; else the session-agent whose hostname is register-host; else the
+ * local-policy for the AoR with realm-id as source-realm; else register-host by
+ * DNS in egress-realm-id of sip-config. Times of a policy do not count: a
+ * binding outlives a window.
+ *
+ * @param plan   Plan
+ * @param agent  Agent of its configuration
+ * @param out    Set; policy is NULL unless a local-policy led there
+ *
+ * @return 0; ENOENT no egress realm; EINVAL register-host cannot be read
+ */
+int plan_registrar(const struct plan *plan, const struct surrogate_agent *agent,
+		   struct hop *out);

@@ -637,9 +637,9 @@ static enum route_fault option_check(const struct option *option,
 {
 	const struct policy_attribute *a = option->attribute;
 
-	if (!is_active(option->policy, q->now.now))
+	if (!q->now.any && !is_active(option->policy, q->now.now))
 		return ROUTE_ACTIVE_TIME;
-	if (!is_in_window(a, &q->now))
+	if (!q->now.any && !is_in_window(a, &q->now))
 		return ROUTE_TIME_OF_DAY;
 	if (a->methods.n && !names_have(&a->methods, &q->method))
 		return ROUTE_METHODS;

@@ -21,6 +21,7 @@ struct local_time {
 	hhmm of_day;
 	uint8_t weekday; /* 0 Sunday */
 	bool holiday;    /* today is one of the holidays of session-router */
+	bool any;        /* times do not count */
 };
 
 struct route_query {
