@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "store/credentials.h"
@@ -15,15 +16,16 @@
 #include "policy/plan.h"
 
 struct worker {
+	pthread_t thread;
 	uint8_t number;
 	bool stopping; /* new requests outside dialogs get 503 */
 	const struct plan *plan;
 	struct mailbox *mailbox;
-	struct database *db;       /* its queue takes from any thread */
+	struct database *db; /* its queue takes from any thread */
 	const struct seal *seal;
-	struct agents *agents;     /* atomic words */
+	struct agents *agents; /* atomic words */
 	struct ports *media_ports;
-	struct port **ports;       /* sip-ports by endpoint number */
+	struct port **ports; /* sip-ports by endpoint number */
 	uint32_t ports_n;
 	struct transactions *transactions;
 	struct resolver *resolver;
@@ -41,13 +43,22 @@ struct port *worker_port(const struct worker *w, const struct endpoint *e);
 typedef void(worker_main_h)(struct worker *w, void *arg);
 
 /**
- * Start the thread: loop, timer wheel, mailbox. `begin` runs on it before the
- * loop, `end` after it
+ * Start the thread: loop of libre, timer wheel, mailbox
  *
- * @return 0; errno of the thread
+ * Comes back when `begin` has run: from then on w->mailbox takes letters. All
+ * signals are blocked on the thread.
+ *
+ * @param w      Worker; number is set, the mailbox's arg is w
+ * @param begin  Runs on the thread before the loop, or NULL
+ * @param end    Runs on it after the loop, when all letters that came until then
+ *               are opened; or NULL
+ * @param arg    Second argument of both
+ *
+ * @return 0; EAGAIN no thread; errno of loop, wheel or mailbox
  */
 int worker_start(struct worker *w, worker_main_h *begin, worker_main_h *end,
 		 void *arg);
 
-/** Stop the loop and wait for the end of the thread */
+/** Stop the loop and wait for the end of the thread; w->mailbox is NULL then.
+ *  Not from a worker's thread */
 void worker_join(struct worker *w);
