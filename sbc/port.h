@@ -65,7 +65,8 @@ void port_close(struct port *port);
  *
  * @return 0; ENOTCONN the only connection is gone, or the port is closed;
  *         ENOBUFS too much waits already; EMSGSIZE more than a datagram holds;
- *         EPROTONOSUPPORT target->transport is not that of the port; ENOMEM;
+ *         EPROTONOSUPPORT, EAFNOSUPPORT target is not of the transport or the
+ *         family of the port; ENOMEM;
  *         errno of the socket
  */
 int port_send(struct port *port, const struct target *to, struct mbuf *mb,
