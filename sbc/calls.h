@@ -16,6 +16,14 @@ void calls_stop(struct calls *c, uint32_t timeout_ms, void (*done)(void *arg),
 		void *arg);
 void calls_close(struct calls *c);
 
+/** What call_place needs of the table */
+struct call_home;
+struct call_home *calls_home(struct calls *c);
+
+/** Leg whose tag of ours this is; NULL if there is none */
+struct leg;
+struct leg *calls_by_tag(struct calls *c, const struct pl *tag);
+
 /** One line of show sessions, and what the call record holds so far */
 struct call_report {
 	uint64_t id;
@@ -25,8 +33,8 @@ struct call_report {
 	char from[256], to[256];                  /* URIs as received */
 	char out_from[256], out_to[256];          /* as sent */
 	char callid[2][128];
-	uint32_t duration;   /* since the answer [s]; 0 before */
-	const char *auth;    /* credential_by_name, or "none" */
+	uint32_t duration; /* since the answer [s]; 0 before */
+	const char *auth;  /* credential_by_name, or "none" */
 	char auth_realm[128], auth_lookup[128], auth_user[128];
 	uint32_t challenges;
 	char aor[320];

@@ -1,0 +1,1397 @@
+/*
+ * Two legs and the table that joins them
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "store/log.h"
+#include "store/number.h"
+#include "policy/cause.h"
+#include "sbc/alarm.h"
+#include "sbc/call.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/random.h"
+
+static const struct relay_user relay_user;
+
+static struct pl bytes_of(const struct mbuf *mb)
+{
+	struct pl pl = { 0 };
+
+	if (mb) {
+		pl.p = (const char *)mb->buf;
+		pl.l = mb->end;
+	}
+	return pl;
+}
+
+static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
+{
+	const struct call *c = obj;
+
+	log_debug(SIPD, "call-state", "call=%" PRIu64 " from=%s to=%s on=%s",
+		  c->id, call_machine.states[from], call_machine.states[to],
+		  call_machine.events[on]);
+}
+
+static void feed(struct call *c, enum call_event ev, const struct message *msg)
+{
+	(void)machine_feed(&call_machine, &c->state, c, ev, msg, told);
+}
+
+/* --- What an answer carries across -------------------------------------- */
+
+/* Contact of ours on a leg: the user part of the other side's peer */
+static void contact_of(struct leg *leg, const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_CONTACT);
+	struct address addr = { .uri = { .has_user = false } };
+	char *contact = NULL;
+	const struct sa *local = port_local(leg->port);
+	enum transport transport = port_transport(leg->port);
+	int err;
+
+	if (leg->contact)
+		return;
+	if (value.l)
+		(void)address_read(&addr, &value);
+	err = re_sdprintf(
+		&contact, "sip:%r%s%J%s%s", &addr.uri.user,
+		addr.uri.user.l ? "@" : "", local,
+		transport == TRANSPORT_UDP ? "" : ";transport=",
+		transport == TRANSPORT_UDP ? "" : transport_name(transport));
+	if (!err)
+		leg->contact = contact;
+}
+
+/* An answer of the called side on its way to the caller. rb holds the copy
+ * that is edited: the caller lets it go */
+static void answer_copy(struct leg_reply *r, struct message **copyp,
+			const struct message *msg, bool challenge)
+{
+	struct hide_setup hide = { .trusted = true, .challenge = challenge };
+
+	r->code = msg->code;
+	r->reason = msg->reason;
+	if (message_clone(copyp, msg))
+		return;
+	(void)hide_edit(*copyp, &hide);
+	r->src = *copyp;
+	r->without = hide_set(*copyp, &hide);
+	/* The whole SBC is not out of service because one target is */
+	if (msg->code == 503)
+		(void)message_drop(*copyp, HDR_RETRY_AFTER);
+}
+
+static bool has_sdp(const struct message *msg, struct pl *sdp)
+{
+	struct pl ctype = message_value(msg, HDR_CONTENT_TYPE);
+
+	return msg->body.l && !sdp_find(&ctype, &msg->body, sdp);
+}
+
+/* --- The caller is answered --------------------------------------------- */
+
+static uint64_t expires_of(const struct message *invite)
+{
+	struct pl value = message_value(invite, HDR_EXPIRES);
+	uint64_t s = 0;
+
+	if (value.l && uint_parse(&s, &value, UINT32_MAX))
+		s = 0;
+	return s * 1000;
+}
+
+static void retry_after(struct mbuf *mb, uint32_t s)
+{
+	(void)mbuf_printf(mb, "Retry-After: %u\r\n", s);
+}
+
+/* The best failure of the search, or what the SBC itself says */
+static int refuse_a(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct message *copy = NULL;
+	struct leg_reply r = { .code = c->hunt.code };
+	struct mbuf *extra = mbuf_alloc(32);
+	(void)msg;
+
+	if (c->hunt.best) {
+		answer_copy(&r, &copy, c->hunt.best, true);
+	} else if (c->hunt.retry_after && extra) {
+		retry_after(extra, c->hunt.retry_after);
+		r.extra = bytes_of(extra);
+	}
+	c->code = r.code;
+	c->cdr.status = r.code;
+	c->cdr.ended_by = c->hunt.best ? CDR_EGRESS : CDR_SBC;
+	c->cdr.reason = cdr_reason_of(r.code);
+	if (!c->hunt.best)
+		c->cdr.refused_step = "place-call";
+	if (r.code == 401 || r.code == 407)
+		count(COUNT_REFUSED_AUTHENTICATE, 1);
+	count(COUNT_CALL_REJECTS, 1);
+	(void)leg_reply(c->a, &r);
+	mem_deref(extra);
+	mem_deref(copy);
+	return BOTH_GONE;
+}
+
+static void reply_a(struct call *c, uint16_t code)
+{
+	struct leg_reply r = { .code = code };
+
+	c->cdr.status = code;
+	(void)leg_reply(c->a, &r);
+}
+
+/* RFC 3261 17.2.1: leaves with the first INVITE to the called side */
+static void reply_trying(struct call *c)
+{
+	struct leg_reply r = { .code = 100 };
+
+	(void)leg_reply(c->a, &r);
+}
+
+/* --- Hops --------------------------------------------------------------- */
+
+static enum call_event event_of(enum hunt_verdict v)
+{
+	switch (v) {
+
+	case HUNT_SENT:
+		return HOP_FOUND;
+	case HUNT_EMPTY:
+		return NO_HOP;
+	case HUNT_WAITS:
+		break;
+	}
+	return 0;
+}
+
+static void hunted(enum hunt_verdict v, void *arg)
+{
+	struct call *c = arg;
+
+	if (event_of(v))
+		feed(c, event_of(v), NULL);
+}
+
+static int first_hop(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	return event_of(hunt_start(&c->hunt));
+}
+
+static int next_hop(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	uint16_t code = msg ? msg->code : c->hunt.leg->code;
+
+	timer_cancel(&c->timer_c);
+	return event_of(hunt_failed(&c->hunt, code, msg));
+}
+
+/* What the record says of the present hop */
+static void record_hop(struct call *c)
+{
+	const struct hunt *hunt = &c->hunt;
+	struct cdr *cdr = &c->cdr;
+	struct cdr_side *b = &cdr->side[SIDE_B];
+	struct address addr;
+	struct item_ref policy = { &element_local_policy, hunt->hop.policy };
+	char *key = NULL;
+
+	cdr_str(&b->callid, hunt->leg->callid);
+	cdr_text(&b->called, &hunt->rw.ruri);
+	if (!address_read(&addr, &hunt->rw.from))
+		cdr_text(&b->calling, &addr.spec);
+	b->realm = hunt->hop.realm->config->identifier;
+	b->agent = hunt->hop.agent ? hunt->hop.agent->hostname : "";
+	b->remote = hunt->leg->to.dst;
+	b->local = *port_local(hunt->leg->port);
+	b->transport = hunt->leg->to.transport;
+	cdr->next_hop = hunt->hop.next_hop;
+	cdr->routes_tried = hunt->tried;
+	if (hunt->hop.policy &&
+	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
+		cdr_str(&cdr->policy, key);
+	mem_deref(key);
+}
+
+static int sent(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->b = c->hunt.leg;
+	if (c->hunt.tried == 1 && !c->trying) {
+		c->trying = true;
+		reply_trying(c);
+	}
+	record_hop(c);
+	return 0;
+}
+
+/* --- The called side answers -------------------------------------------- */
+
+static void timer_c_over(void *arg)
+{
+	feed(arg, TIMER_C, NULL);
+}
+
+/* RFC 3261 16.6: begins with the first 1xx, anew with each 101-199 */
+static void timer_c_start(struct call *c)
+{
+	uint32_t s = c->hunt.hop.realm->interface->invite_expire;
+
+	if (!s)
+		s = c->plan->sip->invite_expire;
+	timer_start(&c->timer_c, (uint64_t)s * 1000, timer_c_over, c);
+}
+
+static int pass_progress(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct message *copy = NULL;
+	struct leg_reply r;
+	struct mbuf *sdp_out = NULL;
+	struct early *early = NULL;
+	struct pl sdp;
+
+	memset(&r, 0, sizeof(r));
+	if (!c->cdr.ring)
+		c->cdr.ring = clock_wall_ms();
+	timer_c_start(c);
+	hunt_agent_answered(&c->hunt, msg->code);
+
+	answer_copy(&r, &copy, msg, false);
+	contact_of(c->a, msg);
+	if (msg->to_tag.l)
+		early = leg_early(c->b, c->a, &msg->to_tag);
+	if (early)
+		r.tag = early->tag_a.text;
+	if (has_sdp(msg, &sdp)) {
+		/* Early media that cannot be used are left out; the final
+		 * answer decides */
+		if (!media_answer(c->media, SIDE_B, &sdp, false, &sdp_out))
+			r.body = bytes_of(sdp_out);
+		pl_set_str(&r.ctype, "application/sdp");
+	}
+	(void)leg_reply(c->a, &r);
+	mem_deref(sdp_out);
+	mem_deref(copy);
+	return 0;
+}
+
+/* SDP of a 2xx: the answer to our offer, or an offer */
+static int answer_media(struct call *c, const struct message *msg,
+			struct mbuf **out)
+{
+	struct pl sdp;
+	enum side from;
+
+	if (!has_sdp(msg, &sdp))
+		return 0;
+	if (media_offer_open(c->media, &from) && from == SIDE_A)
+		return media_answer(c->media, SIDE_B, &sdp, true, out);
+
+	if (c->hunt.has_offer)
+		/* RFC 3261 13.2.1: after an answer in a 1xx this is a copy */
+		return media_answer(c->media, SIDE_B, &sdp, true, out);
+	c->b->ack_waits = true;
+	return media_offer(c->media, SIDE_B, &sdp, out);
+}
+
+static void life_over(void *arg)
+{
+	feed(arg, LIFE_OVER, NULL);
+}
+
+static void call_answered(struct call *c)
+{
+	c->answered = clock_ms();
+	c->cdr.connect = clock_wall_ms();
+	c->cdr.status = 200;
+	timer_cancel(&c->timer_c);
+	timer_cancel(&c->expires);
+	media_started(c->media);
+	hunt_finish(&c->hunt);
+	if (c->plan->sip->session_max_life_limit)
+		timer_start(&c->life,
+			    c->plan->sip->session_max_life_limit * 1000ULL,
+			    life_over, c);
+	gauge(COUNT_SESSIONS_ESTABLISHED, 1);
+}
+
+static int pass_answer(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct message *copy = NULL;
+	struct leg_reply r;
+	struct mbuf *sdp_out = NULL;
+	struct proof_setup proof;
+	struct early *early;
+	int err, event = 0;
+
+	memset(&r, 0, sizeof(r));
+	hunt_agent_answered(&c->hunt, msg->code);
+	hunt_proof(&c->hunt, &proof, NULL);
+	prove_accepted(&proof, &c->hunt.tries, msg);
+
+	early = leg_early(c->b, c->a, &msg->to_tag);
+	if (early)
+		(void)leg_choose(c->b, c->a, early);
+
+	answer_copy(&r, &copy, msg, false);
+	contact_of(c->a, msg);
+	err = answer_media(c, msg, &sdp_out);
+	if (err) {
+		count(COUNT_SDP_ANSWER_ERRORS, 1);
+		(void)leg_ack(c->b, NULL, NULL);
+		reply_a(c, err == ENOSPC ? 503 : 488);
+		event = MEDIA_BAD;
+		goto out;
+	}
+
+	if (sdp_out)
+		r.body = bytes_of(sdp_out);
+	pl_set_str(&r.ctype, "application/sdp");
+	if (!r.body.p)
+		r.ctype = (struct pl){ 0 };
+	/* RFC 3261 13.2.2.4: with the offer in the INVITE the ACK needs nothing
+	 * of the caller */
+	if (!c->b->ack_waits)
+		(void)leg_ack(c->b, NULL, NULL);
+	(void)leg_reply(c->a, &r);
+	call_answered(c);
+out:
+	mem_deref(sdp_out);
+	mem_deref(copy);
+	return event;
+}
+
+/* --- Challenges --------------------------------------------------------- */
+
+static void note_proof(struct call *c, enum proof result,
+		       const struct proof_report *report)
+{
+	struct cdr *cdr = &c->cdr;
+
+	cdr->challenges++;
+	if (result == PROOF_READY) {
+		cdr->authenticated = true;
+		cdr->auth_failed = false;
+		cdr->by = (uint8_t)report->by;
+	} else if (result != PROOF_NOBODY) {
+		cdr->authenticated = false;
+		cdr->auth_failed = true;
+	}
+	if (result == PROOF_NOBODY)
+		return;
+	cdr_str(&cdr->auth_realm, report->auth_realm);
+	cdr_str(&cdr->auth_lookup, report->lookup);
+	cdr_str(&cdr->auth_user, report->user);
+}
+
+/* RFC 3261 22.2: answered out of the table of behaviour.md 6.1 */
+static int prove(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct proof_setup setup;
+	struct proof_report report;
+	enum proof result;
+
+	memset(&report, 0, sizeof(report));
+	timer_cancel(&c->timer_c);
+	hunt_agent_answered(&c->hunt, msg->code);
+	c->credentials = mbuf_alloc(512);
+	if (!c->credentials)
+		return NO_PROOF;
+
+	hunt_proof(&c->hunt, &setup, msg);
+	result = prove_challenge(&setup, &c->hunt.tries, c->credentials,
+				 &report, NULL, NULL);
+	note_proof(c, result, &report);
+	if (result == PROOF_READY)
+		return PROOF;
+
+	hunt_end(&c->hunt, msg->code, msg);
+	return NO_PROOF;
+}
+
+static int send_again(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	int err = hunt_again(&c->hunt, c->credentials);
+	(void)msg;
+
+	c->credentials = mem_deref(c->credentials);
+	if (!err)
+		return 0;
+	c->hunt.leg->code = 503;
+	return B_REFUSE;
+}
+
+static int drop_proof(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->credentials = mem_deref(c->credentials);
+	reply_a(c, 487);
+	c->cdr.ended_by = CDR_INGRESS;
+	c->cdr.reason = CDR_CANCELLED;
+	return BOTH_GONE;
+}
+
+/* --- CANCEL and its races ----------------------------------------------- */
+
+/* Give the called side up. Without an INVITE under way there is nobody */
+static int cancel_b(struct call *c, const struct pl *reason)
+{
+	timer_cancel(&c->timer_c);
+	timer_cancel(&c->expires);
+	if (!c->hunt.leg || !c->hunt.leg->invite)
+		return B_REFUSE;
+	leg_cancel(c->hunt.leg, reason);
+	return 0;
+}
+
+static int caller_cancels(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct pl reason = { 0 };
+
+	/* RFC 3326: Reason of the caller's CANCEL goes on */
+	if (msg)
+		reason = message_value(msg, HDR_REASON);
+	reply_a(c, 487);
+	c->cdr.ended_by = CDR_INGRESS;
+	c->cdr.reason = CDR_CANCELLED;
+	return cancel_b(c, reason.l ? &reason : NULL);
+}
+
+static int unanswered(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	reply_a(c, 487);
+	c->cdr.ended_by = CDR_SBC;
+	c->cdr.reason = CDR_NO_ANSWER;
+	return cancel_b(c, NULL);
+}
+
+static int no_final_answer(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	reply_a(c, 408);
+	c->cdr.ended_by = CDR_SBC;
+	c->cdr.reason = CDR_NO_ANSWER;
+	return cancel_b(c, NULL);
+}
+
+static int give_up(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	reply_a(c, c->code ? c->code : 503);
+	return cancel_b(c, NULL);
+}
+
+/* Between the 487 and the end of leg B nobody waits any more */
+static int cancelled(void *obj, const struct message *msg)
+{
+	(void)obj;
+	(void)msg;
+	return BOTH_GONE;
+}
+
+/* A challenge after CANCEL was acknowledged by its transaction; nothing more
+ * leaves */
+
+/* --- BYE ---------------------------------------------------------------- */
+
+static void reason_line(struct call *c, const struct message *bye,
+			struct mbuf *mb)
+{
+	struct pl reason = { 0 };
+
+	if (bye)
+		reason = message_value(bye, HDR_REASON);
+	if (reason.l) {
+		(void)mbuf_write_str(mb, "Reason: ");
+		(void)mbuf_write_pl(mb, &reason);
+		(void)mbuf_write_str(mb, "\r\n");
+	} else if (!bye && c->plan->sip->add_reason_header && c->cdr.q850) {
+		(void)mbuf_printf(mb, "Reason: Q.850;cause=%u\r\n",
+				  c->cdr.q850);
+	}
+}
+
+static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
+{
+	struct mbuf *extra;
+	struct relay_setup setup = {
+		.plan = c->plan,
+		.list = &c->relays,
+		.to = leg,
+		.method = BYE,
+		.user = &relay_user,
+		.arg = c,
+	};
+
+	if (!leg || !leg->confirmed || leg->closed)
+		return;
+	extra = mbuf_alloc(64);
+	if (extra)
+		reason_line(c, bye, extra);
+	setup.extra = bytes_of(extra);
+	if (!relay_start(NULL, &setup))
+		c->byes++;
+	mem_deref(extra);
+	leg_close(leg);
+}
+
+/* The side that hung up has its 200; unanswered requests end with it */
+static void closing(struct call *c)
+{
+	timer_cancel(&c->timer_c);
+	timer_cancel(&c->expires);
+	timer_cancel(&c->life);
+	if (c->reinvite) {
+		relay_close(c->reinvite, 487);
+		c->reinvite = NULL;
+	}
+	if (!c->cdr.disconnect)
+		c->cdr.disconnect = clock_wall_ms();
+}
+
+static int byes_sent(const struct call *c)
+{
+	return c->byes ? 0 : BOTH_GONE;
+}
+
+static int bye_b(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	closing(c);
+	if (c->cdr.ended_by == CDR_NOBODY)
+		c->cdr.ended_by = CDR_INGRESS;
+	leg_close(c->a);
+	bye_leg(c, c->b, msg);
+	return byes_sent(c);
+}
+
+static int bye_a(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	closing(c);
+	if (c->cdr.ended_by == CDR_NOBODY)
+		c->cdr.ended_by = CDR_EGRESS;
+	leg_close(c->b);
+	bye_leg(c, c->a, msg);
+	return byes_sent(c);
+}
+
+static int bye_both(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	closing(c);
+	if (c->cdr.ended_by == CDR_NOBODY)
+		c->cdr.ended_by = CDR_SBC;
+	bye_leg(c, c->a, NULL);
+	bye_leg(c, c->b, NULL);
+	return byes_sent(c);
+}
+
+static int media_silent(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	c->cdr.reason = CDR_MEDIA_TIMEOUT;
+	c->cdr.q850 = 41;
+	count(COUNT_MEDIA_EXP_EVENTS, 1);
+	return bye_both(obj, msg);
+}
+
+static int life_ended(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	c->cdr.reason = CDR_SESSION_EXPIRED;
+	count(COUNT_EXPIRED_SESSIONS, 1);
+	return bye_both(obj, msg);
+}
+
+/* A 2xx crossed the CANCEL: ACK and BYE, the caller keeps his 487 (3.3) */
+static int answer_too_late(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->b = c->hunt.leg;
+	(void)leg_ack(c->b, NULL, NULL);
+	closing(c);
+	leg_close(c->a);
+	bye_leg(c, c->b, NULL);
+	return byes_sent(c);
+}
+
+/* The answer's SDP was useless: the caller has his 488, leg B is hung up */
+static int media_bad(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->cdr.ended_by = CDR_SBC;
+	c->cdr.reason = CDR_REFUSED;
+	closing(c);
+	leg_close(c->a);
+	bye_leg(c, c->b, NULL);
+	return byes_sent(c);
+}
+
+/* --- ACK ---------------------------------------------------------------- */
+
+/* The answer to an offer that went out in a 2xx; behaviour.md 3.2: without it
+ * the call cannot be */
+static int ack_media(struct call *c, struct leg *asked, struct leg *other,
+		     const struct message *ack)
+{
+	struct mbuf *out = NULL;
+	struct pl sdp, body = { 0 }, ctype;
+	int err = EBADMSG;
+
+	pl_set_str(&ctype, "application/sdp");
+	if (has_sdp(ack, &sdp))
+		err = media_answer(c->media, asked == c->a ? SIDE_A : SIDE_B,
+				   &sdp, true, &out);
+	if (!err)
+		body = bytes_of(out);
+	(void)leg_ack(other, body.l ? &body : NULL, &ctype);
+	mem_deref(out);
+	return err;
+}
+
+static int pass_ack(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	if (c->b->ack_waits && ack_media(c, c->a, c->b, msg)) {
+		c->cdr.q850 = cause_q850(488);
+		return MEDIA_BAD;
+	}
+	return 0;
+}
+
+static int lost_ack(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	c->cdr.reason = CDR_NO_ANSWER;
+	if (c->b->ack_waits)
+		(void)leg_ack(c->b, NULL, NULL);
+	return bye_both(obj, msg);
+}
+
+/* --- The end ------------------------------------------------------------ */
+
+static void record(const struct media_report *report, void *arg)
+{
+	struct call *c = arg;
+	struct call_home *home = c->home;
+
+	if (report)
+		c->cdr.media = *report;
+	if (!c->cdr.disconnect)
+		c->cdr.disconnect = clock_wall_ms();
+	cdr_write(&c->cdr, c->worker->db);
+	mem_deref(c);
+	if (home->gone)
+		home->gone(home);
+}
+
+static int end(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct media *media = c->media;
+	(void)msg;
+
+	closing(c);
+	list_flush(&c->relays);
+	leg_close(c->a);
+	leg_close(c->hunt.leg);
+	hunt_finish(&c->hunt);
+	if (c->answered)
+		gauge(COUNT_SESSIONS_ESTABLISHED, -1);
+	log_info(SIPD, "call-end", "call=%" PRIu64 " status=%u reason=%s",
+		 c->id, c->cdr.status,
+		 cdr_reason_name((enum cdr_reason)c->cdr.reason));
+	media_close(media, record, c);
+	return 0;
+}
+
+/* --- The table ---------------------------------------------------------- */
+
+/* clang-format off */
+static const struct rule rules[] = {
+	{ CALL_TRYING,     CALL_BEGIN,    first_hop,       CALL_TRYING     },
+	{ CALL_TRYING,     HOP_FOUND,     sent,            CALL_TRYING     },
+	{ CALL_TRYING,     NO_HOP,        refuse_a,        CALL_CLOSED     },
+	{ CALL_TRYING,     B_PROGRESS,    pass_progress,   CALL_EARLY      },
+	{ CALL_TRYING,     B_ANSWER,      pass_answer,     CALL_ANSWERED   },
+	{ CALL_TRYING,     B_CHALLENGE,   prove,           CALL_PROVING    },  /* 22.2 */
+	{ CALL_TRYING,     B_REFUSE,      next_hop,        CALL_TRYING     },
+	{ CALL_TRYING,     A_CANCEL,      caller_cancels,  CALL_CANCELLING },  /* 9.2 */
+	{ CALL_TRYING,     TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
+	{ CALL_TRYING,     OPERATOR,      give_up,         CALL_CANCELLING },
+	{ CALL_EARLY,      B_PROGRESS,    pass_progress,   CALL_EARLY      },
+	{ CALL_EARLY,      B_ANSWER,      pass_answer,     CALL_ANSWERED   },
+	{ CALL_EARLY,      B_CHALLENGE,   prove,           CALL_PROVING    },
+	{ CALL_EARLY,      B_REFUSE,      next_hop,        CALL_TRYING     },
+	{ CALL_EARLY,      A_CANCEL,      caller_cancels,  CALL_CANCELLING },
+	{ CALL_EARLY,      TIMER_C,       no_final_answer, CALL_CANCELLING },  /* 16.8 */
+	{ CALL_EARLY,      TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
+	{ CALL_EARLY,      OPERATOR,      give_up,         CALL_CANCELLING },
+	{ CALL_PROVING,    PROOF,         send_again,      CALL_TRYING     },
+	{ CALL_PROVING,    NO_PROOF,      refuse_a,        CALL_CLOSED     },  /* the trunk's 401 or 407 */
+	{ CALL_PROVING,    A_CANCEL,      drop_proof,      CALL_CLOSED     },
+	{ CALL_PROVING,    OPERATOR,      drop_proof,      CALL_CLOSED     },
+	{ CALL_CANCELLING, B_REFUSE,      cancelled,       CALL_CLOSED     },  /* any failure, or none in 64*T1 */
+	{ CALL_CANCELLING, B_CHALLENGE,   cancelled,       CALL_CLOSED     },
+	{ CALL_CANCELLING, NO_HOP,        cancelled,       CALL_CLOSED     },
+	{ CALL_CANCELLING, B_ANSWER,      answer_too_late, CALL_CLOSING    },  /* 200 crossed CANCEL */
+	{ CALL_ANSWERED,   A_ACK,         pass_ack,        CALL_TALKING    },
+	{ CALL_ANSWERED,   MEDIA_BAD,     media_bad,       CALL_CLOSING    },
+	{ CALL_ANSWERED,   A_LOST,        lost_ack,        CALL_CLOSING    },  /* 13.3.1.4 */
+	{ CALL_ANSWERED,   A_BYE,         bye_b,           CALL_CLOSING    },
+	{ CALL_ANSWERED,   B_BYE,         bye_a,           CALL_CLOSING    },
+	{ CALL_ANSWERED,   MEDIA_LOST,    media_silent,    CALL_CLOSING    },
+	{ CALL_ANSWERED,   LIFE_OVER,     life_ended,      CALL_CLOSING    },
+	{ CALL_ANSWERED,   OPERATOR,      bye_both,        CALL_CLOSING    },
+	{ CALL_TALKING,    MEDIA_BAD,     bye_both,        CALL_CLOSING    },
+	{ CALL_TALKING,    A_BYE,         bye_b,           CALL_CLOSING    },
+	{ CALL_TALKING,    B_BYE,         bye_a,           CALL_CLOSING    },
+	{ CALL_TALKING,    A_LOST,        bye_both,        CALL_CLOSING    },  /* a dead leg: 12.2.1.2 */
+	{ CALL_TALKING,    B_LOST,        bye_both,        CALL_CLOSING    },
+	{ CALL_TALKING,    MEDIA_LOST,    media_silent,    CALL_CLOSING    },
+	{ CALL_TALKING,    LIFE_OVER,     life_ended,      CALL_CLOSING    },
+	{ CALL_TALKING,    OPERATOR,      bye_both,        CALL_CLOSING    },
+	{ CALL_CLOSING,    BOTH_GONE,     end,             CALL_CLOSED     },
+	{ CALL_CLOSED,     BOTH_GONE,     end,             CALL_CLOSED     },
+	{ 0 }
+};
+
+static const char *const states[] = {
+	"TRYING", "EARLY", "PROVING", "CANCELLING", "ANSWERED", "TALKING",
+	"CLOSING", "CLOSED", NULL
+};
+static const char *const events[] = {
+	"", "BEGIN", "HOP_FOUND", "NO_HOP", "B_PROGRESS", "B_ANSWER",
+	"B_CHALLENGE", "B_REFUSE", "PROOF", "NO_PROOF", "MEDIA_BAD",
+	"A_CANCEL", "TIMER_C", "TIMER_EXPIRES", "A_ACK", "A_LOST", "A_BYE",
+	"B_BYE", "B_LOST", "MEDIA_LOST", "LIFE_OVER", "OPERATOR", "BOTH_GONE",
+	NULL
+};
+/* clang-format on */
+
+const struct machine call_machine = { "call", rules, states, events };
+
+/* --- What the legs say -------------------------------------------------- */
+
+static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
+		  void *arg)
+{
+	struct call *c = arg;
+
+	switch (ev) {
+
+	case LEG_CANCEL:
+		if (c->reinvite) {
+			struct pl reason = message_value(msg, HDR_REASON);
+
+			relay_cancel(c->reinvite, reason.l ? &reason : NULL);
+			break;
+		}
+		feed(c, A_CANCEL, msg);
+		break;
+
+	case LEG_LOST:
+		feed(c, leg == c->a ? A_LOST : B_LOST, NULL);
+		break;
+
+	case LEG_PROGRESS:
+	case LEG_ANSWER:
+	case LEG_REFUSE:
+	case LEG_ACK:
+		break;
+	}
+}
+
+static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
+		  void *arg)
+{
+	struct call *c = arg;
+
+	switch (ev) {
+
+	case LEG_PROGRESS:
+		feed(c, B_PROGRESS, msg);
+		break;
+
+	case LEG_ANSWER:
+		c->b = leg;
+		feed(c, B_ANSWER, msg);
+		break;
+
+	case LEG_REFUSE:
+		if (msg && (msg->code == 401 || msg->code == 407)) {
+			feed(c, B_CHALLENGE, msg);
+			break;
+		}
+		if (msg)
+			hunt_agent_answered(&c->hunt, msg->code);
+		else
+			hunt_agent_silent(&c->hunt);
+		if (msg) {
+			struct proof_setup proof;
+
+			hunt_proof(&c->hunt, &proof, NULL);
+			prove_accepted(&proof, &c->hunt.tries, msg);
+		}
+		feed(c, B_REFUSE, msg);
+		break;
+
+	case LEG_CANCEL:
+	case LEG_LOST:
+	case LEG_ACK:
+		leg_a(leg, ev, msg, arg);
+		break;
+	}
+}
+
+static void media_news(enum media_news news, void *arg)
+{
+	struct call *c = arg;
+
+	switch (news) {
+
+	case MEDIA_SILENT:
+		feed(c, MEDIA_LOST, NULL);
+		break;
+	}
+}
+
+/* --- Requests inside the dialogs ---------------------------------------- */
+
+/* Route that a new request of the called side towards the caller would take:
+ * its credentials answer for challenges of the caller's side (6.2) */
+static const struct policy_attribute *route_back(struct call *c,
+						 const struct pl *method)
+{
+	struct route_query q = { .realm = c->b->realm, .method = *method };
+	struct pl from, to;
+	struct address from_addr, to_addr;
+	struct route *route;
+	const struct policy_attribute *found = NULL;
+
+	pl_set_str(&from, c->b->remote);
+	pl_set_str(&to, c->b->local);
+	if (address_read(&from_addr, &from) || address_read(&to_addr, &to))
+		return NULL;
+	q.from = &from_addr.uri;
+	q.to = &to_addr.uri;
+	clock_local(&q.now);
+
+	route = mem_zalloc(sizeof(*route), NULL);
+	if (!route)
+		return NULL;
+	if (!route_find(c->plan->routes, &q, route)) {
+		for (uint32_t i = 0; i < route->n && !found; i++)
+			if (route->hops[i].realm == c->a->realm)
+				found = route->hops[i].attribute;
+	}
+	mem_deref(route);
+	return found;
+}
+
+static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
+{
+	struct call *c = arg;
+	struct credential_query *q = &setup->query;
+	const struct policy_attribute *attribute;
+	const struct owner *owner;
+	const struct leg *to = relay_to(r);
+
+	if (to == c->b) {
+		attribute = c->hunt.hop.attribute;
+		q->egress = c->hunt.hop.agent;
+		q->ingress = c->hunt.source.agent;
+		owner = c->hunt.called.agent ? NULL : &c->hunt.owner;
+	} else {
+		attribute = route_back(c, &setup->method);
+		q->egress = c->hunt.source.agent;
+		q->ingress = c->hunt.hop.agent;
+		owner = c->hunt.called.agent ? &c->hunt.called : NULL;
+	}
+
+	if (attribute) {
+		q->realm = attribute->realm;
+		q->lookup = attribute->auth_user_lookup;
+		if (!q->realm[0] && q->egress)
+			q->realm = q->egress->realm_id;
+	}
+	q->egress_realm = to->realm->config->identifier;
+	if (owner) {
+		q->owner = *owner;
+		q->to_registrar =
+			hunt_knows_challenger(c->worker, owner, to->realm,
+					      &to->to.dst, setup->challenge);
+	}
+}
+
+/* SDP of an answer inside the dialog */
+static int relay_media(struct call *c, struct relay *r,
+		       const struct message *msg, struct mbuf **out)
+{
+	enum side side = relay_to(r) == c->b ? SIDE_B : SIDE_A, from;
+	struct pl sdp;
+
+	if (!has_sdp(msg, &sdp))
+		return 0;
+	if (media_offer_open(c->media, &from) && from != side)
+		return media_answer(c->media, side, &sdp, msg->code >= 200,
+				    out);
+	if (msg->code < 200)
+		return 0;
+	return media_offer(c->media, side, &sdp, out);
+}
+
+static void relay_answer(struct relay *r, const struct message *msg,
+			 struct leg_reply *reply, void *arg)
+{
+	struct call *c = arg;
+	struct mbuf *out = NULL;
+
+	if (msg->code >= 300) {
+		if (relay_request(r) && relay_request(r)->body.l)
+			media_offer_failed(c->media);
+		return;
+	}
+	contact_of(relay_from(r), msg);
+	if (relay_media(c, r, msg, &out)) {
+		count(COUNT_SDP_ANSWER_ERRORS, 1);
+		media_offer_failed(c->media);
+		reply->code = 488;
+		reply->reason = (struct pl){ 0 };
+		return;
+	}
+	if (!out)
+		return;
+	/* The text lives until the next request inside the dialog */
+	mem_deref(c->credentials);
+	c->credentials = out;
+	reply->body = bytes_of(out);
+	pl_set_str(&reply->ctype, "application/sdp");
+}
+
+/* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
+ * because of a request that says nothing about the dialog (3.6) */
+static bool is_deadly(enum method_id method, uint16_t code,
+		      const struct message *msg)
+{
+	if (code != 408 && code != 481)
+		return false;
+	if (!msg)
+		return method == INVITE || method == UPDATE;
+	return method != INFO && method != MESSAGE && method != OPTIONS;
+}
+
+static void relay_done(struct relay *r, uint16_t code,
+		       const struct message *msg, void *arg)
+{
+	struct call *c = arg;
+	enum method_id method = relay_method(r);
+	bool to_a = relay_to(r) == c->a;
+
+	if (r == c->reinvite) {
+		c->reinvite = NULL;
+		if (code >= 300)
+			media_offer_failed(c->media);
+	}
+	if (method == BYE) {
+		if (c->byes && !--c->byes)
+			feed(c, BOTH_GONE, NULL);
+		return;
+	}
+	if (is_deadly(method, code, msg))
+		feed(c, to_a ? A_LOST : B_LOST, NULL);
+}
+
+static const struct relay_user relay_user = {
+	.proof = relay_proof,
+	.answer = relay_answer,
+	.done = relay_done,
+};
+
+/* Answer a request inside the dialog here */
+static void refuse(struct transaction *t, uint16_t code, const char *extra)
+{
+	struct wire_response r = {
+		.request = transaction_request(t),
+		.from = transaction_arrival(t),
+		.code = code,
+	};
+	struct mbuf *mb;
+
+	if (extra)
+		pl_set_str(&r.extra, extra);
+	if (!wire_response(&mb, &r)) {
+		(void)transaction_reply(t, code, mb);
+		mem_deref(mb);
+	}
+	transaction_forget(t);
+}
+
+static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
+		     const struct message *msg)
+{
+	refuse(t, 200, NULL);
+	if (!leg->confirmed && leg == c->a) {
+		/* behaviour.md 3.3: BYE of the caller in an early dialog */
+		feed(c, A_CANCEL, NULL);
+		return;
+	}
+	feed(c, leg == c->a ? A_BYE : B_BYE, msg);
+}
+
+/* Rewrite the SDP of a request for the other side. 0, or the SIP code */
+static uint16_t request_media(struct call *c, const struct leg *from,
+			      const struct message *msg, struct mbuf **out)
+{
+	struct pl sdp;
+
+	if (!has_sdp(msg, &sdp))
+		return 0;
+	switch (media_offer(c->media, from == c->a ? SIDE_A : SIDE_B, &sdp,
+			    out)) {
+
+	case 0:
+		return 0;
+	case ENOSPC:
+		return 503;
+	case EPROTO:
+		return 488;
+	case EALREADY:
+		return 491;
+	case ENOMEM:
+		return 503;
+	default:
+		return 400;
+	}
+}
+
+/* RFC 3261 14.2, 14.1; behaviour.md 3.6 */
+static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
+{
+	if (c->reinvite)
+		return relay_from(c->reinvite) == leg ? 500 : 491;
+	if (c->state != CALL_TALKING || leg->answer)
+		return 491;
+	return 0;
+}
+
+static void request_relay(struct call *c, struct leg *leg,
+			  struct transaction *t, const struct message *msg)
+{
+	struct leg *other = leg == c->a ? c->b : c->a;
+	struct mbuf *sdp = NULL;
+	struct relay *relay = NULL;
+	struct relay_setup setup = {
+		.plan = c->plan,
+		.list = &c->relays,
+		.from = leg,
+		.to = other,
+		.server = t,
+		.request = msg,
+		.method = (enum method_id)msg->method_id,
+		.trusted = true,
+		.user = &relay_user,
+		.arg = c,
+	};
+	bool invite = msg->method_id == INVITE;
+	uint16_t code = 0;
+	int err;
+
+	if (invite)
+		code = reinvite_collides(c, leg);
+	if (!code && (invite || msg->method_id == UPDATE))
+		code = request_media(c, leg, msg, &sdp);
+	if (code) {
+		refuse(t, code, code == 500 ? "Retry-After: 5\r\n" : NULL);
+		return;
+	}
+
+	if (sdp)
+		setup.body = bytes_of(sdp);
+	if (invite) {
+		count(COUNT_REINVITES, 1);
+		leg_refresh_target(leg, msg);
+		leg->invite = t;
+		transaction_handler(t, leg_transaction, leg);
+	} else if (msg->method_id == UPDATE) {
+		leg_refresh_target(leg, msg);
+	}
+
+	err = relay_start(&relay, &setup);
+	mem_deref(sdp);
+	if (!err) {
+		if (invite)
+			c->reinvite = relay;
+		return;
+	}
+	if (setup.body.p)
+		media_offer_failed(c->media);
+	if (invite)
+		leg->invite = NULL;
+	refuse(t, 503, NULL);
+}
+
+static void no_event(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg)
+{
+	(void)t;
+	(void)ev;
+	(void)msg;
+	(void)arg;
+}
+
+void call_request(struct leg *leg, const struct arrival *from,
+		  const struct message *msg)
+{
+	struct call *c = leg->arg;
+	struct transaction *t = NULL;
+	uint16_t code;
+
+	if (transaction_open(&t, c->worker->transactions, from, msg, no_event,
+			     NULL))
+		return;
+
+	code = leg->closed ? 481 : leg_admit(leg, from, msg);
+	if (!code && msg->method_id != BYE &&
+	    (!c->b || !c->b->confirmed || c->state >= CALL_CLOSING))
+		code = c->state >= CALL_CLOSING ? 481 : 500;
+	if (code) {
+		refuse(t, code, code == 500 ? "Retry-After: 2\r\n" : NULL);
+		return;
+	}
+
+	if (msg->method_id == BYE)
+		bye_came(c, leg, t, msg);
+	else
+		request_relay(c, leg, t, msg);
+}
+
+void call_ack(struct leg *leg, const struct message *msg)
+{
+	struct call *c = leg->arg;
+	struct leg *other = leg == c->a ? c->b : c->a;
+
+	if (!leg->answer)
+		return;
+	leg->answer = mem_deref(leg->answer);
+
+	if (c->state == CALL_ANSWERED && leg == c->a) {
+		feed(c, A_ACK, msg);
+		return;
+	}
+	if (other && other->ack_waits && ack_media(c, leg, other, msg))
+		feed(c, MEDIA_BAD, NULL);
+}
+
+void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
+{
+	if (c->state >= CALL_CLOSING)
+		return;
+	c->cdr.ended_by = (uint8_t)by;
+	c->cdr.reason = (uint8_t)reason;
+	feed(c, OPERATOR, NULL);
+}
+
+/* --- Beginning ---------------------------------------------------------- */
+
+static void destructor(void *data)
+{
+	struct call *c = data;
+
+	list_unlink(&c->le);
+	if (c->by_id_entered)
+		table_remove(&c->home->ids, &c->by_id);
+	timer_cancel(&c->timer_c);
+	timer_cancel(&c->expires);
+	timer_cancel(&c->life);
+	list_flush(&c->relays);
+	hunt_clear(&c->hunt);
+	mem_deref(c->a);
+	mem_deref(c->media);
+	mem_deref(c->credentials);
+	if (c->ingress_agent)
+		agent_give(c->ingress_agent, AGENT_INBOUND);
+	cdr_clear(&c->cdr);
+	plan_give(c->plan);
+	gauge(COUNT_SESSIONS, -1);
+}
+
+static void expires_over(void *arg)
+{
+	feed(arg, TIMER_EXPIRES, NULL);
+}
+
+static void record_begin(struct call *c, const struct call_setup *setup)
+{
+	struct cdr *cdr = &c->cdr;
+	const struct message *msg = setup->invite;
+	struct pl from = message_value(msg, HDR_FROM);
+	struct pl diversion = message_value(msg, HDR_DIVERSION);
+	struct cdr_side *a = &cdr->side[SIDE_A];
+	struct address addr;
+	struct uri ruri;
+
+	cdr->id = c->id;
+	cdr->setup = clock_wall_ms();
+	cdr->config_version = c->plan->config->version;
+	cdr_text(&a->callid, &msg->callid);
+	cdr_text(&a->called, &msg->ruri);
+	if (!address_read(&addr, &from)) {
+		cdr_text(&a->calling, &addr.spec);
+		cdr_text(&cdr->calling_number, &addr.uri.user);
+	}
+	if (!uri_read(&ruri, &msg->ruri))
+		cdr_text(&cdr->called_number, &ruri.user);
+	cdr_text(&cdr->diversion, &diversion);
+	a->realm = setup->source.realm->config->identifier;
+	a->agent = setup->source.agent ? setup->source.agent->hostname : "";
+	a->remote = setup->from.src;
+	a->local = *port_local(setup->from.port);
+	a->transport = (uint8_t)port_transport(setup->from.port);
+}
+
+/* AoR that the call belongs to, as "user@host" */
+static void record_owner(struct call *c)
+{
+	const struct owner *who =
+		c->hunt.owner.agent ? &c->hunt.owner : &c->hunt.called;
+	char user[AOR_USER_MAX];
+	char *aor = NULL;
+
+	if (!who->agent || aor_register_user(user, sizeof(user), who) < 0)
+		return;
+	if (!re_sdprintf(&aor, "%s@%s", user, who->agent->register_host))
+		cdr_str(&c->cdr.aor, aor);
+	mem_deref(aor);
+}
+
+static int media_make(struct call *c, const struct call_setup *setup)
+{
+	struct media_setup media = {
+		.worker = c->worker,
+		.plan = c->plan,
+		.realm = { setup->source.realm, setup->route->hops[0].realm },
+		.peer = { setup->from.src },
+	};
+
+	return media_alloc(&c->media, &media, media_news, c);
+}
+
+static int leg_a_make(struct call *c, const struct call_setup *setup)
+{
+	const struct sip_config *sip = c->plan->sip;
+	struct leg_setup leg = {
+		.worker = c->worker,
+		.tags = &c->home->tags,
+		.realm = setup->source.realm,
+		.port = setup->from.port,
+		.t1 = sip->init_timer,
+		.t2 = sip->max_timer,
+		.expire = sip->trans_expire * 1000,
+		.h = leg_a,
+		.arg = c,
+	};
+
+	return leg_accept(&c->a, &leg, &setup->from, setup->invite);
+}
+
+static void hunt_make(struct call *c, const struct call_setup *setup)
+{
+	struct hunt *hunt = &c->hunt;
+	struct pl sdp;
+
+	hunt->worker = c->worker;
+	hunt->plan = c->plan;
+	hunt->tags = &c->home->tags;
+	hunt->invite = mem_ref((void *)setup->invite);
+	hunt->from = setup->from;
+	hunt->source = setup->source;
+	hunt->at = setup->at;
+	hunt->owner = setup->owner;
+	hunt->called = setup->called;
+	hunt->media = c->media;
+	hunt->has_offer = has_sdp(setup->invite, &sdp);
+	hunt->route = setup->route;
+	hunt->leg_h = leg_b;
+	hunt->h = hunted;
+	hunt->arg = c;
+}
+
+uint16_t call_place(const struct call_setup *setup)
+{
+	uint64_t expires = expires_of(setup->invite);
+	struct call *c;
+	int err;
+
+	c = mem_zalloc(sizeof(*c), destructor);
+	if (!c)
+		return 503;
+	gauge(COUNT_SESSIONS, 1);
+	c->home = setup->home;
+	c->worker = setup->home->worker;
+	c->plan = plan_take(setup->plan);
+	c->id = random_u64() >> 1;
+
+	err = media_make(c, setup);
+	if (!err)
+		err = leg_a_make(c, setup);
+	if (!err)
+		err = table_add(&c->home->ids, &c->by_id,
+				hash_bytes(&c->id, sizeof(c->id)));
+	if (err) {
+		mem_deref(c);
+		return err == EBADMSG ? 400 : 503;
+	}
+
+	c->by_id_entered = true;
+	list_append(&c->home->calls, &c->le, c);
+	c->ingress_agent = setup->ingress_agent;
+	hunt_make(c, setup);
+	record_begin(c, setup);
+	record_owner(c);
+	c->a->invite = setup->transaction;
+	transaction_handler(setup->transaction, leg_transaction, c->a);
+	if (expires)
+		timer_start(&c->expires, expires, expires_over, c);
+
+	feed(c, CALL_BEGIN, NULL);
+	return 0;
+}

@@ -1,0 +1,116 @@
+/*
+ * Two legs and the table that joins them
+ *
+ * RFC 3261 12-15 as a B2BUA (RFC 7092): leg A with the caller, leg B with the
+ * called side. The table in call.c is the call; everything else is in the files
+ * above it: hunt finds who takes it, media carries its packets, relay carries
+ * requests inside the dialogs.
+ */
+#pragma once
+
+#include "sbc/cdr.h"
+#include "sbc/hunt.h"
+#include "sbc/relay.h"
+#include "sbc/machine.h"
+
+enum call_state {
+	CALL_TRYING,
+	CALL_EARLY,
+	CALL_PROVING,
+	CALL_CANCELLING,
+	CALL_ANSWERED,
+	CALL_TALKING,
+	CALL_CLOSING,
+	CALL_CLOSED,
+	CALL_STATES
+};
+
+enum call_event {
+	CALL_BEGIN = 1,
+	HOP_FOUND, /* DNS answered, the INVITE left */
+	NO_HOP,
+	B_PROGRESS,
+	B_ANSWER,
+	B_CHALLENGE,
+	B_REFUSE,
+	PROOF,
+	NO_PROOF,
+	MEDIA_BAD, /* the answer cannot be used */
+	A_CANCEL,
+	TIMER_C,
+	TIMER_EXPIRES, /* Expires of the INVITE */
+	A_ACK,
+	A_LOST,
+	A_BYE,
+	B_BYE,
+	B_LOST,
+	MEDIA_LOST,
+	LIFE_OVER, /* session-max-life-limit */
+	OPERATOR,
+	BOTH_GONE,
+	CALL_EVENTS
+};
+
+extern const struct machine call_machine;
+
+/** What the calls of a worker share (sbc/calls) */
+struct call_home {
+	struct worker *worker;
+	struct table tags;                    /* struct leg_tag */
+	struct table ids;                     /* struct call by id */
+	struct list calls;                    /* in order of their beginning */
+	void (*gone)(struct call_home *home); /* a call was freed */
+};
+
+struct call {
+	struct le le;
+	struct entry by_id;
+	struct call_home *home;
+	struct worker *worker;
+	const struct plan *plan; /* the one it began with, to the end */
+	uint64_t id;
+	uint8_t state;
+	struct leg *a, *b;
+	struct hunt hunt;
+	struct media *media;
+	struct agent *ingress_agent; /* session taken */
+	struct list relays;
+	struct relay *reinvite; /* the one that is unanswered */
+	struct timer timer_c, expires, life;
+	uint32_t byes;              /* of ours, unanswered */
+	bool by_id_entered, trying; /* in the table; 100 was sent */
+	struct mbuf *credentials;   /* between PROVING and the retry */
+	uint16_t code;              /* why leg A is refused */
+	struct cdr cdr;
+	uint64_t answered; /* [ms, monotonic] */
+};
+
+struct call_setup {
+	struct call_home *home;
+	const struct plan *plan;
+	struct transaction *transaction; /* server, handed over */
+	const struct message *invite;
+	struct arrival from;
+	const struct endpoint *at;
+	struct source source;
+	struct owner owner, called;
+	struct route *route;         /* taken over */
+	struct agent *ingress_agent; /* session taken, handed over */
+};
+
+/**
+ * Place a call: from now on it answers its caller itself
+ *
+ * @return 0; 400 the INVITE has no usable Contact or SDP; 488; 503 no memory.
+ *         On an error nothing was answered and nothing was taken over
+ */
+uint16_t call_place(const struct call_setup *setup);
+
+/** A request inside the dialog, other than ACK */
+void call_request(struct leg *leg, const struct arrival *from,
+		  const struct message *msg);
+/** The ACK of a 2xx */
+void call_ack(struct leg *leg, const struct message *msg);
+
+/** Feed an event from outside: OPERATOR, and shutdown */
+void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason);

@@ -1,0 +1,186 @@
+/*
+ * All calls of a worker by tag and id
+ */
+#include <errno.h>
+#include <string.h>
+#include "sbc/call.h"
+#include "sbc/calls.h"
+#include "sbc/clock.h"
+
+struct calls {
+	struct call_home home;
+	struct timer over; /* shutdown-timeout */
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void gone(struct call_home *home)
+{
+	struct calls *c = (struct calls *)home;
+	void (*done)(void *arg) = c->done;
+
+	if (!done || home->calls.head)
+		return;
+	c->done = NULL;
+	timer_cancel(&c->over);
+	done(c->arg);
+}
+
+int calls_open(struct calls **cp, struct worker *w)
+{
+	struct calls *c = mem_zalloc(sizeof(*c), NULL);
+
+	if (!c)
+		return ENOMEM;
+	c->home.worker = w;
+	c->home.gone = gone;
+	table_init(&c->home.tags);
+	table_init(&c->home.ids);
+	*cp = c;
+	return 0;
+}
+
+static void too_late(void *arg)
+{
+	struct calls *c = arg;
+	void (*done)(void *arg) = c->done;
+
+	c->done = NULL;
+	if (done)
+		done(c->arg);
+}
+
+void calls_stop(struct calls *c, uint32_t timeout_ms, void (*done)(void *arg),
+		void *arg)
+{
+	struct le *le = c->home.calls.head;
+
+	while (le) {
+		struct call *call = le->data;
+
+		le = le->next;
+		call_end(call, CDR_SBC, CDR_SHUTDOWN);
+	}
+	c->done = done;
+	c->arg = arg;
+	timer_start(&c->over, timeout_ms, too_late, c);
+	gone(&c->home);
+}
+
+void calls_close(struct calls *c)
+{
+	if (!c)
+		return;
+	c->done = NULL;
+	timer_cancel(&c->over);
+	list_flush(&c->home.calls);
+	table_finish(&c->home.tags);
+	table_finish(&c->home.ids);
+	mem_deref(c);
+}
+
+struct call_home *calls_home(struct calls *c)
+{
+	return &c->home;
+}
+
+static bool tag_is(const struct entry *e, const void *key)
+{
+	const struct leg_tag *tag = (const struct leg_tag *)e;
+	const struct pl *text = key;
+
+	return !memcmp(tag->text, text->p, TAG_SIZE - 1);
+}
+
+struct leg *calls_by_tag(struct calls *c, const struct pl *tag)
+{
+	struct entry *e;
+
+	if (tag->l != TAG_SIZE - 1)
+		return NULL;
+	e = table_find(&c->home.tags, hash_bytes(tag->p, tag->l), tag_is, tag);
+	return e ? ((struct leg_tag *)e)->leg : NULL;
+}
+
+static void text(char *buf, size_t size, const char *s)
+{
+	(void)re_snprintf(buf, size, "%s", s ? s : "");
+}
+
+static void report(const struct call *c, call_h *h, void *arg)
+{
+	const struct cdr *cdr = &c->cdr;
+	struct media_report media;
+	struct call_report r;
+
+	memset(&r, 0, sizeof(r));
+	r.id = c->id;
+	r.state = call_machine.states[c->state];
+	r.ingress = cdr->side[SIDE_A].realm;
+	r.egress = cdr->side[SIDE_B].realm ? cdr->side[SIDE_B].realm : "";
+	r.ingress_agent = cdr->side[SIDE_A].agent;
+	r.egress_agent = cdr->side[SIDE_B].agent ? cdr->side[SIDE_B].agent : "";
+	text(r.from, sizeof(r.from), cdr->side[SIDE_A].calling);
+	text(r.to, sizeof(r.to), cdr->side[SIDE_A].called);
+	text(r.out_from, sizeof(r.out_from), cdr->side[SIDE_B].calling);
+	text(r.out_to, sizeof(r.out_to), cdr->side[SIDE_B].called);
+	text(r.callid[0], sizeof(r.callid[0]), cdr->side[SIDE_A].callid);
+	text(r.callid[1], sizeof(r.callid[1]), cdr->side[SIDE_B].callid);
+	if (c->answered)
+		r.duration = (uint32_t)((clock_ms() - c->answered) / 1000);
+	r.auth = cdr->authenticated ? credential_by_name(cdr->by)
+		 : cdr->auth_failed ? "failed"
+		 : cdr->challenges  ? "passed"
+				    : "none";
+	text(r.auth_realm, sizeof(r.auth_realm), cdr->auth_realm);
+	text(r.auth_lookup, sizeof(r.auth_lookup), cdr->auth_lookup);
+	text(r.auth_user, sizeof(r.auth_user), cdr->auth_user);
+	r.challenges = cdr->challenges;
+	text(r.aor, sizeof(r.aor), cdr->aor);
+	media_report(c->media, &media);
+	text(r.codec, sizeof(r.codec), media.codec[0]);
+	text(r.policy, sizeof(r.policy), cdr->policy);
+	text(r.next_hop, sizeof(r.next_hop), cdr->next_hop);
+	r.routes_tried = cdr->routes_tried;
+	h(&r, arg);
+}
+
+size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
+		  void *arg)
+{
+	struct le *le = c->home.calls.head;
+	size_t i;
+
+	for (i = 0; le && i < from; i++)
+		le = le->next;
+	for (; le && limit; limit--, i++) {
+		report(le->data, h, arg);
+		le = le->next;
+	}
+	return le ? i : 0;
+}
+
+static bool id_is(const struct entry *e, const void *key)
+{
+	const struct call *c =
+		(const void *)((const char *)e - offsetof(struct call, by_id));
+
+	return c->id == *(const uint64_t *)key;
+}
+
+int calls_kill(struct calls *c, uint64_t id)
+{
+	struct entry *e;
+
+	e = table_find(&c->home.ids, hash_bytes(&id, sizeof(id)), id_is, &id);
+	if (!e)
+		return ENOENT;
+	call_end((void *)((char *)e - offsetof(struct call, by_id)),
+		 CDR_OPERATOR, CDR_BY_OPERATOR);
+	return 0;
+}
+
+uint32_t calls_count(const struct calls *c)
+{
+	return list_count(&c->home.calls);
+}

@@ -1,0 +1,312 @@
+/*
+ * The record of a call
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "store/log.h"
+#include "store/number.h"
+#include "store/records.h"
+#include "sbc/cdr.h"
+#include "sbc/clock.h"
+
+/* Places of the fields in a record, acli.md 5.3, from 0 */
+enum {
+	F_TYPE,
+	F_VERSION,
+	F_SESSION = 4,
+	F_CALLID,
+	F_PROTOCOL = 7,
+	F_METHOD,
+	F_SETUP,
+	F_RING,
+	F_CONNECT,
+	F_DISCONNECT,
+	F_DURATION,
+	F_SETUP_MS,
+	F_CALLING,
+	F_CALLED,
+	F_CALLING_URI,
+	F_CALLED_URI,
+	F_OUT_CALLING_URI,
+	F_OUT_CALLED_URI,
+	F_ASSERTED,
+	F_DIVERSION,
+	F_SIDE, /* realm, agent, remote, local, transport; twice */
+	F_POLICY = F_SIDE + 10,
+	F_NEXT_HOP,
+	F_ROUTES,
+	F_AUTH_SOURCE,
+	F_AUTH_REALM,
+	F_AUTH_LOOKUP,
+	F_AUTH_USER,
+	F_CHALLENGES,
+	F_AOR,
+	F_STATUS,
+	F_Q850,
+	F_ENDED_BY,
+	F_REASON,
+	F_STEP,
+	F_CODEC,
+	F_SECURITY = F_CODEC + 2,
+	F_MEDIA = F_SECURITY + 2,
+	F_COUNTS = F_MEDIA + 4,
+	F_LATCHED = F_COUNTS + 8,
+	F_CONFIG
+};
+
+static const char *const reasons[] = {
+	[CDR_NORMAL] = "normal",
+	[CDR_BUSY] = "busy",
+	[CDR_NO_ANSWER] = "no-answer",
+	[CDR_CANCELLED] = "cancelled",
+	[CDR_REFUSED] = "refused",
+	[CDR_UNAUTHORIZED] = "unauthorized",
+	[CDR_NO_ROUTE] = "no-route",
+	[CDR_NO_CAPACITY] = "no-capacity",
+	[CDR_MEDIA_TIMEOUT] = "media-timeout",
+	[CDR_SESSION_EXPIRED] = "session-expired",
+	[CDR_TRANSPORT] = "transport",
+	[CDR_SHUTDOWN] = "shutdown",
+	[CDR_BY_OPERATOR] = "operator",
+};
+static const char *const parties[] = {
+	[CDR_NOBODY] = "", [CDR_INGRESS] = "ingress",   [CDR_EGRESS] = "egress",
+	[CDR_SBC] = "sbc", [CDR_OPERATOR] = "operator",
+};
+
+/* The record being written: texts that are made for it lie in `room` */
+struct writer {
+	struct record record;
+	char room[2048];
+	size_t at;
+};
+
+const char *cdr_reason_name(enum cdr_reason r)
+{
+	return reasons[r];
+}
+
+const char *cdr_party_name(enum cdr_party p)
+{
+	return parties[p];
+}
+
+enum cdr_reason cdr_reason_of(uint16_t code)
+{
+	switch (code) {
+
+	case 401:
+	case 407:
+		return CDR_UNAUTHORIZED;
+	case 404:
+		return CDR_NO_ROUTE;
+	case 408:
+	case 480:
+		return CDR_NO_ANSWER;
+	case 486:
+	case 600:
+		return CDR_BUSY;
+	case 487:
+		return CDR_CANCELLED;
+	case 503:
+		return CDR_NO_CAPACITY;
+	default:
+		return CDR_REFUSED;
+	}
+}
+
+void cdr_text(char **where, const struct pl *text)
+{
+	*where = mem_deref(*where);
+	if (!text->l)
+		return;
+	*where = mem_alloc(text->l + 1, NULL);
+	if (!*where)
+		return;
+	memcpy(*where, text->p, text->l);
+	(*where)[text->l] = '\0';
+}
+
+void cdr_str(char **where, const char *text)
+{
+	struct pl pl;
+
+	pl_set_str(&pl, text ? text : "");
+	cdr_text(where, &pl);
+}
+
+void cdr_clear(struct cdr *cdr)
+{
+	for (int i = 0; i < 2; i++) {
+		mem_deref(cdr->side[i].callid);
+		mem_deref(cdr->side[i].calling);
+		mem_deref(cdr->side[i].called);
+	}
+	mem_deref(cdr->asserted);
+	mem_deref(cdr->diversion);
+	mem_deref(cdr->calling_number);
+	mem_deref(cdr->called_number);
+	mem_deref(cdr->policy);
+	mem_deref(cdr->auth_realm);
+	mem_deref(cdr->auth_lookup);
+	mem_deref(cdr->auth_user);
+	mem_deref(cdr->aor);
+	memset(cdr, 0, sizeof(*cdr));
+}
+
+static void put_str(struct writer *w, size_t field, const char *s)
+{
+	if (s)
+		pl_set_str(&w->record.field[field], s);
+}
+
+static void put_bytes(struct writer *w, size_t field, const char *s, size_t n)
+{
+	if (w->at + n > sizeof(w->room))
+		return;
+	memcpy(w->room + w->at, s, n);
+	w->record.field[field].p = w->room + w->at;
+	w->record.field[field].l = n;
+	w->at += n;
+}
+
+static void put_number(struct writer *w, size_t field, uint64_t n)
+{
+	char buf[20];
+
+	put_bytes(w, field, buf, uint_write(buf, n));
+}
+
+static void put_time(struct writer *w, size_t field, uint64_t wall_ms)
+{
+	char buf[25];
+
+	if (!wall_ms)
+		return;
+	clock_rfc3339(buf, wall_ms);
+	put_bytes(w, field, buf, strlen(buf));
+}
+
+static void put_address(struct writer *w, size_t field, const struct sa *sa)
+{
+	char buf[64];
+	int n;
+
+	if (!sa_isset(sa, SA_ALL))
+		return;
+	n = re_snprintf(buf, sizeof(buf), "%J", sa);
+	if (n > 0)
+		put_bytes(w, field, buf, (size_t)n);
+}
+
+static void put_side(struct writer *w, size_t first, const struct cdr_side *s)
+{
+	put_str(w, first, s->realm);
+	put_str(w, first + 1, s->agent);
+	put_address(w, first + 2, &s->remote);
+	put_address(w, first + 3, &s->local);
+	if (s->callid)
+		put_str(w, first + 4,
+			transport_name((enum transport)s->transport));
+}
+
+static void put_media(struct writer *w, const struct media_report *m)
+{
+	static const char *const latched[] = { "none", "ingress", "egress",
+					       "both" };
+
+	put_str(w, F_CODEC, m->codec[0]);
+	put_str(w, F_CODEC + 1, m->codec[1]);
+	put_str(w, F_SECURITY, "none");
+	put_str(w, F_SECURITY + 1, "none");
+	put_address(w, F_MEDIA, &m->remote[0]);
+	put_address(w, F_MEDIA + 1, &m->local[0]);
+	put_address(w, F_MEDIA + 2, &m->local[1]);
+	put_address(w, F_MEDIA + 3, &m->remote[1]);
+	for (size_t i = 0; i < 2; i++) {
+		put_number(w, F_COUNTS + 4 * i, m->packets[i]);
+		put_number(w, F_COUNTS + 4 * i + 1, m->octets[i]);
+		put_number(w, F_COUNTS + 4 * i + 2, m->lost[i]);
+		put_number(w, F_COUNTS + 4 * i + 3, m->jitter[i] / 1000);
+	}
+	put_str(w, F_LATCHED, latched[m->latched[0] + 2 * m->latched[1]]);
+}
+
+static void put_auth(struct writer *w, const struct cdr *cdr)
+{
+	put_str(w, F_AUTH_SOURCE,
+		cdr->authenticated ? credential_by_name(cdr->by)
+		: cdr->auth_failed ? "failed"
+		: cdr->challenges  ? "passed"
+				   : "none");
+	put_str(w, F_AUTH_REALM, cdr->auth_realm);
+	put_str(w, F_AUTH_LOOKUP, cdr->auth_lookup);
+	put_str(w, F_AUTH_USER, cdr->auth_user);
+	put_number(w, F_CHALLENGES, cdr->challenges);
+}
+
+static void put_times(struct writer *w, const struct cdr *cdr)
+{
+	uint64_t first = cdr->ring      ? cdr->ring
+			 : cdr->connect ? cdr->connect
+					: cdr->disconnect;
+
+	put_time(w, F_SETUP, cdr->setup);
+	put_time(w, F_RING, cdr->ring);
+	put_time(w, F_CONNECT, cdr->connect);
+	put_time(w, F_DISCONNECT, cdr->disconnect);
+	if (cdr->connect && cdr->disconnect >= cdr->connect)
+		put_number(w, F_DURATION, cdr->disconnect - cdr->connect);
+	if (first >= cdr->setup)
+		put_number(w, F_SETUP_MS, first - cdr->setup);
+}
+
+void cdr_write(const struct cdr *cdr, struct database *db)
+{
+	struct writer *w = mem_zalloc(sizeof(*w), NULL);
+	int err = ENOMEM;
+
+	if (!w)
+		goto out;
+
+	put_str(w, F_TYPE, cdr->connect ? "stop" : "attempt");
+	put_str(w, F_VERSION, "1");
+	put_number(w, F_SESSION, cdr->id);
+	put_str(w, F_CALLID, cdr->side[SIDE_A].callid);
+	put_str(w, F_CALLID + 1, cdr->side[SIDE_B].callid);
+	put_str(w, F_PROTOCOL, "SIP");
+	put_str(w, F_METHOD, "INVITE");
+	put_times(w, cdr);
+	put_str(w, F_CALLING, cdr->calling_number);
+	put_str(w, F_CALLED, cdr->called_number);
+	put_str(w, F_CALLING_URI, cdr->side[SIDE_A].calling);
+	put_str(w, F_CALLED_URI, cdr->side[SIDE_A].called);
+	put_str(w, F_OUT_CALLING_URI, cdr->side[SIDE_B].calling);
+	put_str(w, F_OUT_CALLED_URI, cdr->side[SIDE_B].called);
+	put_str(w, F_ASSERTED, cdr->asserted);
+	put_str(w, F_DIVERSION, cdr->diversion);
+	put_side(w, F_SIDE, &cdr->side[SIDE_A]);
+	put_side(w, F_SIDE + 5, &cdr->side[SIDE_B]);
+	put_str(w, F_POLICY, cdr->policy);
+	put_str(w, F_NEXT_HOP, cdr->next_hop);
+	put_number(w, F_ROUTES, cdr->routes_tried);
+	put_auth(w, cdr);
+	put_str(w, F_AOR, cdr->aor);
+	if (cdr->status)
+		put_number(w, F_STATUS, cdr->status);
+	if (cdr->q850)
+		put_number(w, F_Q850, cdr->q850);
+	put_str(w, F_ENDED_BY, parties[cdr->ended_by]);
+	put_str(w, F_REASON, reasons[cdr->reason]);
+	put_str(w, F_STEP, cdr->refused_step);
+	put_media(w, &cdr->media);
+	put_number(w, F_CONFIG, cdr->config_version);
+
+	err = records_put(db, &w->record);
+out:
+	if (err)
+		log_error(DB, "record-lost", "call=%" PRIu64 " text=\"%s\"",
+			  cdr->id, strerror(err));
+	mem_deref(w);
+}

@@ -1,0 +1,79 @@
+/*
+ * The record of a call
+ *
+ * Fields and meanings: acli.md 5.3. The texts are packed when the call is placed
+ * and when it is answered; the rest is written at its end.
+ */
+#pragma once
+
+#include "policy/credential.h"
+#include "sbc/media.h"
+
+enum cdr_party {
+	CDR_NOBODY,
+	CDR_INGRESS,
+	CDR_EGRESS,
+	CDR_SBC,
+	CDR_OPERATOR
+};
+
+enum cdr_reason {
+	CDR_NORMAL,
+	CDR_BUSY,
+	CDR_NO_ANSWER,
+	CDR_CANCELLED,
+	CDR_REFUSED,
+	CDR_UNAUTHORIZED,
+	CDR_NO_ROUTE,
+	CDR_NO_CAPACITY,
+	CDR_MEDIA_TIMEOUT,
+	CDR_SESSION_EXPIRED,
+	CDR_TRANSPORT,
+	CDR_SHUTDOWN,
+	CDR_BY_OPERATOR
+};
+
+/** One side, as it was met */
+struct cdr_side {
+	char *callid, *calling, *called; /* URIs; called: Request-URI */
+	const char *realm, *agent;       /* of the plan; agent "" none */
+	struct sa remote, local;
+	uint8_t transport;
+};
+
+struct cdr {
+	uint64_t id;
+	uint64_t setup, ring, connect, disconnect; /* wall [ms]; 0: never */
+	struct cdr_side side[2];                   /* by enum side */
+	char *asserted, *diversion;
+	char *calling_number, *called_number;
+	char *policy;         /* key of the local-policy */
+	const char *next_hop; /* of the plan */
+	uint32_t routes_tried, challenges;
+	uint8_t by; /* enum credential_by */
+	bool authenticated, auth_failed;
+	char *auth_realm, *auth_lookup, *auth_user;
+	char *aor;
+	uint16_t status, q850;
+	uint8_t ended_by, reason;
+	const char *refused_step;
+	struct media_report media;
+	uint32_t config_version;
+};
+
+/** Free the texts */
+void cdr_clear(struct cdr *cdr);
+
+/** Set one text, copied; an empty range clears it. No memory: it stays empty */
+void cdr_text(char **where, const struct pl *text);
+void cdr_str(char **where, const char *text);
+
+/** Reason of a call that was refused with this code */
+enum cdr_reason cdr_reason_of(uint16_t code);
+
+/** Write the record behind; its loss is logged */
+void cdr_write(const struct cdr *cdr, struct database *db);
+
+/** "normal", "ingress", ... */
+const char *cdr_reason_name(enum cdr_reason r);
+const char *cdr_party_name(enum cdr_party p);

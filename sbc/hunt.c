@@ -1,0 +1,689 @@
+/*
+ * Hops and targets tried in order until one takes the INVITE
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/log.h"
+#include "store/number.h"
+#include "policy/cause.h"
+#include "sbc/alarm.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/hunt.h"
+
+/* Pause of a target that failed for the first time (behaviour.md 2.8) */
+enum {
+	AVOID = 30 /* [s] */
+};
+
+static struct pl bytes_of(const struct mbuf *mb)
+{
+	struct pl pl = { 0 };
+
+	if (mb) {
+		pl.p = (const char *)mb->buf;
+		pl.l = mb->end;
+	}
+	return pl;
+}
+
+/* --- What the caller gets ----------------------------------------------- */
+
+void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg)
+{
+	mem_deref(hunt->best);
+	hunt->best = mem_ref((void *)msg);
+	hunt->code = code;
+	hunt->retry_after = 0;
+}
+
+/* Reasons of our own count only while nobody has answered (behaviour.md 2.9) */
+static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
+{
+	if (hunt->best || hunt->code == 408)
+		return;
+	/* A transport error says less than a skipped hop, a name less still */
+	if (hunt->code && code == 404)
+		return;
+	hunt->code = code;
+	hunt->retry_after = retry_after;
+}
+
+static void note_failure(struct hunt *hunt, uint16_t code,
+			 const struct message *msg)
+{
+	if (!msg) {
+		own_reason(hunt, code, 0);
+		return;
+	}
+	if (!hunt->best || cause_is_better(hunt->best->code, code))
+		hunt_end(hunt, code, msg);
+}
+
+/* --- One hop ------------------------------------------------------------ */
+
+static void agent_let_go(struct hunt *hunt)
+{
+	if (hunt->agent)
+		agent_give(hunt->agent, AGENT_OUTBOUND);
+	hunt->agent = NULL;
+}
+
+void hunt_agent_answered(struct hunt *hunt, uint16_t code)
+{
+	uint64_t now = clock_ms();
+
+	if (!hunt->agent)
+		return;
+	if (!agent_answered(hunt->agent, code, (uint32_t)(now - hunt->sent),
+			    now))
+		return;
+
+	if (agent_usable(hunt->agent, now)) {
+		log_info(SIPD, "agent-up", "agent=%s code=%u",
+			 hunt->hop.agent->hostname, code);
+		alarm_clear("session-agent-down", hunt->hop.agent->hostname);
+		return;
+	}
+	log_warning(SIPD, "agent-down", "agent=%s code=%u",
+		    hunt->hop.agent->hostname, code);
+	alarm_raise("session-agent-down", ALARM_MINOR,
+		    hunt->hop.agent->hostname, "answered %u", code);
+}
+
+void hunt_agent_silent(struct hunt *hunt)
+{
+	if (!hunt->agent || !agent_timed_out(hunt->agent, clock_ms()))
+		return;
+	log_warning(SIPD, "agent-down", "agent=%s text=\"does not answer\"",
+		    hunt->hop.agent->hostname);
+	alarm_raise("session-agent-down", ALARM_MINOR,
+		    hunt->hop.agent->hostname, "does not answer");
+}
+
+/* Is this hop the registrar of the call's owner (behaviour.md 2.1, 5.2)? */
+static void compare_registrar(struct hunt *hunt,
+			      const struct registration_view *view)
+{
+	struct hop registrar;
+
+	hunt->to_trunk = hunt->to_registrar = false;
+	if (!hunt->owner.agent ||
+	    plan_registrar(hunt->plan, hunt->owner.agent, &registrar))
+		return;
+	hunt->to_trunk = registrar.realm == hunt->hop.realm;
+	if (!hunt->to_trunk)
+		return;
+	hunt->to_registrar =
+		!hunt->hop.policy ||
+		(hunt->hop.agent && hunt->hop.agent == registrar.agent) ||
+		host_equal(&hunt->hop.host, &registrar.host);
+	(void)view;
+}
+
+/* May the present hop be tried? Takes a session of its session-agent */
+static bool hop_admits(struct hunt *hunt)
+{
+	struct registration_view view;
+	uint64_t now = clock_ms();
+	uint32_t offline = hunt->plan->sip->retry_after_upon_offline;
+
+	memset(&view, 0, sizeof(view));
+	if (hunt->owner.agent)
+		(void)surrogates_by_owner(hunt->worker->surrogates,
+					  &hunt->owner, &view);
+	compare_registrar(hunt, &view);
+
+	/* behaviour.md 4.4: routes of an AoR whose credentials the registrar
+	 * refused count as out of service, of nobody else */
+	if (hunt->to_registrar && view.refused) {
+		count(COUNT_POLICY_SKIPPED_OOS, 1);
+		own_reason(hunt, 503, offline);
+		return false;
+	}
+
+	if (!hunt->hop.agent)
+		return true;
+	hunt->agent = agents_find(hunt->worker->agents, hunt->hop.agent);
+	if (!hunt->agent)
+		return true;
+	if (!agent_usable(hunt->agent, now)) {
+		hunt->agent = NULL;
+		count(COUNT_POLICY_SKIPPED_OOS, 1);
+		own_reason(hunt, 503, offline);
+		return false;
+	}
+	if (agent_take(hunt->agent, AGENT_OUTBOUND, now)) {
+		hunt->agent = NULL;
+		count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
+		own_reason(hunt, 503, offline);
+		return false;
+	}
+	return true;
+}
+
+static enum hunt_verdict target_try(struct hunt *hunt);
+static enum hunt_verdict hop_next(struct hunt *hunt);
+
+static void resolved_later(int err, const struct resolved *found, void *arg)
+{
+	struct hunt *hunt = arg;
+	enum hunt_verdict v;
+
+	hunt->resolving = NULL;
+	if (err) {
+		own_reason(hunt, err == ENOENT ? 404 : 503,
+			   err == ENOENT ? 0 : 5);
+		agent_let_go(hunt);
+		v = hop_next(hunt);
+	} else {
+		hunt->targets = *found;
+		v = target_try(hunt);
+	}
+	hunt->h(v, hunt->arg);
+}
+
+/* Addresses of the hop. The owner's registrar is met at the very target of the
+ * registration while that is healthy (behaviour.md 2.1, 4.6) */
+static int hop_resolve(struct hunt *hunt)
+{
+	struct resolve_query q = {
+		.realm = hunt->hop.realm,
+		.host = hunt->hop.host,
+		.port = hunt->hop.port,
+		.transport = hunt->hop.transport,
+	};
+	struct registration_view view;
+
+	if (hunt->to_registrar &&
+	    !surrogates_by_owner(hunt->worker->surrogates, &hunt->owner,
+				 &view) &&
+	    view.bound && view.target &&
+	    !target_is_avoided(hunt->worker->resolver, &view.target->dst,
+			       view.target->transport)) {
+		hunt->targets.addr[0] = view.target->dst;
+		hunt->targets.transport[0] = view.target->transport;
+		hunt->targets.n = 1;
+		return 0;
+	}
+
+	return resolve(&hunt->resolving, hunt->worker->resolver, &q,
+		       &hunt->targets, resolved_later, hunt);
+}
+
+static enum hunt_verdict hop_next(struct hunt *hunt)
+{
+	int err;
+
+	while (hunt->next < hunt->route->n) {
+		hunt->hop = hunt->route->hops[hunt->next++];
+		hunt->target = 0;
+		hunt->targets.n = 0;
+		hunt->leg = mem_deref(hunt->leg);
+		if (!hop_admits(hunt))
+			continue;
+
+		err = hop_resolve(hunt);
+		if (!err) {
+			hunt->tried++;
+			return target_try(hunt);
+		}
+		if (err == EINPROGRESS) {
+			hunt->tried++;
+			return HUNT_WAITS;
+		}
+
+		count(COUNT_POLICY_HOP_FAILURES, 1);
+		own_reason(hunt, err == ENOENT ? 404 : 503,
+			   err == ETIMEDOUT ? 5 : 0);
+		agent_let_go(hunt);
+	}
+	if (!hunt->code)
+		hunt->code = 503;
+
+	return HUNT_EMPTY;
+}
+
+/* --- One target --------------------------------------------------------- */
+
+static uint32_t timer_b(const struct hunt *hunt)
+{
+	const struct sip_interface *i = hunt->hop.realm->interface;
+	const struct sip_config *c = hunt->plan->sip;
+	uint32_t s = i->initial_inv_trans_expire;
+
+	if (!s)
+		s = i->trans_expire;
+	if (!s)
+		s = c->initial_inv_trans_expire;
+	if (!s)
+		s = c->trans_expire;
+	return s * 1000;
+}
+
+static uint8_t max_forwards(const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_MAX_FORWARDS);
+	uint64_t n = 70;
+
+	if (value.l && uint_parse(&n, &value, 255))
+		n = 70;
+	return (uint8_t)(n ? n - 1 : 0);
+}
+
+/* 100rel is end to end, and this side does not carry PRACK yet: the option does
+ * not cross (RFC 3262 4) */
+static int option_remove(struct message *msg, enum header_id id,
+			 const char *option)
+{
+	struct mbuf *mb;
+	struct pl value, rest, token, name;
+	const struct header *h = message_first(msg, id);
+	int err = 0;
+
+	if (!message_has_token(msg, id, option))
+		return 0;
+
+	mb = mbuf_alloc(128);
+	if (!mb)
+		return ENOMEM;
+	pl_set_str(&name, option);
+	for (; h && !err; h = message_next(msg, h)) {
+		rest = header_value(msg, h);
+		while (!err && !list_next(&rest, &token)) {
+			if (!pl_casecmp(&token, &name))
+				continue;
+			if (mb->pos)
+				err = mbuf_write_str(mb, ", ");
+			if (!err)
+				err = mbuf_write_pl(mb, &token);
+		}
+	}
+	value = bytes_of(mb);
+	if (!err)
+		err = value.l ? message_set(msg, id, &value)
+			      : message_drop(msg, id);
+	mem_deref(mb);
+	return err;
+}
+
+static int port_of(struct port **portp, const struct hunt *hunt)
+{
+	const struct endpoint *e = realm_endpoint(
+		hunt->hop.realm, &hunt->targets.addr[hunt->target],
+		(enum transport)hunt->targets.transport[hunt->target]);
+
+	if (!e)
+		return EAFNOSUPPORT;
+	*portp = worker_port(hunt->worker, e);
+	return *portp ? 0 : ENOTCONN;
+}
+
+static int leg_make_ready(struct hunt *hunt, struct port *port)
+{
+	const struct sip_config *c = hunt->plan->sip;
+	struct leg_setup setup = {
+		.worker = hunt->worker,
+		.tags = hunt->tags,
+		.realm = hunt->hop.realm,
+		.port = port,
+		.t1 = c->init_timer,
+		.t2 = c->max_timer,
+		.expire = c->trans_expire * 1000,
+		.h = hunt->leg_h,
+		.arg = hunt->arg,
+	};
+
+	if (hunt->leg) {
+		hunt->leg->port = port;
+		return 0;
+	}
+	return leg_open(&hunt->leg, &setup);
+}
+
+/* Does this peer get identities (RFC 3325)? */
+static bool peer_is_trusted(const struct hunt *hunt)
+{
+	struct source peer = {
+		.realm = hunt->hop.realm,
+		.agent = hunt->hop.agent,
+		.in_prefix = true,
+	};
+
+	return match_trusts(hunt->hop.realm, &peer);
+}
+
+static int identities(struct hunt *hunt, const struct port *port)
+{
+	struct registration_view view;
+	struct rewrite_setup setup = {
+		.plan = hunt->plan,
+		.msg = hunt->invite,
+		.ingress = hunt->source.realm,
+		.egress = hunt->hop.realm,
+		.source = hunt->source,
+		.src = hunt->from.src,
+		.local = port_local(port),
+		.received_at = port_local(hunt->from.port),
+		.target = &hunt->targets.addr[hunt->target],
+		.hop = &hunt->hop,
+		.owner = hunt->owner,
+		.called = hunt->called,
+		.to_trunk = hunt->to_trunk,
+		.to_registrar = hunt->to_registrar,
+		.trusted = peer_is_trusted(hunt),
+	};
+
+	memset(&view, 0, sizeof(view));
+	if (hunt->owner.agent &&
+	    !surrogates_by_owner(hunt->worker->surrogates, &hunt->owner,
+				 &view) &&
+	    view.bound) {
+		if (view.contact)
+			pl_set_str(&setup.contact, view.contact);
+		if (view.service_route && hunt->to_registrar)
+			pl_set_str(&setup.service_route, view.service_route);
+	}
+	return rewrite_request(&hunt->rw, hunt->scratch, hunt->out, &setup);
+}
+
+/* The message for this target: hidden, rewritten, with our media */
+static int compose(struct hunt *hunt, const struct port *port)
+{
+	struct hide_setup hide = {
+		.trusted = peer_is_trusted(hunt),
+		.authorization = true,
+	};
+	struct pl ctype = message_value(hunt->invite, HDR_CONTENT_TYPE), sdp;
+	int err;
+
+	hunt->out = mem_deref(hunt->out);
+	mem_deref(hunt->scratch);
+	hunt->scratch = mbuf_alloc(512);
+	if (!hunt->scratch)
+		return ENOMEM;
+
+	err = message_clone(&hunt->out, hunt->invite);
+	if (!err)
+		err = hide_edit(hunt->out, &hide);
+	if (!err)
+		err = option_remove(hunt->out, HDR_SUPPORTED, "100rel");
+	if (!err)
+		err = identities(hunt, port);
+	if (err)
+		return err;
+
+	hunt->without = hide_set(hunt->out, &hide);
+
+	if (!hunt->has_offer || hunt->offer)
+		return 0;
+	err = media_move(hunt->media, hunt->hop.realm,
+			 &hunt->targets.addr[hunt->target]);
+	if (!err)
+		err = sdp_find(&ctype, &hunt->invite->body, &sdp);
+	if (!err)
+		err = media_offer(hunt->media, SIDE_A, &sdp, &hunt->offer);
+	return err;
+}
+
+static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
+{
+	struct leg_invite invite = {
+		.to = {
+			.dst = hunt->targets.addr[hunt->target],
+			.transport = hunt->targets.transport[hunt->target],
+		},
+		.ruri = hunt->rw.ruri,
+		.from = hunt->rw.from,
+		.to_value = hunt->rw.to,
+		.contact = hunt->rw.contact,
+		.routes = hunt->rw.routes,
+		.src = hunt->out,
+		.without = hunt->without,
+		.credentials = bytes_of(credentials),
+		.body = bytes_of(hunt->offer),
+		.max_forwards = max_forwards(hunt->invite),
+		.expire = timer_b(hunt),
+	};
+
+	/* A multipart body is replaced by its SDP part */
+	if (hunt->offer)
+		pl_set_str(&invite.ctype, "application/sdp");
+	else
+		invite.body = hunt->invite->body;
+	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
+	 * same connection */
+	if (credentials && hunt->leg->invite)
+		invite.to = *transaction_target(hunt->leg->invite);
+	hunt->sent = clock_ms();
+	return leg_invite(hunt->leg, &invite);
+}
+
+/* What cannot be composed ends the search; the caller hears why */
+static void compose_failed(struct hunt *hunt, int err)
+{
+	switch (err) {
+
+	case ENOSPC:
+		own_reason(hunt, 503, 0);
+		break;
+
+	case EPROTO:
+		hunt_end(hunt, 488, NULL);
+		break;
+
+	case ENOMEM:
+		own_reason(hunt, 503, 1);
+		break;
+
+	default:
+		count(COUNT_SDP_OFFER_ERRORS, 1);
+		hunt_end(hunt, 400, NULL);
+		break;
+	}
+	agent_let_go(hunt);
+	hunt->next = hunt->route->n;
+}
+
+static enum hunt_verdict target_try(struct hunt *hunt)
+{
+	struct mbuf *ahead = NULL;
+	struct proof_setup proof;
+	struct port *port;
+	int err;
+
+	for (; hunt->target < hunt->targets.n; hunt->target++) {
+		err = port_of(&port, hunt);
+		if (err) {
+			own_reason(hunt, 503, 0);
+			continue;
+		}
+		err = leg_make_ready(hunt, port);
+		if (!err)
+			err = compose(hunt, port);
+		if (err) {
+			compose_failed(hunt, err);
+			return HUNT_EMPTY;
+		}
+
+		tries_reset(&hunt->tries);
+		ahead = mbuf_alloc(512);
+		if (!ahead) {
+			compose_failed(hunt, ENOMEM);
+			return HUNT_EMPTY;
+		}
+		hunt_proof(hunt, &proof, NULL);
+		(void)prove_ahead(&proof, &hunt->tries, ahead);
+		err = send_invite(hunt, ahead->end ? ahead : NULL);
+		mem_deref(ahead);
+		if (!err)
+			return HUNT_SENT;
+
+		target_failed(hunt->worker->resolver,
+			      &hunt->targets.addr[hunt->target],
+			      hunt->targets.transport[hunt->target], AVOID);
+		own_reason(hunt, 503, 0);
+	}
+
+	agent_let_go(hunt);
+	return hop_next(hunt);
+}
+
+/* --- The search --------------------------------------------------------- */
+
+enum hunt_verdict hunt_start(struct hunt *hunt)
+{
+	return hop_next(hunt);
+}
+
+/* Does this answer end the search (behaviour.md 2.4)? */
+static bool is_last(const struct hunt *hunt, uint16_t code)
+{
+	const struct hop *hop = &hunt->hop;
+
+	if (code >= 600 || hunt->next >= hunt->route->n)
+		return true;
+	if (hop->attribute && hop->attribute->terminate_recursion)
+		return true;
+	if (codes_have(&hop->realm->interface->stop_recurse, code))
+		return true;
+	return hop->agent && codes_have(&hop->agent->stop_recurse, code);
+}
+
+enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
+			      const struct message *msg)
+{
+	const struct sa *dst = &hunt->targets.addr[hunt->target];
+	uint8_t transport = hunt->targets.transport[hunt->target];
+
+	note_failure(hunt, code, msg);
+
+	/* RFC 3263 4.3: no answer, a transport error or 503: next target */
+	if (!msg || code == 503) {
+		target_failed(hunt->worker->resolver, dst, transport, AVOID);
+		if (++hunt->target < hunt->targets.n) {
+			hunt->offer = mem_deref(hunt->offer);
+			if (hunt->has_offer)
+				media_offer_failed(hunt->media);
+			return target_try(hunt);
+		}
+	} else {
+		target_worked(hunt->worker->resolver, dst, transport);
+	}
+
+	agent_let_go(hunt);
+	if (is_last(hunt, code))
+		return HUNT_EMPTY;
+
+	hunt->offer = mem_deref(hunt->offer);
+	if (hunt->has_offer)
+		media_offer_failed(hunt->media);
+	return hop_next(hunt);
+}
+
+int hunt_again(struct hunt *hunt, struct mbuf *credentials)
+{
+	return send_invite(hunt, credentials);
+}
+
+/* --- Credentials -------------------------------------------------------- */
+
+bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
+			   const struct realm *egress, const struct sa *target,
+			   const struct message *challenge)
+{
+	static const enum header_id ids[] = { HDR_WWW_AUTHENTICATE,
+					      HDR_PROXY_AUTHENTICATE };
+	const struct header *h;
+	bool any = false;
+	size_t i;
+
+	if (!owner->agent)
+		return false;
+	if (surrogates_is_registrar(w->surrogates, owner->agent, egress,
+				    target))
+		return true;
+	if (!challenge)
+		return false;
+
+	/* All of them must be realms of its registrar: a peer that merely names
+	 * one beside its own gets nothing */
+	for (i = 0; i < 2; i++) {
+		for (h = message_first(challenge, ids[i]); h;
+		     h = message_next(challenge, h)) {
+			struct pl value = header_value(challenge, h);
+			struct challenge c;
+
+			if (challenge_read(&c, &value) ||
+			    !surrogates_knows_realm(w->surrogates, owner->agent,
+						    &c.realm))
+				return false;
+			any = true;
+		}
+	}
+	return any;
+}
+
+void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
+		const struct message *challenge)
+{
+	const struct hop *hop = &hunt->hop;
+	struct credential_query *q = &setup->query;
+
+	memset(setup, 0, sizeof(*setup));
+	setup->worker = hunt->worker;
+	setup->target = hunt->leg->invite
+				? transaction_target(hunt->leg->invite)
+				: NULL;
+	if (!setup->target) {
+		/* Before the first send: the leg has it from the targets */
+		hunt->leg->to.dst = hunt->targets.addr[hunt->target];
+		hunt->leg->to.transport = hunt->targets.transport[hunt->target];
+		setup->target = &hunt->leg->to;
+	}
+	pl_set_str(&setup->method, "INVITE");
+	setup->uri = hunt->rw.ruri;
+	setup->body = hunt->offer ? bytes_of(hunt->offer) : hunt->invite->body;
+	setup->challenge = challenge;
+	pl_set_str(&setup->callid, hunt->leg->callid);
+
+	q->method = setup->method;
+	if (hop->attribute) {
+		q->realm = hop->attribute->realm;
+		q->lookup = hop->attribute->auth_user_lookup;
+		if (!q->realm[0] && hop->agent)
+			q->realm = hop->agent->realm_id;
+	}
+	q->egress_realm = hop->realm->config->identifier;
+	/* 6.2: a challenge of the PBX itself is never answered by row 3 */
+	if (!hunt->called.agent)
+		q->owner = hunt->owner;
+	q->to_registrar = hunt->to_trunk &&
+			  hunt_knows_challenger(
+				  hunt->worker, &hunt->owner, hop->realm,
+				  &hunt->targets.addr[hunt->target], challenge);
+	q->egress = hop->agent;
+	q->ingress = hunt->source.agent;
+}
+
+/* --- The end ------------------------------------------------------------ */
+
+void hunt_finish(struct hunt *hunt)
+{
+	resolve_cancel(hunt->resolving);
+	hunt->resolving = NULL;
+	hunt->out = mem_deref(hunt->out);
+	hunt->scratch = mem_deref(hunt->scratch);
+	hunt->offer = mem_deref(hunt->offer);
+	hunt->invite = mem_deref(hunt->invite);
+	hunt->route = mem_deref(hunt->route);
+	hunt->best = mem_deref(hunt->best);
+	tries_reset(&hunt->tries);
+}
+
+void hunt_clear(struct hunt *hunt)
+{
+	hunt_finish(hunt);
+	agent_let_go(hunt);
+	hunt->leg = mem_deref(hunt->leg);
+}

@@ -1,0 +1,95 @@
+/*
+ * Hops and targets tried in order until one takes the INVITE
+ *
+ * For one call: skips what is out of service, resolves, rewrites, offers media,
+ * opens the called side's leg and sends. Each target is a new branch of one
+ * leg's INVITE (RFC 3263 4.3), each hop a new leg (behaviour.md 2.4). It decides
+ * nothing about the answers but whether the search goes on.
+ */
+#pragma once
+
+#include "policy/hide.h"
+#include "policy/rewrite.h"
+#include "sbc/leg.h"
+#include "sbc/media.h"
+#include "sbc/prove.h"
+#include "sbc/surrogates.h"
+
+enum hunt_verdict {
+	HUNT_SENT,  /* an INVITE is under way */
+	HUNT_WAITS, /* for DNS: the handler will be called */
+	HUNT_EMPTY  /* nothing is left: hunt->code says what the caller gets */
+};
+
+typedef void(hunt_h)(enum hunt_verdict v, void *arg);
+
+struct hunt {
+	struct worker *worker;
+	const struct plan *plan;
+	struct table *tags;
+	struct message *invite; /* as received; a reference */
+	struct arrival from;
+	struct source source;
+	const struct endpoint *at; /* that received it */
+	struct owner owner, called;
+	struct media *media; /* of the call; not ours */
+	bool has_offer;
+	struct route *route;
+	uint32_t next;  /* hop to be tried next */
+	uint32_t tried; /* hops sent to */
+	struct hop hop; /* the present one */
+	struct resolved targets;
+	uint32_t target;
+	struct resolve *resolving;
+	struct agent *agent; /* session taken at the present hop */
+	bool to_trunk, to_registrar;
+	struct message *out; /* what leaves, less dialog headers */
+	struct mbuf *scratch, *offer;
+	struct rewritten rw;
+	struct header_set without;
+	struct tries tries;
+	struct leg *leg; /* the called side's; the call takes it */
+	uint64_t sent;   /* [ms] */
+	uint16_t code;   /* what the caller gets when it ends here */
+	uint32_t retry_after;
+	struct message *best; /* answer behind code, or NULL: made here */
+	uint64_t session_id;
+	leg_h *leg_h;
+	hunt_h *h;
+	void *arg;
+};
+
+/** Zeroed by the caller and filled: worker .. has_offer, route, leg_h, h, arg.
+ *  invite and route are taken over */
+enum hunt_verdict hunt_start(struct hunt *hunt);
+
+/** A final failure came (code; msg NULL: 408 or 503 made here): note it, and go
+ *  on with the next target or hop, or end */
+enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
+			      const struct message *msg);
+
+/** End the search: this code is for the caller, whatever came before */
+void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg);
+
+/** Send again with credentials (RFC 3261 22.2). 0; errno */
+int hunt_again(struct hunt *hunt, struct mbuf *credentials);
+
+/** Who asks for credentials at the present hop */
+void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
+		const struct message *challenge);
+
+/** Fill in to_registrar (row 3a of behaviour.md 6.1): the owner's registrar, by
+ *  target or by an auth-realm that its REGISTER was challenged with */
+bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
+			   const struct realm *egress, const struct sa *target,
+			   const struct message *challenge);
+
+/** An answer came from the session-agent; it did not answer in time. State,
+ *  log and alarm */
+void hunt_agent_answered(struct hunt *hunt, uint16_t code);
+void hunt_agent_silent(struct hunt *hunt);
+
+/** Let go of what only the search needs; the present hop stays */
+void hunt_finish(struct hunt *hunt);
+/** And of the rest */
+void hunt_clear(struct hunt *hunt);

@@ -1,0 +1,645 @@
+/*
+ * The steps of a new request, from top to bottom
+ *
+ * A step returns 0 to go on or the SIP code with which the request ends. One
+ * function refuses, counts under the step's name and releases. Members of
+ * struct ingress are grouped by the step that fills them. See behaviour.md 1.1.
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/log.h"
+#include "store/number.h"
+#include "sbc/call.h"
+#include "sbc/calls.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/ingress.h"
+#include "sbc/random.h"
+
+#define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
+
+enum {
+	SILENCE = 1
+}; /* a code that is no code: nothing is answered */
+
+struct ingress {
+	struct worker *worker;
+	const struct plan *plan;
+	struct arrival from;
+	const struct message *msg;
+	struct transaction *transaction;
+	/* check-message */
+	struct uri ruri;
+	char extra[160]; /* header lines of a refusal */
+	/* name-source */
+	const struct endpoint *at;
+	struct source source;
+	/* take-capacity */
+	struct agent *agent; /* session taken */
+	/* choose-route */
+	struct owner owner, called;
+	struct route *route;
+	bool ours; /* for the SBC itself: answered here */
+};
+
+typedef uint16_t(step_h)(struct ingress *in);
+
+struct step {
+	const char *name;
+	step_h *act;
+	enum counter refused;
+};
+
+static const struct endpoint *endpoint_of(const struct worker *w,
+					  const struct port *port)
+{
+	uint32_t n = port_number(port);
+
+	return n < w->plan->realms->endpoints_n ? &w->plan->realms->endpoints[n]
+						: NULL;
+}
+
+/* --- check-message ------------------------------------------------------ */
+
+static uint16_t check_options(struct ingress *in)
+{
+	/* What a B2BUA of our kind can pass on or do itself (1.2) */
+	static const char *const known[] = { "timer", "replaces", "path",
+					     "outbound", "from-change" };
+	const struct message *msg = in->msg;
+	const struct header *h;
+
+	for (h = message_first(msg, HDR_REQUIRE); h; h = message_next(msg, h)) {
+		struct pl rest = header_value(msg, h), token;
+
+		while (!list_next(&rest, &token)) {
+			bool fits = false;
+
+			for (size_t i = 0; i < 5 && !fits; i++)
+				fits = !pl_strcasecmp(&token, known[i]);
+			/* 100rel needs PRACK on both sides, which this version
+			 * does not carry; others are the called side's to judge */
+			if (fits || pl_strcasecmp(&token, "100rel"))
+				continue;
+			(void)re_snprintf(in->extra, sizeof(in->extra),
+					  "Unsupported: %r\r\n", &token);
+			return 420;
+		}
+	}
+	return 0;
+}
+
+static uint16_t check_message(struct ingress *in)
+{
+	const struct message *msg = in->msg;
+	struct pl mf = message_value(msg, HDR_MAX_FORWARDS);
+	uint64_t forwards = 70;
+	int err;
+
+	err = uri_read(&in->ruri, &msg->ruri);
+	if (err)
+		return err == EPROTONOSUPPORT ? 416 : 400;
+	if (mf.l && uint_parse(&forwards, &mf, 255))
+		return 400;
+
+	switch (msg->method_id) {
+
+	case INVITE:
+		break;
+
+	case OPTIONS:
+		break;
+
+	case METHOD_OTHER:
+		return 501;
+
+	case BYE:
+	case INFO:
+	case PRACK:
+	case UPDATE:
+	case NOTIFY:
+		return 481;
+
+	default:
+		(void)re_snprintf(in->extra, sizeof(in->extra),
+				  "Allow: " ALLOWED "\r\n");
+		return 405;
+	}
+	/* RFC 3261 16.3: OPTIONS with 0 is answered by whoever holds it */
+	if (!forwards && msg->method_id != OPTIONS)
+		return 483;
+
+	return check_options(in);
+}
+
+/* --- name-source -------------------------------------------------------- */
+
+static uint16_t name_source(struct ingress *in)
+{
+	in->at = endpoint_of(in->worker, in->from.port);
+	if (!in->at)
+		return 503; /* the sip-port is being closed */
+
+	match_source(in->plan->match, in->at, &in->from.src, &in->source);
+	if (!match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
+			  false))
+		return 403;
+
+	if (in->source.agent) {
+		struct agent *agent =
+			agents_find(in->worker->agents, in->source.agent);
+
+		if (agent)
+			agent_heard(agent, clock_ms());
+	}
+	return 0;
+}
+
+/* --- take-capacity ------------------------------------------------------ */
+
+static uint16_t overloaded(struct ingress *in, uint32_t s)
+{
+	(void)re_snprintf(in->extra, sizeof(in->extra), "Retry-After: %u\r\n",
+			  s);
+	return 503;
+}
+
+static uint16_t take_capacity(struct ingress *in)
+{
+	uint32_t max = in->plan->sip->max_sessions;
+	struct agent *agent;
+
+	if (in->worker->stopping)
+		return overloaded(in, 30);
+	if (in->msg->method_id != INVITE)
+		return 0;
+	if (max && calls_count(in->worker->calls) >= max) {
+		count(COUNT_CAC_SESSION_DROP, 1);
+		return overloaded(in, random_between(5, 10));
+	}
+	if (!in->source.agent)
+		return 0;
+
+	agent = agents_find(in->worker->agents, in->source.agent);
+	if (agent && agent_take(agent, AGENT_INBOUND, clock_ms())) {
+		count(COUNT_CAC_SESSION_DROP, 1);
+		return overloaded(in, random_between(5, 10));
+	}
+	in->agent = agent;
+	return 0;
+}
+
+/* --- choose-route ------------------------------------------------------- */
+
+/* May this source reach a PBX by the contact that we registered (2.1)? */
+static bool is_registrar(const struct ingress *in, const struct owner *who)
+{
+	return in->source.agent ||
+	       surrogates_is_registrar(in->worker->surrogates, who->agent,
+				       in->source.realm, &in->from.src);
+}
+
+static bool to_contact(struct ingress *in)
+{
+	struct registration_view view;
+	struct owner who;
+
+	if (identity_by_contact(in->plan->identities, in->source.realm,
+				&in->at->local, &in->ruri, &who) ||
+	    !is_registrar(in, &who))
+		return false;
+	if (surrogates_by_owner(in->worker->surrogates, &who, &view) ||
+	    !view.bound)
+		return false;
+	in->called = who;
+	return true;
+}
+
+static uint16_t route_to_pbx(struct ingress *in)
+{
+	const struct surrogate_agent *agent = in->called.agent;
+	const struct realm *realm =
+		realm_named(in->plan->realms, agent->realm_id);
+	uint16_t silent = surrogates_silent(in->worker->surrogates, agent);
+
+	if (silent)
+		return silent == UINT16_MAX ? SILENCE : silent;
+	if (!realm || hop_read(&in->route->hops[0], in->plan->routes,
+			       agent->customer_next_hop, realm))
+		return 480;
+	in->route->n = 1;
+	return 0;
+}
+
+static uint16_t route_default(struct ingress *in)
+{
+	struct registration_view view;
+
+	if (!in->owner.agent || !in->owner.agent->route_to_registrar ||
+	    plan_registrar(in->plan, in->owner.agent, &in->route->hops[0]))
+		return 404;
+	in->route->n = 1;
+	if (!surrogates_by_owner(in->worker->surrogates, &in->owner, &view) &&
+	    view.refused)
+		return 503;
+	return 0;
+}
+
+static uint16_t route_by_policy(struct ingress *in)
+{
+	struct pl from = message_value(in->msg, HDR_FROM);
+	struct route_query q = {
+		.realm = in->source.realm,
+		.method = in->msg->method,
+		.to = &in->ruri,
+	};
+	struct address addr;
+	int err;
+
+	if (address_read(&addr, &from))
+		return 400;
+	q.from = &addr.uri;
+	clock_local(&q.now);
+
+	count(COUNT_POLICY_LOOKUPS, 1);
+	err = route_find(in->plan->routes, &q, in->route);
+	if (err) {
+		count(COUNT_POLICY_MISSES, 1);
+		return route_default(in);
+	}
+	count(COUNT_POLICY_HITS, 1);
+	count(COUNT_POLICY_ROUTES, in->route->n);
+	return 0;
+}
+
+static void find_owner(struct ingress *in)
+{
+	struct identity_live live;
+
+	surrogates_identity(in->worker->surrogates, &live);
+	identity_owner(in->plan->identities, &in->source, &in->from.src,
+		       in->msg, &live, &in->owner);
+}
+
+/* A PBX that speaks is active: triggered mode counts any request of it */
+static void note_activity(struct ingress *in)
+{
+	const struct surrogate_agent *agent;
+
+	for (uint32_t n = 0;
+	     (agent = identity_agent_at(in->plan->identities, in->source.realm,
+					&in->from.src, n));
+	     n++)
+		surrogates_active(in->worker->surrogates, agent);
+}
+
+/* The called user is that of an AoR behind the realm it leads to (5.3) */
+static void find_called(struct ingress *in)
+{
+	if (in->owner.agent || !in->route->n)
+		return;
+	(void)identity_by_called(in->plan->identities, in->route->hops[0].realm,
+				 &in->ruri.user, &in->called);
+}
+
+static uint16_t choose_route(struct ingress *in)
+{
+	uint16_t code;
+
+	note_activity(in);
+	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	if (!in->route)
+		return 503;
+
+	if (to_contact(in)) {
+		if (in->msg->method_id == OPTIONS) {
+			in->ours = true;
+			return 0;
+		}
+		return route_to_pbx(in);
+	}
+	if (in->msg->method_id == OPTIONS) {
+		struct sa host;
+
+		in->ours = !in->ruri.has_user ||
+			   (uri_is_numeric(&in->ruri, &host) &&
+			    realms_is_local(in->plan->realms, &host));
+		return in->ours ? 0 : 404;
+	}
+
+	find_owner(in);
+	code = route_by_policy(in);
+	if (!code)
+		find_called(in);
+	return code;
+}
+
+/* --- place-call --------------------------------------------------------- */
+
+static void reply(struct ingress *in, uint16_t code, const char *extra)
+{
+	struct wire_response r = {
+		.request = in->msg,
+		.from = &in->from,
+		.code = code,
+	};
+	char tag[TAG_SIZE];
+	struct mbuf *mb;
+
+	names_tag(tag, in->worker->number);
+	r.to_tag = tag;
+	pl_set_str(&r.extra, extra);
+	if (wire_response(&mb, &r))
+		return;
+	(void)transaction_reply(in->transaction, code, mb);
+	mem_deref(mb);
+}
+
+/* OPTIONS for the SBC itself, or for the contact of an agent (3.9) */
+static uint16_t answer_options(struct ingress *in)
+{
+	uint16_t code = 200;
+
+	if (in->called.agent) {
+		code = route_to_pbx(in);
+		if (code == SILENCE)
+			return code;
+		if (!code && in->route->hops[0].agent) {
+			struct agent *agent = agents_find(
+				in->worker->agents, in->route->hops[0].agent);
+
+			if (agent && !agent_usable(agent, clock_ms()))
+				code = 480;
+		}
+		if (code)
+			return 480;
+	}
+	reply(in, 200,
+	      "Allow: " ALLOWED "\r\n"
+	      "Accept: application/sdp\r\n"
+	      "Supported: timer, replaces\r\n");
+	in->transaction = transaction_forget(in->transaction);
+	return 0;
+}
+
+static uint16_t place_call(struct ingress *in)
+{
+	struct call_setup setup = {
+		.home = calls_home(in->worker->calls),
+		.plan = in->plan,
+		.transaction = in->transaction,
+		.invite = in->msg,
+		.from = in->from,
+		.at = in->at,
+		.source = in->source,
+		.owner = in->owner,
+		.called = in->called,
+		.route = in->route,
+		.ingress_agent = in->agent,
+	};
+	uint16_t code;
+
+	if (in->ours)
+		return answer_options(in);
+
+	/* From here on the call answers, and owns what was taken */
+	in->transaction = NULL;
+	in->route = NULL;
+	in->agent = NULL;
+	code = call_place(&setup);
+	if (code) {
+		in->transaction = setup.transaction;
+		in->route = setup.route;
+		in->agent = setup.ingress_agent;
+	}
+	return code;
+}
+
+/* --- The steps ---------------------------------------------------------- */
+
+static const struct step steps[] = {
+	{ "check-message", check_message, COUNT_REFUSED_CHECK_MESSAGE },
+	{ "name-source", name_source, COUNT_REFUSED_NAME_SOURCE },
+	{ "take-capacity", take_capacity, COUNT_REFUSED_TAKE_CAPACITY },
+	{ "choose-route", choose_route, COUNT_REFUSED_CHOOSE_ROUTE },
+	{ "place-call", place_call, COUNT_REFUSED_PLACE_CALL },
+};
+enum {
+	STEPS = sizeof(steps) / sizeof(steps[0])
+};
+
+static void refuse(struct ingress *in, const struct step *step, uint16_t code)
+{
+	count(step->refused, 1);
+	count(COUNT_REJECTIONS, 1);
+	if (log_admit("refused"))
+		log_info(SIPD, "refused",
+			 "step=%s code=%u call-id=%.*s method=%.*s", step->name,
+			 code, (int)in->msg->callid.l, in->msg->callid.p,
+			 (int)in->msg->method.l, in->msg->method.p);
+	if (code != SILENCE)
+		reply(in, code, in->extra);
+}
+
+static void release(struct ingress *in)
+{
+	transaction_forget(in->transaction);
+	mem_deref(in->route);
+	if (in->agent)
+		agent_give(in->agent, AGENT_INBOUND);
+}
+
+static void no_event(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg)
+{
+	(void)t;
+	(void)ev;
+	(void)msg;
+	(void)arg;
+}
+
+/* An answer to what cannot be served, without state (RFC 3261 8.2.7) */
+static void reply_stateless(struct worker *w, const struct arrival *from,
+			    const struct message *msg, uint16_t code,
+			    const char *phrase)
+{
+	struct wire_response r = {
+		.request = msg,
+		.from = from,
+		.code = code,
+	};
+	char tag[TAG_SIZE];
+	struct target to;
+	struct mbuf *mb;
+
+	if (msg->code || msg->method_id == ACK)
+		return;
+	names_tag(tag, w->number);
+	r.to_tag = tag;
+	if (phrase)
+		pl_set_str(&r.reason, phrase);
+	if (wire_response(&mb, &r))
+		return;
+	wire_reply_target(&to, from);
+	(void)port_send(from->port, &to, mb, NULL, NULL);
+	mem_deref(mb);
+}
+
+/* A request that begins something */
+static void begin(struct worker *w, const struct arrival *from,
+		  const struct message *msg)
+{
+	struct ingress in = {
+		.worker = w,
+		.plan = w->plan,
+		.from = *from,
+		.msg = msg,
+	};
+	uint16_t code = 0;
+	int err;
+
+	err = transaction_open(&in.transaction, w->transactions, from, msg,
+			       no_event, NULL);
+	if (err == EEXIST)
+		reply_stateless(w, from, msg, 482, NULL);
+	if (err)
+		return;
+
+	for (size_t i = 0; i < STEPS && !code; i++) {
+		code = steps[i].act(&in);
+		if (code)
+			refuse(&in, &steps[i], code);
+	}
+	release(&in);
+}
+
+/* --- Messages ----------------------------------------------------------- */
+
+static uint16_t fault_code(enum scan_fault fault)
+{
+	switch (fault) {
+
+	case SCAN_VERSION:
+		return 505;
+	case SCAN_URI:
+		return 416;
+	case SCAN_OK:
+	case SCAN_NOT_SIP:
+	case SCAN_BAD_HEADER:
+	case SCAN_MISSING:
+	case SCAN_DUPLICATE:
+	case SCAN_BAD_VALUE:
+	case SCAN_LENGTH:
+	case SCAN_TOO_MANY:
+	case SCAN_CSEQ_METHOD:
+	case SCAN_FAULTS:
+		break;
+	}
+	return 400;
+}
+
+static void malformed(struct worker *w, const struct arrival *from,
+		      const struct message *msg,
+		      const struct scan_result *result)
+{
+	uint16_t code = fault_code(result->fault);
+	char phrase[64];
+
+	count(COUNT_INVALID_MESSAGES, 1);
+	if (!msg || !result->answerable)
+		return;
+	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
+	(void)re_snprintf(phrase, sizeof(phrase), "Bad %s Header",
+			  header_id_name(result->header));
+	reply_stateless(w, from, msg, code,
+			code == 400 && result->header != HDR_OTHER ? phrase
+								   : NULL);
+}
+
+static void in_dialog(struct worker *w, const struct arrival *from,
+		      const struct message *msg)
+{
+	struct leg *leg = calls_by_tag(w->calls, &msg->to_tag);
+
+	if (leg) {
+		call_request(leg, from, msg);
+		return;
+	}
+	/* Nothing of ours, or over: the same word for both */
+	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
+	reply_stateless(w, from, msg, 481, NULL);
+}
+
+void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
+{
+	struct worker *w = arg;
+	struct message *msg = NULL;
+	struct scan_result result;
+
+	if (transactions_match(w->transactions, from, mb))
+		return;
+
+	if (message_scan(&msg, mb, &result)) {
+		malformed(w, from, msg, &result);
+		mem_deref(msg);
+		return;
+	}
+
+	switch (transactions_take(w->transactions, from, msg)) {
+
+	case MATCHED:
+	case NEW_CANCEL:
+		break;
+
+	case STRAY:
+		count(COUNT_INVALID_RESPONSES, 1);
+		break;
+
+	case NEW_ACK: {
+		struct leg *leg = calls_by_tag(w->calls, &msg->to_tag);
+
+		if (leg && !leg_admit(leg, from, msg))
+			call_ack(leg, msg);
+		break;
+	}
+
+	case NEW_REQUEST:
+		if (msg->to_tag.l)
+			in_dialog(w, from, msg);
+		else
+			begin(w, from, msg);
+		break;
+	}
+	mem_deref(msg);
+}
+
+int ingress_try(struct worker *w, const struct source *source,
+		const struct sa *src, const struct message *msg,
+		struct ingress_trial *out)
+{
+	struct ingress in = {
+		.worker = w,
+		.plan = w->plan,
+		.msg = msg,
+		.source = *source,
+	};
+
+	memset(out, 0, sizeof(*out));
+	out->source = *source;
+	in.from.src = *src;
+	in.route = mem_zalloc(sizeof(*in.route), NULL);
+	if (!in.route)
+		return ENOMEM;
+	if (uri_read(&in.ruri, &msg->ruri)) {
+		mem_deref(in.route);
+		return EINVAL;
+	}
+
+	find_owner(&in);
+	out->code = route_by_policy(&in);
+	out->step = out->code ? "choose-route" : NULL;
+	out->owner = in.owner;
+	out->route = *in.route;
+	mem_deref(in.route);
+	return 0;
+}

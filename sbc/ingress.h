@@ -1,0 +1,23 @@
+/*
+ * The steps of a new request, from top to bottom
+ */
+#pragma once
+
+#include "sbc/port.h"
+#include "sbc/worker.h"
+
+/** A message came in by a sip-port: arrival_h with the worker as arg */
+void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg);
+
+/** What the steps would decide for a request, without anything being sent: the
+ *  owner and the hops. For test-policy and test-credentials */
+struct ingress_trial {
+	struct source source;
+	struct owner owner, called;
+	struct route route;
+	uint16_t code; /* with which it would be refused; 0: it goes on */
+	const char *step;
+};
+int ingress_try(struct worker *w, const struct source *source,
+		const struct sa *src, const struct message *msg,
+		struct ingress_trial *out);

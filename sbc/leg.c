@@ -1,0 +1,854 @@
+/*
+ * One side of a call: dialog, INVITE, ACK, BYE
+ */
+#include <errno.h>
+#include <string.h>
+#include "policy/header.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/leg.h"
+
+static void early_free(struct leg *leg)
+{
+	struct early *e = leg->early;
+
+	while (e) {
+		struct early *next = e->next;
+
+		if (e->tag_a.leg)
+			table_remove(leg->tags, &e->tag_a.entry);
+		mem_deref(e->remote_tag);
+		mem_deref(e);
+		e = next;
+	}
+	leg->early = NULL;
+}
+
+static void destructor(void *data)
+{
+	struct leg *leg = data;
+
+	if (leg->tag.leg)
+		table_remove(leg->tags, &leg->tag.entry);
+	early_free(leg);
+	resolve_cancel(leg->resolving);
+	transaction_forget(leg->invite);
+	mem_deref(leg->answer);
+	mem_deref(leg->ack);
+	mem_deref(leg->credentials);
+	mem_deref(leg->callid);
+	mem_deref(leg->local);
+	mem_deref(leg->remote);
+	mem_deref(leg->target);
+	mem_deref(leg->routes);
+	mem_deref(leg->contact);
+}
+
+/* Text of a range, zero-ended, as an object of libre */
+static char *text_of(const struct pl *pl)
+{
+	char *s = mem_alloc(pl->l + 1, NULL);
+
+	if (!s)
+		return NULL;
+	memcpy(s, pl->p, pl->l);
+	s[pl->l] = '\0';
+	return s;
+}
+
+/* A header value and a tag behind it */
+static char *text_tagged(const struct pl *value, const char *tag)
+{
+	size_t n = strlen(tag);
+	char *s = mem_alloc(value->l + 5 + n + 1, NULL);
+
+	if (!s)
+		return NULL;
+	memcpy(s, value->p, value->l);
+	memcpy(s + value->l, ";tag=", 5);
+	memcpy(s + value->l + 5, tag, n + 1);
+	return s;
+}
+
+static int text_put(char **where, const struct pl *pl)
+{
+	char *s = text_of(pl);
+
+	if (!s)
+		return ENOMEM;
+	mem_deref(*where);
+	*where = s;
+	return 0;
+}
+
+static struct pl pl_of(const char *s)
+{
+	struct pl pl = { s ? s : "", s ? strlen(s) : 0 };
+
+	return pl;
+}
+
+static int tag_enter(struct leg *leg, struct leg_tag *tag, struct leg *owner)
+{
+	int err;
+
+	names_tag(tag->text, leg->worker->number);
+	err = table_add(leg->tags, &tag->entry,
+			hash_bytes(tag->text, TAG_SIZE - 1));
+	if (!err)
+		tag->leg = owner;
+	return err;
+}
+
+static int leg_make(struct leg **legp, const struct leg_setup *setup)
+{
+	struct leg *leg;
+	int err;
+
+	leg = mem_zalloc(sizeof(*leg), destructor);
+	if (!leg)
+		return ENOMEM;
+
+	leg->worker = setup->worker;
+	leg->tags = setup->tags;
+	leg->realm = setup->realm;
+	leg->port = setup->port;
+	leg->t1 = setup->t1;
+	leg->t2 = setup->t2;
+	leg->expire = setup->expire;
+	leg->h = setup->h;
+	leg->arg = setup->arg;
+
+	err = tag_enter(leg, &leg->tag, leg);
+	if (err)
+		mem_deref(leg);
+	else
+		*legp = leg;
+
+	return err;
+}
+
+/* --- Where requests of the dialog go ------------------------------------ */
+
+/* First URI of the route set, else the remote target (RFC 3261 12.2.1.1) */
+static int next_uri(const struct leg *leg, struct uri *uri)
+{
+	struct pl rest = pl_of(leg->routes), value;
+	struct address addr;
+
+	if (rest.l && !list_next(&rest, &value) &&
+	    !address_read(&addr, &value)) {
+		*uri = addr.uri;
+		return 0;
+	}
+
+	value = pl_of(leg->target);
+	return uri_read(uri, &value);
+}
+
+static void aim(struct leg *leg, const struct sa *dst, uint8_t transport)
+{
+	leg->to.dst = *dst;
+	leg->to.transport = transport;
+	/* The connection of the INVITE serves while it lives and leads there */
+	leg->to.conn =
+		sa_cmp(dst, &leg->first.dst, SA_ADDR) ? leg->first.conn : 0;
+}
+
+static void target_resolved(int err, const struct resolved *found, void *arg)
+{
+	struct leg *leg = arg;
+
+	leg->resolving = NULL;
+	/* A name that leads nowhere: the peer of the INVITE stays the target */
+	if (!err && found->n)
+		aim(leg, &found->addr[0], found->transport[0]);
+}
+
+/* Find the address behind route set or remote target. A name is resolved in
+ * the background; until then requests go where the INVITE went. */
+static void retarget(struct leg *leg)
+{
+	struct resolve_query q = { .realm = leg->realm };
+	struct resolved found;
+	struct uri uri;
+	struct pl name;
+	int err;
+
+	leg->resolving = (resolve_cancel(leg->resolving), NULL);
+	if (next_uri(leg, &uri))
+		return;
+
+	q.host = uri.host;
+	q.port = uri.port;
+	q.transport = (enum transport)leg->first.transport;
+	if (!param_get(&uri.params, "transport", &name))
+		q.transport = transport_parse(&name);
+
+	err = resolve(&leg->resolving, leg->worker->resolver, &q, &found,
+		      target_resolved, leg);
+	if (!err)
+		target_resolved(0, &found, leg);
+}
+
+/* Value of a Record-Route turned round for the UAC (12.1.2): last first */
+static int routes_reversed(char **routesp, const struct message *msg)
+{
+	const struct header *h;
+	struct pl list[32];
+	size_t n = 0, size = 0, at = 0;
+	char *s;
+
+	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
+	     h = message_next(msg, h)) {
+		struct pl rest = header_value(msg, h), value;
+
+		while (n < 32 && !list_next(&rest, &value)) {
+			list[n++] = value;
+			size += value.l + 2;
+		}
+	}
+	if (!n)
+		return 0;
+
+	s = mem_alloc(size + 1, NULL);
+	if (!s)
+		return ENOMEM;
+	while (n--) {
+		if (at) {
+			memcpy(s + at, ", ", 2);
+			at += 2;
+		}
+		memcpy(s + at, list[n].p, list[n].l);
+		at += list[n].l;
+	}
+	s[at] = '\0';
+	mem_deref(*routesp);
+	*routesp = s;
+	return 0;
+}
+
+/* The UAS takes Record-Route as it stands (12.1.1) */
+static int routes_straight(char **routesp, const struct message *msg)
+{
+	const struct header *h;
+	size_t size = 0, at = 0;
+	char *s;
+
+	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
+	     h = message_next(msg, h))
+		size += header_value(msg, h).l + 2;
+	if (!size)
+		return 0;
+
+	s = mem_alloc(size + 1, NULL);
+	if (!s)
+		return ENOMEM;
+	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
+	     h = message_next(msg, h)) {
+		struct pl value = header_value(msg, h);
+
+		if (at) {
+			memcpy(s + at, ", ", 2);
+			at += 2;
+		}
+		memcpy(s + at, value.p, value.l);
+		at += value.l;
+	}
+	s[at] = '\0';
+	mem_deref(*routesp);
+	*routesp = s;
+	return 0;
+}
+
+static int contact_uri(struct pl *uri, const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_CONTACT);
+	struct address addr;
+
+	if (!value.l || address_read(&addr, &value) || !addr.uri.scheme.l)
+		return EBADMSG;
+	*uri = addr.spec;
+	return 0;
+}
+
+void leg_refresh_target(struct leg *leg, const struct message *msg)
+{
+	struct pl uri;
+
+	if (contact_uri(&uri, msg) || text_put(&leg->target, &uri))
+		return;
+	retarget(leg);
+}
+
+/* --- The caller's leg --------------------------------------------------- */
+
+int leg_accept(struct leg **legp, const struct leg_setup *setup,
+	       const struct arrival *from, const struct message *invite)
+{
+	struct pl to = message_value(invite, HDR_TO);
+	struct pl from_value = message_value(invite, HDR_FROM), uri;
+	struct leg *leg = NULL;
+	int err;
+
+	err = contact_uri(&uri, invite);
+	if (err)
+		return err;
+	err = leg_make(&leg, setup);
+	if (err)
+		return err;
+
+	wire_reply_target(&leg->first, from);
+	leg->to = leg->first;
+	leg->remote_cseq = invite->cseq;
+	leg->callid = text_of(&invite->callid);
+	leg->local = text_tagged(&to, leg->tag.text);
+	leg->remote = text_of(&from_value);
+	leg->target = text_of(&uri);
+	if (!leg->callid || !leg->local || !leg->remote || !leg->target)
+		err = ENOMEM;
+	else
+		err = routes_straight(&leg->routes, invite);
+	if (err) {
+		mem_deref(leg);
+		return err;
+	}
+
+	leg->remote_tag = invite->from_tag;
+	leg->remote_tag.p = leg->remote + (invite->from_tag.p - from_value.p);
+	retarget(leg);
+
+	*legp = leg;
+	return 0;
+}
+
+void leg_transaction(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg)
+{
+	struct leg *leg = arg;
+
+	switch (ev) {
+
+	case CANCELLED:
+		leg->h(leg, LEG_CANCEL, msg, leg->arg);
+		break;
+
+	case ACKED:
+	case TIMEOUT:
+	case BROKEN:
+		/* The failure answer is the transaction's own matter; a lost
+		 * 2xx is noticed by its repetition */
+		break;
+
+	case PROVISIONAL:
+	case FINAL:
+		break;
+	}
+	(void)t;
+}
+
+static void answer_lost(void *arg)
+{
+	struct leg *leg = arg;
+
+	leg->answer = mem_deref(leg->answer);
+	count(COUNT_NON_ACK_2XX_DROPS, 1);
+	leg->h(leg, LEG_LOST, NULL, leg->arg);
+}
+
+/* RFC 3261 13.3.1.4: the 2xx is repeated over any transport */
+static int answer_repeat(struct leg *leg, struct mbuf *mb)
+{
+	struct repeat_setup setup = {
+		.port = leg->port,
+		.mb = mb,
+		.t1 = leg->t1,
+		.t2 = leg->t2,
+		.limit = 64 * leg->t1,
+	};
+
+	wire_reply_target(&setup.to, transaction_arrival(leg->invite));
+	leg->answer = mem_deref(leg->answer);
+	return repeat_start(&leg->answer, &setup, answer_lost, leg);
+}
+
+int leg_reply(struct leg *leg, const struct leg_reply *reply)
+{
+	struct wire_response r = {
+		.code = reply->code,
+		.reason = reply->reason,
+		.to_tag = reply->tag ? reply->tag : leg->tag.text,
+		.contact = pl_of(leg->contact),
+		.src = reply->src,
+		.without = reply->without,
+		.extra = reply->extra,
+		.body = reply->body,
+		.ctype = reply->ctype,
+	};
+	struct mbuf *mb = NULL;
+	int err;
+
+	if (!leg->invite)
+		return EALREADY;
+	r.request = transaction_request(leg->invite);
+	r.from = transaction_arrival(leg->invite);
+	if (!r.request)
+		return EALREADY;
+	/* RFC 3261 8.2.6.2: no tag in 100 */
+	if (reply->code == 100)
+		r.to_tag = NULL;
+	if (reply->code == 100 || reply->code >= 300)
+		r.contact = (struct pl){ 0 };
+
+	err = wire_response(&mb, &r);
+	if (err)
+		return err;
+
+	if (reply->code >= 200 && reply->code < 300) {
+		leg->confirmed = true;
+		err = answer_repeat(leg, mb);
+		if (err)
+			goto out;
+	}
+	err = transaction_reply(leg->invite, reply->code, mb);
+	if (reply->code >= 200)
+		leg->invite = transaction_forget(leg->invite);
+
+out:
+	mem_deref(mb);
+	return err;
+}
+
+/* --- The called side's leg ---------------------------------------------- */
+
+int leg_open(struct leg **legp, const struct leg_setup *setup)
+{
+	char callid[CALLID_SIZE];
+	struct leg *leg;
+	struct pl pl;
+	int err;
+
+	err = leg_make(&leg, setup);
+	if (err)
+		return err;
+
+	leg->uac = true;
+	names_callid(callid, setup->worker->number);
+	pl = pl_of(callid);
+	err = text_put(&leg->callid, &pl);
+	if (err)
+		mem_deref(leg);
+	else
+		*legp = leg;
+
+	return err;
+}
+
+static bool tags_equal(const struct pl *a, const struct pl *b)
+{
+	return a->l == b->l && !memcmp(a->p, b->p, a->l);
+}
+
+bool leg_is_remote(const struct leg *leg, const struct message *msg)
+{
+	return tags_equal(&leg->remote_tag, &msg->to_tag);
+}
+
+/* Learn the dialog from the 2xx that wins (RFC 3261 12.1.2, 13.2.2.4) */
+static int dialog_confirm(struct leg *leg, const struct message *msg,
+			  const struct target *went)
+{
+	struct pl to = message_value(msg, HDR_TO), uri;
+	int err;
+
+	err = text_put(&leg->remote, &to);
+	if (err)
+		return err;
+	leg->remote_tag = msg->to_tag;
+	leg->remote_tag.p = leg->remote + (msg->to_tag.p - to.p);
+
+	err = routes_reversed(&leg->routes, msg);
+	if (err)
+		return err;
+	if (!contact_uri(&uri, msg))
+		err = text_put(&leg->target, &uri);
+	leg->confirmed = true;
+	leg->first = leg->to = *went;
+	retarget(leg);
+	return err;
+}
+
+/* Who lost the race of a fork is acknowledged and hung up (13.2.2.4) */
+static void loser_end(struct leg *leg, const struct message *msg)
+{
+	struct leg *loser = NULL;
+	struct leg_setup setup = {
+		.worker = leg->worker,
+		.tags = leg->tags,
+		.realm = leg->realm,
+		.port = leg->port,
+		.t1 = leg->t1,
+		.t2 = leg->t2,
+		.expire = leg->expire,
+	};
+	struct leg_request bye = { .method = BYE, .max_forwards = 70 };
+	struct pl pl;
+
+	count(COUNT_MULTIPLE_OK_TERMS, 1);
+	if (leg_make(&loser, &setup))
+		return;
+
+	/* The same dialog but for the remote tag */
+	loser->uac = true;
+	loser->cseq = loser->invite_cseq = leg->invite_cseq;
+	pl = pl_of(leg->callid);
+	if (text_put(&loser->callid, &pl))
+		goto out;
+	pl = pl_of(leg->local);
+	if (text_put(&loser->local, &pl))
+		goto out;
+	if (leg->credentials) {
+		pl = pl_of(leg->credentials);
+		(void)text_put(&loser->credentials, &pl);
+	}
+	if (!dialog_confirm(loser, msg, transaction_target(leg->invite))) {
+		(void)leg_ack(loser, NULL, NULL);
+		(void)leg_request(NULL, loser, &bye, NULL, NULL);
+	}
+out:
+	mem_deref(loser);
+}
+
+static void answered(struct leg *leg, const struct message *msg)
+{
+	if (!leg->confirmed) {
+		if (dialog_confirm(leg, msg, transaction_target(leg->invite))) {
+			leg->code = 503;
+			leg->h(leg, LEG_REFUSE, NULL, leg->arg);
+			return;
+		}
+		leg->h(leg, LEG_ANSWER, msg, leg->arg);
+		return;
+	}
+
+	if (!leg_is_remote(leg, msg)) {
+		loser_end(leg, msg);
+		return;
+	}
+	/* A repeated 2xx gets the same ACK (13.2.2.4) */
+	count(COUNT_MULTIPLE_OK_DROPS, 1);
+	if (leg->ack)
+		(void)port_send(leg->port, &leg->to, leg->ack, NULL, NULL);
+}
+
+static void client(struct transaction *t, enum transaction_event ev,
+		   const struct message *msg, void *arg)
+{
+	struct leg *leg = arg;
+
+	switch (ev) {
+
+	case PROVISIONAL:
+		if (msg->code > 100)
+			leg->h(leg, LEG_PROGRESS, msg, leg->arg);
+		break;
+
+	case FINAL:
+		if (msg->code < 300) {
+			answered(leg, msg);
+			break;
+		}
+		leg->code = msg->code;
+		leg->h(leg, LEG_REFUSE, msg, leg->arg);
+		break;
+
+	case TIMEOUT:
+	case BROKEN:
+		leg->code = ev == TIMEOUT ? 408 : 503;
+		if (!leg->confirmed)
+			leg->h(leg, LEG_REFUSE, NULL, leg->arg);
+		break;
+
+	case ACKED:
+	case CANCELLED:
+		break;
+	}
+	(void)t;
+}
+
+static int invite_texts(struct leg *leg, const struct leg_invite *invite)
+{
+	char *local;
+	int err;
+
+	if (!leg->local) {
+		local = text_tagged(&invite->from, leg->tag.text);
+		if (!local)
+			return ENOMEM;
+		leg->local = local;
+	}
+	err = text_put(&leg->contact, &invite->contact);
+	if (!err)
+		err = text_put(&leg->remote, &invite->to_value);
+	if (!err)
+		err = text_put(&leg->target, &invite->ruri);
+	if (!err && invite->credentials.l)
+		err = text_put(&leg->credentials, &invite->credentials);
+
+	return err;
+}
+
+int leg_invite(struct leg *leg, const struct leg_invite *invite)
+{
+	char branch[BRANCH_SIZE];
+	struct wire_request r = {
+		.method = INVITE,
+		.ruri = invite->ruri,
+		.port = leg->port,
+		.branch = branch,
+		.to = invite->to_value,
+		.max_forwards = invite->max_forwards,
+		.contact = invite->contact,
+		.routes = invite->routes,
+		.src = invite->src,
+		.without = invite->without,
+		.extra = invite->credentials,
+		.body = invite->body,
+		.ctype = invite->ctype,
+	};
+	struct request_setup setup = {
+		.port = leg->port,
+		.to = invite->to,
+		.branch = branch,
+		.method = INVITE,
+		.expire = invite->expire,
+	};
+	int err;
+
+	leg->credentials = mem_deref(leg->credentials);
+	err = invite_texts(leg, invite);
+	if (err)
+		return err;
+
+	names_branch(branch, leg->worker->number);
+	r.from = pl_of(leg->local);
+	r.callid = pl_of(leg->callid);
+	r.cseq = leg->invite_cseq = ++leg->cseq;
+	err = wire_request(&setup.mb, &r);
+	if (err)
+		return err;
+
+	leg->first = leg->to = invite->to;
+	leg->invite = transaction_forget(leg->invite);
+	err = transaction_send(&leg->invite, leg->worker->transactions, &setup,
+			       client, leg);
+	mem_deref(setup.mb);
+	return err;
+}
+
+int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
+{
+	char branch[BRANCH_SIZE];
+	struct wire_request r = {
+		.method = ACK,
+		.ruri = pl_of(leg->target),
+		.port = leg->port,
+		.branch = branch,
+		.from = pl_of(leg->local),
+		.to = pl_of(leg->remote),
+		.callid = pl_of(leg->callid),
+		.cseq = leg->invite_cseq,
+		.max_forwards = 70,
+		.contact = pl_of(leg->contact),
+		.routes = pl_of(leg->routes),
+		.extra = pl_of(leg->credentials),
+	};
+	struct mbuf *mb;
+	int err;
+
+	if (body) {
+		r.body = *body;
+		r.ctype = *ctype;
+	}
+	names_branch(branch, leg->worker->number);
+	err = wire_request(&mb, &r);
+	if (err)
+		return err;
+
+	mem_deref(leg->ack);
+	leg->ack = mb;
+	leg->ack_until = clock_ms() + leg->expire;
+	leg->ack_waits = false;
+	return port_send(leg->port, &leg->to, mb, NULL, NULL);
+}
+
+void leg_cancel(struct leg *leg, const struct pl *reason)
+{
+	if (leg->uac && leg->invite && !leg->confirmed)
+		(void)transaction_cancel(leg->invite, reason);
+}
+
+struct early *leg_early(struct leg *leg, struct leg *caller,
+			const struct pl *remote_tag)
+{
+	struct early *e, **end = &leg->early;
+
+	for (e = leg->early; e; e = e->next) {
+		struct pl tag = pl_of(e->remote_tag);
+
+		if (tags_equal(&tag, remote_tag))
+			return e;
+		end = &e->next;
+	}
+
+	e = mem_zalloc(sizeof(*e), NULL);
+	if (!e)
+		return NULL;
+	e->remote_tag = text_of(remote_tag);
+	if (!e->remote_tag)
+		goto fail;
+
+	if (!leg->early)
+		memcpy(e->tag_a.text, caller->tag.text, TAG_SIZE);
+	else if (tag_enter(leg, &e->tag_a, caller))
+		goto fail;
+
+	*end = e;
+	return e;
+
+fail:
+	mem_deref(e->remote_tag);
+	mem_deref(e);
+	return NULL;
+}
+
+int leg_choose(struct leg *leg, struct leg *caller, const struct early *e)
+{
+	struct pl local = pl_of(caller->local);
+	char *text;
+
+	if (!strcmp(e->tag_a.text, caller->tag.text))
+		return 0;
+
+	/* The fork that won is not the first: the caller's dialog has the tag
+	 * that he was given for it */
+	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
+	text = text_tagged(&local, e->tag_a.text);
+	if (!text)
+		return ENOMEM;
+	mem_deref(caller->local);
+	caller->local = text;
+	table_remove(leg->tags, &caller->tag.entry);
+	memcpy(caller->tag.text, e->tag_a.text, TAG_SIZE);
+	caller->tag.leg = NULL;
+	early_free(leg);
+	if (table_add(caller->tags, &caller->tag.entry,
+		      hash_bytes(caller->tag.text, TAG_SIZE - 1)))
+		return ENOMEM;
+	caller->tag.leg = caller;
+	return 0;
+}
+
+/* --- Inside the dialog -------------------------------------------------- */
+
+int leg_request(struct transaction **tp, struct leg *leg,
+		const struct leg_request *request, transaction_h *h, void *arg)
+{
+	char branch[BRANCH_SIZE];
+	struct wire_request r = {
+		.method = request->method,
+		.method_name = request->method_name,
+		.ruri = pl_of(leg->target),
+		.port = leg->port,
+		.branch = branch,
+		.from = pl_of(leg->local),
+		.to = pl_of(leg->remote),
+		.callid = pl_of(leg->callid),
+		.cseq = ++leg->cseq,
+		.max_forwards = request->max_forwards,
+		.contact = pl_of(leg->contact),
+		.routes = pl_of(leg->routes),
+		.src = request->src,
+		.without = request->without,
+		.extra = request->extra,
+		.body = request->body,
+		.ctype = request->ctype,
+		.keep_body = request->keep_body,
+	};
+	struct request_setup setup = {
+		.port = leg->port,
+		.to = leg->to,
+		.branch = branch,
+		.method = request->method,
+	};
+	struct transaction *t = NULL;
+	int err;
+
+	if (request->method == INVITE)
+		leg->invite_cseq = leg->cseq;
+	if (request->method == BYE)
+		r.contact = (struct pl){ 0 };
+	names_branch(branch, leg->worker->number);
+	err = wire_request(&setup.mb, &r);
+	if (err)
+		return err;
+
+	err = transaction_send(&t, leg->worker->transactions, &setup, h, arg);
+	mem_deref(setup.mb);
+	if (err)
+		return err;
+
+	if (tp)
+		*tp = t;
+	else
+		transaction_forget(t);
+	return 0;
+}
+
+/* Did it come in by the realm of the dialog? */
+static bool leg_is_at(const struct leg *leg, const struct arrival *from)
+{
+	const struct realm *at = leg->realm->interface_realm;
+	uint32_t i;
+
+	if (from->port == leg->port)
+		return true;
+	for (i = 0; at && i < leg->realm->endpoints_n; i++)
+		if (worker_port(leg->worker, leg->realm->endpoints[i]) ==
+		    from->port)
+			return true;
+	return false;
+}
+
+uint16_t leg_admit(struct leg *leg, const struct arrival *from,
+		   const struct message *request)
+{
+	struct pl callid = pl_of(leg->callid);
+
+	if (!tags_equal(&callid, &request->callid))
+		return 481;
+	if (leg->remote_tag.l &&
+	    !tags_equal(&leg->remote_tag, &request->from_tag))
+		return 481;
+	/* The sip-port may be another one of the same realm (behaviour.md 1.3) */
+	if (!leg_is_at(leg, from))
+		return 481;
+
+	/* RFC 3261 12.2.2; ACK has the number of its INVITE */
+	if (request->method_id == ACK)
+		return 0;
+	if (request->cseq <= leg->remote_cseq)
+		return 500;
+	leg->remote_cseq = request->cseq;
+
+	return 0;
+}
+
+void leg_close(struct leg *leg)
+{
+	if (!leg)
+		return;
+	leg->closed = true;
+	leg->answer = mem_deref(leg->answer);
+	leg->invite = transaction_forget(leg->invite);
+}

@@ -1,0 +1,196 @@
+/*
+ * One side of a call: dialog, INVITE, ACK, BYE
+ *
+ * A leg knows RFC 3261 12-15 for one peer and nothing of the other side: its
+ * identifiers, its sequence numbers, where its requests go, the 2xx that waits
+ * for an ACK and the ACK that may have to be sent again. What crosses from leg
+ * to leg is decided in sbc/call and sbc/relay.
+ *
+ * A leg that called (UAC) may have several early dialogs, one for each To tag
+ * of a fork (12.1); the first 2xx wins. The caller's leg gets a tag of ours for
+ * each of them.
+ */
+#pragma once
+
+#include "store/hash.h"
+#include "sbc/names.h"
+#include "sbc/repeat.h"
+#include "sbc/transaction.h"
+#include "sbc/worker.h"
+#include "sbc/wire.h"
+#include "sbc/resolver.h"
+
+struct leg;
+
+/** A tag of ours in the table of all calls; each early dialog has one */
+struct leg_tag {
+	struct entry entry;
+	char text[TAG_SIZE];
+	struct leg *leg;
+};
+
+/** One early dialog of a fork: the called side's tag and ours for the caller */
+struct early {
+	struct early *next;
+	char *remote_tag;
+	struct leg_tag tag_a; /* on the caller's leg */
+};
+
+enum leg_event {
+	LEG_PROGRESS = 1, /* 101-199 */
+	LEG_ANSWER,       /* first 2xx */
+	LEG_REFUSE, /* final failure; msg NULL: none came, see leg->code */
+	LEG_CANCEL, /* the caller gave up; msg is the CANCEL */
+	LEG_ACK,    /* the ACK of our 2xx; msg is the ACK */
+	LEG_LOST,   /* no ACK of our 2xx within 64*T1 */
+};
+
+/** The handler may close the leg; it is the last thing the leg does */
+typedef void(leg_h)(struct leg *leg, enum leg_event ev,
+		    const struct message *msg, void *arg);
+
+struct leg {
+	struct worker *worker;
+	struct table *tags; /* of all calls; holds tag.entry */
+	struct leg_tag tag;
+	struct early *early; /* UAC, before the answer */
+	const struct realm *realm;
+	struct port *port;
+	struct target to;          /* where requests of the dialog go */
+	struct target first;       /* where the INVITE came from or went to */
+	struct resolve *resolving; /* of a remote target that is a name */
+	char *callid;
+	char *local, *remote; /* header values, tags in them once known */
+	struct pl remote_tag; /* within remote */
+	char *target;         /* remote target: URI of the peer's Contact */
+	char *routes;         /* route set as the value of Route, or NULL */
+	char *contact;        /* URI of our Contact */
+	uint32_t cseq;        /* last one we used */
+	uint32_t remote_cseq; /* last one the peer used */
+	uint32_t invite_cseq; /* of our last INVITE */
+	struct transaction *invite; /* INVITE that is under way, either kind */
+	struct repeat *answer;      /* our 2xx until its ACK */
+	struct mbuf *ack;           /* our ACK, for repeated 2xx */
+	uint64_t ack_until;         /* [ms]: it may be forgotten then */
+	char *credentials;          /* lines of the INVITE that got the 2xx */
+	struct mbuf *request;       /* UAC: INVITE as sent, for its retries */
+	uint32_t t1, t2, expire;    /* [ms] */
+	uint16_t code; /* of LEG_REFUSE without message: 408, 503 */
+	bool uac, confirmed, closed;
+	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
+	leg_h *h;
+	void *arg;
+};
+
+struct leg_setup {
+	struct worker *worker;
+	struct table *tags;
+	const struct realm *realm;
+	struct port *port;
+	uint32_t t1, t2, expire; /* [ms] */
+	leg_h *h;
+	void *arg;
+};
+
+/**
+ * Make the caller's leg of an INVITE
+ *
+ * @param legp    Set to the leg; leg_close says good-bye, mem_deref lets go
+ * @param setup   Surroundings
+ * @param from    Where the INVITE came from
+ * @param invite  The INVITE
+ * @param t       Its server transaction, handed over; its handler is
+ *                leg_transaction with the leg
+ *
+ * @return 0; ENOMEM; EBADMSG no usable Contact
+ *
+ * Source: RFC 3261 12.1.1
+ */
+int leg_accept(struct leg **legp, const struct leg_setup *setup,
+	       const struct arrival *from, const struct message *invite);
+
+/** Handler to open the server transaction of the caller's INVITE with */
+void leg_transaction(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg);
+
+/** Make the called side's leg: Call-ID and From tag of its own; nothing is sent */
+int leg_open(struct leg **legp, const struct leg_setup *setup);
+
+/** What an INVITE of ours says; all ranges are the caller's */
+struct leg_invite {
+	struct target to;
+	struct pl ruri, from, to_value, contact, routes;
+	const struct message *src;
+	struct header_set without;
+	struct pl credentials; /* header lines */
+	struct pl body, ctype;
+	uint8_t max_forwards;
+	uint32_t expire; /* timer B [ms] */
+};
+
+/**
+ * Send the INVITE; again with the same leg and credentials: the next CSeq and a
+ * new branch (RFC 3261 22.2)
+ *
+ * @return 0; errno of the transport: no event follows
+ */
+int leg_invite(struct leg *leg, const struct leg_invite *invite);
+
+/** What an answer on the caller's leg says */
+struct leg_reply {
+	uint16_t code;
+	struct pl reason;
+	const char *tag; /* of ours; NULL: that of the leg */
+	const struct message *src;
+	struct header_set without;
+	struct pl extra;
+	struct pl body, ctype;
+};
+
+/** Answer the INVITE under way. A 2xx is repeated until its ACK. 0; errno */
+int leg_reply(struct leg *leg, const struct leg_reply *reply);
+
+/** Send the ACK of the 2xx (RFC 3261 13.2.2.4), with the INVITE's credentials;
+ *  body is the SDP answer to an offer in the 2xx, or empty */
+int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype);
+
+/** Give an INVITE up: CANCEL as RFC 3261 9.1 allows */
+void leg_cancel(struct leg *leg, const struct pl *reason);
+
+/** Early dialog with this tag of the called side, made when it is new; NULL when
+ *  there is no memory. The first one has the tag of `caller` itself */
+struct early *leg_early(struct leg *leg, struct leg *caller,
+			const struct pl *remote_tag);
+
+/** A fork won: the caller's dialog takes the tag he was given for it, the other
+ *  early dialogs are forgotten. 0; ENOMEM */
+int leg_choose(struct leg *leg, struct leg *caller, const struct early *e);
+
+/** Is this 1xx or 2xx of the fork that won? */
+bool leg_is_remote(const struct leg *leg, const struct message *msg);
+
+/** A request of ours inside the dialog */
+struct leg_request {
+	enum method_id method;
+	struct pl method_name;
+	const struct message *src;
+	struct header_set without;
+	struct pl extra; /* header lines */
+	struct pl body, ctype;
+	bool keep_body;
+	uint8_t max_forwards;
+};
+/** Send it with the next CSeq. 0; errno */
+int leg_request(struct transaction **tp, struct leg *leg,
+		const struct leg_request *request, transaction_h *h, void *arg);
+
+/** May this request of the peer be served (RFC 3261 12.2.2)? 0; 500 CSeq too
+ *  low; 481 not of this dialog. Takes over its CSeq and, where the method says
+ *  so, the new remote target */
+uint16_t leg_admit(struct leg *leg, const struct arrival *from,
+		   const struct message *request);
+/** Take over Contact of a target refresh request or its 2xx (12.2.1.2) */
+void leg_refresh_target(struct leg *leg, const struct message *msg);
+
+/** Say good-bye to the handler: no more events; timers and 2xx stop */
+void leg_close(struct leg *leg);

@@ -1,0 +1,374 @@
+/*
+ * One in-dialog request carried across
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/number.h"
+#include "policy/cause.h"
+#include "policy/hide.h"
+#include "sbc/counters.h"
+#include "sbc/relay.h"
+
+struct relay {
+	struct le le;
+	struct timer timer; /* 64*T1 behind a 2xx to re-INVITE */
+	const struct plan *plan;
+	struct leg *from, *to;
+	struct transaction *server, *client;
+	struct message *request; /* clone with edits; NULL for ours */
+	struct header_set without;
+	struct mbuf *extra, *body;
+	struct pl ctype;
+	struct tries tries;
+	enum method_id method;
+	uint8_t max_forwards;
+	bool answered; /* a 2xx to re-INVITE: only repetitions come still */
+	const struct relay_user *user;
+	void *arg;
+};
+
+static void destructor(void *data)
+{
+	struct relay *r = data;
+
+	list_unlink(&r->le);
+	timer_cancel(&r->timer);
+	transaction_forget(r->server);
+	transaction_forget(r->client);
+	tries_reset(&r->tries);
+	mem_deref(r->request);
+	mem_deref(r->extra);
+	mem_deref(r->body);
+}
+
+static struct pl bytes_of(const struct mbuf *mb)
+{
+	struct pl pl = { 0 };
+
+	if (mb) {
+		pl.p = (const char *)mb->buf;
+		pl.l = mb->end;
+	}
+	return pl;
+}
+
+static void client(struct transaction *t, enum transaction_event ev,
+		   const struct message *msg, void *arg);
+
+/* Send, for the first time or again with credentials */
+static int relay_send(struct relay *r, struct mbuf *credentials)
+{
+	struct leg_request q = {
+		.method = r->method,
+		.src = r->request,
+		.without = r->without,
+		.max_forwards = r->max_forwards,
+		.ctype = r->ctype,
+	};
+	struct mbuf *extra;
+	int err;
+
+	extra = mbuf_alloc(256);
+	if (!extra)
+		return ENOMEM;
+	err = mbuf_write_mem(extra, r->extra->buf, r->extra->end);
+	if (!err && credentials)
+		err = mbuf_write_mem(extra, credentials->buf, credentials->end);
+	if (err)
+		goto out;
+
+	if (r->request)
+		q.method_name = r->request->method;
+	q.extra = bytes_of(extra);
+	q.body = bytes_of(r->body);
+	q.keep_body = !r->body && r->request;
+	r->client = transaction_forget(r->client);
+	err = leg_request(&r->client, r->to, &q, client, r);
+
+out:
+	mem_deref(extra);
+	return err;
+}
+
+static void finish(struct relay *r, uint16_t code, const struct message *msg)
+{
+	const struct relay_user *user = r->user;
+	void *arg = r->arg;
+
+	/* The call may go with this word, and all relays in its list */
+	list_unlink(&r->le);
+	user->done(r, code, msg, arg);
+	mem_deref(r);
+}
+
+/* Answer the side that asked, where one did */
+static void reply(struct relay *r, uint16_t code, const struct message *msg)
+{
+	struct leg_reply lr = { .code = code };
+	struct message *copy = NULL;
+	struct hide_setup hide = { .trusted = true, .challenge = true };
+
+	if (!r->server)
+		return;
+
+	if (msg && !message_clone(&copy, msg)) {
+		(void)hide_edit(copy, &hide);
+		lr.src = copy;
+		lr.without = hide_set(copy, &hide);
+		lr.reason = msg->reason;
+	}
+	if (msg)
+		r->user->answer(r, msg, &lr, r->arg);
+
+	if (r->method == INVITE) {
+		(void)leg_reply(r->from, &lr);
+		if (lr.code >= 200)
+			r->server = NULL; /* was the leg's, which let it go */
+	} else {
+		struct wire_response wr = {
+			.request = transaction_request(r->server),
+			.from = transaction_arrival(r->server),
+			.code = lr.code,
+			.reason = lr.reason,
+			.src = lr.src,
+			.without = lr.without,
+			.extra = lr.extra,
+			.body = lr.body,
+			.ctype = lr.ctype,
+			.keep_body = !lr.body.p && lr.src,
+		};
+		struct mbuf *mb;
+
+		if (r->method == UPDATE)
+			pl_set_str(&wr.contact,
+				   r->from->contact ? r->from->contact : "");
+		if (wr.request && !wire_response(&mb, &wr)) {
+			(void)transaction_reply(r->server, lr.code, mb);
+			mem_deref(mb);
+		}
+	}
+	mem_deref(copy);
+}
+
+static void proof_setup(struct relay *r, struct proof_setup *p,
+			const struct message *msg)
+{
+	memset(p, 0, sizeof(*p));
+	p->worker = r->to->worker;
+	p->target = r->client ? transaction_target(r->client) : &r->to->to;
+	p->challenge = msg;
+	if (r->request)
+		p->method = r->request->method;
+	else
+		pl_set_str(&p->method, method_name(r->method));
+	pl_set_str(&p->uri, r->to->target);
+	p->body = r->body      ? bytes_of(r->body)
+		  : r->request ? r->request->body
+			       : (struct pl){ 0 };
+	pl_set_str(&p->callid, r->to->callid);
+	p->query.method = p->method;
+	r->user->proof(r, p, r->arg);
+}
+
+static bool prove_again(struct relay *r, const struct message *msg)
+{
+	struct mbuf *headers = mbuf_alloc(512);
+	struct proof_setup setup;
+	bool sent = false;
+
+	if (!headers)
+		return false;
+	proof_setup(r, &setup, msg);
+	if (prove_challenge(&setup, &r->tries, headers, NULL, NULL, NULL) ==
+	    PROOF_READY)
+		sent = !relay_send(r, headers);
+	mem_deref(headers);
+	return sent;
+}
+
+static void outlived(void *arg)
+{
+	mem_deref(arg);
+}
+
+/* 2xx to a re-INVITE: ACK at once, unless the offer was in it: then the ACK
+ * comes with the answer of the side that asked */
+static void invite_answered(struct relay *r, const struct message *msg)
+{
+	leg_refresh_target(r->to, msg);
+	r->to->ack_waits = r->request && !r->request->body.l && msg->body.l;
+	reply(r, msg->code, msg);
+	if (!r->to->ack_waits)
+		(void)leg_ack(r->to, NULL, NULL);
+	r->answered = true;
+	timer_start(&r->timer, r->to->expire, outlived, r);
+	r->user->done(r, msg->code, msg, r->arg);
+}
+
+static void final(struct relay *r, const struct message *msg)
+{
+	struct proof_setup setup;
+
+	if ((msg->code == 401 || msg->code == 407) && prove_again(r, msg))
+		return;
+
+	proof_setup(r, &setup, NULL);
+	prove_accepted(&setup, &r->tries, msg);
+	if (r->method == INVITE && msg->code < 300) {
+		invite_answered(r, msg);
+		return;
+	}
+	if (r->method == UPDATE && msg->code < 300)
+		leg_refresh_target(r->to, msg);
+	reply(r, msg->code, msg);
+	finish(r, msg->code, msg);
+}
+
+static void client(struct transaction *t, enum transaction_event ev,
+		   const struct message *msg, void *arg)
+{
+	struct relay *r = arg;
+
+	switch (ev) {
+
+	case PROVISIONAL:
+		if (msg->code > 100 && r->method == INVITE)
+			reply(r, msg->code, msg);
+		break;
+
+	case FINAL:
+		if (!r->answered)
+			final(r, msg);
+		else if (r->to->ack)
+			/* RFC 3261 13.2.2.4: a repeated 2xx, the same ACK */
+			(void)port_send(r->to->port, &r->to->to, r->to->ack,
+					NULL, NULL);
+		break;
+
+	case TIMEOUT:
+	case BROKEN:
+		if (r->answered)
+			break;
+		/* RFC 4320 4.1: no 408 to a request other than INVITE */
+		if (r->method == INVITE || ev == BROKEN)
+			reply(r, ev == TIMEOUT ? 408 : 503, NULL);
+		finish(r, ev == TIMEOUT ? 408 : 503, NULL);
+		break;
+
+	case ACKED:
+	case CANCELLED:
+		break;
+	}
+	(void)t;
+}
+
+static int request_take(struct relay *r, const struct relay_setup *setup)
+{
+	struct hide_setup hide = {
+		.trusted = setup->trusted,
+		.authorization = true,
+	};
+	struct pl mf;
+	uint64_t n = 70;
+	int err;
+
+	err = message_clone(&r->request, setup->request);
+	if (err)
+		return err;
+	err = hide_edit(r->request, &hide);
+	if (err)
+		return err;
+	r->without = hide_set(r->request, &hide);
+	mf = message_value(setup->request, HDR_MAX_FORWARDS);
+	if (mf.l && !uint_parse(&n, &mf, 255) && n)
+		n--;
+	r->max_forwards = (uint8_t)n;
+
+	return 0;
+}
+
+int relay_start(struct relay **rp, const struct relay_setup *setup)
+{
+	struct mbuf *ahead = NULL;
+	struct proof_setup proof;
+	struct relay *r;
+	int err;
+
+	r = mem_zalloc(sizeof(*r), destructor);
+	if (!r)
+		return ENOMEM;
+
+	r->plan = setup->plan;
+	r->from = setup->from;
+	r->to = setup->to;
+	r->method = setup->method;
+	r->user = setup->user;
+	r->arg = setup->arg;
+	r->max_forwards = 70;
+	r->extra = mbuf_alloc(64);
+	ahead = mbuf_alloc(512);
+	err = r->extra && ahead ? 0 : ENOMEM;
+	if (!err && setup->extra.l)
+		err = mbuf_write_pl(r->extra, &setup->extra);
+	if (!err && setup->request)
+		err = request_take(r, setup);
+	if (!err && setup->body.p) {
+		r->body = mbuf_alloc(setup->body.l + 1);
+		err = r->body ? mbuf_write_pl(r->body, &setup->body) : ENOMEM;
+		r->ctype = setup->ctype;
+	}
+	if (err)
+		goto out;
+
+	proof_setup(r, &proof, NULL);
+	err = prove_ahead(&proof, &r->tries, ahead);
+	if (!err)
+		err = relay_send(r, ahead);
+
+out:
+	mem_deref(ahead);
+	if (err) {
+		mem_deref(r);
+		return err;
+	}
+	r->server = setup->server;
+	list_append(setup->list, &r->le, r);
+	if (rp)
+		*rp = r;
+	return 0;
+}
+
+void relay_close(struct relay *r, uint16_t code)
+{
+	if (!r)
+		return;
+	if (code)
+		reply(r, code, NULL);
+	mem_deref(r);
+}
+
+void relay_cancel(struct relay *r, const struct pl *reason)
+{
+	if (r->client && !r->answered)
+		(void)transaction_cancel(r->client, reason);
+}
+
+struct leg *relay_from(const struct relay *r)
+{
+	return r->from;
+}
+
+struct leg *relay_to(const struct relay *r)
+{
+	return r->to;
+}
+
+enum method_id relay_method(const struct relay *r)
+{
+	return r->method;
+}
+
+const struct message *relay_request(const struct relay *r)
+{
+	return r->request;
+}

@@ -1,0 +1,64 @@
+/*
+ * One in-dialog request carried across
+ *
+ * A server transaction on one leg, a client transaction on the other; when it
+ * is challenged it proves by the same function as an INVITE. A request of our
+ * own (BYE at the end of a call) is a relay without its first half.
+ */
+#pragma once
+
+#include "sbc/leg.h"
+#include "sbc/prove.h"
+
+struct relay;
+
+/** What the call does for its relays */
+struct relay_user {
+	/** Fill in who asks for credentials on this leg */
+	void (*proof)(struct relay *r, struct proof_setup *setup, void *arg);
+	/** A 1xx or final answer of the other side is about to be passed on:
+	 *  rewrite its body, or change the code */
+	void (*answer)(struct relay *r, const struct message *msg,
+		       struct leg_reply *reply, void *arg);
+	/** It is over: code of the final answer, 408 none came, 503 transport */
+	void (*done)(struct relay *r, uint16_t code, const struct message *msg,
+		     void *arg);
+};
+
+struct relay_setup {
+	const struct plan *plan;    /* outlives the relay: the call holds it */
+	struct list *list;          /* of the call's relays: it is put there */
+	struct leg *from, *to;      /* from NULL: a request of our own */
+	struct transaction *server; /* handed over; NULL with ours */
+	const struct message *request; /* kept; NULL: headers none */
+	enum method_id method;
+	struct pl extra; /* header lines of ours */
+	struct pl body;  /* rewritten SDP; p NULL: that of request */
+	struct pl ctype;
+	bool trusted; /* peer of `to` gets identities */
+	const struct relay_user *user;
+	void *arg;
+};
+
+/**
+ * Send the request on
+ *
+ * @param rp  Set to the relay, which frees itself after done, and after a 2xx to
+ *            re-INVITE when no repetition can come any more; relay_close ends it
+ *            earlier. May be NULL
+ *
+ * @return 0; errno: nothing was sent and done is not called
+ */
+int relay_start(struct relay **rp, const struct relay_setup *setup);
+
+/** End without a word to user; an unanswered server side gets this code */
+void relay_close(struct relay *r, uint16_t code);
+
+/** The sender gave his re-INVITE up: CANCEL it on the other side */
+void relay_cancel(struct relay *r, const struct pl *reason);
+
+struct leg *relay_from(const struct relay *r);
+struct leg *relay_to(const struct relay *r);
+enum method_id relay_method(const struct relay *r);
+/** The request that is carried; NULL for one of ours */
+const struct message *relay_request(const struct relay *r);
