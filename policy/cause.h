@@ -21,7 +21,7 @@ struct cause {
  *  unknown code that of its class. Never NULL */
 const char *cause_phrase(uint16_t code);
 
-/** Q.850 cause of a status code (RFC 3398 7.2.4.1 backwards); 0: none */
+/** Q.850 cause of a status code (RFC 3398 8.2.6.1); 0: none */
 uint16_t cause_q850(uint16_t code);
 
 /** Which of two final answers does the caller get (RFC 3261 16.7 step 6,

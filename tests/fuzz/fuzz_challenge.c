@@ -1,0 +1,51 @@
+/*
+ * Any bytes as a challenge or credentials
+ *
+ * What is accepted as Digest has realm and nonce within the text, without a
+ * bare quote: they go back between quotes byte by byte.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "policy/header.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void quotable(const struct pl *part)
+{
+	size_t i;
+
+	for (i = 0; i < part->l; ++i) {
+		assert(part->p[i] != '"');
+		if (part->p[i] == '\\') {
+			++i;
+			assert(i < part->l);
+		}
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *mem = malloc(size ? size : 1);
+	struct pl text = { mem, size }, name, value;
+	struct challenge c;
+
+	if (!mem)
+		abort();
+	if (size)
+		memcpy(mem, data, size);
+
+	if (!challenge_read(&c, &text)) {
+		assert(c.scheme.l);
+		quotable(&c.realm);
+		quotable(&c.nonce);
+		quotable(&c.opaque);
+		quotable(&c.domain);
+		assert(!c.realm.l || c.nonce.l);
+	}
+	while (!digest_param_next(&text, &name, &value))
+		assert(name.l && value.l);
+	free(mem);
+	return 0;
+}

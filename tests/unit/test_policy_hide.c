@@ -1,0 +1,121 @@
+/*
+ * What crosses to the other side, and what does not (behaviour.md 3.1)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "policy/hide.h"
+
+#define HEAD                                                                   \
+	"SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"           \
+	"From: <sip:a@h>;tag=f1\r\nTo: <sip:b@h>;tag=t\r\nCall-ID: c1@h\r\n"   \
+	"CSeq: 7 INVITE\r\n"
+
+/* What is left of these lines on the other side */
+static char *cross(const char *lines, const struct hide_setup *setup)
+{
+	struct mbuf *mb = mbuf_alloc(4096), *out = mbuf_alloc(64);
+	struct scan_result result;
+	struct message *msg = NULL;
+	char *text;
+
+	assert_int_equal(mbuf_write_str(mb, HEAD), 0);
+	assert_int_equal(mbuf_write_str(mb, lines), 0);
+	assert_int_equal(mbuf_write_str(mb, "\r\n"), 0);
+	mb->pos = 0;
+	assert_int_equal(message_scan(&msg, mb, &result), 0);
+	assert_int_equal(hide_edit(msg, setup), 0);
+	assert_int_equal(message_write_headers(out, msg, hide_set(msg, setup)),
+			 0);
+	text = calloc(1, out->end + 1);
+	memcpy(text, out->buf, out->end);
+	mem_deref(out);
+	mem_deref(msg);
+	mem_deref(mb);
+	return text;
+}
+
+static const struct {
+	const char *in, *out;
+	bool trusted, challenge, authorization;
+} rows[] = {
+	/* never */
+	{ "", "" },
+	{ "Route: <sip:x>\r\nRecord-Route: <sip:x>\r\nPath: <sip:x>\r\n"
+	  "Service-Route: <sip:x>\r\nContact: <sip:x>\r\nm: <sip:y>\r\n"
+	  "Proxy-Require: x\r\nAuthentication-Info: x\r\nMax-Forwards: 3\r\n"
+	  "User-Agent: x\r\nServer: x\r\nOrganization: x\r\nl: 0\r\n",
+	  "", true, true, true },
+	/* always */
+	{ "Reason: x\r\nSubject: x\r\nDate: x\r\nPriority: x\r\n"
+	  "Alert-Info: x\r\nCall-Info: x\r\nUser-to-User: x\r\n"
+	  "Accept: x\r\nAccept-Language: x\r\nEvent: x\r\nExpires: 1\r\n"
+	  "Session-Expires: 1\r\nRSeq: 1\r\nRAck: 1\r\nInfo-Package: x\r\n"
+	  "X-Unknown:   kept as it is  \r\n",
+	  "Reason: x\r\nSubject: x\r\nDate: x\r\nPriority: x\r\n"
+	  "Alert-Info: x\r\nCall-Info: x\r\nUser-to-User: x\r\n"
+	  "Accept: x\r\nAccept-Language: x\r\nEvent: x\r\nExpires: 1\r\n"
+	  "Session-Expires: 1\r\nRSeq: 1\r\nRAck: 1\r\nInfo-Package: x\r\n"
+	  "X-Unknown:   kept as it is  \r\n" },
+	/* identities and Privacy stay among trusted peers */
+	{ "P-Asserted-Identity: <sip:a@h>\r\nPrivacy: id\r\n", "" },
+	{ "P-Asserted-Identity: <sip:a@h>\r\nPrivacy: id\r\n",
+	  "P-Asserted-Identity: <sip:a@h>\r\nPrivacy: id\r\n", true },
+	{ "P-Asserted-Identity: <sip:a@h>\r\n", "" },
+	/* challenges and credentials */
+	{ "WWW-Authenticate: x\r\nProxy-Authenticate: y\r\n", "" },
+	{ "WWW-Authenticate: x\r\nProxy-Authenticate: y\r\n",
+	  "WWW-Authenticate: x\r\nProxy-Authenticate: y\r\n", false, true },
+	{ "Authorization: x\r\nProxy-Authorization: y\r\n", "" },
+	{ "Authorization: x\r\nProxy-Authorization: y\r\n",
+	  "Authorization: x\r\nProxy-Authorization: y\r\n", false, false,
+	  true },
+	/* options */
+	{ "Supported: timer, 100rel\r\n", "Supported: timer, 100rel\r\n" },
+	{ "k: timer,gruu , OUTBOUND\r\nSupported: 100rel\r\n",
+	  "k: timer, 100rel\r\n" },
+	{ "Supported: gruu\r\nk: path\r\n", "" },
+	{ "Require: 100rel, join, gin, sec-agree\r\n", "Require: 100rel\r\n" },
+	{ "Supported:\r\n", "Supported:\r\n" },
+	{ "Supported: timer,,gruu\r\n", "Supported: timer\r\n" },
+	/* methods */
+	{ "Allow: INVITE,ACK\r\n", "Allow: INVITE,ACK\r\n" },
+	{ "Allow: INVITE, FOO, BYE\r\nAllow: invite, UPDATE\r\n",
+	  "Allow: INVITE, BYE, UPDATE\r\n" },
+	/* warnings */
+	{ "Warning: 307 isi.edu \"no 'x', and\", 301 10.0.0.1:5060 \"y\"\r\n",
+	  "Warning: 307 sbc.example \"no 'x', and\", 301 sbc.example "
+	  "\"y\"\r\n" },
+	{ "Warning: 307 isi.edu\r\n", "" },
+	{ "Warning: isi.edu \"x\"\r\n", "" },
+};
+
+static void the_table_holds_row_by_row(void **state)
+{
+	struct hide_setup setup = { .local_host = { "sbc.example", 11 } };
+	char *text;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+		setup.trusted = rows[i].trusted;
+		setup.challenge = rows[i].challenge;
+		setup.authorization = rows[i].authorization;
+		text = cross(rows[i].in, &setup);
+		if (strcmp(text, rows[i].out))
+			fail_msg("%s became %s", rows[i].in, text);
+		free(text);
+	}
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_table_holds_row_by_row),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
