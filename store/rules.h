@@ -6,9 +6,7 @@
  */
 #pragma once
 
-#include <stdint.h>
-#include <re_types.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/schema.h"
 
 enum severity {

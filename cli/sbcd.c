@@ -1,0 +1,536 @@
+/*
+ * The daemon: options, first configuration, readiness, signals
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <ifaddrs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <systemd/sd-daemon.h>
+#include "store/base.h"
+#include <re_main.h>
+#include <re_sys.h>
+#include "store/log.h"
+#include "store/manual.h"
+#include "store/verify.h"
+#include "store/versions.h"
+#include "store/yaml.h"
+#include "sbc/alarm.h"
+#include "sbc/sbc.h"
+#include "cli/server.h"
+
+enum {
+	EXIT_CLEAN = 0,
+	EXIT_FINDINGS = 1,   /* verify, or a start that failed */
+	EXIT_UNREADABLE = 2, /* options, or a file that is not well-formed */
+	DESCRIPTORS = 65536
+};
+
+struct options {
+	const char *config, *db, *socket, *verify, *manual;
+	const char *log_level;
+	bool run_manual, version, json, strict, host;
+};
+
+struct daemon {
+	struct options options;
+	struct database *db;
+	struct seal *seal;
+	const struct plan *plan;
+	struct sbc *sbc;
+	struct server *server;
+	int signals;
+};
+
+static const char usage[] =
+	"usage: sbcd --config FILE.yaml --db FILE.db [--socket PATH] "
+	"[--log-level LEVEL]\n"
+	"       sbcd --db FILE.db [--socket PATH]\n"
+	"       sbcd --verify FILE.yaml [--json] [--strict] [--host]\n"
+	"       sbcd --manual [ELEMENT]\n"
+	"       sbcd --version\n";
+
+static int options_read(struct options *o, int argc, char *argv[])
+{
+	enum {
+		CONFIG = 256,
+		DB_FILE,
+		SOCKET,
+		LEVEL,
+		VERIFY,
+		MANUAL,
+		VERSION,
+		JSON,
+		STRICT,
+		HOSTS,
+		DNS_RULES,
+		PLUGINS,
+		MODULES,
+		NODE,
+		HELP
+	};
+	static const struct option known[] = {
+		{ "config", required_argument, NULL, CONFIG },
+		{ "db", required_argument, NULL, DB_FILE },
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "log-level", required_argument, NULL, LEVEL },
+		{ "verify", required_argument, NULL, VERIFY },
+		{ "manual", no_argument, NULL, MANUAL },
+		{ "version", no_argument, NULL, VERSION },
+		{ "json", no_argument, NULL, JSON },
+		{ "strict", no_argument, NULL, STRICT },
+		{ "host", no_argument, NULL, HOSTS },
+		{ "dns", no_argument, NULL, DNS_RULES },
+		{ "plugin-dir", required_argument, NULL, PLUGINS },
+		{ "allow-modules", no_argument, NULL, MODULES },
+		{ "node-id", required_argument, NULL, NODE },
+		{ "help", no_argument, NULL, HELP },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (c) {
+
+		case CONFIG:
+			o->config = optarg;
+			break;
+		case DB_FILE:
+			o->db = optarg;
+			break;
+		case SOCKET:
+			o->socket = optarg;
+			break;
+		case LEVEL:
+			o->log_level = optarg;
+			break;
+		case VERIFY:
+			o->verify = optarg;
+			break;
+		case MANUAL:
+			o->run_manual = true;
+			break;
+		case VERSION:
+			o->version = true;
+			break;
+		case JSON:
+			o->json = true;
+			break;
+		case STRICT:
+			o->strict = true;
+			break;
+		case HOSTS:
+			o->host = true;
+			break;
+		case DNS_RULES:
+		case PLUGINS:
+		case MODULES:
+		case NODE:
+			/* Accepted so that scripts may name them already */
+			fprintf(stderr,
+				"sbcd: this version has no use for %s\n",
+				argv[optind - 1]);
+			break;
+		default:
+			fputs(usage, stderr);
+			return EINVAL;
+		}
+	}
+	if (o->run_manual && optind < argc)
+		o->manual = argv[optind++];
+	if (optind < argc) {
+		fprintf(stderr, "sbcd: unexpected argument [%s]\n%s",
+			argv[optind], usage);
+		return EINVAL;
+	}
+	if (o->log_level && log_level_parse(o->log_level) < 0) {
+		fprintf(stderr, "sbcd: unknown log level [%s]\n", o->log_level);
+		return EINVAL;
+	}
+	if (!o->socket)
+		o->socket = "/run/sbc/acli.sock";
+	if (!o->db)
+		o->db = "/var/lib/sbc/sbc.db";
+	return 0;
+}
+
+/* --- Things to print ---------------------------------------------------- */
+
+/* One object through a printer of libre, however long */
+static int print_to(FILE *f, int (*h)(struct re_printf *pf, const void *arg),
+		    const void *arg)
+{
+	char *text = NULL;
+	int err = re_sdprintf(&text, "%H", h, arg);
+
+	if (!err)
+		fputs(text, f);
+	mem_deref(text);
+	return err;
+}
+
+static int manual(const struct options *o)
+{
+	const struct element *only = NULL;
+
+	if (o->manual) {
+		struct pl name;
+
+		pl_set_str(&name, o->manual);
+		only = element_find(&name);
+		if (!only) {
+			fprintf(stderr, "sbcd: there is no element [%s]\n",
+				o->manual);
+			return EXIT_UNREADABLE;
+		}
+	}
+	return print_to(stdout, (void *)manual_print, only) ? EXIT_FINDINGS
+							    : EXIT_CLEAN;
+}
+
+/* --- Verify ------------------------------------------------------------- */
+
+static bool machine_has(const struct sa *sa, void *arg)
+{
+	const struct ifaddrs *list = arg;
+	struct sa have;
+
+	for (; list; list = list->ifa_next) {
+		if (!list->ifa_addr || sa_set_sa(&have, list->ifa_addr))
+			continue;
+		if (sa_cmp(&have, sa, SA_ADDR))
+			return true;
+	}
+	/* Linux serves the whole of 127.0.0.0/8 by one address of lo */
+	return sa_af(sa) == AF_INET && sa_in(sa) >> 24 == 127;
+}
+
+static void problems_print(FILE *f, const char *file,
+			   const struct list *findings)
+{
+	for (struct le *le = list_head(findings); le; le = le->next) {
+		struct yaml_problem problem = { file, le->data };
+
+		(void)print_to(f, (void *)yaml_problem_print, &problem);
+		fputc('\n', f);
+	}
+}
+
+/* Read and verify a file. *cfgp is set when it can run; the return value is the
+ * exit status */
+static int file_verify(struct config **cfgp, const char *file,
+		       const struct options *o, FILE *f)
+{
+	struct list findings = LIST_INIT;
+	struct verify_totals totals = { 0 };
+	struct verify_setup setup = { .file = file };
+	struct verify_report report = { &findings, &totals, file, false };
+	struct ifaddrs *addresses = NULL;
+	struct config *cfg = NULL;
+	int err, status;
+
+	err = yaml_read_file(&cfg, file, &findings);
+	if (err && list_isempty(&findings)) {
+		fprintf(stderr, "%s: %s\n", file, strerror(err));
+		return EXIT_UNREADABLE;
+	}
+	if (err && !o->json) {
+		problems_print(f, file, &findings);
+		status = err == EBADMSG ? EXIT_FINDINGS : EXIT_UNREADABLE;
+		goto out;
+	}
+
+	if (o->host && !getifaddrs(&addresses)) {
+		setup.address = machine_has;
+		setup.arg = addresses;
+	}
+	if (!err)
+		err = verify_run(cfg, &setup, &findings, &totals);
+	else
+		totals.errors = list_count(&findings);
+	if (err && err != EBADMSG && err != EINVAL) {
+		fprintf(stderr, "sbcd: %s\n", strerror(err));
+		status = EXIT_UNREADABLE;
+		goto out;
+	}
+	(void)print_to(f, o->json ? (void *)verify_json : (void *)verify_print,
+		       &report);
+	status = err == EINVAL                  ? EXIT_UNREADABLE
+		 : totals.errors                ? EXIT_FINDINGS
+		 : o->strict && totals.warnings ? EXIT_FINDINGS
+						: EXIT_CLEAN;
+	if (!totals.errors && !err && cfgp) {
+		*cfgp = cfg;
+		cfg = NULL;
+	}
+out:
+	if (addresses)
+		freeifaddrs(addresses);
+	list_flush(&findings);
+	config_give(cfg);
+	return status;
+}
+
+/* --- Start -------------------------------------------------------------- */
+
+static void database_news(bool works, const char *why, void *arg)
+{
+	(void)arg;
+	if (works) {
+		log_notice(DB, "database-works", "text=\"writing again\"");
+		alarm_clear("database-error", "database");
+		return;
+	}
+	log_error(DB, "database-error", "text=\"%s\"", why);
+	alarm_raise("database-error", ALARM_CRITICAL, "database", "%s", why);
+}
+
+static int store_open(struct daemon *d)
+{
+	char why[256] = "", key[1024];
+	int err;
+
+	err = database_open(&d->db, d->options.db, false, why);
+	if (err) {
+		fprintf(stderr, "sbcd: %s\n", why);
+		return err;
+	}
+	err = database_beside(d->db, "sbc.key", key, sizeof(key));
+	if (!err)
+		err = seal_open(&d->seal, key, true);
+	if (err)
+		fprintf(stderr, "sbcd: key file %s: %s\n", key,
+			err == EACCES    ? "is readable by others; chmod 600"
+			: err == EBADMSG ? "is no key file"
+					 : strerror(err));
+	return err;
+}
+
+/* --config: read, verify, save, activate */
+static int config_take_in(struct daemon *d)
+{
+	struct config *cfg = NULL;
+	uint32_t version;
+	int err, status;
+
+	status = file_verify(&cfg, d->options.config, &d->options, stderr);
+	if (!cfg)
+		return status ? status : EXIT_FINDINGS;
+
+	err = versions_save(&version, d->db, cfg, d->seal, "sbcd@local");
+	if (!err)
+		err = versions_activate(d->db, version);
+	config_give(cfg);
+	if (err) {
+		fprintf(stderr, "sbcd: the configuration cannot be saved: %s\n",
+			strerror(err));
+		return EXIT_FINDINGS;
+	}
+	return EXIT_CLEAN;
+}
+
+static int plan_load(struct daemon *d)
+{
+	struct config *cfg = NULL;
+	int err;
+
+	err = versions_load(&cfg, d->db, 0);
+	if (err) {
+		fprintf(stderr, "sbcd: %s\n",
+			err == ENOENT ? "no configuration was ever activated; "
+					"start with --config FILE.yaml"
+				      : strerror(err));
+		return err;
+	}
+	err = plan_alloc(&d->plan, cfg);
+	if (err)
+		fprintf(stderr,
+			"sbcd: the configuration cannot be compiled: %s\n",
+			strerror(err));
+	config_give(cfg);
+	return err;
+}
+
+static int logs_open(const struct daemon *d)
+{
+	static const char *const targets[] = { "file", "syslog", "journal",
+					       "stderr" };
+	const struct system_config *system = d->plan->system;
+	struct log_setup setup = {
+		.target = targets[system->log_target],
+		.format =
+			system->log_format == LOG_FORMAT_JSON ? "json" : "text",
+		.path = system->log_path[0] ? system->log_path : NULL,
+	};
+	char beside[1024];
+	int level = system->process_log_level;
+
+	if (!setup.path &&
+	    !database_beside(d->db, "log", beside, sizeof(beside)))
+		setup.path = beside;
+	if (d->options.log_level)
+		level = log_level_parse(d->options.log_level);
+	log_level_set(LOG_COMPONENTS, (enum log_level)level);
+	return log_open(&setup);
+}
+
+/* No secret in a core file, and enough descriptors for media */
+static void limits_set(void)
+{
+	struct rlimit none = { 0, 0 }, files;
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static void signalled(int flags, void *arg)
+{
+	struct daemon *d = arg;
+	struct signalfd_siginfo info;
+	(void)flags;
+
+	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		log_reopen();
+		return;
+	}
+	(void)sd_notify(0, "STOPPING=1");
+	re_cancel();
+}
+
+/* Blocked before the first thread begins, so that none is found by them */
+static int signals_open(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (d->signals < 0)
+		return errno;
+	return fd_listen(d->signals, FD_READ, signalled, d);
+}
+
+static int serve(struct daemon *d)
+{
+	struct server_setup server = {
+		.path = d->options.socket,
+		.db = d->db,
+		.seal = d->seal,
+	};
+	struct sbc_setup setup = {
+		.db = d->db,
+		.seal = d->seal,
+		.plan = d->plan,
+	};
+	char why[256] = "";
+	int err;
+
+	err = sbc_open(&d->sbc, &setup, why);
+	if (err) {
+		fprintf(stderr, "sbcd: %s\n", why);
+		return err;
+	}
+	server.sbc = d->sbc;
+	err = server_open(&d->server, &server);
+	if (err) {
+		fprintf(stderr, "sbcd: control socket %s: %s\n",
+			d->options.socket, strerror(err));
+		return err;
+	}
+
+	puts("sbcd: ready");
+	fflush(stdout);
+	(void)sd_notify(0, "READY=1");
+	log_notice(SIPD, "start", "version=%u", d->plan->config->version);
+	return re_main(NULL);
+}
+
+static int run(struct daemon *d)
+{
+	int err, status;
+
+	limits_set();
+	err = store_open(d);
+	if (err)
+		return EXIT_FINDINGS;
+	if (d->options.config) {
+		status = config_take_in(d);
+		if (status)
+			return status;
+	}
+
+	err = plan_load(d);
+	if (!err)
+		err = signals_open(d);
+	if (!err)
+		err = logs_open(d);
+	if (!err)
+		err = database_start(d->db, database_news, d);
+	if (!err)
+		err = serve(d);
+
+	return err ? EXIT_FINDINGS : EXIT_CLEAN;
+}
+
+static void daemon_close(struct daemon *d)
+{
+	server_close(d->server);
+	sbc_close(d->sbc);
+	plan_give(d->plan);
+	database_close(d->db);
+	seal_close(d->seal);
+	if (d->signals > 0) {
+		fd_close(d->signals);
+		close(d->signals);
+	}
+	log_close();
+}
+
+int main(int argc, char *argv[])
+{
+	struct daemon d = { .signals = -1 };
+	int err, status;
+
+	if (options_read(&d.options, argc, argv))
+		return EXIT_UNREADABLE;
+	if (d.options.version) {
+		puts("sbcd " SBC_VERSION);
+		return EXIT_CLEAN;
+	}
+
+	err = libre_init();
+	if (!err)
+		err = fd_setsize(DESCRIPTORS);
+	if (err) {
+		fprintf(stderr, "sbcd: %s\n", strerror(err));
+		return EXIT_FINDINGS;
+	}
+
+	if (d.options.run_manual)
+		status = manual(&d.options);
+	else if (d.options.verify)
+		status =
+			file_verify(NULL, d.options.verify, &d.options, stdout);
+	else
+		status = run(&d);
+
+	daemon_close(&d);
+	libre_close();
+	return status;
+}
