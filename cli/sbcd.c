@@ -65,7 +65,7 @@ static int options_read(struct options *o, int argc, char *argv[])
 		LEVEL,
 		VERIFY,
 		MANUAL,
-		VERSION,
+		RELEASE_NAME,
 		JSON,
 		STRICT,
 		HOSTS,
@@ -82,7 +82,7 @@ static int options_read(struct options *o, int argc, char *argv[])
 		{ "log-level", required_argument, NULL, LEVEL },
 		{ "verify", required_argument, NULL, VERIFY },
 		{ "manual", no_argument, NULL, MANUAL },
-		{ "version", no_argument, NULL, VERSION },
+		{ "version", no_argument, NULL, RELEASE_NAME },
 		{ "json", no_argument, NULL, JSON },
 		{ "strict", no_argument, NULL, STRICT },
 		{ "host", no_argument, NULL, HOSTS },
@@ -116,7 +116,7 @@ static int options_read(struct options *o, int argc, char *argv[])
 		case MANUAL:
 			o->run_manual = true;
 			break;
-		case VERSION:
+		case RELEASE_NAME:
 			o->version = true;
 			break;
 		case JSON:
