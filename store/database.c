@@ -199,9 +199,14 @@ const char *connection_error(const struct connection *c)
 	return c ? sqlite3_errmsg(c->handle) : "no database";
 }
 
-uint64_t connection_changes(const struct connection *c)
+uint64_t connection_changed(const struct connection *c)
 {
-	return (uint64_t)sqlite3_changes64(c->handle);
+	return (uint64_t)sqlite3_total_changes64(c->handle);
+}
+
+uint64_t connection_last(const struct connection *c)
+{
+	return (uint64_t)sqlite3_last_insert_rowid(c->handle);
 }
 
 int connection_run(struct connection *c, const char *sql)

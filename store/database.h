@@ -148,8 +148,11 @@ int connection_run(struct connection *c, const char *sql);
 int connection_transaction(struct connection *c, bool durable,
 			   database_work_h *work, void *arg);
 
-/** Rows that the last statement changed */
-uint64_t connection_changes(const struct connection *c);
+/** Rows that the connection has changed up to now */
+uint64_t connection_changed(const struct connection *c);
+
+/** Key of the row inserted last */
+uint64_t connection_last(const struct connection *c);
 
 /** The last error of the connection, for a log line */
 const char *connection_error(const struct connection *c);

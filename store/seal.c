@@ -404,3 +404,25 @@ bool secret_is_set(const struct secret *secret)
 {
 	return secret && secret->text && secret->text[0];
 }
+
+bool secret_opens_same(const struct secret *a, const struct secret *b,
+		       const struct seal *seal)
+{
+	char x[SECRET_MAX + 1], y[SECRET_MAX + 1];
+	bool same;
+
+	if (!secret_is_set(a) || !secret_is_set(b))
+		return secret_is_set(a) == secret_is_set(b);
+	if (!strcmp(a->text, b->text))
+		return true;
+
+	if (secret_open(x, a, seal) || secret_open(y, b, seal))
+		same = false;
+	else
+		same = strlen(x) == strlen(y) &&
+		       !CRYPTO_memcmp(x, y, strlen(x));
+	OPENSSL_cleanse(x, sizeof(x));
+	OPENSSL_cleanse(y, sizeof(y));
+
+	return same;
+}

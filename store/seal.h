@@ -66,3 +66,8 @@ void secret_wipe(char *text);
 
 /** Is there a secret at all? */
 bool secret_is_set(const struct secret *secret);
+
+/** Do two secrets open to the same text? Sealed texts of one secret differ;
+ *  what the key does not open is the same only byte by byte */
+bool secret_opens_same(const struct secret *a, const struct secret *b,
+		       const struct seal *seal);

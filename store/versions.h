@@ -22,35 +22,54 @@ struct version_info {
 /**
  * Read a version out of the database
  *
+ * Any thread; the read has a view of its own. A value that this program does
+ * not take any more becomes the default, with a log line.
+ *
  * @param cfgp     Set to the configuration; give back with config_give
  * @param db       Database
  * @param version  Number; 0: the running one
  *
- * @return 0; ENOENT no such version, or none was ever activated; EIO
+ * @return 0; ENOENT no such version, or none was ever activated; EBADMSG
+ *         damaged; ENOMEM; EIO
  */
-int versions_load(struct config **cfgp, struct database *db,
-		  uint32_t version);
+int versions_load(struct config **cfgp, struct database *db, uint32_t version);
 
 /**
  * Save a configuration as the newest version; one transaction
  *
  * Rows that did not change live on; equal to the newest saved version: no new
- * number. Secrets are sealed.
+ * number. Secrets are sealed. The order of the objects is kept.
  *
  * @param numberp  Set to the number of the version
  * @param db       Database
  * @param cfg      Configuration
+ * @param seal     Key
  * @param by       Who, "anna@local"
  *
- * @return 0; EIO, ENOSPC, EROFS with a log line
+ * @return 0; ENOMEM; EIO, ENOSPC, EROFS, EBADMSG, and then nothing is changed
  */
 int versions_save(uint32_t *numberp, struct database *db,
 		  const struct config *cfg, const struct seal *seal,
 		  const char *by);
 
-/** Make a saved version the running one; 0; ENOENT; EIO */
+/**
+ * Make a saved version the running one
+ *
+ * In the same transaction its auth-attributes become the entries that
+ * credential_get finds, and every reader of that table is told.
+ *
+ * @return 0; ENOENT no such version; errno of the database
+ */
 int versions_activate(struct database *db, uint32_t version);
 
 /** Numbers of the newest saved and of the running version, 0: none */
-int versions_numbers(struct database *db, uint32_t *saved,
-		     uint32_t *running);
+int versions_numbers(struct database *db, uint32_t *saved, uint32_t *running);
+
+typedef void(version_h)(const struct version_info *info, void *arg);
+
+/** Walk the saved versions, newest first; 0; errno of the database */
+int versions_list(struct database *db, version_h *h, void *arg);
+
+/** Forget old versions: the newest `kept` stay, and always the running one.
+ *  0; EINVAL none would stay; errno of the database */
+int versions_sweep(struct database *db, uint32_t kept);
