@@ -28,6 +28,8 @@ const struct rule_text rules[] = {
 	  "has p [v] which has no effect in this version", "Leave p at its default" },
 	{ "VC-0120", SEVERITY_NOTE,    "element, parameter or word that the SBC knows but has no use for",
 	  "is not needed and was left out", "Remove it, or leave it as it is" },
+	{ "VC-0121", SEVERITY_ERROR,   "the text is not YAML, or uses more of YAML than a configuration needs",
+	  "The text is not YAML", "" },
 	{ NULL, SEVERITY_ERROR, NULL, NULL, NULL },
 };
 /* clang-format on */
@@ -50,14 +52,20 @@ static int text_dup(char **to, const char *from)
 	return from ? str_dup(to, from) : 0;
 }
 
+/* The key; nothing where it is not yet known */
 static int key_dup(char **to, const struct element *type, const void *item)
 {
 	struct item_ref ref = { type, item };
+	int err;
 
 	if (!type || !item || (type->flags & SINGLE))
 		return 0;
 
-	return re_sdprintf(to, "%H", item_key_print, &ref);
+	err = re_sdprintf(to, "%H", item_key_print, &ref);
+	if (!err && !**to)
+		*to = mem_deref(*to);
+
+	return err;
 }
 
 /* "SUB [KEY] from ELEMENT [KEY] sentence" */
