@@ -69,6 +69,36 @@ static const uint8_t classes[256] = {
 	/* clang-format on */
 };
 
+/* Parts that are not there are empty, not NULL: whoever copies or adds to them
+ * needs no question */
+#define NONE                                                                   \
+	{                                                                      \
+		"", 0                                                          \
+	}
+static const struct uri no_uri = {
+	.scheme = NONE,
+	.user = NONE,
+	.password = NONE,
+	.host = NONE,
+	.params = NONE,
+	.headers = NONE,
+};
+static const struct via no_via = {
+	.transport = NONE,
+	.host = NONE,
+	.branch = NONE,
+	.params = NONE,
+};
+static const struct challenge no_challenge = {
+	.scheme = NONE,
+	.realm = NONE,
+	.nonce = NONE,
+	.opaque = NONE,
+	.algorithm = NONE,
+	.qop = NONE,
+	.domain = NONE,
+};
+
 static bool is_a(char c, uint8_t mask)
 {
 	return (classes[(uint8_t)c] & mask) != 0;
@@ -105,14 +135,25 @@ static struct pl range(const char *p, const char *e)
 	return pl;
 }
 
-static struct pl trimmed(const char *p, const char *e)
+/* The text less blanks at both ends; a text of NULL is empty */
+static struct pl trimmed(const struct pl *text)
 {
+	const char *p = text->l ? text->p : "";
+	const char *e = p + text->l;
+
 	while (p < e && is_blank(*p))
 		++p;
 	while (e > p && is_blank(e[-1]))
 		--e;
 
 	return range(p, e);
+}
+
+static struct pl blanks_off(const char *p, const char *e)
+{
+	const struct pl text = range(p, e);
+
+	return trimmed(&text);
 }
 
 static const char *skip_blanks(const char *p, const char *e)
@@ -333,11 +374,11 @@ static int read_tel(struct uri *uri, const char *p, const char *e)
 
 int uri_read(struct uri *uri, const struct pl *text)
 {
-	const char *p = text->p;
+	const char *p = text->l ? text->p : "";
 	const char *e = p + text->l;
 	const char *s = p;
 
-	memset(uri, 0, sizeof(*uri));
+	*uri = no_uri;
 
 	while (p < e && (is_a(*p, HOST) || *p == '+') && *p != '_')
 		++p;
@@ -478,7 +519,7 @@ bool user_equal(const struct pl *a, const struct pl *b)
 static bool next_part(struct pl *rest, const char *seps, struct pl *name,
 		      struct pl *value)
 {
-	const char *p = rest->p;
+	const char *p = rest->l ? rest->p : "";
 	const char *e = p + rest->l;
 	const char *s, *eq = NULL;
 
@@ -554,7 +595,7 @@ bool uri_equal(const struct uri *a, const struct uri *b)
 
 int param_next(struct pl *rest, struct pl *name, struct pl *value)
 {
-	const char *p = rest->p;
+	const char *p = rest->l ? rest->p : "";
 	const char *e = p + rest->l;
 	const char *s;
 
@@ -637,7 +678,7 @@ static const char *skip_comment(const char *p, const char *e)
 
 int list_next(struct pl *rest, struct pl *value)
 {
-	const char *p = rest->p;
+	const char *p = rest->l ? rest->p : "";
 	const char *e = p + rest->l;
 	const char *s;
 
@@ -660,7 +701,7 @@ int list_next(struct pl *rest, struct pl *value)
 	if (!p)
 		return EINVAL;
 
-	*value = trimmed(s, p);
+	*value = blanks_off(s, p);
 	if (!value->l)
 		return EINVAL;
 	/* A comma with nothing behind it stays, and is refused next time */
@@ -715,19 +756,20 @@ static bool is_printable(const struct pl *text)
 
 int address_read(struct address *addr, const struct pl *text)
 {
-	struct pl t = trimmed(text->p, text->p + text->l);
+	struct pl t = trimmed(text);
 	const char *p = t.p;
 	const char *e = p + t.l;
 	const char *open, *close;
 	int err;
 
-	memset(addr, 0, sizeof(*addr));
+	addr->uri = no_uri;
+	addr->display = addr->spec = addr->params = range(e, e);
 	if (p == e)
 		return EINVAL;
 
 	open = skip_display(p, e);
 	if (open) {
-		addr->display = trimmed(p, open);
+		addr->display = blanks_off(p, open);
 		close = memchr(open, '>', (size_t)(e - open));
 		if (!close)
 			return EINVAL;
@@ -743,19 +785,19 @@ int address_read(struct address *addr, const struct pl *text)
 
 	err = uri_read(&addr->uri, &addr->spec);
 	if (err == EPROTONOSUPPORT) {
-		memset(&addr->uri, 0, sizeof(addr->uri));
+		addr->uri = no_uri;
 		err = is_printable(&addr->spec) ? 0 : EINVAL;
 	}
 	if (err)
 		return err;
 
-	addr->params = trimmed(p, e);
+	addr->params = blanks_off(p, e);
 	return params_check(&addr->params);
 }
 
 int quoted_undo(char *buf, size_t size, const struct pl *text)
 {
-	const char *p = text->p;
+	const char *p = text->l ? text->p : "";
 	const char *e = p + text->l;
 	size_t n = 0;
 	const bool quoted = text->l >= 2 && *p == '"' && e[-1] == '"';
@@ -818,13 +860,13 @@ static int read_via_params(struct via *via)
 
 int via_read(struct via *via, const struct pl *text)
 {
-	struct pl t = trimmed(text->p, text->p + text->l);
+	struct pl t = trimmed(text);
 	const char *p = t.p;
 	const char *e = p + t.l;
 	struct pl name, version;
 	const char *s;
 
-	memset(via, 0, sizeof(*via));
+	*via = no_via;
 
 	/* RFC 3261 25.1: SLASH may have blanks on both sides */
 	name = take_token(&p, e);
@@ -853,7 +895,7 @@ int via_read(struct via *via, const struct pl *text)
 
 int cseq_read(uint32_t *number, struct pl *method, const struct pl *text)
 {
-	struct pl t = trimmed(text->p, text->p + text->l);
+	struct pl t = trimmed(text);
 	const char *p = t.p;
 	const char *e = p + t.l;
 	struct pl digits;
@@ -881,7 +923,7 @@ int cseq_read(uint32_t *number, struct pl *method, const struct pl *text)
 
 int digest_param_next(struct pl *rest, struct pl *name, struct pl *value)
 {
-	const char *p = rest->p;
+	const char *p = rest->l ? rest->p : "";
 	const char *e = p + rest->l;
 	const char *s;
 
@@ -1009,7 +1051,7 @@ static void challenge_take(struct challenge *c, uint8_t bit,
 
 int challenge_read(struct challenge *c, const struct pl *text)
 {
-	const struct pl t = trimmed(text->p, text->p + text->l);
+	const struct pl t = trimmed(text);
 	const char *p = t.p;
 	const char *e = p + t.l;
 	const struct challenge_param *param;
@@ -1017,7 +1059,7 @@ int challenge_read(struct challenge *c, const struct pl *text)
 	unsigned seen = 0;
 	int err;
 
-	memset(c, 0, sizeof(*c));
+	*c = no_challenge;
 
 	c->scheme = take_token(&p, e);
 	if (!c->scheme.l)
@@ -1049,8 +1091,9 @@ int challenge_read(struct challenge *c, const struct pl *text)
 
 bool content_is(const struct pl *value, const char *type, const char *subtype)
 {
-	const char *p = skip_blanks(value->p, value->p + value->l);
-	const char *e = value->p + value->l;
+	const struct pl t = trimmed(value);
+	const char *p = t.p;
+	const char *e = p + t.l;
 	struct pl a, b;
 
 	a = take_token(&p, e);

@@ -29,6 +29,12 @@ enum {
 
 _Static_assert(HDR_IDS <= 64, "a header_set has 64 bits");
 
+/* Parts that are not there are empty, not NULL */
+#define NONE                                                                   \
+	{                                                                      \
+		"", 0                                                          \
+	}
+
 /* A message with its first headers; what is allocated */
 struct block {
 	struct message msg;
@@ -293,13 +299,23 @@ static void message_destructor(void *arg)
 
 static struct message *message_alloc(struct mbuf *mb)
 {
+	static const struct message empty = {
+		.method = NONE,
+		.ruri = NONE,
+		.reason = NONE,
+		.callid = NONE,
+		.branch = NONE,
+		.from_tag = NONE,
+		.to_tag = NONE,
+		.body = NONE,
+	};
 	/* The headers are written before they are read: not zeroed */
 	struct block *block = mem_alloc(sizeof(*block), message_destructor);
 
 	if (!block)
 		return NULL;
 
-	memset(&block->msg, 0, sizeof(block->msg));
+	block->msg = empty;
 	block->msg.headers = block->headers;
 	block->msg.mb = mem_ref(mb);
 

@@ -1,0 +1,809 @@
+/*
+ * Rewrite addresses and ports in SDP, all else byte by byte
+ *
+ * A first pass reads the lines that matter into struct sdp, a second writes the
+ * text anew: own lines in the place of theirs, the rest copied. A line may end
+ * in a bare LF (RFC 8866 5); it is copied as it came.
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/base.h"
+#include "store/hash.h"
+#include "store/number.h"
+#include "store/value.h"
+#include "policy/header.h"
+#include "policy/sdp.h"
+
+enum {
+	BOUNDARY_MAX = 70
+}; /* RFC 2046 5.1.1 */
+
+struct line {
+	struct pl all;   /* with its end */
+	struct pl value; /* behind "x=" */
+	char type;
+};
+
+static bool is_word(const struct pl *pl, const char *word)
+{
+	return !pl_strcasecmp(pl, word);
+}
+
+/* Cut the next line off. 0; ENOENT at the end; EBADMSG no "x=" */
+static int line_next(struct pl *rest, struct line *line)
+{
+	const char *p = rest->p, *e = p + rest->l, *nl;
+	size_t i;
+
+	/* Blank lines at the end are somebody's idea of a body's end */
+	for (i = 0; i < rest->l; ++i) {
+		if (p[i] != '\r' && p[i] != '\n')
+			break;
+	}
+	if (i == rest->l) {
+		line->all = *rest;
+		return ENOENT;
+	}
+
+	nl = memchr(p, '\n', rest->l);
+	line->all.p = p;
+	line->all.l = nl ? (size_t)(nl + 1 - p) : rest->l;
+	if (line->all.l < 2 || p[0] < 'a' || p[0] > 'z' || p[1] != '=')
+		return EBADMSG;
+
+	line->type = p[0];
+	line->value.p = p + 2;
+	line->value.l = line->all.l - 2;
+	if (nl)
+		--line->value.l;
+	if (nl && line->value.l && nl[-1] == '\r')
+		--line->value.l;
+	if (memchr(line->value.p, 0, line->value.l) ||
+	    memchr(line->value.p, '\r', line->value.l))
+		return EBADMSG;
+
+	rest->p = p + line->all.l;
+	rest->l = (size_t)(e - rest->p);
+	return 0;
+}
+
+/* Cut a word off at a blank; empty at the end */
+static struct pl word_next(struct pl *rest)
+{
+	struct pl word;
+	const char *sp;
+
+	while (rest->l && *rest->p == ' ')
+		pl_advance(rest, 1);
+	sp = rest->l ? memchr(rest->p, ' ', rest->l) : NULL;
+	word.p = rest->p;
+	word.l = sp ? (size_t)(sp - rest->p) : rest->l;
+	pl_advance(rest, (ssize_t)word.l);
+
+	return word;
+}
+
+/* Name and value of an attribute: "name" or "name:value" */
+static void attribute(const struct pl *line, struct pl *name, struct pl *value)
+{
+	const char *colon = line->l ? memchr(line->p, ':', line->l) : NULL;
+
+	*name = *line;
+	value->p = line->p + line->l;
+	value->l = 0;
+	if (!colon)
+		return;
+
+	name->l = (size_t)(colon - line->p);
+	value->p = colon + 1;
+	value->l = line->l - name->l - 1;
+}
+
+/* Read --------------------------------------------------------------------- */
+
+struct level {
+	struct sa addr;    /* of c=; not set: a name, or another network */
+	bool has_addr;     /* there was a c= */
+	uint8_t direction; /* SDP_SENDRECV where nothing is said */
+};
+
+/* c=: "IN IP4 addr/ttl". A name is not resolved: the address stays unset and
+ * the flow has to be latched. */
+static int read_address(struct sa *sa, struct pl value)
+{
+	struct pl net = word_next(&value), type = word_next(&value);
+	struct pl addr = word_next(&value);
+	const char *slash;
+
+	if (!net.l || !type.l || !addr.l || word_next(&value).l)
+		return EBADMSG;
+
+	sa_init(sa, AF_UNSPEC);
+	slash = memchr(addr.p, '/', addr.l);
+	if (slash)
+		addr.l = (size_t)(slash - addr.p);
+	if (!is_word(&net, "IN") || !addr.l || addr.l > 45 || *addr.p == '[')
+		return 0;
+	if (is_word(&type, "IP6") != (memchr(addr.p, ':', addr.l) != NULL))
+		return 0;
+	if (address_parse_text(sa, &addr))
+		sa_init(sa, AF_UNSPEC);
+
+	return 0;
+}
+
+static bool is_relayed_proto(const struct pl *proto)
+{
+	return is_word(proto, "RTP/AVP") || is_word(proto, "RTP/SAVP") ||
+	       is_word(proto, "RTP/AVPF") || is_word(proto, "RTP/SAVPF") ||
+	       is_word(proto, "UDPTL");
+}
+
+static bool is_udptl(const struct sdp_stream *s)
+{
+	return is_word(&s->proto, "UDPTL");
+}
+
+static void set_codec(struct sdp_stream *s, const struct pl *name)
+{
+	const size_t l =
+		name->l < sizeof(s->codec) - 1 ? name->l : sizeof(s->codec) - 1;
+
+	memcpy(s->codec, name->p, l);
+	s->codec[l] = 0;
+}
+
+/* RFC 3551 6: formats that need no rtpmap */
+static void set_static_codec(struct sdp_stream *s, const struct pl *format)
+{
+	static const struct {
+		const char *format, *name;
+	} names[] = {
+		{ "0", "PCMU" },  { "3", "GSM" },   { "4", "G723" },
+		{ "8", "PCMA" },  { "9", "G722" },  { "13", "CN" },
+		{ "15", "G728" }, { "18", "G729" }, { "26", "JPEG" },
+		{ "31", "H261" }, { "34", "H263" },
+	};
+	struct pl name = *format;
+	size_t i;
+
+	if (!is_udptl(s)) {
+		name.l = 0;
+		for (i = 0; i < sizeof(names) / sizeof(*names); ++i) {
+			if (!pl_strcmp(format, names[i].format))
+				pl_set_str(&name, names[i].name);
+		}
+	}
+
+	set_codec(s, &name);
+}
+
+/* m=: "audio 4000/2 RTP/AVP 0 8" */
+static int read_media(struct sdp_stream *s, uint16_t *port, struct pl value)
+{
+	struct pl ports, format;
+	const char *slash;
+	uint64_t n;
+
+	memset(s, 0, sizeof(*s));
+	s->media = word_next(&value);
+	ports = word_next(&value);
+	s->proto = word_next(&value);
+	slash = ports.l ? memchr(ports.p, '/', ports.l) : NULL;
+	if (slash)
+		ports.l = (size_t)(slash - ports.p);
+	if (!s->proto.l || uint_parse(&n, &ports, UINT16_MAX))
+		return EBADMSG;
+
+	*port = (uint16_t)n;
+	format = word_next(&value);
+	if (!format.l)
+		return EBADMSG;
+	s->formats.p = format.p;
+	s->formats.l = (size_t)(value.p + value.l - format.p);
+	while (s->formats.l && s->formats.p[s->formats.l - 1] == ' ')
+		--s->formats.l;
+
+	s->relayed = n != 0 && is_relayed_proto(&s->proto);
+	set_static_codec(s, &format);
+	return 0;
+}
+
+static int direction_of(const struct pl *name)
+{
+	if (is_word(name, "sendrecv"))
+		return SDP_SENDRECV;
+	if (is_word(name, "sendonly"))
+		return SDP_SENDONLY;
+	if (is_word(name, "recvonly"))
+		return SDP_RECVONLY;
+	if (is_word(name, "inactive"))
+		return SDP_INACTIVE;
+
+	return -1;
+}
+
+/* a=rtcp:port [IN IP4 addr] (RFC 3605) */
+static int read_rtcp(struct sa *rtcp, uint16_t *port, struct pl value)
+{
+	struct pl digits = word_next(&value);
+	uint64_t n;
+
+	if (uint_parse(&n, &digits, UINT16_MAX) || !n)
+		return EBADMSG;
+
+	*port = (uint16_t)n;
+	sa_init(rtcp, AF_UNSPEC);
+	return value.l ? read_address(rtcp, value) : 0;
+}
+
+/* a=rtpmap:96 name/8000 of the first format names the stream's codec */
+static void read_rtpmap(struct sdp_stream *s, struct pl value)
+{
+	struct pl formats = s->formats;
+	struct pl first = word_next(&formats);
+	struct pl format = word_next(&value);
+	struct pl name = word_next(&value);
+	const char *slash;
+
+	if (pl_cmp(&format, &first) || !name.l)
+		return;
+	slash = memchr(name.p, '/', name.l);
+	if (slash)
+		name.l = (size_t)(slash - name.p);
+	set_codec(s, &name);
+}
+
+struct reading {
+	struct sdp *sdp;
+	struct level session, media;
+	struct sdp_stream *s; /* NULL: session level */
+	struct sa rtcp;       /* of a=rtcp */
+	uint16_t port, rtcp_port;
+	unsigned origins;
+	uint64_t hash;
+};
+
+static int read_attribute(struct reading *r, const struct pl *line)
+{
+	struct pl name, value;
+	int dir;
+
+	attribute(line, &name, &value);
+	dir = direction_of(&name);
+	if (dir >= 0) {
+		(r->s ? &r->media : &r->session)->direction = (uint8_t)dir;
+		return 0;
+	}
+	if (!r->s)
+		return 0;
+
+	if (is_word(&name, "rtcp"))
+		return read_rtcp(&r->rtcp, &r->rtcp_port, value);
+	if (is_word(&name, "rtcp-mux"))
+		r->s->rtcp_mux = true;
+	else if (is_word(&name, "rtpmap"))
+		read_rtpmap(r->s, value);
+
+	return 0;
+}
+
+/* 0.0.0.0 and :: say: send nothing here (RFC 3264 8.4) */
+static bool is_zero(const struct sa *sa)
+{
+	return sa_isset(sa, SA_ADDR) ? sa_is_any(sa)
+				     : sa_af(sa) == AF_INET && !sa_in(sa);
+}
+
+/* libre complains about a port without an address */
+static void set_port(struct sa *sa, uint16_t port)
+{
+	if (sa_af(sa) != AF_UNSPEC)
+		sa_set_port(sa, port);
+}
+
+/* All lines of a stream were read */
+static int stream_end(struct reading *r)
+{
+	struct sdp_stream *s = r->s;
+	const struct level *at;
+
+	if (!s)
+		return 0;
+	at = r->media.has_addr ? &r->media : &r->session;
+	s->direction = r->media.direction;
+	if (!s->relayed)
+		return 0;
+	/* RFC 8866 5.7: at one of the levels there must be one */
+	if (!at->has_addr)
+		return EBADMSG;
+
+	s->rtp = at->addr;
+	set_port(&s->rtp, r->port);
+	s->hold_zero = is_zero(&at->addr);
+	/* It receives nothing; whether it sends is what it says */
+	if (s->hold_zero)
+		s->direction &= SDP_SENDONLY;
+	if (is_udptl(s))
+		return 0;
+
+	s->rtcp = s->rtp;
+	if (r->rtcp_port) {
+		if (sa_af(&r->rtcp) != AF_UNSPEC)
+			s->rtcp = r->rtcp;
+		set_port(&s->rtcp, r->rtcp_port);
+	} else {
+		set_port(&s->rtcp,
+			 r->port < UINT16_MAX ? (uint16_t)(r->port + 1) : 0);
+	}
+
+	return 0;
+}
+
+static int stream_begin(struct reading *r, const struct pl *value)
+{
+	int err;
+
+	err = stream_end(r);
+	if (err)
+		return err;
+	if (r->sdp->n == SDP_STREAMS)
+		return E2BIG;
+
+	r->s = &r->sdp->streams[r->sdp->n++];
+	memset(&r->media, 0, sizeof(r->media));
+	r->media.direction = r->session.direction;
+	r->rtcp_port = 0;
+	return read_media(r->s, &r->port, *value);
+}
+
+/* o=: six words */
+static int read_origin(struct reading *r, struct pl value)
+{
+	unsigned n = 0;
+
+	while (word_next(&value).l)
+		++n;
+
+	return n == 6 && !r->s && !r->origins++ ? 0 : EBADMSG;
+}
+
+static int read_line(struct reading *r, const struct line *line)
+{
+	struct level *at = r->s ? &r->media : &r->session;
+
+	switch (line->type) {
+	case 'm':
+		return stream_begin(r, &line->value);
+	case 'o':
+		return read_origin(r, line->value);
+	case 'c':
+		if (at->has_addr)
+			return 0;
+		at->has_addr = true;
+		return read_address(&at->addr, line->value);
+	case 'a':
+		return read_attribute(r, &line->value);
+	default:
+		return 0;
+	}
+}
+
+int sdp_read(struct sdp *sdp, const struct pl *text)
+{
+	struct reading r = { .sdp = sdp };
+	struct pl rest = *text;
+	struct line line;
+	int err;
+
+	memset(sdp, 0, sizeof(*sdp));
+	r.session.direction = SDP_SENDRECV;
+
+	err = line_next(&rest, &line);
+	if (err || line.type != 'v' || pl_strcmp(&line.value, "0"))
+		return EBADMSG;
+
+	while (!(err = line_next(&rest, &line))) {
+		if (line.type != 'o')
+			r.hash = hash_mix(r.hash,
+					  hash_bytes(line.all.p, line.all.l));
+		err = read_line(&r, &line);
+		if (err)
+			return err;
+	}
+	if (err != ENOENT)
+		return err;
+	err = stream_end(&r);
+	if (err)
+		return err;
+
+	sdp->hash = r.hash;
+	return r.origins ? 0 : EBADMSG;
+}
+
+/* Write -------------------------------------------------------------------- */
+
+static int put(struct mbuf *mb, const char *p, size_t n)
+{
+	return n ? mbuf_write_mem(mb, (const uint8_t *)p, n) : 0;
+}
+
+static int put_text(struct mbuf *mb, const char *text)
+{
+	return put(mb, text, strlen(text));
+}
+
+static int put_number(struct mbuf *mb, uint64_t n)
+{
+	char digits[20];
+
+	return put(mb, digits, uint_write(digits, n));
+}
+
+/* "IN IP4 192.0.2.1" and the line's end */
+static int put_address(struct mbuf *mb, const struct sa *sa)
+{
+	char addr[64];
+	int err;
+
+	err = sa_ntop(sa, addr, sizeof(addr));
+	if (err)
+		return err;
+	err = put_text(mb, sa_af(sa) == AF_INET6 ? "IN IP6 " : "IN IP4 ");
+	err |= put_text(mb, addr);
+	err |= put(mb, "\r\n", 2);
+	return err ? ENOMEM : 0;
+}
+
+struct writing {
+	struct mbuf *mb;
+	const struct sdp_rewrite *rw;
+	const struct sdp *sdp;
+	const struct sdp_stream *s;       /* NULL: session level */
+	uint32_t number;                  /* of s */
+	bool connection, rtcp, direction; /* written at this level */
+	bool bare;                        /* the last line has no end yet */
+};
+
+static int write_origin(struct writing *w)
+{
+	int err;
+
+	err = put_text(w->mb, "o=- ");
+	err |= put_number(w->mb, w->rw->session_id);
+	err |= put(w->mb, " ", 1);
+	err |= put_number(w->mb, w->rw->version);
+	err |= put(w->mb, " ", 1);
+	return err ? ENOMEM : put_address(w->mb, &w->rw->addr);
+}
+
+static int write_connection(struct writing *w)
+{
+	int err;
+
+	if (w->connection)
+		return 0;
+	w->connection = true;
+	err = put_text(w->mb, "c=");
+	return err ? err : put_address(w->mb, &w->rw->addr);
+}
+
+static uint16_t own_port(const struct writing *w)
+{
+	return w->s->relayed ? w->rw->rtp[w->number] : 0;
+}
+
+static int write_media(struct writing *w)
+{
+	int err;
+
+	err = put_text(w->mb, "m=");
+	err |= put(w->mb, w->s->media.p, w->s->media.l);
+	err |= put(w->mb, " ", 1);
+	err |= put_number(w->mb, own_port(w));
+	err |= put(w->mb, " ", 1);
+	err |= put(w->mb, w->s->proto.p, w->s->proto.l);
+	err |= put(w->mb, " ", 1);
+	err |= put(w->mb, w->s->formats.p, w->s->formats.l);
+	err |= put(w->mb, "\r\n", 2);
+	return err;
+}
+
+static int write_rtcp(struct writing *w)
+{
+	int err;
+
+	if (w->rtcp)
+		return 0;
+	w->rtcp = true;
+	err = put_text(w->mb, "a=rtcp:");
+	err |= put_number(w->mb, w->rw->rtcp[w->number]);
+	err |= put(w->mb, "\r\n", 2);
+	return err;
+}
+
+static int write_direction(struct writing *w)
+{
+	if (w->direction)
+		return 0;
+	w->direction = true;
+
+	return put_text(w->mb, w->s->direction == SDP_SENDONLY
+				       ? "a=sendonly\r\n"
+				       : "a=inactive\r\n");
+}
+
+/* Does the RTCP of our stream have to be said? The odd port after ours is what
+ * everybody assumes. */
+static bool needs_rtcp(const struct writing *w)
+{
+	const uint16_t rtcp = w->rw->rtcp[w->number];
+
+	return own_port(w) && !is_udptl(w->s) && rtcp &&
+	       rtcp != own_port(w) + 1;
+}
+
+/* What must stand in a stream and had no line to take the place of */
+static int level_end(struct writing *w)
+{
+	int err = 0;
+
+	if (!w->s)
+		return 0;
+	if (w->s->hold_zero && !w->direction)
+		err = write_direction(w);
+	if (!err && needs_rtcp(w))
+		err = write_rtcp(w);
+
+	return err;
+}
+
+/* ICE (RFC 8839) and BUNDLE (RFC 9143): the SBC is the peer and does neither */
+static bool is_removed(const struct pl *name, const struct pl *value)
+{
+	struct pl rest = *value, semantics;
+
+	if (name->l >= 4 && !strncasecmp(name->p, "ice-", 4))
+		return true;
+	if (is_word(name, "group")) {
+		semantics = word_next(&rest);
+		return is_word(&semantics, "BUNDLE");
+	}
+
+	return is_word(name, "candidate") ||
+	       is_word(name, "remote-candidates") ||
+	       is_word(name, "end-of-candidates") ||
+	       is_word(name, "bundle-only");
+}
+
+static int copy_line(struct writing *w, const struct line *line)
+{
+	const char last = line->all.p[line->all.l - 1];
+	int err;
+
+	err = put(w->mb, line->all.p, line->all.l);
+	if (!err && last != '\n')
+		err = put(w->mb, "\r\n", 2);
+
+	return err;
+}
+
+static int write_attribute(struct writing *w, const struct line *line)
+{
+	struct pl name, value;
+
+	attribute(&line->value, &name, &value);
+	if (is_removed(&name, &value))
+		return 0;
+	if (is_word(&name, "rtcp"))
+		return w->s && own_port(w) && !is_udptl(w->s) &&
+				       w->rw->rtcp[w->number]
+			       ? write_rtcp(w)
+			       : 0;
+	if (w->s && w->s->hold_zero && direction_of(&name) >= 0)
+		return write_direction(w);
+	if (w->s && w->rw->strip_mux[w->number] &&
+	    (is_word(&name, "rtcp-mux") || is_word(&name, "rtcp-mux-only")))
+		return 0;
+
+	return copy_line(w, line);
+}
+
+static int write_stream(struct writing *w)
+{
+	int err;
+
+	err = level_end(w);
+	if (err)
+		return err;
+
+	w->number = w->s ? w->number + 1 : 0;
+	w->s = &w->sdp->streams[w->number];
+	w->connection = w->rtcp = w->direction = false;
+	return write_media(w);
+}
+
+/* A stream that does not run over UDP is off on the other side. Of it goes its
+ * m= line only: its attributes name addresses (a=path and others). */
+static bool is_bare_stream(const struct writing *w)
+{
+	return w->s && !is_relayed_proto(&w->s->proto);
+}
+
+static int write_line(struct writing *w, const struct line *line)
+{
+	if (line->type == 'm')
+		return write_stream(w);
+	if (is_bare_stream(w))
+		return 0;
+
+	switch (line->type) {
+	case 'o':
+		return write_origin(w);
+	case 'c':
+		return write_connection(w);
+	case 'a':
+		return write_attribute(w, line);
+	default:
+		return copy_line(w, line);
+	}
+}
+
+int sdp_write(struct mbuf *mb, const struct pl *text,
+	      const struct sdp_rewrite *rw)
+{
+	struct writing w = { .mb = mb, .rw = rw };
+	struct pl rest = *text;
+	struct line line;
+	struct sdp sdp;
+	int err;
+
+	err = sdp_read(&sdp, text);
+	if (err)
+		return EBADMSG;
+	w.sdp = &sdp;
+
+	while (!line_next(&rest, &line)) {
+		err = write_line(&w, &line);
+		if (err)
+			return err;
+	}
+
+	return level_end(&w);
+}
+
+/* Bodies ------------------------------------------------------------------- */
+
+/* "--boundary" into buf. 0; EBADMSG */
+static int read_boundary(char *buf, size_t *lenp, const struct pl *ctype)
+{
+	const char *semi = memchr(ctype->p, ';', ctype->l);
+	struct pl params, value;
+	int n;
+
+	if (!semi)
+		return EBADMSG;
+	params.p = semi;
+	params.l = (size_t)(ctype->p + ctype->l - semi);
+	if (param_get(&params, "boundary", &value))
+		return EBADMSG;
+	n = quoted_undo(buf + 2, BOUNDARY_MAX, &value);
+	if (n <= 0)
+		return EBADMSG;
+
+	buf[0] = buf[1] = '-';
+	*lenp = (size_t)n + 2;
+	return 0;
+}
+
+/* The next delimiter that begins a line. The CRLF before it belongs to it
+ * (RFC 2046 5.1.1); `end` is what stands before. NULL: none */
+static const char *find_delimiter(const char *p, const struct pl *body,
+				  const char *delimiter, size_t len,
+				  const char **end)
+{
+	const char *e = body->p + body->l;
+
+	for (; (p = memmem(p, (size_t)(e - p), delimiter, len)); ++p) {
+		if (p != body->p && p[-1] != '\n')
+			continue;
+		*end = p;
+		if (*end > body->p)
+			--*end;
+		if (*end > body->p && (*end)[-1] == '\r')
+			--*end;
+		return p + len;
+	}
+
+	return NULL;
+}
+
+/* Headers of a part: is it SDP? p is set to its content. 0; EBADMSG */
+static int read_part(const char **pp, const char *e, bool *is_sdp)
+{
+	const char *p = *pp, *nl, *colon;
+	struct pl line, name, value;
+
+	*is_sdp = false;
+	for (; p < e; p = nl + 1) {
+		nl = memchr(p, '\n', (size_t)(e - p));
+		if (!nl)
+			return EBADMSG;
+		line.p = p;
+		line.l = (size_t)(nl - p);
+		if (line.l && nl[-1] == '\r')
+			--line.l;
+		if (!line.l) {
+			*pp = nl + 1;
+			return 0;
+		}
+		colon = memchr(line.p, ':', line.l);
+		if (!colon)
+			continue;
+		name.p = line.p;
+		name.l = (size_t)(colon - line.p);
+		while (name.l && (name.p[name.l - 1] == ' ' ||
+				  name.p[name.l - 1] == '\t'))
+			--name.l;
+		value.p = colon + 1;
+		value.l = (size_t)(line.p + line.l - value.p);
+		if (is_word(&name, "Content-Type") || is_word(&name, "c"))
+			*is_sdp = content_is(&value, "application", "sdp");
+	}
+
+	return EBADMSG;
+}
+
+static int find_part(const char *delimiter, size_t len, const struct pl *body,
+		     struct pl *sdp)
+{
+	const char *e = body->p + body->l;
+	const char *p, *next, *end, *nl;
+	bool is_sdp;
+
+	p = find_delimiter(body->p, body, delimiter, len, &end);
+	while (p) {
+		if (e - p >= 2 && p[0] == '-' && p[1] == '-')
+			return ENOENT;
+		nl = memchr(p, '\n', (size_t)(e - p));
+		if (!nl)
+			break;
+		p = nl + 1;
+		next = find_delimiter(p, body, delimiter, len, &end);
+		/* A part without content may end at its own blank line */
+		if (!next || read_part(&p, next - len, &is_sdp))
+			break;
+		if (is_sdp) {
+			sdp->p = p;
+			sdp->l = end > p ? (size_t)(end - p) : 0;
+			return 0;
+		}
+		p = next;
+	}
+
+	return EBADMSG;
+}
+
+int sdp_find(const struct pl *ctype, const struct pl *body, struct pl *sdp)
+{
+	char delimiter[BOUNDARY_MAX + 2];
+	size_t len;
+	int err;
+
+	if (!body->l || !ctype->l)
+		return ENOENT;
+	if (content_is(ctype, "application", "sdp")) {
+		*sdp = *body;
+		return 0;
+	}
+	if (!content_is(ctype, "multipart", "mixed") &&
+	    !content_is(ctype, "multipart", "alternative") &&
+	    !content_is(ctype, "multipart", "related"))
+		return ENOENT;
+
+	err = read_boundary(delimiter, &len, ctype);
+	if (err)
+		return err;
+
+	return find_part(delimiter, len, body, sdp);
+}
