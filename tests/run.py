@@ -1,0 +1,129 @@
+"""
+Run the parts of the test suite and count what passed and failed.
+
+Called by test.sh. Each part gives (passed, failed, skipped); the last line printed is their sum,
+and the exit status is 0 only when nothing failed.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3"
+UNIT_LIMIT = 120  # [s] for one test program
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def lint():
+    say("lint")
+    passed = failed = 0
+    for script in sorted(glob.glob(f"{ROOT}/tests/lint/*")):
+        command = {".py": [PYTHON, script], ".sh": ["bash", script]}.get(os.path.splitext(script)[1])
+        if not command:
+            continue
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if result.returncode:
+            failed += 1
+            print(f"FAILED {os.path.basename(script)}\n{result.stdout}{result.stderr}")
+        else:
+            passed += 1
+    return passed, failed, 0
+
+
+def unit(build="build"):
+    say(f"unit tests in {build}/")
+    passed = failed = 0
+    programs = sorted(glob.glob(f"{ROOT}/{build}/tests/test_*"))
+    for program in (p for p in programs if os.access(p, os.X_OK) and os.path.isfile(p)):
+        try:
+            result = subprocess.run([program], cwd=ROOT, capture_output=True, text=True,
+                                    errors="replace", timeout=UNIT_LIMIT)
+            output, code = result.stdout + result.stderr, result.returncode
+        except subprocess.TimeoutExpired as late:
+            output, code = f"{late.output}\nno end within {UNIT_LIMIT} s", -1
+        good = len(re.findall(r"^\[ +OK \]", output, re.M))
+        bad = len(re.findall(r"^\[  FAILED  \] [^:\n]*:?[^\n]*$", output, re.M)) // 2
+        passed += good
+        if code:
+            failed += max(bad, 1)
+            print(f"FAILED {os.path.basename(program)}\n{output[-6000:]}")
+    if not programs:
+        failed += 1
+        print("FAILED no test program was built")
+    return passed, failed, 0
+
+
+def func(words, build="build"):
+    say("functional tests with real peers")
+    report = f"{ROOT}/{build}/func.xml"
+    if os.path.exists(report):
+        os.unlink(report)
+    environment = dict(os.environ, SBC_BUILD=f"{ROOT}/{build}")
+    subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider",
+                    f"--junitxml={report}", "tests/func", *words], cwd=ROOT, env=environment)
+    if not os.path.exists(report):
+        return 0, 1, 0
+    suite = xml.parse(report).getroot().find("testsuite")
+    total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
+    failed = int(suite.get("failures")) + int(suite.get("errors"))
+    return total - failed - skipped, failed + (total == 0), skipped
+
+
+def fuzz(seconds):
+    """Each target for so many seconds, with its corpus as seeds"""
+    passed = failed = 0
+    out = f"{ROOT}/build-fuzz"
+    os.makedirs(out, exist_ok=True)
+    built = subprocess.run(["bash", f"{ROOT}/tests/fuzz/build.sh", out], cwd=ROOT)
+    if built.returncode:
+        return 0, 1, 0
+    for target in sorted(glob.glob(f"{ROOT}/tests/fuzz/fuzz_*.c")):
+        name = os.path.splitext(os.path.basename(target))[0]
+        found = f"{out}/corpus-{name}"
+        os.makedirs(found, exist_ok=True)
+        seeds = f"{ROOT}/tests/fuzz/corpus/{name[5:]}"
+        say(f"{name} for {seconds} s")
+        result = subprocess.run(
+            [f"{out}/{name}", f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=2048",
+             f"-artifact_prefix={out}/{name}-", found] + ([seeds] if os.path.isdir(seeds) else []),
+            capture_output=True, text=True, errors="replace")
+        if result.returncode:
+            failed += 1
+            print(f"FAILED {name}\n{result.stderr[-4000:]}")
+        else:
+            passed += 1
+            print(result.stderr.strip().splitlines()[-1])
+    return passed, failed, 0
+
+
+def bench():
+    return (1, 0, 0) if not subprocess.run([PYTHON, "tests/bench/bench.py"], cwd=ROOT).returncode \
+        else (0, 1, 0)
+
+
+def main(part, words):
+    if part == "all":
+        counts = [lint(), unit(), func(words)]
+    elif part == "asan":
+        counts = [unit("build-asan"), func(words, "build-asan")]
+    elif part == "fuzz":
+        counts = [fuzz(int(words[0]) if words else 60)]
+    elif part in ("lint", "unit", "bench"):
+        counts = [{"lint": lint, "unit": unit, "bench": bench}[part]()]
+    elif part == "func":
+        counts = [func(words)]
+    else:
+        sys.exit(f"test.sh: no part [{part}]: unit, lint, func, asan, fuzz SECONDS, bench")
+    passed, failed, skipped = (sum(column) for column in zip(*counts))
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
