@@ -66,6 +66,10 @@ char agent_letter(enum agent_service s); /* 'I', 'O', ... */
 /**
  * Take one session in a direction
  *
+ * A limit that is exceeded stops the directions it counts until the value is
+ * below it and time-to-resume is over. With constraints disabled sessions are
+ * only counted.
+ *
  * @return 0; EBUSY a limit is reached (behaviour.md 1.5)
  */
 int agent_take(struct agent *agent, enum agent_direction d, uint64_t now);
@@ -79,6 +83,10 @@ bool agent_timed_out(struct agent *agent, uint64_t now);
 bool agent_ping_result(struct agent *agent, bool good, uint64_t now);
 /** A code of out-service-response-codes, or a connection that cannot be opened */
 bool agent_failed(struct agent *agent, uint64_t now);
+
+/** The credentials of all surrogate registrations over it are refused (state R),
+ *  or one is accepted again. True when that is news */
+bool agent_credentials_refused(struct agent *agent, bool refused);
 
 /** Something came from it (keep-alive pings look at this) */
 void agent_heard(struct agent *agent, uint64_t now);
