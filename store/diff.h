@@ -5,7 +5,11 @@
 
 #include "store/config.h"
 
-enum diff_what { DIFF_ADDED, DIFF_REMOVED, DIFF_CHANGED };
+enum diff_what {
+	DIFF_ADDED,
+	DIFF_REMOVED,
+	DIFF_CHANGED
+};
 
 struct difference {
 	enum diff_what what;

@@ -3,6 +3,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <re_types.h>
+#include <re_fmt.h>
 #include "store/config.h"
 
 struct text_setup {
@@ -12,5 +15,26 @@ struct text_setup {
 	bool brief;                 /* keys and non-default values */
 };
 
+/** One parameter with its value */
+struct text_field {
+	const struct field *field;
+	const void *item;
+	size_t indent;
+};
+
+/** One object with its sub-elements */
+struct text_item {
+	const struct element *type;
+	const void *item;
+	size_t indent;
+	bool brief; /* keys and non-default values */
+};
+
 /** Print ACLI text (configuration.md 1.4); secrets are masked */
 int text_print(struct re_printf *pf, const struct text_setup *setup);
+
+/** Print one parameter as a line, the value in column 37 */
+int text_field_print(struct re_printf *pf, const struct text_field *t);
+
+/** Print one object: its name, its parameters, its sub-elements */
+int text_item_print(struct re_printf *pf, const struct text_item *t);

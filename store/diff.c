@@ -1,0 +1,232 @@
+/*
+ * What changed between two configurations, and what each change costs
+ */
+#include <string.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_mem.h>
+#include "store/diff.h"
+
+struct shown {
+	const struct field *f;
+	const void *item;
+};
+
+static int shown_print(struct re_printf *pf, const struct shown *s)
+{
+	return field_show(pf, s->f, s->item);
+}
+
+static bool keys_same(const struct element *type, const void *a, const void *b)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		if ((f->flags & KEY) && !f->type->same(field_slot_const(f, a),
+						       field_slot_const(f, b)))
+			return false;
+	}
+
+	return true;
+}
+
+/* The object with the same key in the other configuration */
+static const void *twin(const struct config *cfg, const struct element *type,
+			const void *item)
+{
+	struct item_ref ref = { type, item };
+	const void *found;
+	char *text = NULL;
+	struct pl key;
+
+	if (type->flags & SINGLE)
+		return config_single(cfg, type);
+	if (re_sdprintf(&text, "%H", item_key_print, &ref))
+		return NULL;
+
+	key.p = text;
+	key.l = strlen(text);
+	found = config_find(cfg, type, &key);
+	mem_deref(text);
+
+	/* config_find also knows the first part of a key */
+	return found && keys_same(type, item, found) ? found : NULL;
+}
+
+static void element_walk(const struct config *before,
+			 const struct config *after, const struct element *type,
+			 difference_h *h, void *arg)
+{
+	size_t n = config_count(before, type);
+
+	for (size_t i = 0; i < n; i++) {
+		const void *old = config_at(before, type, i);
+		const void *new = twin(after, type, old);
+		struct difference d = { DIFF_CHANGED, type, old, new };
+
+		if (old == new || (new && item_same(type, old, new)))
+			continue;
+		if (!new)
+			d.what = DIFF_REMOVED;
+		h(&d, arg);
+	}
+
+	n = config_count(after, type);
+	for (size_t i = 0; i < n; i++) {
+		const void *new = config_at(after, type, i);
+		struct difference d = { DIFF_ADDED, type, NULL, new };
+
+		if (!twin(before, type, new))
+			h(&d, arg);
+	}
+}
+
+void diff_walk(const struct config *before, const struct config *after,
+	       difference_h *h, void *arg)
+{
+	for (size_t i = 0; elements[i]; i++) {
+		if (before->sections[i] != after->sections[i])
+			element_walk(before, after, elements[i], h, arg);
+	}
+}
+
+struct lines {
+	struct re_printf *pf;
+	unsigned indent; /* 0: elements; 1: their parameters */
+};
+
+static int line_begin(const struct lines *l, char sign)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < l->indent; i++)
+		err |= re_hprintf(l->pf, "  ");
+
+	return err | re_hprintf(l->pf, "%c ", sign);
+}
+
+/* "session-router surrogate-agent [example.net alice pbx-a]", and below it
+ * "  + policy-attributes [sw.example.net trunk 0]" */
+static int name_print(const struct lines *l, char sign,
+		      const struct element *type, const void *item)
+{
+	struct item_ref ref = { type, item };
+	int err = 0;
+
+	if (l->indent)
+		err |= line_begin(l, sign);
+	else
+		err |= re_hprintf(l->pf, "%s ", type->folder);
+	err |= re_hprintf(l->pf, "%s", type->name);
+	if (!(type->flags & SINGLE))
+		err |= re_hprintf(l->pf, " [%H]", item_key_print, &ref);
+
+	return err | re_hprintf(l->pf, "\n");
+}
+
+static int field_line(const struct lines *l, char sign, const struct field *f,
+		      const void *item, const char *tail)
+{
+	struct lines deeper = { l->pf, l->indent + 1 };
+	struct shown shown = { f, item };
+	int err = line_begin(&deeper, sign);
+
+	return err | re_hprintf(l->pf, "%-31s %H%s\n", f->name, shown_print,
+				&shown, tail);
+}
+
+static int item_lines(const struct lines *l, char sign,
+		      const struct element *type, const void *item)
+{
+	struct lines deeper = { l->pf, l->indent + 1 };
+	int err = name_print(l, sign, type, item);
+
+	for (const struct field *f = type->fields; f->name; f++) {
+		const struct items *items = field_slot_const(f, item);
+
+		if (f->flags & READONLY)
+			continue;
+		for (uint32_t i = 0; f->child && i < items->n; i++)
+			err |= item_lines(&deeper, sign, f->child, items->v[i]);
+		if (!f->child &&
+		    ((f->flags & KEY) || !field_is_default(type, f, item)))
+			err |= field_line(l, sign, f, item, "");
+	}
+
+	return err;
+}
+
+static int change_lines(const struct lines *l, const struct element *type,
+			const void *a, const void *b);
+
+static const void *child_twin(const struct element *type, const void *item,
+			      const struct items *items)
+{
+	for (uint32_t i = 0; i < items->n; i++) {
+		if (keys_same(type, item, items->v[i]))
+			return items->v[i];
+	}
+
+	return NULL;
+}
+
+static int child_lines(const struct lines *l, const struct element *type,
+		       const struct items *a, const struct items *b)
+{
+	struct lines deeper = { l->pf, l->indent + 1 };
+	int err = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		const void *other = child_twin(type, a->v[i], b);
+
+		if (!other)
+			err |= item_lines(&deeper, '-', type, a->v[i]);
+		else if (!item_same(type, a->v[i], other))
+			err |= change_lines(&deeper, type, a->v[i], other);
+	}
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (!child_twin(type, b->v[i], a))
+			err |= item_lines(&deeper, '+', type, b->v[i]);
+	}
+
+	return err;
+}
+
+static int change_lines(const struct lines *l, const struct element *type,
+			const void *a, const void *b)
+{
+	int err = name_print(l, ' ', type, a);
+
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *x = field_slot_const(f, a);
+		const void *y = field_slot_const(f, b);
+		const char *tail = f->type == &type_secret ? " (changed)" : "";
+
+		if (f->flags & READONLY)
+			continue;
+		if (f->child) {
+			err |= child_lines(l, f->child, x, y);
+			continue;
+		}
+		if (f->type->same(x, y))
+			continue;
+		err |= field_line(l, '-', f, a, "");
+		err |= field_line(l, '+', f, b, tail);
+	}
+
+	return err;
+}
+
+int difference_print(struct re_printf *pf, const struct difference *d)
+{
+	struct lines l = { pf, 0 };
+
+	switch (d->what) {
+	case DIFF_ADDED:
+		return item_lines(&l, '+', d->type, d->after);
+	case DIFF_REMOVED:
+		return item_lines(&l, '-', d->type, d->before);
+	case DIFF_CHANGED:
+		return change_lines(&l, d->type, d->before, d->after);
+	}
+
+	return 0;
+}
