@@ -25,11 +25,13 @@ struct nonce_entry {
 	uint32_t nc; /* to be used now: was raised already */
 };
 
+/** Make a cache of so many entries; 0: nothing is kept. 0; ENOMEM */
 int nonces_open(struct nonces **np, uint32_t size);
 void nonces_close(struct nonces *n);
 void nonces_resize(struct nonces *n, uint32_t size);
 
-/** Remember a nonce that was accepted; `nc` is the last one used. 0; ENOMEM */
+/** Remember a nonce that was accepted; `nc` is the last one used. The same nonce
+ *  again only raises nc. 0; ENOMEM; EOVERFLOW too long to be kept */
 int nonce_put(struct nonces *n, const struct nonce_key *key,
 	      const struct challenge *c, bool proxy, const char cnonce[33],
 	      uint32_t nc, uint64_t now);
@@ -38,14 +40,29 @@ int nonce_put(struct nonces *n, const struct nonce_key *key,
 int nonce_take(struct nonces *n, const struct nonce_key *key, uint64_t now,
 	       struct nonce_entry *out);
 
+/** The entry of this very nonce, also of a target that gets none ahead: a server
+ *  that gives one nonce to several requests must never see an nc twice. 0;
+ *  ENOENT */
+int nonce_take_same(struct nonces *n, const struct nonce_key *key,
+		    const struct pl *nonce, uint64_t now,
+		    struct nonce_entry *out);
+
+/** A cached nonce was accepted: the refusals in a row end */
+void nonce_worked(struct nonces *n, const struct nonce_key *key);
+
 /** It was challenged again: drop it. After three in a row this target gets none
  *  pre-emptively for 1 h */
 void nonce_refused(struct nonces *n, const struct nonce_key *key,
 		   uint64_t now);
+/** Forget the nonce of this key */
 void nonce_drop(struct nonces *n, const struct nonce_key *key);
 /** nextnonce of Authentication-Info (RFC 7616 3.5): nc begins at 1 again */
 int nonce_next(struct nonces *n, const struct nonce_key *key,
 	       const struct pl *nextnonce);
+
+/** Does the target get none ahead now? */
+bool nonces_rest(const struct nonces *n, const struct target *target,
+		 uint64_t now);
 
 /** auth-realms with which this target is known to challenge; n-th, or ENOENT */
 int nonces_realm(struct nonces *n, const struct target *target, uint32_t nth,

@@ -40,6 +40,8 @@ struct tries {
 	uint32_t n;
 	uint32_t sends;
 };
+
+/** Give back what was tried, for the next request */
 void tries_reset(struct tries *t);
 
 struct proof_setup {
@@ -49,6 +51,7 @@ struct proof_setup {
 	struct pl method, uri, body;   /* exactly as it will be sent */
 	const struct message *challenge; /* 401 or 407; NULL with prove_ahead */
 	struct pl callid;              /* for the log */
+	bool in_dialog; /* prove_ahead heeds in-dialog-methods */
 };
 
 /** For the call record and the log; ranges live as long as tries */
