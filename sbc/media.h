@@ -9,7 +9,10 @@
 #include "policy/sdp.h"
 #include "sbc/worker.h"
 
-enum side { SIDE_A, SIDE_B };
+enum side {
+	SIDE_A,
+	SIDE_B
+};
 
 struct media;
 
@@ -22,7 +25,9 @@ struct media_setup {
 	struct worker *worker;
 	const struct plan *plan;
 	const struct realm *realm[2]; /* by side */
-	struct sa peer[2];            /* signalling peers, restricted-latching */
+	struct sa peer[2];         /* signalling peers, restricted-latching */
+	uint8_t early_media_allow; /* enum agent_early_media_allow of the
+					 caller's session-agent; 0: the realm's */
 };
 
 /** Make the media of a call; no ports yet; mem_deref closes flows and gives
@@ -30,7 +35,18 @@ struct media_setup {
 int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 		void *arg);
 
-/** The route changed: side B is in another realm now; its ports are given back */
+/**
+ * The route changed: side B is somewhere else now
+ *
+ * An open offer is forgotten: it is made again, to the next hop. Ports of side B
+ * are given back, unless the realm is the same and nothing arrived there yet.
+ *
+ * @param m        Media
+ * @param realm_b  Realm of the next hop
+ * @param peer_b   Its signalling address
+ *
+ * @return 0
+ */
 int media_move(struct media *m, const struct realm *realm_b,
 	       const struct sa *peer_b);
 
@@ -38,9 +54,15 @@ int media_move(struct media *m, const struct realm *realm_b,
  * An offer came from a side: reserve what is missing on both sides, and write
  * what the other side shall see
  *
- * Nothing changes for the running session before media_answer.
+ * Nothing changes for the running session before media_answer. An offer that has
+ * had a provisional answer counts as agreed with it when the next one comes
+ * (RFC 3262 5, RFC 3311 5.1). Where media goes directly (behaviour.md 3.10) the
+ * SDP leaves as it came.
  *
- * @param out  Set to a new buffer with the rewritten SDP (pos 0)
+ * @param m     Media
+ * @param from  Side that offers
+ * @param sdp   Its SDP
+ * @param out   Set to a new buffer with the rewritten SDP (pos 0)
  *
  * @return 0; ENOSPC no port pair (503, alarm is raised); EPROTO no usable
  *         stream (488); EBADMSG not SDP (400); EALREADY an offer is open (491);
@@ -53,9 +75,14 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
  * The answer to the open offer came from a side: flows are opened or changed
  *
  * A provisional answer (early media) may be followed by others, also of other
- * early dialogs; the last one counts.
+ * early dialogs; the last one counts. To a later offer only the final answer
+ * changes anything (RFC 6141).
  *
+ * @param m      Media
+ * @param from   Side that answers
+ * @param sdp    Its SDP
  * @param final  The session is agreed: guard timers begin
+ * @param out    Set to a new buffer with the rewritten SDP (pos 0)
  *
  * @return 0; EBADMSG not SDP or another number of m= lines; ENOENT no offer;
  *         ENOSPC; ENOMEM
@@ -81,7 +108,17 @@ struct media_report {
 	bool latched[2];
 };
 typedef void(media_report_h)(const struct media_report *r, void *arg);
-/** The last counters known; media_close asks for the final ones and tells h
- *  once, then it may be dereferenced */
+
+/** News of media_close; called once */
+typedef void(media_report_h)(const struct media_report *r, void *arg);
+
+/** The last counters known */
 void media_report(const struct media *m, struct media_report *out);
+
+/** Ask for newer counters; they are here a moment later */
+void media_refresh(struct media *m);
+
+/** The call is over: close all flows, give all ports back; h is told the final
+ *  counters once, at once if there was no flow. Then m may be dereferenced, also
+ *  in h; when m is dereferenced before, h is not called */
 void media_close(struct media *m, media_report_h *h, void *arg);
