@@ -41,7 +41,7 @@ int credentials_open(struct credentials **tablep, struct database *db,
 		     const struct seal *seal, uint32_t cached);
 void credentials_close(struct credentials *table);
 
-/** A version was activated or rows imported: forget the cache */
+/** Forget the cache. Activation and import are noticed without it */
 void credentials_changed(struct credentials *table);
 
 /**
@@ -50,8 +50,8 @@ void credentials_changed(struct credentials *table);
  * @return 0; ENOENT; EIO the database failed; EBADMSG the key file does not
  *         open it
  */
-int credential_get(struct credentials *table,
-		   const struct credential_key *key, struct credential *out);
+int credential_get(struct credentials *table, const struct credential_key *key,
+		   struct credential *out);
 
 /** Is there an entry? For verify and test-credentials: no secret is opened */
 bool credential_exists(struct credentials *table,
@@ -71,11 +71,14 @@ int credential_of_aor(struct credentials *table, const struct pl *agent,
 /** Wipe a credential after use */
 void credential_wipe(struct credential *c);
 
+/** How many rows there are, of one realm or of all (NULL); 0; EIO */
+int credentials_count(struct database *db, const char *realm, uint64_t *np);
+
 /**
  * Import rows from CSV text, all or nothing
  *
  * Header `auth-realm,auth-user-lookup,username,password` (RFC 4180). Bad rows
- * are reported by line to `bad`, and then nothing is taken.
+ * are reported by line to `bad`, and then nothing is taken. Live at once.
  *
  * @param db       Database
  * @param seal     Key
@@ -83,12 +86,26 @@ void credential_wipe(struct credential *c);
  * @param csv      The text
  * @param replace  Drop what was imported for the realm before
  * @param countp   Set to the rows taken
- * @param bad      Called for each bad row with its line
+ * @param bad      Called for each bad row with its line, on the thread that
+ *                 writes; it must not wait for the database
  *
- * @return 0; EINVAL bad rows; EIO
+ * @return 0; EINVAL bad rows; errno of the database
  */
 int credentials_import(struct database *db, const struct seal *seal,
 		       const char *realm, const struct pl *csv, bool replace,
 		       uint32_t *countp,
 		       void (*bad)(uint32_t line, const char *why, void *arg),
 		       void *arg);
+
+/**
+ * Import credentials of single AoRs of a surrogate-agent
+ *
+ * Header `aor-user,auth-user,password`; an empty auth-user is the aor-user.
+ * Else as credentials_import.
+ *
+ * @param agent  Key of the surrogate-agent as item_key_print writes it
+ */
+int credentials_import_aors(
+	struct database *db, const struct seal *seal, const char *agent,
+	const struct pl *csv, bool replace, uint32_t *countp,
+	void (*bad)(uint32_t line, const char *why, void *arg), void *arg);

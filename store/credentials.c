@@ -1,0 +1,757 @@
+/*
+ * The credential table: look up with a bounded cache, import, count
+ *
+ * Entries of the running configuration (origin 0) and imported rows (origin 1)
+ * stand in one table without rowid, keyed (realm, auth-realm, lookup, origin),
+ * so that one descent finds the row that counts: the first of its key. What is
+ * running is put there when a version is activated (versions).
+ *
+ * The cache holds the last rows that were asked for, and keys that have none,
+ * with passwords as sealed as on the disk. Whoever changes what it was read
+ * from announces it in the database, and each look-up compares that number
+ * first; a look-up after the announcement never sees what was before it. Each
+ * read is a transaction of its own: a reader that kept one open would keep the
+ * WAL from ever being emptied.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "store/credentials.h"
+#include "store/hash.h"
+
+enum {
+	TEXT_MAX = 255,      /* auth-realm, lookup, username [bytes] */
+	NAME_LONGEST = 1024, /* realm, key of an agent [bytes] */
+	SEALED_LONGEST = 2048,
+	PARTS = 3,
+};
+
+enum kind {
+	OF_REALM,
+	OF_AOR
+};
+
+struct credentials {
+	struct database *db;
+	const struct seal *seal;
+	struct connection *c;
+	struct statement *find[2]; /* by kind */
+	uint64_t announced;        /* as of what is in the cache */
+	struct table rows;
+	struct list used; /* the newest last */
+	uint32_t count, max;
+};
+
+struct question {
+	enum kind kind;
+	const struct pl *part[PARTS]; /* OF_AOR: two and an empty one */
+};
+
+/* One row, or that there is none; one block with its texts */
+struct cached {
+	struct entry entry; /* first */
+	struct le le;
+	enum kind kind;
+	uint32_t part[PARTS]; /* lengths */
+	bool there;
+	const char *username, *password; /* in `bytes`, sealed */
+	char bytes[];
+};
+
+static uint64_t question_hash(const struct question *q)
+{
+	uint64_t hash = q->kind;
+
+	for (int i = 0; i < PARTS; i++)
+		hash = hash_mix(hash, hash_bytes(q->part[i]->p, q->part[i]->l));
+
+	return hash;
+}
+
+static bool cached_match(const struct entry *e, const void *arg)
+{
+	const struct cached *row = (const void *)e;
+	const struct question *q = arg;
+	const char *p = row->bytes;
+
+	if (row->kind != q->kind)
+		return false;
+	for (int i = 0; i < PARTS; i++) {
+		if (row->part[i] != q->part[i]->l)
+			return false;
+		if (row->part[i] && memcmp(p, q->part[i]->p, row->part[i]))
+			return false;
+		p += row->part[i];
+	}
+
+	return true;
+}
+
+static void cached_drop(struct credentials *table, struct cached *row)
+{
+	table_remove(&table->rows, &row->entry);
+	list_unlink(&row->le);
+	table->count--;
+	free(row); /* the password in it is sealed */
+}
+
+void credentials_changed(struct credentials *table)
+{
+	struct le *le;
+
+	if (!table)
+		return;
+
+	while ((le = list_head(&table->used)))
+		cached_drop(table, le->data);
+}
+
+static const char find_entry[] =
+	"SELECT username, password FROM credential WHERE realm = ?1"
+	" AND auth_realm = ?2 AND lookup = ?3 ORDER BY origin LIMIT 1";
+static const char find_aor[] =
+	"SELECT username, password FROM aor_credential WHERE agent = ?1"
+	" AND user = ?2 AND ?3 = ''";
+
+int credentials_open(struct credentials **tablep, struct database *db,
+		     const struct seal *seal, uint32_t cached)
+{
+	struct credentials *table;
+	int err;
+
+	if (!tablep || !db)
+		return EINVAL;
+
+	table = calloc(1, sizeof(*table));
+	if (!table)
+		return ENOMEM;
+
+	table->db = db;
+	table->seal = seal;
+	table->max = cached ? cached : 1; /* the row being answered with */
+	table_init(&table->rows);
+	table->announced = database_announced(db);
+
+	err = database_reader(&table->c, db);
+	if (!err)
+		err = statement_kept(&table->find[OF_REALM], table->c,
+				     find_entry);
+	if (!err)
+		err = statement_kept(&table->find[OF_AOR], table->c, find_aor);
+	if (err)
+		credentials_close(table);
+	else
+		*tablep = table;
+
+	return err;
+}
+
+void credentials_close(struct credentials *table)
+{
+	if (!table)
+		return;
+
+	credentials_changed(table);
+	table_finish(&table->rows);
+	connection_close(table->c);
+	free(table);
+}
+
+static int cached_make(struct cached **rowp, const struct question *q,
+		       const struct pl *username, const struct pl *password)
+{
+	size_t size = username->l + password->l + 2;
+	struct cached *row;
+	char *p;
+
+	for (int i = 0; i < PARTS; i++)
+		size += q->part[i]->l;
+	row = calloc(1, sizeof(*row) + size);
+	if (!row)
+		return ENOMEM;
+
+	row->kind = q->kind;
+	p = row->bytes;
+	for (int i = 0; i < PARTS; i++) {
+		row->part[i] = (uint32_t)q->part[i]->l;
+		if (q->part[i]->l)
+			memcpy(p, q->part[i]->p, q->part[i]->l);
+		p += q->part[i]->l;
+	}
+
+	row->username = p;
+	memcpy(p, username->p, username->l);
+	p += username->l + 1;
+	row->password = p;
+	memcpy(p, password->p, password->l);
+	*rowp = row;
+
+	return 0;
+}
+
+static int row_fetch(struct cached **rowp, struct credentials *table,
+		     const struct question *q)
+{
+	struct pl username = { "", 0 }, password = { "", 0 };
+	struct statement *s = table->find[q->kind];
+	int err, found;
+
+	for (int i = 0; i < PARTS; i++)
+		statement_pl(s, i + 1, q->part[i]);
+
+	found = err = statement_step(s);
+	if (!err) {
+		username = statement_column(s, 0);
+		password = statement_column(s, 1);
+		if (username.l > TEXT_MAX || password.l > SEALED_LONGEST)
+			err = EBADMSG;
+	}
+	if (!err || err == ENOENT)
+		err = cached_make(rowp, q, &username, &password);
+	statement_reset(s);
+	if (!err)
+		(*rowp)->there = found == 0;
+
+	return err == EBADMSG || err == EBUSY ? EIO : err;
+}
+
+/* A key of a length that cannot be in the table has no row, and no place in
+ * the cache */
+static bool question_fits(const struct question *q)
+{
+	size_t first = q->part[0]->l, rest = TEXT_MAX;
+
+	if (q->kind == OF_AOR)
+		rest = NAME_LONGEST;
+
+	return first && first <= NAME_LONGEST && q->part[1]->l <= rest &&
+	       q->part[2]->l <= rest;
+}
+
+static int row_find(struct cached **rowp, struct credentials *table,
+		    const struct question *q)
+{
+	uint64_t announced = database_announced(table->db);
+	uint64_t hash = question_hash(q);
+	struct cached *row;
+	int err;
+
+	if (announced != table->announced) {
+		credentials_changed(table);
+		table->announced = announced;
+	}
+
+	row = (struct cached *)table_find(&table->rows, hash, cached_match, q);
+	if (row) {
+		list_unlink(&row->le);
+		list_append(&table->used, &row->le, row);
+		*rowp = row;
+		return 0;
+	}
+
+	err = row_fetch(&row, table, q);
+	if (err)
+		return err;
+	err = table_add(&table->rows, &row->entry, hash);
+	if (err) {
+		free(row);
+		return err;
+	}
+	list_append(&table->used, &row->le, row);
+	if (++table->count > table->max)
+		cached_drop(table, list_head(&table->used)->data);
+	*rowp = row;
+
+	return 0;
+}
+
+static int answer(struct credentials *table, const struct question *q,
+		  struct credential *out)
+{
+	struct cached *row;
+	struct secret secret;
+	int err;
+
+	if (!question_fits(q))
+		return ENOENT;
+
+	err = row_find(&row, table, q);
+	if (err)
+		return err;
+	if (!row->there)
+		return ENOENT;
+	if (!out)
+		return 0;
+
+	/* What is not sealed was written by somebody else: refused */
+	secret.text = (char *)row->password;
+	secret.sealed = true;
+	err = secret_open(out->password, &secret, table->seal);
+	if (err)
+		return err == ENOMEM ? err : EBADMSG;
+	memcpy(out->username, row->username, strlen(row->username) + 1);
+
+	return 0;
+}
+
+int credential_get(struct credentials *table, const struct credential_key *key,
+		   struct credential *out)
+{
+	if (!table || !key || !out)
+		return EINVAL;
+
+	return answer(table,
+		      &(struct question){
+			      OF_REALM,
+			      { &key->realm, &key->auth_realm, &key->lookup } },
+		      out);
+}
+
+bool credential_exists(struct credentials *table,
+		       const struct credential_key *key)
+{
+	return table && key &&
+	       !answer(table,
+		       &(struct question){ OF_REALM,
+					   { &key->realm, &key->auth_realm,
+					     &key->lookup } },
+		       NULL);
+}
+
+int credential_of_aor(struct credentials *table, const struct pl *agent,
+		      const struct pl *user, struct credential *out)
+{
+	static const struct pl none = { "", 0 };
+
+	if (!table || !agent || !user || !out)
+		return EINVAL;
+
+	return answer(table,
+		      &(struct question){ OF_AOR, { agent, user, &none } },
+		      out);
+}
+
+void credential_wipe(struct credential *c)
+{
+	secret_wipe_bytes(c, sizeof(*c));
+}
+
+struct counting {
+	const char *realm;
+	uint64_t n;
+};
+
+static int count_rows(struct connection *c, void *arg)
+{
+	struct counting *counting = arg;
+	struct statement *s;
+	int err;
+
+	err = statement_kept(&s, c,
+			     "SELECT count(*) FROM credential WHERE"
+			     " ?1 = '' OR realm = ?1");
+	if (err)
+		return err;
+
+	statement_text(s, 1, counting->realm);
+	err = statement_step(s);
+	if (!err)
+		counting->n = statement_column_number(s, 0);
+	statement_reset(s);
+
+	return err;
+}
+
+int credentials_count(struct database *db, const char *realm, uint64_t *np)
+{
+	struct counting counting = { .realm = realm ? realm : "" };
+	int err;
+
+	if (!db || !np)
+		return EINVAL;
+
+	err = database_read(db, count_rows, &counting);
+	if (!err)
+		*np = counting.n;
+
+	return err;
+}
+
+/* ---- CSV (RFC 4180) ---- */
+
+enum {
+	COLUMNS_MAX = 4,
+	FIELD_SIZE = SECRET_MAX + 1
+};
+
+struct csv {
+	const char *p, *end;
+	uint32_t line; /* of the row read last */
+	uint32_t next; /* of the row to come */
+	char field[COLUMNS_MAX][FIELD_SIZE];
+	size_t length[COLUMNS_MAX];
+	int n;
+	const char *why; /* the row is bad */
+};
+
+static void csv_put(struct csv *csv, char c)
+{
+	size_t *n;
+
+	if (csv->n >= COLUMNS_MAX) {
+		csv->why = "has too many columns";
+		return;
+	}
+	n = &csv->length[csv->n];
+	if (*n + 1 >= FIELD_SIZE) {
+		csv->why = "has a value that is too long";
+		return;
+	}
+	if ((unsigned char)c < 0x20 || c == 0x7f)
+		csv->why = "has a control character";
+	csv->field[csv->n][(*n)++] = c;
+}
+
+/* Inside quotes a doubled quote is one, and a line may end */
+static void csv_quoted(struct csv *csv)
+{
+	for (csv->p++; csv->p < csv->end; csv->p++) {
+		if (*csv->p == '\n')
+			csv->next++;
+		if (*csv->p != '"') {
+			csv_put(csv, *csv->p);
+			continue;
+		}
+		if (csv->p + 1 < csv->end && csv->p[1] == '"') {
+			csv_put(csv, '"');
+			csv->p++;
+			continue;
+		}
+		csv->p++;
+		return;
+	}
+	csv->why = "has a quote that is not closed";
+}
+
+static bool csv_at_end(const struct csv *csv)
+{
+	return csv->p == csv->end || *csv->p == '\n' ||
+	       (*csv->p == '\r' && csv->end - csv->p > 1 && csv->p[1] == '\n');
+}
+
+static void csv_field(struct csv *csv)
+{
+	if (csv->p < csv->end && *csv->p == '"') {
+		csv_quoted(csv);
+		if (!csv_at_end(csv) && *csv->p != ',')
+			csv->why = "has text behind a quote";
+	}
+	for (; !csv_at_end(csv) && *csv->p != ','; csv->p++) {
+		if (*csv->p == '"')
+			csv->why = "has a quote inside a value";
+		csv_put(csv, *csv->p);
+	}
+	if (csv->n < COLUMNS_MAX)
+		csv->field[csv->n][csv->length[csv->n]] = '\0';
+	csv->n++;
+}
+
+/* The next row that is not empty; false: there is none */
+static bool csv_row(struct csv *csv)
+{
+	for (;;) {
+		csv->line = csv->next++;
+		if (csv->p == csv->end)
+			return false;
+		if (!csv_at_end(csv))
+			break;
+		csv->p += *csv->p == '\r' ? 2 : 1;
+	}
+
+	csv->n = 0;
+	csv->why = NULL;
+	memset(csv->length, 0, sizeof(csv->length));
+	for (;;) {
+		csv_field(csv);
+		if (csv_at_end(csv))
+			break;
+		csv->p++; /* the comma */
+	}
+	if (csv->p < csv->end)
+		csv->p += *csv->p == '\r' ? 2 : 1;
+
+	return true;
+}
+
+static void csv_begin(struct csv *csv, const struct pl *text)
+{
+	memset(csv, 0, sizeof(*csv));
+	csv->p = text->l ? text->p : "";
+	csv->end = csv->p + text->l;
+	csv->next = 1;
+	/* A byte order mark, as spreadsheets write it */
+	if (text->l >= 3 && !memcmp(csv->p, "\xef\xbb\xbf", 3))
+		csv->p += 3;
+}
+
+/* ---- import ---- */
+
+struct form {
+	int columns;
+	const char *header[COLUMNS_MAX];
+	int username, password; /* columns */
+	const char *clear; /* `replace`: what was there before, ?1 the owner */
+	const char *merge; /* temp.import into its table */
+};
+
+static const struct form of_realm = {
+	.columns = 4,
+	.header = { "auth-realm", "auth-user-lookup", "username", "password" },
+	.username = 2,
+	.password = 3,
+	.clear = "DELETE FROM credential WHERE realm = ?1 AND origin = 1",
+	.merge = "INSERT OR REPLACE INTO credential(realm, auth_realm, lookup,"
+		 " origin, username, password) SELECT ?1, a, b, 1, username,"
+		 " password FROM temp.import ORDER BY a, b",
+};
+
+static const struct form of_aor = {
+	.columns = 3,
+	.header = { "aor-user", "auth-user", "password" },
+	.username = 1,
+	.password = 2,
+	.clear = "DELETE FROM aor_credential WHERE agent = ?1",
+	.merge = "INSERT OR REPLACE INTO aor_credential(agent, user, username,"
+		 " password) SELECT ?1, a, username, password"
+		 " FROM temp.import ORDER BY a",
+};
+
+typedef void(bad_h)(uint32_t line, const char *why, void *arg);
+
+struct import {
+	const struct form *form;
+	const struct seal *seal;
+	const char *owner;
+	const struct pl *text;
+	bool replace;
+	uint32_t count;
+	bad_h *bad;
+	void *arg;
+	struct csv csv;
+	bool any_bad;
+};
+
+static void import_bad(struct import *in, uint32_t line, const char *why)
+{
+	in->any_bad = true;
+	if (in->bad)
+		in->bad(line, why, in->arg);
+}
+
+static void header_check(struct import *in)
+{
+	struct csv *csv = &in->csv;
+	bool right = csv_row(csv) && !csv->why && csv->n == in->form->columns;
+
+	for (int i = 0; i < in->form->columns && right; i++)
+		right = !strcmp(csv->field[i], in->form->header[i]);
+	if (!right)
+		import_bad(in, csv->line, "is not the header that is expected");
+}
+
+static void row_check(struct import *in)
+{
+	const struct form *form = in->form;
+	struct csv *csv = &in->csv;
+
+	if (!csv->why && csv->n != form->columns)
+		csv->why = csv->n < form->columns ? "has too few columns"
+						  : "has too many columns";
+	for (int i = 0; i < form->columns && !csv->why; i++) {
+		if (i == form->password)
+			continue;
+		if (csv->length[i] > TEXT_MAX)
+			csv->why = "has a value of more than 255 bytes";
+		/* an AoR without auth-user uses its own name */
+		else if (!csv->length[i] &&
+			 (form == &of_realm || i != form->username))
+			csv->why = "has an empty value that is required";
+	}
+	if (!csv->why && !csv->length[form->password])
+		csv->why = "has no password";
+	if (!csv->why && !strncmp(csv->field[form->password], "$sbc1$", 6))
+		csv->why = "has a password that begins with $sbc1$";
+	if (csv->why)
+		import_bad(in, csv->line, csv->why);
+}
+
+static int row_gather(struct import *in, struct statement *s)
+{
+	const struct form *form = in->form;
+	struct csv *csv = &in->csv;
+	const char *username = csv->field[form->username];
+	char *sealed = NULL;
+	int err;
+
+	err = seal_text(&sealed, in->seal, csv->field[form->password]);
+	if (err)
+		return err;
+
+	if (!*username)
+		username = csv->field[0];
+	statement_number(s, 1, csv->line);
+	statement_text(s, 2, csv->field[0]);
+	statement_text(s, 3, form->username == 2 ? csv->field[1] : "");
+	statement_text(s, 4, username);
+	statement_text(s, 5, sealed);
+	err = statement_run(s);
+	secret_wipe(sealed);
+
+	return err;
+}
+
+/* All rows into a table of this connection, in the order of the file: pages
+ * are filled one after the other, and memory is that of SQLite's cache */
+static int rows_gather(struct import *in, struct connection *c)
+{
+	struct statement *s;
+	int err;
+
+	err = statement_prepare(&s, c,
+				"INSERT INTO temp.import(line, a, b, username,"
+				" password) VALUES(?1, ?2, ?3, ?4, ?5)");
+	if (err)
+		return err;
+
+	csv_begin(&in->csv, in->text);
+	header_check(in);
+	while (!err && csv_row(&in->csv)) {
+		row_check(in);
+		if (in->any_bad)
+			continue; /* go on for the sake of the reports */
+		err = row_gather(in, s);
+		in->count++;
+	}
+	statement_free(s);
+
+	return err;
+}
+
+static int twice_find(struct import *in, struct connection *c)
+{
+	struct statement *s;
+	int err;
+
+	err = statement_prepare(&s, c,
+				"SELECT line FROM (SELECT line, row_number()"
+				" OVER (PARTITION BY a, b ORDER BY line) AS n"
+				" FROM temp.import) WHERE n > 1 ORDER BY line"
+				" LIMIT 100");
+	if (err)
+		return err;
+
+	while (!(err = statement_step(s)))
+		import_bad(in, (uint32_t)statement_column_number(s, 0),
+			   "has the key of a line before");
+	statement_free(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+static int owner_run(struct import *in, struct connection *c, const char *sql)
+{
+	struct statement *s;
+	int err;
+
+	err = statement_prepare(&s, c, sql);
+	if (err)
+		return err;
+
+	statement_text(s, 1, in->owner);
+	err = statement_run(s);
+	statement_free(s);
+
+	return err;
+}
+
+static int import_run(struct connection *c, void *arg)
+{
+	struct import *in = arg;
+	int err;
+
+	err = connection_run(c, "CREATE TEMP TABLE import(line INTEGER PRIMARY"
+				" KEY, a TEXT, b TEXT, username TEXT,"
+				" password TEXT)");
+	if (!err)
+		err = rows_gather(in, c);
+	if (!err)
+		err = twice_find(in, c);
+	if (!err && in->any_bad)
+		err = EINVAL;
+
+	/* In the order of the key, so that the tree grows at its end */
+	if (!err && in->replace)
+		err = owner_run(in, c, in->form->clear);
+	if (!err)
+		err = owner_run(in, c, in->form->merge);
+	if (!err)
+		err = connection_run(c, "DROP TABLE temp.import");
+
+	return err; /* on error the temporary table goes with the rest */
+}
+
+static int import(struct database *db, struct import *in, uint32_t *countp)
+{
+	int err;
+
+	if (!db || !in->seal || !in->owner || !in->owner[0] || !in->text)
+		return EINVAL;
+
+	err = database_call(db, import_run, in);
+	secret_wipe_bytes(&in->csv, sizeof(in->csv));
+	if (err)
+		return err;
+
+	database_announce(db);
+	if (countp)
+		*countp = in->count;
+
+	return 0;
+}
+
+int credentials_import(struct database *db, const struct seal *seal,
+		       const char *realm, const struct pl *csv, bool replace,
+		       uint32_t *countp,
+		       void (*bad)(uint32_t line, const char *why, void *arg),
+		       void *arg)
+{
+	struct import in = {
+		.form = &of_realm,
+		.seal = seal,
+		.owner = realm,
+		.text = csv,
+		.replace = replace,
+		.bad = bad,
+		.arg = arg,
+	};
+
+	return import(db, &in, countp);
+}
+
+int credentials_import_aors(
+	struct database *db, const struct seal *seal, const char *agent,
+	const struct pl *csv, bool replace, uint32_t *countp,
+	void (*bad)(uint32_t line, const char *why, void *arg), void *arg)
+{
+	struct import in = {
+		.form = &of_aor,
+		.seal = seal,
+		.owner = agent,
+		.text = csv,
+		.replace = replace,
+		.bad = bad,
+		.arg = arg,
+	};
+
+	return import(db, &in, countp);
+}
