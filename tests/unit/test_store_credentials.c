@@ -98,32 +98,37 @@ static int import(const char *realm, const char *text, bool replace,
 
 #define HEADER "auth-realm,auth-user-lookup,username,password\n"
 
+static void set(const struct element *type, void *item, const char *name,
+		const char *text)
+{
+	struct pl pl = text_pl(name), value = text_pl(text);
+	struct value_fault fault;
+
+	assert_int_equal(
+		field_parse(field_find(type, &pl), item, &value, &fault), 0);
+}
+
 /* Saves and activates a version whose realm `trunk` has one entry, or none */
 static void activate(const char *lookup, const char *password)
 {
 	struct config *cfg;
 	struct realm_config *realm;
-	struct auth_attribute *entry;
 	uint32_t number;
-	void *item;
+	void *item, *entry;
 
 	assert_int_equal(config_alloc(&cfg), 0);
 	assert_int_equal(item_alloc(&item, &element_realm_config), 0);
 	realm = item;
-	free(realm->identifier);
-	realm->identifier = strdup("trunk");
+	set(&element_realm_config, realm, "identifier", "trunk");
 	if (lookup) {
-		assert_int_equal(
-			item_alloc(&item, &element_realm_auth_attribute), 0);
-		entry = item;
-		free(entry->auth_realm);
-		free(entry->auth_user_lookup);
-		free(entry->username);
-		entry->auth_realm = strdup("example.net");
-		entry->auth_user_lookup = strdup(lookup);
-		entry->username = strdup("entry");
+		const struct element *type = &element_realm_auth_attribute;
+
+		assert_int_equal(item_alloc(&entry, type), 0);
+		set(type, entry, "auth-realm", "example.net");
+		set(type, entry, "auth-user-lookup", lookup);
+		set(type, entry, "username", "entry");
 		if (password)
-			entry->password.text = strdup(password);
+			set(type, entry, "password", password);
 		assert_int_equal(items_append(&realm->auth_attributes, entry),
 				 0);
 	}
