@@ -628,7 +628,7 @@ static int proposal_make(struct proposal **pp, enum side from,
 		p->of[i].clock_rate = clock_rate(s);
 		p->of[i].audio = !pl_strcasecmp(&s->media, "audio");
 		p->of[i].raw =
-			s->proto.l < 4 || !memchr(s->proto.p, '/', s->proto.l);
+			s->proto.l < 4 || strncasecmp(s->proto.p, "RTP/", 4);
 		if (p->of[i].audio && !named) {
 			memcpy(p->codec[0], s->codec, CODEC);
 			named = true;
@@ -823,7 +823,7 @@ static bool is_direct(const struct media *m)
 	if (!m->manager->state)
 		return true;
 
-	if (sa_af(&m->peer[SIDE_A]) != sa_af(&m->peer[SIDE_B]) ||
+	if (family(m, SIDE_A) != family(m, SIDE_B) ||
 	    latch_mode(m, SIDE_A) != LATCH_NONE ||
 	    latch_mode(m, SIDE_B) != LATCH_NONE)
 		return false;
@@ -901,8 +901,10 @@ int media_move(struct media *m, const struct realm *realm_b,
 		 * of few pairs has no others, for they rest after use */
 		if (s && (s->end[SIDE_B].flow || m->realm[SIDE_B] != realm_b))
 			end_release(m, &s->end[SIDE_B], SIDE_B);
-		if (s)
-			end_change(m, s, SIDE_A);
+		if (!s)
+			continue;
+		s->two_way = false;
+		end_change(m, s, SIDE_A);
 	}
 
 	m->realm[SIDE_B] = realm_b;
@@ -917,18 +919,17 @@ static int offer_relayed(struct media *m, const struct pl *text,
 {
 	const struct proposal *p = m->proposal;
 	bool on[SDP_STREAMS] = { false };
-	bool usable = false, wanted = false;
+	bool usable = false;
 	uint32_t i;
 	int err;
 
 	for (i = 0; i < p->n; i++) {
 		on[i] = p->of[i].offer.on;
 		usable = usable || on[i];
-		wanted = wanted || sa_port(&sdp->streams[i].rtp);
 	}
 
 	/* a session may turn all its streams off, but not begin like that */
-	if (!usable && (wanted || (!m->agreed && p->n)))
+	if (!usable && !m->agreed && p->n)
 		return EPROTO;
 
 	for (i = 0; i < p->n; i++) {
@@ -948,6 +949,8 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 
 	if (m->proposal && !m->proposal->answered)
 		return EALREADY;
+	if (!m->realm[SIDE_B]) /* no hop yet, so nobody to offer it to */
+		return EINVAL;
 
 	err = sdp_read(&read, sdp);
 	if (err)
@@ -1064,7 +1067,7 @@ void media_report(const struct media *m, struct media_report *out)
 			out->local[side] = s->end[side].pair.rtp;
 		if (s && !out->remote[side].len)
 			out->remote[side] = s->end[side].line.remote[RTP];
-		if (!m->realm[side]->config->qos_enable) {
+		if (m->realm[side] && !m->realm[side]->config->qos_enable) {
 			out->packets[side] = out->octets[side] = 0;
 			out->lost[side] = out->jitter[side] = 0;
 		}

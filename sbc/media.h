@@ -24,7 +24,7 @@ typedef void(media_h)(enum media_news news, void *arg);
 struct media_setup {
 	struct worker *worker;
 	const struct plan *plan;
-	const struct realm *realm[2]; /* by side */
+	const struct realm *realm[2]; /* by side; B NULL until media_move */
 	struct sa peer[2];         /* signalling peers, restricted-latching */
 	uint8_t early_media_allow; /* enum agent_early_media_allow of the
 					 caller's session-agent; 0: the realm's */
@@ -66,7 +66,7 @@ int media_move(struct media *m, const struct realm *realm_b,
  *
  * @return 0; ENOSPC no port pair (503, alarm is raised); EPROTO no usable
  *         stream (488); EBADMSG not SDP (400); EALREADY an offer is open (491);
- *         ENOMEM
+ *         EINVAL the realm of side B is not known yet; ENOMEM
  */
 int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		struct mbuf **out);
@@ -118,7 +118,7 @@ void media_report(const struct media *m, struct media_report *out);
 /** Ask for newer counters; they are here a moment later */
 void media_refresh(struct media *m);
 
-/** The call is over: close all flows, give all ports back; h is told the final
- *  counters once, at once if there was no flow. Then m may be dereferenced, also
- *  in h; when m is dereferenced before, h is not called */
+/** The call is over: close all flows. h is told the final counters once, at once
+ *  if there was no flow. Then m may be dereferenced, which gives the ports back,
+ *  also in h; when m is dereferenced before, h is not called */
 void media_close(struct media *m, media_report_h *h, void *arg);
