@@ -58,23 +58,23 @@ static void element_walk(const struct config *before,
 	size_t n = config_count(before, type);
 
 	for (size_t i = 0; i < n; i++) {
-		const void *old = config_at(before, type, i);
-		const void *new = twin(after, type, old);
-		struct difference d = { DIFF_CHANGED, type, old, new };
+		const void *was = config_at(before, type, i);
+		const void *now = twin(after, type, was);
+		struct difference d = { DIFF_CHANGED, type, was, now };
 
-		if (old == new || (new && item_same(type, old, new)))
+		if (was == now || (now && item_same(type, was, now)))
 			continue;
-		if (!new)
+		if (!now)
 			d.what = DIFF_REMOVED;
 		h(&d, arg);
 	}
 
 	n = config_count(after, type);
 	for (size_t i = 0; i < n; i++) {
-		const void *new = config_at(after, type, i);
-		struct difference d = { DIFF_ADDED, type, NULL, new };
+		const void *now = config_at(after, type, i);
+		struct difference d = { DIFF_ADDED, type, NULL, now };
 
-		if (!twin(before, type, new))
+		if (!twin(before, type, now))
 			h(&d, arg);
 	}
 }

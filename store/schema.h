@@ -37,7 +37,7 @@ struct field {
 	unsigned flags;
 	const char *dflt;  /* as text; NULL: empty */
 	uint64_t min, max; /* number; max of a text: bytes, of a list: values */
-	const char *chars; /* characters that a text may hold; NULL: all */
+	const char *chars; /* that a text may hold, "A-Z0-9_"; NULL: all */
 	const char *unit;  /* "s", "ms", "bytes"; NULL: none */
 	const char *const *words;    /* allowed words, ended by NULL; of options
 				     the known ones. "" first: may be empty */

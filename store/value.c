@@ -136,6 +136,22 @@ static int text_check(const struct pl *text, size_t max,
 	return 0;
 }
 
+/* A set of characters as "A-Za-z0-9_-" */
+static bool class_has(const char *set, char c)
+{
+	for (; *set; set++) {
+		if (set[1] == '-' && set[2]) {
+			if (c >= set[0] && c <= set[2])
+				return true;
+			set += 2;
+		} else if (c == *set) {
+			return true;
+		}
+	}
+
+	return false;
+}
+
 static int text_parse(void *slot, const struct pl *text, const struct field *f,
 		      struct value_fault *fault)
 {
@@ -145,7 +161,7 @@ static int text_parse(void *slot, const struct pl *text, const struct field *f,
 		return err;
 
 	for (size_t i = 0; f->chars && i < text->l; i++) {
-		if (!text->p[i] || !strchr(f->chars, text->p[i]))
+		if (!class_has(f->chars, text->p[i]))
 			return refuse(fault, "may hold only %s", f->chars);
 	}
 

@@ -9,7 +9,7 @@ static const char *const alarm_severity_words[] = { "", "minor", "major", "criti
 static const char *const log_target_words[] = { "file", "syslog", "journal", "stderr", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL };
 static const char *const no_options[] = { NULL };
-static const char hostname_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./";
+static const char hostname_chars[] = "A-Za-z0-9_./-";
 
 #define S alarm_threshold
 static const struct field alarm_threshold_fields[] = {
