@@ -15,34 +15,37 @@ struct transaction;
 
 enum transaction_event {
 	PROVISIONAL = 1,
-	FINAL,     /* client: also each further 2xx to INVITE */
-	TIMEOUT,   /* client: B or F; server: H, no ACK */
-	BROKEN,    /* transport error */
-	ACKED,     /* server INVITE: the ACK of a failure came */
-	CANCELLED  /* server INVITE: CANCEL came, its 200 is sent already; msg is
+	FINAL,    /* client: also each further 2xx to INVITE */
+	TIMEOUT,  /* client: B or F; server: H, no ACK */
+	BROKEN,   /* transport error */
+	ACKED,    /* server INVITE: the ACK of a failure came */
+	CANCELLED /* server INVITE: CANCEL came, its 200 is sent already; msg is
 		    * the CANCEL (Reason is copied) */
 };
 typedef void(transaction_h)(struct transaction *t, enum transaction_event ev,
 			    const struct message *msg, void *arg);
 
 struct transactions_setup {
-	uint32_t t1, t2;      /* init-timer, max-timer [ms] */
-	uint32_t expire;      /* trans-expire: B, D, F, H, J [ms] */
+	uint32_t t1, t2; /* init-timer, max-timer [ms] */
+	uint32_t expire; /* trans-expire: B, D, F, H, J [ms] */
 	uint8_t worker;
 };
+/** 0; ENOMEM */
 int transactions_open(struct transactions **allp,
 		      const struct transactions_setup *setup);
+/** End all, without a word to anybody; not from a handler */
 void transactions_close(struct transactions *all);
+/** Take over new times: for what begins from now on */
 void transactions_change(struct transactions *all,
 			 const struct transactions_setup *setup);
 
 struct request_setup {
-	struct port *port;
-	struct target to;
-	struct mbuf *mb;      /* the request; a reference is taken */
-	const char *branch;   /* of its top Via */
+	struct port *port;  /* a reference is taken */
+	struct target to;   /* tls_name only has to live through the call */
+	struct mbuf *mb;    /* the request; a reference is taken */
+	const char *branch; /* of its top Via */
 	enum method_id method;
-	uint32_t expire;      /* B or F [ms]; 0: that of the setup */
+	uint32_t expire; /* B or F [ms]; 0: that of the setup */
 };
 
 /**
@@ -58,8 +61,10 @@ int transaction_send(struct transaction **tp, struct transactions *all,
 		     void *arg);
 
 /** CANCEL the INVITE: at once after a provisional answer, else on the first one
- *  (RFC 3261 9.1). Its own answers are absorbed. FINAL, or TIMEOUT 64*T1 after
- *  the CANCEL, comes still. reason: value of Reason or NULL */
+ *  (RFC 3261 9.1). Its own answers are absorbed. FINAL, or TIMEOUT trans-expire
+ *  (64*T1) after the CANCEL, comes still; a final answer that comes later than
+ *  that, but within once more 64*T1, is FINAL for a user who still listens.
+ *  reason: value of Reason or NULL. 0; EALREADY the final answer is there */
 int transaction_cancel(struct transaction *t, const struct pl *reason);
 
 /**
@@ -75,13 +80,13 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 /** Give a server transaction to another user: from the ingress to a leg */
 void transaction_handler(struct transaction *t, transaction_h *h, void *arg);
 
-/** Answer: bytes are sent, kept while they may have to be repeated. After a 2xx
- *  to INVITE the user repeats it himself (sbc/repeat): transaction_again sends
- *  the same bytes once more. 0; EALREADY a final answer was given; errno */
-int transaction_reply(struct transaction *t, uint16_t code,
-		      struct mbuf *bytes);
+/** Answer: bytes are sent, and kept while they may have to be repeated. A 2xx to
+ *  INVITE is repeated by the user himself (sbc/repeat), and not kept. The request
+ *  is let go with the final answer. 0; EALREADY a final answer was given; errno
+ *  of the port: the machine goes on as after a lost datagram */
+int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes);
 
-/** Request of a server transaction, valid until its final answer; where from */
+/** Request of a server transaction, NULL after its final answer; where from */
 const struct message *transaction_request(const struct transaction *t);
 const struct arrival *transaction_arrival(const struct transaction *t);
 /** Where a client transaction sent to, with the connection it used */
@@ -109,6 +114,12 @@ enum transactions_verdict transactions_take(struct transactions *all,
 					    const struct arrival *from,
 					    const struct message *msg);
 
-/** Transactions and remainders alive */
+/** A port_refused_h with the transactions as its argument: the client whose
+ *  branch came back by ICMP, and that has no answer yet, is BROKEN at once
+ *  (RFC 3261 18.4) */
+void transactions_refused(const struct sa *dst, const struct pl *quote, int err,
+			  void *arg);
+
+/** Transactions that have no final answer yet; remainders of the others */
 void transactions_count(const struct transactions *all, uint32_t *alive,
 			uint32_t *remainders);
