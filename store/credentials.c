@@ -33,12 +33,12 @@ enum kind {
 
 struct credentials {
 	struct database *db;
-	const struct seal *seal;
+	struct opener *opener;
 	struct connection *c;
 	struct statement *find[2]; /* by kind */
 	uint64_t announced;        /* as of what is in the cache */
 	struct table rows;
-	struct list used; /* the newest last */
+	struct list used; /* in the order in which they leave */
 	uint32_t count, max;
 };
 
@@ -54,6 +54,7 @@ struct cached {
 	enum kind kind;
 	uint32_t part[PARTS]; /* lengths */
 	bool there;
+	bool asked; /* since it came, or had its second chance */
 	const char *username, *password; /* in `bytes`, sealed */
 	char bytes[];
 };
@@ -119,7 +120,7 @@ int credentials_open(struct credentials **tablep, struct database *db,
 	struct credentials *table;
 	int err;
 
-	if (!tablep || !db)
+	if (!tablep || !db || !seal)
 		return EINVAL;
 
 	table = calloc(1, sizeof(*table));
@@ -127,12 +128,13 @@ int credentials_open(struct credentials **tablep, struct database *db,
 		return ENOMEM;
 
 	table->db = db;
-	table->seal = seal;
 	table->max = cached ? cached : 1; /* the row being answered with */
 	table_init(&table->rows);
 	table->announced = database_announced(db);
 
-	err = database_reader(&table->c, db);
+	err = opener_open(&table->opener, seal);
+	if (!err)
+		err = database_reader(&table->c, db);
 	if (!err)
 		err = statement_kept(&table->find[OF_REALM], table->c,
 				     find_entry);
@@ -154,6 +156,7 @@ void credentials_close(struct credentials *table)
 	credentials_changed(table);
 	table_finish(&table->rows);
 	connection_close(table->c);
+	opener_close(table->opener);
 	free(table);
 }
 
@@ -228,6 +231,24 @@ static bool question_fits(const struct question *q)
 	       q->part[2]->l <= rest;
 }
 
+/* Second chance: a hit only leaves a mark, because moving a row to the end of
+ * a list at each hit costs three cache misses, as much as the look-up itself.
+ * A marked row goes once more to the end. */
+static void oldest_drop(struct credentials *table)
+{
+	for (;;) {
+		struct cached *row = list_head(&table->used)->data;
+
+		if (!row->asked) {
+			cached_drop(table, row);
+			return;
+		}
+		row->asked = false;
+		list_unlink(&row->le);
+		list_append(&table->used, &row->le, row);
+	}
+}
+
 static int row_find(struct cached **rowp, struct credentials *table,
 		    const struct question *q)
 {
@@ -243,8 +264,7 @@ static int row_find(struct cached **rowp, struct credentials *table,
 
 	row = (struct cached *)table_find(&table->rows, hash, cached_match, q);
 	if (row) {
-		list_unlink(&row->le);
-		list_append(&table->used, &row->le, row);
+		row->asked = true;
 		*rowp = row;
 		return 0;
 	}
@@ -257,9 +277,9 @@ static int row_find(struct cached **rowp, struct credentials *table,
 		free(row);
 		return err;
 	}
-	list_append(&table->used, &row->le, row);
 	if (++table->count > table->max)
-		cached_drop(table, list_head(&table->used)->data);
+		oldest_drop(table);
+	list_append(&table->used, &row->le, row);
 	*rowp = row;
 
 	return 0;
@@ -286,7 +306,7 @@ static int answer(struct credentials *table, const struct question *q,
 	/* What is not sealed was written by somebody else: refused */
 	secret.text = (char *)row->password;
 	secret.sealed = true;
-	err = secret_open(out->password, &secret, table->seal);
+	err = opener_use(table->opener, out->password, &secret);
 	if (err)
 		return err == ENOMEM ? err : EBADMSG;
 	memcpy(out->username, row->username, strlen(row->username) + 1);

@@ -316,73 +316,129 @@ int seal_text(char **out, const struct seal *seal, const char *clear)
 	return 0;
 }
 
-static int decrypt(char *buf, const uint8_t *raw, size_t n,
-		   const struct seal *seal)
+struct opener {
+	EVP_CIPHER_CTX *ctx; /* has its key; each secret brings a nonce */
+};
+
+void opener_close(struct opener *opener)
 {
-	uint8_t tag[TAG_BYTES];
-	EVP_CIPHER_CTX *ctx;
-	int len, last, err = EBADMSG;
+	if (!opener)
+		return;
 
-	if (n < NONCE_BYTES + TAG_BYTES || n > RAW_MAX)
-		return EBADMSG;
+	EVP_CIPHER_CTX_free(opener->ctx);
+	free(opener);
+}
 
-	ctx = EVP_CIPHER_CTX_new();
-	if (!ctx)
+int opener_open(struct opener **openerp, const struct seal *seal)
+{
+	struct opener *opener;
+	int err = 0;
+
+	if (!openerp || !seal)
+		return EINVAL;
+
+	opener = calloc(1, sizeof(*opener));
+	if (!opener)
 		return ENOMEM;
 
-	n -= NONCE_BYTES + TAG_BYTES;
-	memcpy(tag, raw + NONCE_BYTES + n, TAG_BYTES);
-	if (!EVP_DecryptInit_ex2(ctx, seal->cipher, seal->key, raw, NULL) ||
-	    !EVP_DecryptUpdate(ctx, NULL, &len, (const uint8_t *)sealed_mark,
-			       MARK_LENGTH) ||
-	    !EVP_DecryptUpdate(ctx, (uint8_t *)buf, &len, raw + NONCE_BYTES,
-			       (int)n) ||
-	    !EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) ||
-	    EVP_DecryptFinal_ex(ctx, (uint8_t *)buf + n, &last) != 1)
-		goto out;
+	opener->ctx = EVP_CIPHER_CTX_new();
+	if (!opener->ctx)
+		err = ENOMEM;
+	else if (!EVP_DecryptInit_ex2(opener->ctx, seal->cipher, seal->key,
+				      NULL, NULL))
+		err = EIO;
 
-	/* What was sealed was a text: a zero inside is not of ours */
-	buf[n] = '\0';
-	if (strlen(buf) == n)
-		err = 0;
-
-out:
-	EVP_CIPHER_CTX_free(ctx);
 	if (err)
-		OPENSSL_cleanse(buf, SECRET_MAX + 1);
+		opener_close(opener);
+	else
+		*openerp = opener;
 
 	return err;
 }
 
-int secret_open(char *buf, const struct secret *secret, const struct seal *seal)
+static int decrypt(EVP_CIPHER_CTX *ctx, char *buf, const uint8_t *raw, size_t n)
+{
+	uint8_t tag[TAG_BYTES];
+	int len, last;
+
+	if (n < NONCE_BYTES + TAG_BYTES || n > RAW_MAX)
+		return EBADMSG;
+
+	n -= NONCE_BYTES + TAG_BYTES;
+	memcpy(tag, raw + NONCE_BYTES + n, TAG_BYTES);
+	if (EVP_DecryptInit_ex2(ctx, NULL, NULL, raw, NULL) &&
+	    EVP_DecryptUpdate(ctx, NULL, &len, (const uint8_t *)sealed_mark,
+			      MARK_LENGTH) &&
+	    EVP_DecryptUpdate(ctx, (uint8_t *)buf, &len, raw + NONCE_BYTES,
+			      (int)n) &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) &&
+	    EVP_DecryptFinal_ex(ctx, (uint8_t *)buf + n, &last) == 1) {
+		/* What was sealed was a text: a zero inside is not of ours */
+		buf[n] = '\0';
+		if (strlen(buf) == n)
+			return 0;
+	}
+	OPENSSL_cleanse(buf, SECRET_MAX + 1);
+
+	return EBADMSG;
+}
+
+/* Clear or empty secrets need no key */
+static int clear_open(char *buf, const struct secret *secret)
+{
+	size_t n = secret_is_set(secret) ? strlen(secret->text) : 0;
+
+	buf[0] = '\0';
+	if (n > SECRET_MAX)
+		return EOVERFLOW;
+	if (n)
+		memcpy(buf, secret->text, n + 1);
+
+	return 0;
+}
+
+int opener_use(struct opener *opener, char *buf, const struct secret *secret)
 {
 	uint8_t raw[RAW_MAX + 3];
 	size_t n, size = sizeof(raw);
 
-	if (!buf || !secret)
+	if (!opener || !buf || !secret)
 		return EINVAL;
-
-	buf[0] = '\0';
-	if (!secret_is_set(secret))
-		return 0;
-
-	n = strlen(secret->text);
-	if (!secret->sealed) {
-		if (n > SECRET_MAX)
-			return EOVERFLOW;
-		memcpy(buf, secret->text, n + 1);
-		return 0;
-	}
+	if (!secret_is_set(secret) || !secret->sealed)
+		return clear_open(buf, secret);
 
 	/* The length is checked first: it decides how much is decoded */
-	if (!seal || n <= MARK_LENGTH ||
-	    n - MARK_LENGTH > 4 * ((RAW_MAX + 2) / 3) ||
+	buf[0] = '\0';
+	n = strlen(secret->text);
+	if (n <= MARK_LENGTH || n - MARK_LENGTH > 4 * ((RAW_MAX + 2) / 3) ||
 	    memcmp(secret->text, sealed_mark, MARK_LENGTH) ||
 	    base64_decode(secret->text + MARK_LENGTH, n - MARK_LENGTH, raw,
 			  &size))
 		return EBADMSG;
 
-	return decrypt(buf, raw, size, seal);
+	return decrypt(opener->ctx, buf, raw, size);
+}
+
+int secret_open(char *buf, const struct secret *secret, const struct seal *seal)
+{
+	struct opener *opener;
+	int err;
+
+	if (!buf || !secret)
+		return EINVAL;
+	if (!secret_is_set(secret) || !secret->sealed)
+		return clear_open(buf, secret);
+
+	buf[0] = '\0';
+	if (!seal)
+		return EBADMSG;
+	err = opener_open(&opener, seal);
+	if (err)
+		return err;
+	err = opener_use(opener, buf, secret);
+	opener_close(opener);
+
+	return err;
 }
 
 void secret_wipe_bytes(void *p, size_t n)

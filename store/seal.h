@@ -58,6 +58,18 @@ int seal_text(char **out, const struct seal *seal, const char *clear);
 int secret_open(char *buf, const struct secret *secret,
 		const struct seal *seal);
 
+/** A key made ready for one thread that opens many secrets */
+struct opener;
+
+/** Make an opener of a key; 0; ENOMEM; EIO */
+int opener_open(struct opener **openerp, const struct seal *seal);
+
+/** Wipe it and free it; NULL is fine */
+void opener_close(struct opener *opener);
+
+/** Open a secret as secret_open does, in half the time */
+int opener_use(struct opener *opener, char *buf, const struct secret *secret);
+
 /** Overwrite bytes so that no compiler leaves it out */
 void secret_wipe_bytes(void *p, size_t n);
 
