@@ -10,7 +10,9 @@
 #include "store/base.h"
 #include "realms/realms.h"
 
-enum { RESOLVE_TARGETS = 16 };
+enum {
+	RESOLVE_TARGETS = 16
+};
 
 struct resolver;
 struct resolve; /* a question under way */
@@ -19,7 +21,8 @@ struct resolve_query {
 	const struct realm *realm; /* egress: its DNS servers, its families */
 	struct pl host;            /* name or address */
 	uint16_t port;             /* 0: none was given */
-	enum transport transport;  /* TRANSPORT_NONE: NAPTR or SRV tell, else UDP */
+	enum transport
+		transport; /* TRANSPORT_NONE: NAPTR or SRV tell, else UDP */
 };
 
 struct resolved {
@@ -28,16 +31,22 @@ struct resolved {
 	uint32_t n;
 };
 
-/** err: 0; ENOENT the name does not exist; ETIMEDOUT DNS does not answer and
- *  nothing is cached */
+/** The question is over and its pointer void. err: 0; otherwise as resolve();
+ *  found is NULL then. Called at the end of a turn, never from resolve() */
 typedef void(resolve_h)(int err, const struct resolved *found, void *arg);
 
 struct resolver_setup {
-	const struct system_config *system; /* servers, timeouts, limits */
+	const struct system_config *system; /* servers, timeouts; copied */
+	const struct realms
+		*realms; /* where dns-realm is looked up; stays until
+					the next change; NULL: nowhere */
 };
+/** For the calling thread, which has a loop and a wheel. 0; ENOMEM */
 int resolver_open(struct resolver **rp, const struct resolver_setup *setup);
+/** Who still waits is not called, and his question is gone */
 void resolver_close(struct resolver *r);
-/** Take over a new configuration; the cache stays */
+/** Take over a new configuration; cache and questions under way stay. 0; ENOMEM,
+ *  then the old one holds */
 int resolver_change(struct resolver *r, const struct resolver_setup *setup);
 
 /**
@@ -45,21 +54,33 @@ int resolver_change(struct resolver *r, const struct resolver_setup *setup);
  *
  * @param pendingp  Set to the question when it is under way: resolve_cancel
  *                  takes it back. NULL when the answer came at once
- * @param found     Set when the answer came at once
+ * @param r         Resolver
+ * @param q         Question; realm stays until the answer, host is copied
+ * @param found     Set when the answer came at once: 1 .. RESOLVE_TARGETS
+ *                  targets in order of use, those that failed of late last
+ * @param h         Called with the answer, within dns-timeout
+ * @param arg       Its argument
  *
- * @return 0 answered at once; EINPROGRESS h will be called; ENOENT; ETIMEDOUT;
- *         EAFNOSUPPORT no sip-port of the realm fits; ENOMEM
+ * @return 0 answered at once; EINPROGRESS h will be called; ENOENT the name does
+ *         not exist; ETIMEDOUT DNS does not answer and nothing is cached;
+ *         EAFNOSUPPORT no sip-port of the realm fits; ENOMEM; EINVAL no DNS
+ *         server can be used
+ *
+ * Source: RFC 3263 4, RFC 2782
  */
 int resolve(struct resolve **pendingp, struct resolver *r,
-	    const struct resolve_query *q, struct resolved *found,
-	    resolve_h *h, void *arg);
+	    const struct resolve_query *q, struct resolved *found, resolve_h *h,
+	    void *arg);
+/** Take a question back, before its handler is called; NULL is fine */
 void resolve_cancel(struct resolve *pending);
 
 /** A target failed, or answered: failed ones are put last for 30 s, doubling up
- *  to 5 min; see resolved_order */
-void target_failed(struct resolver *r, const struct sa *addr,
-		   uint8_t transport, uint32_t seconds);
+ *  to 5 min; or for so many seconds (Retry-After), when not 0. Failures while
+ *  it is avoided count as one */
+void target_failed(struct resolver *r, const struct sa *addr, uint8_t transport,
+		   uint32_t seconds);
 void target_worked(struct resolver *r, const struct sa *addr,
 		   uint8_t transport);
+/** Is it put last at present? */
 bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 		       uint8_t transport);
