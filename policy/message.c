@@ -682,6 +682,9 @@ static int scan_request(struct scan *s, char *line, char *e)
 
 	msg->ruri = pl_of(p, v - 1);
 	err = uri_read(&uri, &msg->ruri);
+	/* RFC 3261 19.1.1: a Request-URI carries no headers */
+	if (!err && uri.headers.l)
+		err = EINVAL;
 	if (err)
 		fault(s, err == EPROTONOSUPPORT ? SCAN_URI : SCAN_BAD_HEADER,
 		      HDR_OTHER);

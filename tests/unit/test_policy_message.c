@@ -190,6 +190,8 @@ static const struct bad rows[] = {
 	    SCAN_BAD_HEADER, 0, true),
 	ROW("INVITE <sip:b@h> SIP/2.0\r\n" VIA FROM TO ID CSEQ "\r\n",
 	    SCAN_BAD_HEADER, 0, true),
+	ROW("INVITE sip:b@h?Route=x SIP/2.0\r\n" VIA FROM TO ID CSEQ "\r\n",
+	    SCAN_BAD_HEADER, 0, true),
 	ROW("INVITE http://h/ SIP/2.0\r\n" VIA FROM TO ID CSEQ "\r\n", SCAN_URI,
 	    0, true),
 	ROW("SIP/2.0 4294967301 x\r\n" VIA FROM TO ID CSEQ "\r\n",
