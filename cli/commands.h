@@ -1,0 +1,14 @@
+/*
+ * The table of all commands: match, abbreviate, help
+ */
+#pragma once
+
+#include "cli/session.h"
+
+/**
+ * Run one line in a session; the answer stands in s->reply
+ *
+ * @param s     Session
+ * @param line  Ended by zero; changed
+ */
+void commands_run(struct session *s, char *line);

@@ -1,0 +1,40 @@
+/*
+ * One operator: mode, path, role
+ */
+#include <ctype.h>
+#include <string.h>
+#include <unistd.h>
+#include "policy/plan.h"
+#include "cli/session.h"
+
+/* system-config hostname, else that of the machine up to the first dot */
+static void name_of(const struct session *s, char name[33])
+{
+	const struct plan *plan = sbc_plan(s->sbc);
+	char host[256] = "";
+	const char *from = plan->system->hostname;
+	size_t n = 0;
+
+	if (!*from && !gethostname(host, sizeof(host) - 1)) {
+		host[strcspn(host, ".")] = '\0';
+		from = host;
+	}
+	if (!*from)
+		from = "sbc";
+	for (; from[n] && n < 32; n++)
+		name[n] = isalnum((unsigned char)from[n]) ||
+					  strchr("-_./", from[n])
+				  ? from[n]
+				  : '-';
+	name[n] = '\0';
+	plan_give(plan);
+}
+
+void session_prompt(const struct session *s, char *buf, size_t size)
+{
+	char name[33];
+
+	name_of(s, name);
+	(void)re_snprintf(buf, size, "%s%c ", name,
+			  s->mode == MODE_USER ? '>' : '#');
+}
