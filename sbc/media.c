@@ -272,9 +272,11 @@ static int end_reserve(const struct media *m, struct end *end, enum side side)
 			end->pair = tried[n];
 			break;
 		}
-		log_warning(MEDIA, "port-bind", "realm=%s port=%u text=\"%s\"",
-			    pools_name(m->realm[side]), sa_port(&tried[n].rtp),
-			    strerror(err));
+		if (log_admit("port-bind"))
+			log_warning(MEDIA, "port-bind",
+				    "realm=%s port=%u text=\"%s\"",
+				    pools_name(m->realm[side]),
+				    sa_port(&tried[n].rtp), strerror(err));
 	}
 
 	while (n--)
