@@ -4,7 +4,6 @@
  * A thin client: it sends lines and prints what comes back. Batch use, options
  * and exit status: acli.md 1.10.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>

@@ -5,7 +5,6 @@
  * alone: what it has not taken stays in its own buffer, and its next line is
  * not read before that is empty.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

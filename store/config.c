@@ -11,9 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "store/config.h"
 
 enum {

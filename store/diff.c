@@ -2,9 +2,7 @@
  * What changed between two configurations, and what each change costs
  */
 #include <string.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "store/diff.h"
 
 struct shown {

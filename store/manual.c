@@ -2,8 +2,7 @@
  * The reference of all elements, printed from schema and rules
  */
 #include <string.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 #include "store/manual.h"
 #include "store/rules.h"
 

@@ -22,7 +22,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <re_types.h>
+#include "store/base.h"
 #include <re_base64.h>
 #include "store/seal.h"
 

@@ -2,9 +2,7 @@
  * A configuration as ACLI text
  */
 #include <string.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "store/text.h"
 
 enum {

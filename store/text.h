@@ -4,8 +4,7 @@
 #pragma once
 
 #include <stdbool.h>
-#include <re_types.h>
-#include <re_fmt.h>
+#include "store/base.h"
 #include "store/config.h"
 
 struct text_setup {

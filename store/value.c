@@ -13,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
-#include <re_mbuf.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "store/log.h"
 #include "store/number.h"
 #include "store/schema.h"

@@ -13,10 +13,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <yaml.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/elements/elements.h"
 #include "store/hash.h"
 #include "store/rules.h"

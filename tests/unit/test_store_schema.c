@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
+#include "store/base.h"
 #include "store/elements/elements.h"
 
 static struct pl pl_of(const char *text)

@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
-#include <re_sa.h>
+#include "store/base.h"
 #include "store/schema.h"
 
 static const char *const words[] = { "none", "DynamicTLS", NULL };
