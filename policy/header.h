@@ -2,7 +2,8 @@
  * Decode one header value: address, URI, Via, CSeq, parameters, challenge
  *
  * All results are ranges of the text that was given; nothing is copied. Linear
- * time, strict: what is not well-formed is an error, never a guess.
+ * time, strict: what is not well-formed is an error, never a guess. A part that
+ * is not there is an empty range, never NULL.
  */
 #pragma once
 
@@ -12,13 +13,13 @@
 
 /** A SIP, SIPS or tel URI (RFC 3261 19.1, RFC 3966) */
 struct uri {
-	struct pl scheme;   /* "sip", "sips", "tel" */
-	struct pl user;     /* as written, escapes kept; tel: the number */
+	struct pl scheme; /* "sip", "sips", "tel" */
+	struct pl user;   /* as written, escapes kept; tel: the number */
 	struct pl password;
-	struct pl host;     /* IPv6 without brackets */
-	struct pl params;   /* ";a=b;c", with the leading semicolon, or empty */
-	struct pl headers;  /* "?x=y", with the mark, or empty */
-	uint16_t port;      /* 0: none */
+	struct pl host;    /* IPv6 without brackets */
+	struct pl params;  /* ";a=b;c", with the leading semicolon, or empty */
+	struct pl headers; /* "?x=y", with the mark, or empty */
+	uint16_t port;     /* 0: none */
 	bool has_user;
 };
 
@@ -90,9 +91,9 @@ struct challenge {
  *  than Digest gives 0, with scheme set and nothing else) */
 int challenge_read(struct challenge *c, const struct pl *text);
 
-/** Next `name=value` of Digest parameters, parted by commas. 0; ENOENT; EINVAL */
+/** Cut the first `name=value` of Digest parameters off, parted by commas; quotes
+ *  are kept. 0; ENOENT at the end; EINVAL */
 int digest_param_next(struct pl *rest, struct pl *name, struct pl *value);
 
 /** Media type of Content-Type: is it type/subtype? without case */
-bool content_is(const struct pl *value, const char *type,
-		const char *subtype);
+bool content_is(const struct pl *value, const char *type, const char *subtype);

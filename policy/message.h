@@ -100,9 +100,13 @@ enum method_id {
 	METHODS
 };
 
-enum header_edit { HEADER_KEPT, HEADER_CHANGED, HEADER_DROPPED };
+enum header_edit {
+	HEADER_KEPT,
+	HEADER_CHANGED,
+	HEADER_DROPPED
+};
 
-struct header { /* ranges of the bytes */
+struct header {                 /* ranges of the bytes */
 	uint32_t at;            /* of the line */
 	uint16_t len, name_len; /* line with CRLF; name */
 	uint16_t val, val_len;  /* value, from `at` */
@@ -112,12 +116,12 @@ struct header { /* ranges of the bytes */
 struct edits; /* changed and added lines, in message.c */
 
 struct message {
-	struct mbuf *mb; /* the bytes, one reference */
+	struct mbuf *mb;                /* the bytes, one reference */
 	struct pl method, ruri, reason; /* start line */
 	struct pl callid, branch, from_tag, to_tag, body;
 	uint32_t cseq;
-	uint8_t method_id; /* of the request line, of CSeq in a response */
-	uint16_t code, n;  /* 0: request; number of headers */
+	uint8_t method_id;      /* of the request line, of CSeq in a response */
+	uint16_t code, n;       /* 0: request; number of headers */
 	struct header *headers; /* in order, 48 in the same block */
 	struct edits *edits;    /* NULL until something is changed */
 };
@@ -125,16 +129,16 @@ struct message {
 /** Why a scan ended */
 enum scan_fault {
 	SCAN_OK,
-	SCAN_NOT_SIP,      /* no start line: silence */
-	SCAN_VERSION,      /* 505 */
-	SCAN_BAD_HEADER,   /* 400 */
-	SCAN_MISSING,      /* 400, or silence: Via, From, To, Call-ID, CSeq */
-	SCAN_DUPLICATE,    /* 400 */
-	SCAN_BAD_VALUE,    /* 400: Via, From, To, CSeq, Content-Length unreadable */
-	SCAN_LENGTH,       /* 400: Content-Length larger than what came */
-	SCAN_TOO_MANY,     /* 400: over 256 headers or 16384 bytes of headers */
-	SCAN_CSEQ_METHOD,  /* 400 */
-	SCAN_URI,          /* 416: Request-URI not sip, sips or tel */
+	SCAN_NOT_SIP,    /* no start line: silence */
+	SCAN_VERSION,    /* 505 */
+	SCAN_BAD_HEADER, /* 400 */
+	SCAN_MISSING,    /* 400, or silence: Via, From, To, Call-ID, CSeq */
+	SCAN_DUPLICATE,  /* 400 */
+	SCAN_BAD_VALUE, /* 400: Via, From, To, CSeq, Content-Length unreadable */
+	SCAN_LENGTH,    /* 400: Content-Length larger than what came */
+	SCAN_TOO_MANY,  /* 400: over 256 headers or 16384 bytes of headers */
+	SCAN_CSEQ_METHOD, /* 400 */
+	SCAN_URI,         /* 416: Request-URI not sip, sips or tel */
 	SCAN_FAULTS
 };
 struct scan_result {
@@ -177,26 +181,36 @@ struct pl header_name(const struct message *msg, const struct header *h);
 struct pl message_value(const struct message *msg, enum header_id id);
 
 /** First header by name, for names without id (without case) */
-const struct header *message_named(const struct message *msg,
-				   const char *name);
+const struct header *message_named(const struct message *msg, const char *name);
 
 /** Is the token in any header of the id (comma-separated, without case)? */
 bool message_has_token(const struct message *msg, enum header_id id,
 		       const char *token);
 
-/** Replace all headers of an id by one with this value. 0; ENOMEM */
-int message_set(struct message *msg, enum header_id id,
-		const struct pl *value);
+/**
+ * Edits
+ *
+ * Values are copied. Ranges and header pointers that were handed out before
+ * stay good until the message is freed; callid, branch, tags and cseq stay what
+ * was scanned. A value may hold text from outside: one that would end its line
+ * (CR, LF, NUL) is refused.
+ *
+ * @return 0; ENOMEM; EINVAL such a value, a name that is no token, HDR_OTHER
+ *         where an id is asked for; EMSGSIZE a line above 16384 bytes
+ */
+/** Replace all headers of an id by one with this value, at the first's place */
+int message_set(struct message *msg, enum header_id id, const struct pl *value);
 /** Append a header; leave all of an id out; change one header's value */
-int message_add(struct message *msg, enum header_id id,
-		const struct pl *value);
+int message_add(struct message *msg, enum header_id id, const struct pl *value);
 int message_add_named(struct message *msg, const char *name,
 		      const struct pl *value);
 int message_drop(struct message *msg, enum header_id id);
 int message_change(struct message *msg, const struct header *h,
 		   const struct pl *value);
+/** Take another Request-URI: msg->ruri is the new one. EINVAL in a response */
 int message_set_ruri(struct message *msg, const struct pl *ruri);
-/** Take another body; type NULL keeps Content-Type. Bytes are copied */
+/** Take another body: msg->body is the new one. Type NULL keeps Content-Type,
+ *  "" leaves it out. Bytes are copied */
 int message_set_body(struct message *msg, const struct pl *body,
 		     const char *type);
 

@@ -1,6 +1,7 @@
 /*
  * Messages: what is scanned, why a scan ends, edits, and what is written
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,38 @@
 #include <time.h>
 #include <cmocka.h>
 #include "policy/message.h"
+
+/* libre's allocator, which may fail from here: the n-th call returns NULL.
+ * Objects of the library itself come through it too. */
+static long allocations = -1; /* that still succeed; below 0: all */
+
+static bool is_out_of_memory(void)
+{
+	return allocations >= 0 && !allocations--;
+}
+
+void *mem_alloc(size_t size, mem_destroy_h *dh);
+void *mem_zalloc(size_t size, mem_destroy_h *dh);
+
+void *mem_alloc(size_t size, mem_destroy_h *dh)
+{
+	static void *(*real)(size_t, mem_destroy_h *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "mem_alloc");
+
+	return is_out_of_memory() ? NULL : real(size, dh);
+}
+
+void *mem_zalloc(size_t size, mem_destroy_h *dh)
+{
+	static void *(*real)(size_t, mem_destroy_h *);
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "mem_zalloc");
+
+	return is_out_of_memory() ? NULL : real(size, dh);
+}
 
 #define VIA  "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
 #define FROM "From: <sip:a@h>;tag=f1\r\n"
@@ -609,6 +642,56 @@ static void headers_in_the_set_are_left_out(void **state)
 	(void)state;
 }
 
+/* Scan, edit and clone; the first error ends it and frees all */
+static int work(struct mbuf *mb)
+{
+	const struct pl v = { "value", 5 };
+	struct message *msg = NULL, *copy = NULL;
+	struct scan_result result;
+	int err, i;
+
+	err = message_scan(&msg, mb, &result);
+	if (err)
+		return err;
+	err = message_set(msg, HDR_TO, &v);
+	for (i = 0; i < 40 && !err; ++i)
+		err = message_add(msg, HDR_REASON, &v);
+	if (!err)
+		err = message_set_ruri(msg, &v);
+	if (!err)
+		err = message_clone(&copy, msg);
+	if (!err)
+		err = message_set_body(copy, &v, "text/plain");
+	mem_deref(copy);
+	mem_deref(msg);
+	return err;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+	size_t len;
+	char *text = many(100, "A: b\r\n", &len);
+	struct mbuf *mb = bytes(text, len);
+	long n;
+	int err;
+
+	for (n = 0;; ++n) {
+		allocations = n;
+		err = work(mb);
+		if (allocations >= 0)
+			break;
+		assert_int_equal(err, ENOMEM);
+	}
+	allocations = -1;
+	assert_int_equal(err, 0);
+	/* message and headers of scan and clone, edits, lines, chunks: else
+	 * nothing was stepped through */
+	assert_true(n >= 8);
+	mem_deref(mb);
+	free(text);
+	(void)state;
+}
+
 static uint64_t cost(const char *text, size_t len)
 {
 	struct scan_result result;
@@ -699,6 +782,7 @@ int main(void)
 		cmocka_unit_test(ranges_stay_good_while_edits_grow),
 		cmocka_unit_test(a_clone_has_edits_of_its_own),
 		cmocka_unit_test(headers_in_the_set_are_left_out),
+		cmocka_unit_test(each_allocation_may_fail),
 		cmocka_unit_test(time_grows_linearly_with_length),
 	};
 
