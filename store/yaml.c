@@ -627,7 +627,7 @@ static void bad_value(struct reader *r, const struct object *o,
 		      const struct value_fault *fault)
 {
 	struct finding_about about = at_object(o, node);
-	bool secret = f->type == &type_secret;
+	bool hidden = f->type == &type_secret || node->kind != SCALAR;
 	char value[128], *range = NULL, *hint = NULL;
 
 	if (re_sdprintf(&range, "%H", field_range_print, f) ||
@@ -637,9 +637,9 @@ static void bad_value(struct reader *r, const struct object *o,
 	}
 
 	about.field = f;
-	about.value = secret ? NULL : value_of(value, node);
+	about.value = hidden ? NULL : value_of(value, node);
 	about.hint = hint;
-	if (secret)
+	if (hidden)
 		FOUND(r, "VC-0105", &about, "has invalid %s, which %s", f->name,
 		      fault->why);
 	else

@@ -1,0 +1,132 @@
+/*
+ * A difference names the object and shows both values
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <re_types.h>
+#include <re_fmt.h>
+#include <re_mem.h>
+#include <re_list.h>
+#include "store/diff.h"
+#include "store/elements/elements.h"
+#include "store/yaml.h"
+
+static struct config *config_of(const char *path)
+{
+	struct list findings = LIST_INIT;
+	struct config *cfg = NULL;
+
+	assert_int_equal(yaml_read_file(&cfg, path, &findings), 0);
+	list_flush(&findings);
+	return cfg;
+}
+
+struct told {
+	char text[4096];
+	size_t used;
+	unsigned what[3];
+};
+
+static void tell(const struct difference *d, void *arg)
+{
+	struct told *told = arg;
+	int n = re_snprintf(told->text + told->used,
+			    sizeof(told->text) - told->used, "%H",
+			    difference_print, d);
+
+	assert_true(n > 0);
+	told->used += (size_t)n;
+	told->what[d->what]++;
+}
+
+static void set(const struct element *type, void *item, const char *name,
+		const char *value)
+{
+	struct pl n = { name, strlen(name) }, v = { value, strlen(value) };
+
+	assert_int_equal(field_read(field_find(type, &n), item, &v, NULL), 0);
+}
+
+static void a_configuration_does_not_differ_from_itself(void **s)
+{
+	struct config *a = config_of("configs/multi-tenant.yaml");
+	struct config *b = config_of("configs/multi-tenant.yaml");
+	struct told told = { .used = 0 };
+	(void)s;
+
+	diff_walk(a, a, tell, &told);
+	diff_walk(a, b, tell, &told);
+	assert_int_equal(told.used, 0);
+	config_give(a);
+	config_give(b);
+}
+
+static void changes_are_shown_as_lines_with_a_sign(void **s)
+{
+	const struct element *agents = &element_surrogate_agent;
+	const struct element *realms = &element_realm_config;
+	struct config *a = config_of("configs/multi-tenant.yaml"), *b;
+	struct told told = { .used = 0 };
+	struct realm_config *trunk;
+	struct change changes[4] = {
+		{ agents, NULL, NULL },
+		{ realms, NULL, NULL },
+		{ realms, NULL, config_at(a, realms, 3) },
+		{ realms, NULL, NULL },
+	};
+	(void)s;
+
+	item_copy(&changes[0].item, agents, config_at(a, agents, 0));
+	set(agents, changes[0].item, "register-retry-time", "60");
+	set(agents, changes[0].item, "password", "another");
+	set(agents, changes[0].item, "last-modified-by", "anna@local");
+	item_copy(&changes[1].item, realms, config_at(a, realms, 0));
+	trunk = changes[1].item;
+	set(&element_realm_auth_attribute, trunk->auth_attributes.v[1],
+	    "username", "x");
+	item_alloc(&changes[3].item, realms);
+	set(realms, changes[3].item, "identifier", "new");
+	assert_int_equal(config_change(&b, a, changes, 4), 0);
+
+	diff_walk(a, b, tell, &told);
+	assert_string_equal(
+		told.text,
+		"media-manager realm-config [trunk]\n"
+		"    auth-attribute [carrier.example tenant-b]\n"
+		"    - username                        49302000\n"
+		"    + username                        x\n"
+		"media-manager realm-config [pbx-c]\n"
+		"  - identifier                      pbx-c\n"
+		"  - description                     Tenant C, registers with "
+		"the carrier through the SBC\n"
+		"  - addr-prefix                     198.51.100.128/26\n"
+		"media-manager realm-config [new]\n"
+		"  + identifier                      new\n"
+		"session-router surrogate-agent [carrier.example 49303000 "
+		"pbx-c]\n"
+		"  - password                        ********\n"
+		"  + password                        ******** (changed)\n"
+		"  - register-retry-time             300\n"
+		"  + register-retry-time             60\n");
+	assert_int_equal(told.what[DIFF_ADDED], 1);
+	assert_int_equal(told.what[DIFF_REMOVED], 1);
+	assert_int_equal(told.what[DIFF_CHANGED], 2);
+	config_give(a);
+	config_give(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_configuration_does_not_differ_from_itself),
+		cmocka_unit_test(changes_are_shown_as_lines_with_a_sign),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
