@@ -35,7 +35,7 @@ static const char text[] =
 	"User-Agent: PBX 1.2.3\r\n"
 	"Accept: application/sdp\r\n"
 	"P-Early-Media: supported\r\n"
-	"Content-Length: 194\r\n"
+	"Content-Length: 188\r\n"
 	"\r\n" SDP;
 
 typedef void(work_h)(void *arg);
