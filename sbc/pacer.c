@@ -139,6 +139,12 @@ void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us)
 	p->trouble |= trouble;
 }
 
+void pacer_full(struct pacer *p)
+{
+	p->now_rate = full_rate(p);
+	p->next = 0;
+}
+
 void pacer_slow_start(struct pacer *p, uint64_t now_us)
 {
 	p->now_rate = slow_rate(p);

@@ -30,5 +30,7 @@ void pacer_take_anyway(struct pacer *p, uint64_t now_us);
 uint64_t pacer_next(const struct pacer *p, uint64_t now_us);
 /** A final answer came, or none in time; trouble: timeout, 503 or 500 */
 void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us);
+/** No slow start: the whole rate now (orderly end) */
+void pacer_full(struct pacer *p);
 /** The registrar came back after it was unreachable: slow start */
 void pacer_slow_start(struct pacer *p, uint64_t now_us);

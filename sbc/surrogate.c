@@ -54,7 +54,8 @@ struct attempt {
 	uint8_t kind;
 	bool answered; /* some target did */
 	bool waits;    /* the last one said 503 with Retry-After */
-	bool briefed, optioned, redirected, stays;
+	bool briefed, optioned, redirected;
+	bool sending, broken; /* the news came before the sending returned */
 	char ruri[URI_SIZE];
 };
 
@@ -484,9 +485,16 @@ static int transmit_with(struct registration *r, const struct mbuf *auth)
 	setup.mb = mb;
 	setup.branch = branch;
 	a->sent = clock_ms();
+	a->sending = true;
+	a->broken = false;
 	err = transaction_send(&a->transaction, w->transactions, &setup,
 			       take_answer, r);
+	a->sending = false;
 	mem_deref(mb);
+	if (!err && a->broken) {
+		a->transaction = transaction_forget(a->transaction);
+		err = EPIPE;
+	}
 	if (!err)
 		count(COUNT_SURROGATE_SENT, 1);
 
@@ -1026,6 +1034,10 @@ static void take_answer(struct transaction *t, enum transaction_event ev,
 		return;
 
 	(void)t;
+	if (r->attempt->sending) {
+		r->attempt->broken = true;
+		return;
+	}
 	r->attempt->transaction = transaction_forget(r->attempt->transaction);
 	if (ev == FINAL)
 		take_final(r, msg);
@@ -1465,8 +1477,7 @@ static int follow(void *obj, const struct message *msg)
 	uri[best.uri.l] = '\0';
 
 	a->redirected = true;
-	a->stays = msg->code == 301;
-	if (a->stays)
+	if (msg->code == 301)
 		replace(&r->moved, uri);
 	host_of(r)->again(r);
 	err = resolve_uri(r, uri, &found);
@@ -1687,7 +1698,7 @@ static int stop(void *obj, const struct message *msg)
 
 static int leave_or(struct registration *r, uint8_t goal, int otherwise)
 {
-	if (!agent_of(r)->un_register || !r->bound)
+	if (!agent_of(r)->un_register || !r->bound || !r->flock->registry)
 		return otherwise;
 	r->goal = goal;
 
@@ -1716,7 +1727,7 @@ static int leave_by_order(void *obj, const struct message *msg)
 	(void)msg;
 	r->goal = SUR_DISABLED;
 
-	return r->bound ? SUR_LEAVE : SUR_STAY_OUT;
+	return r->bound && r->flock->registry ? SUR_LEAVE : SUR_STAY_OUT;
 }
 
 static int queue_leave(void *obj, const struct message *msg)

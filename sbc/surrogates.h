@@ -19,6 +19,7 @@ int surrogates_open(struct surrogates **sp, struct worker *w);
  *  free. `done` is called when nothing is under way any more */
 void surrogates_stop(struct surrogates *s, uint32_t timeout_ms,
 		     void (*done)(void *arg), void *arg);
+/** Free all; nothing is sent */
 void surrogates_close(struct surrogates *s);
 
 /**
@@ -73,6 +74,11 @@ uint16_t surrogates_silent(const struct surrogates *s,
 int surrogates_notify(struct surrogates *s,
 		      const struct surrogate_agent *agent, uint32_t number,
 		      bool leave);
+
+/** The session-agent went out of service: with invalidate-registrations its
+ *  bindings are due at once (behaviour.md 4.6) */
+void surrogates_target_gone(struct surrogates *s,
+			    const struct session_agent *agent);
 
 /** One line of show surrogate-agents */
 struct registration_report {
