@@ -55,6 +55,13 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The next row begins with a fixture of its own */
+static void anew(void **state)
+{
+	teardown(state);
+	setup(state);
+}
+
 struct question {
 	const char *realm, *from, *to, *method;
 	struct local_time now;
@@ -170,7 +177,7 @@ static void addresses_match_as_the_table_says(void **state)
 		struct route route = { .n = 0 };
 		int err;
 
-		setup(state);
+		anew(state);
 		leads(policy(((struct fixture *)*state)->cfg, "*",
 			     rows[i].pattern, "a"),
 		      "t.example");
@@ -178,9 +185,7 @@ static void addresses_match_as_the_table_says(void **state)
 		if ((err == 0) != rows[i].matches)
 			print_error("%s %s\n", rows[i].pattern, rows[i].to);
 		assert_int_equal(err, rows[i].matches ? 0 : ENOENT);
-		teardown(state);
 	}
-	setup(state);
 }
 
 static void a_realm_sees_only_its_own_policies(void **state)
@@ -263,7 +268,7 @@ static void a_window_holds_its_start_and_not_its_end(void **state)
 		struct policy_attribute *a;
 		struct route route;
 
-		setup(state);
+		anew(state);
 		a = leads(
 			policy(((struct fixture *)*state)->cfg, "*", "*", "a"),
 			"t.example");
@@ -275,9 +280,7 @@ static void a_window_holds_its_start_and_not_its_end(void **state)
 		q.now.holiday = rows[i].holiday;
 		assert_int_equal(ask(*state, &q, &route),
 				 rows[i].fits ? 0 : ERANGE);
-		teardown(state);
 	}
-	setup(state);
 }
 
 static void methods_that_are_not_listed_pass_by(void **state)
@@ -410,7 +413,7 @@ static void each_line_of_the_order_decides_alone(void **state)
 		const struct question q = { .codecs = codecs, .codecs_n = 2 };
 		struct route route;
 
-		setup(state);
+		anew(state);
 		put(*state, o->then.from, o->then.to, o->then.name,
 		    o->then.value, "then.example");
 		put(*state, o->first.from, o->first.to, o->first.name,
@@ -420,9 +423,7 @@ static void each_line_of_the_order_decides_alone(void **state)
 		if (strcmp(route.hops[0].next_hop, "first.example"))
 			print_error("line %s\n", o->line);
 		assert_string_equal(route.hops[0].next_hop, "first.example");
-		teardown(state);
 	}
-	setup(state);
 }
 
 static void the_configuration_orders_what_is_equal(void **state)

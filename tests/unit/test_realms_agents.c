@@ -38,6 +38,13 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* The next row begins with a fixture of its own */
+static void anew(void **state)
+{
+	teardown(state);
+	setup(state);
+}
+
 static void set(struct fixture *f, const char *name, const char *value)
 {
 	item_set(&element_session_agent, f->config, name, value);
@@ -82,7 +89,7 @@ static void timeouts_in_a_row_take_it_out(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
 		struct fixture *f;
 
-		setup(state);
+		anew(state);
 		f = *state;
 		if (rows[i].ping) {
 			set(f, "ping-method", "OPTIONS");
@@ -91,9 +98,7 @@ static void timeouts_in_a_row_take_it_out(void **state)
 		set(f, "options", rows[i].option);
 		start(f);
 		assert_int_equal(timeouts_until_out(f), rows[i].n);
-		teardown(state);
 	}
-	setup(state);
 }
 
 static void an_answer_begins_the_row_anew(void **state)
@@ -210,7 +215,7 @@ static void each_limit_stops_the_direction_it_counts(void **state)
 		int taken[2] = { 0, 0 };
 		struct fixture *f;
 
-		setup(state);
+		anew(state);
 		f = *state;
 		set(f, "constraints", "enabled");
 		set(f, rows[i].name, "2");
@@ -224,9 +229,7 @@ static void each_limit_stops_the_direction_it_counts(void **state)
 		assert_int_equal(taken[AGENT_INBOUND], rows[i].in);
 		assert_int_equal(taken[AGENT_OUTBOUND], rows[i].out);
 		assert_letter(f, T0, 'C');
-		teardown(state);
 	}
-	setup(state);
 }
 
 static void it_is_back_below_the_limit_and_after_time_to_resume(void **state)
