@@ -2,6 +2,8 @@
  * Credentials: the right row at once, no other ever, all or nothing on import
  */
 #include "database_fixture.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include "store/credentials.h"
 #include "store/elements/elements.h"
 #include "store/versions.h"
@@ -458,6 +460,65 @@ static void no_password_is_readable_in_the_file(void **s)
 	(void)s;
 }
 
+static atomic_int published;
+static atomic_bool done;
+
+/* What was published before the question is the least that may be answered */
+static void *ask_on(void *arg)
+{
+	struct credentials *own = NULL;
+	struct credential_key key = { text_pl("t"), text_pl("r"),
+				      text_pl("l") };
+	struct credential c;
+
+	if (credentials_open(&own, db, seal, 4))
+		return "open";
+	while (!atomic_load(&done)) {
+		int least = atomic_load(&published);
+
+		if (credential_get(own, &key, &c)) {
+			credentials_close(own);
+			return "get";
+		}
+		if (atoi(c.password) < least) {
+			credentials_close(own);
+			return "an old password";
+		}
+	}
+	credentials_close(own);
+	(void)arg;
+
+	return NULL;
+}
+
+static void no_thread_sees_a_password_that_was_replaced(void **s)
+{
+	pthread_t threads[3];
+	char csv[128];
+
+	atomic_store(&published, 0);
+	atomic_store(&done, false);
+	assert_int_equal(import("t", HEADER "r,l,u,0\n", true, NULL, NULL), 0);
+	assert_int_equal(database_start(db, NULL, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, ask_on, NULL), 0);
+	for (int i = 1; i <= 60; i++) {
+		snprintf(csv, sizeof(csv), HEADER "r,l,u,%d\n", i);
+		assert_int_equal(import("t", csv, i % 2, NULL, NULL), 0);
+		atomic_store(&published, i);
+	}
+	atomic_store(&done, true);
+	for (int i = 0; i < 3; i++) {
+		void *fault;
+
+		pthread_join(threads[i], &fault);
+		if (fault)
+			fail_msg("%s", (char *)fault);
+	}
+	(void)s;
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, all_open, all_close)
 
 int main(void)
@@ -475,6 +536,7 @@ int main(void)
 		CASE(an_aor_may_have_credentials_of_its_own),
 		CASE(a_small_cache_never_answers_with_another_row),
 		CASE(a_key_file_that_does_not_fit_is_told_apart),
+		CASE(no_thread_sees_a_password_that_was_replaced),
 		CASE(no_password_is_readable_in_the_file),
 	};
 

@@ -157,6 +157,42 @@ static void nothing_is_taken_before_the_journal_is_open(void **s)
 	(void)s;
 }
 
+struct long_work {
+	struct database *db;
+	off_t before, after;
+};
+
+static int work_long(struct connection *c, void *arg)
+{
+	struct long_work *w = arg;
+	int err;
+
+	put(w->db, "meanwhile");
+	w->before = journal_size();
+	err = connection_run(c, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+				" SELECT i + 1 FROM n WHERE i < 100000)"
+				" SELECT count(*) FROM n");
+	w->after = journal_size();
+
+	return err;
+}
+
+/* An import of a million rows takes seconds; no record waits for it */
+static void long_work_of_the_writer_keeps_no_record_from_the_journal(void **s)
+{
+	struct database *db = open_records();
+	struct long_work w = { .db = db };
+
+	assert_int_equal(database_start(db, NULL, NULL), 0);
+	assert_int_equal(database_call(db, work_long, &w), 0);
+	assert_int_equal(w.before, 0);
+	assert_true(w.after > 0);
+	assert_int_equal(database_flush(db, 10000), 0);
+	assert_int_equal(count(db), 1);
+	database_close(db);
+	(void)s;
+}
+
 /* SQLite is full, the journal is not: the records wait in the file, through
  * SIGKILL, and are there afterwards, each once */
 static void records_survive_a_full_database_and_sigkill(void **s)
@@ -321,6 +357,7 @@ int main(void)
 		TEST(the_sequence_goes_on_though_the_records_are_deleted),
 		TEST(the_journal_is_empty_once_they_are_in_the_database),
 		TEST(nothing_is_taken_before_the_journal_is_open),
+		TEST(long_work_of_the_writer_keeps_no_record_from_the_journal),
 		TEST(records_survive_a_full_database_and_sigkill),
 		TEST(a_journal_cut_anywhere_gives_its_whole_records),
 		TEST(a_journal_read_twice_counts_once),
