@@ -179,7 +179,7 @@ static int answer_print(struct shell *sh, bool *failed)
 		switch (line[0]) {
 
 		case '0':
-			snprintf(sh->prompt, sizeof(sh->prompt), "%s",
+			snprintf(sh->prompt, sizeof(sh->prompt), "%.63s",
 				 line + 5);
 			break;
 		case '8':
