@@ -12,42 +12,52 @@ enum {
 	RFC3339_SIZE = 25
 };
 
-static uint64_t clock_read(clockid_t id)
+/* clock_gettime cannot fail with these clocks. One division by a constant: both
+ * are called for each timer and each counted event */
+static uint64_t read_ms(clockid_t id)
 {
 	struct timespec ts;
 
-	clock_gettime(id, &ts); /* cannot fail with these clocks */
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint32_t)ts.tv_nsec / 1000000;
+}
+
+static uint64_t read_us(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint32_t)ts.tv_nsec / 1000;
 }
 
 uint64_t clock_ms(void)
 {
-	return clock_read(CLOCK_MONOTONIC) / 1000;
+	return read_ms(CLOCK_MONOTONIC);
 }
 
 uint64_t clock_us(void)
 {
-	return clock_read(CLOCK_MONOTONIC);
+	return read_us(CLOCK_MONOTONIC);
 }
 
 uint64_t clock_coarse_ms(void)
 {
-	return clock_read(CLOCK_MONOTONIC_COARSE) / 1000;
+	return read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t clock_wall(void)
 {
-	return clock_read(CLOCK_REALTIME) / 1000000;
+	return read_ms(CLOCK_REALTIME) / 1000;
 }
 
 uint64_t clock_wall_ms(void)
 {
-	return clock_read(CLOCK_REALTIME) / 1000;
+	return read_ms(CLOCK_REALTIME);
 }
 
 uint64_t clock_cpu_us(void)
 {
-	return clock_read(CLOCK_THREAD_CPUTIME_ID);
+	return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void clock_local(struct local_time *out)

@@ -97,7 +97,6 @@ static void its_thread_takes_no_signal(void **state)
 {
 	struct story s = { 0 };
 	sigset_t mask;
-	bool wrong; /* something was not as it should be on the thread */
 
 	assert_int_equal(worker_start(&s.w, begin, NULL, &s), 0);
 	worker_join(&s.w);
