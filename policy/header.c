@@ -211,11 +211,14 @@ static bool same_nocase(const struct pl *a, const struct pl *b)
 	return true;
 }
 
-static bool is_word(const struct pl *pl, const char *word)
+/* Inlined, so that the length of a literal is a constant and most words are told
+ * apart by it alone */
+static inline __attribute__((always_inline)) bool is_word(const struct pl *pl,
+							  const char *word)
 {
 	const struct pl w = { word, strlen(word) };
 
-	return same_nocase(pl, &w);
+	return pl->l == w.l && same_nocase(pl, &w);
 }
 
 /* URI ---------------------------------------------------------------------- */

@@ -231,11 +231,13 @@ static enum header_id find_id(const char *name, size_t len)
 		c = lower(*name);
 		return c >= 'a' && c <= 'z' ? compact[c - 'a'] : HDR_OTHER;
 	}
-	if (len > NAME_LONGEST)
+	if (!len || len > NAME_LONGEST)
 		return HDR_OTHER;
 
+	c = lower(*name);
 	for (id = by_length[len]; *id; ++id) {
-		if (same_nocase(name, names[*id], len))
+		if (c == lower(names[*id][0]) &&
+		    same_nocase(name, names[*id], len))
 			return *id;
 	}
 

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include "store/base.h"
 #include "store/hash.h"
 #include "store/number.h"
@@ -24,9 +25,14 @@ struct line {
 	char type;
 };
 
-static bool is_word(const struct pl *pl, const char *word)
+/* Inlined, so that the length of a literal is a constant and most words are told
+ * apart by it alone */
+static inline __attribute__((always_inline)) bool is_word(const struct pl *pl,
+							  const char *word)
 {
-	return !pl_strcasecmp(pl, word);
+	const size_t len = strlen(word);
+
+	return pl->l == len && !strncasecmp(pl->p, word, len);
 }
 
 /* Cut the next line off. 0; ENOENT at the end; EBADMSG no "x=" */
@@ -440,23 +446,9 @@ static int put_number(struct mbuf *mb, uint64_t n)
 	return put(mb, digits, uint_write(digits, n));
 }
 
-/* "IN IP4 192.0.2.1" and the line's end */
-static int put_address(struct mbuf *mb, const struct sa *sa)
-{
-	char addr[64];
-	int err;
-
-	err = sa_ntop(sa, addr, sizeof(addr));
-	if (err)
-		return err;
-	err = put_text(mb, sa_af(sa) == AF_INET6 ? "IN IP6 " : "IN IP4 ");
-	err |= put_text(mb, addr);
-	err |= put(mb, "\r\n", 2);
-	return err ? ENOMEM : 0;
-}
-
 struct writing {
 	struct mbuf *mb;
+	char address[64]; /* ours, "IN IP4 192.0.2.1" */
 	const struct sdp_rewrite *rw;
 	const struct sdp *sdp;
 	const struct sdp_stream *s;       /* NULL: session level */
@@ -464,6 +456,25 @@ struct writing {
 	bool connection, rtcp, direction; /* written at this level */
 	bool bare;                        /* the last line has no end yet */
 };
+
+static int set_address(struct writing *w)
+{
+	const struct sa *sa = &w->rw->addr;
+	const size_t head = strlen("IN IP4 ");
+
+	memcpy(w->address, sa_af(sa) == AF_INET6 ? "IN IP6 " : "IN IP4 ", head);
+
+	return sa_ntop(sa, w->address + head, (int)(sizeof(w->address) - head));
+}
+
+static int put_address(struct writing *w)
+{
+	int err;
+
+	err = put_text(w->mb, w->address);
+	err |= put(w->mb, "\r\n", 2);
+	return err ? ENOMEM : 0;
+}
 
 static int write_origin(struct writing *w)
 {
@@ -474,7 +485,7 @@ static int write_origin(struct writing *w)
 	err |= put(w->mb, " ", 1);
 	err |= put_number(w->mb, w->rw->version);
 	err |= put(w->mb, " ", 1);
-	return err ? ENOMEM : put_address(w->mb, &w->rw->addr);
+	return err ? ENOMEM : put_address(w);
 }
 
 static int write_connection(struct writing *w)
@@ -485,7 +496,7 @@ static int write_connection(struct writing *w)
 		return 0;
 	w->connection = true;
 	err = put_text(w->mb, "c=");
-	return err ? err : put_address(w->mb, &w->rw->addr);
+	return err ? err : put_address(w);
 }
 
 static uint16_t own_port(const struct writing *w)
@@ -662,6 +673,9 @@ int sdp_write(struct mbuf *mb, const struct pl *text,
 	if (err)
 		return EBADMSG;
 	w.sdp = &sdp;
+	err = set_address(&w);
+	if (err)
+		return err;
 
 	while (!line_next(&rest, &line)) {
 		err = write_line(&w, &line);

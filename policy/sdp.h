@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include "store/base.h"
 
-enum { SDP_STREAMS = 8 };
+enum {
+	SDP_STREAMS = 8
+};
 
 enum sdp_direction {
 	SDP_INACTIVE = 0,
@@ -27,8 +29,8 @@ struct sdp_stream {
 	uint8_t direction;      /* of this side: what it says it does */
 	bool relayed;           /* over UDP and on: the SBC carries it */
 	bool rtcp_mux;
-	bool hold_zero;         /* c=0.0.0.0 */
-	char codec[24];         /* name of the first format, for records */
+	bool hold_zero; /* c=0.0.0.0 */
+	char codec[24]; /* name of the first format, for records */
 };
 
 struct sdp {
@@ -40,15 +42,18 @@ struct sdp {
 /**
  * Read what the relay needs to know
  *
+ * A c= with a name leaves the address unset (sa_isset): relayed, but only
+ * latching can tell where to send.
+ *
  * @return 0; EBADMSG not SDP; E2BIG more than SDP_STREAMS m= lines
  */
 int sdp_read(struct sdp *sdp, const struct pl *text);
 
 struct sdp_rewrite {
-	uint64_t session_id;   /* o=, random per call and side */
-	uint32_t version;      /* o=, raised when the text changes */
-	struct sa addr;        /* c= and o= of ours towards the other side */
-	uint16_t rtp[SDP_STREAMS];  /* our ports, 0: stream off */
+	uint64_t session_id; /* o=, random per call and side */
+	uint32_t version;    /* o=, raised when the text changes */
+	struct sa addr;      /* c= and o= of ours towards the other side */
+	uint16_t rtp[SDP_STREAMS]; /* our ports, 0: stream off */
 	uint16_t rtcp[SDP_STREAMS];
 	bool strip_mux[SDP_STREAMS]; /* leave a=rtcp-mux out */
 };
@@ -56,7 +61,11 @@ struct sdp_rewrite {
 /**
  * Append the rewritten SDP to mb
  *
- * @return 0; EBADMSG; ENOMEM
+ * A stream that is not relayed, or has no port of ours, is off; of one over
+ * another transport than UDP only the m= line goes on. Hold by 0.0.0.0 becomes
+ * a direction.
+ *
+ * @return 0; EBADMSG text cannot be read; EINVAL rw->addr is not set; ENOMEM
  */
 int sdp_write(struct mbuf *mb, const struct pl *text,
 	      const struct sdp_rewrite *rw);
