@@ -104,7 +104,7 @@ struct transaction {
 	bool cancels;   /* its user wants it cancelled */
 	bool remainder; /* the final answer is there */
 	bool direct;    /* a send is on the stack: errors are its result */
-	int err;        /* of that send */
+	int err;        /* of the last send, when it came at once */
 };
 
 _Static_assert(sizeof(struct transaction) <= REMAINDER_MAX,
@@ -408,13 +408,13 @@ static int send_bytes(struct transaction *t)
 	t->direct = true;
 	hold(t);
 	err = port_send(t->port, &to, t->mb, sent, t);
-	if (err)
+	if (err) {
+		t->err = err;
 		drop(t);
-	else
-		err = t->err;
+	}
 	t->direct = false;
 
-	return err;
+	return t->err;
 }
 
 /* Send again. A full queue is a lost datagram */
@@ -839,18 +839,31 @@ static const struct rule server[] = {
 };
 
 static const char *const states[STATES] = {
-	[CALLING] = "CALLING", [TRYING] = "TRYING",
-	[PROCEEDING] = "PROCEEDING", [COMPLETED] = "COMPLETED",
-	[ACCEPTED] = "ACCEPTED", [CONFIRMED] = "CONFIRMED", [DONE] = "DONE",
+	[CALLING]    = "CALLING",
+	[TRYING]     = "TRYING",
+	[PROCEEDING] = "PROCEEDING",
+	[COMPLETED]  = "COMPLETED",
+	[ACCEPTED]   = "ACCEPTED",
+	[LATE]       = "LATE",
+	[CONFIRMED]  = "CONFIRMED",
+	[DONE]       = "DONE",
 };
 
 static const char *const events[EVENTS] = {
-	[GOT_1XX] = "GOT_1XX", [GOT_2XX] = "GOT_2XX",
-	[GOT_FAILURE] = "GOT_FAILURE", [GOT_AGAIN] = "GOT_AGAIN",
-	[GOT_ACK] = "GOT_ACK", [GOT_CANCEL] = "GOT_CANCEL",
-	[SAY_1XX] = "SAY_1XX", [SAY_2XX] = "SAY_2XX",
-	[SAY_FAILURE] = "SAY_FAILURE", [AGAIN] = "AGAIN",
-	[EXPIRE] = "EXPIRE", [UNHEARD] = "UNHEARD", [FAULT] = "FAULT", [GONE] = "GONE",
+	[GOT_1XX]     = "GOT_1XX",
+	[GOT_2XX]     = "GOT_2XX",
+	[GOT_FAILURE] = "GOT_FAILURE",
+	[GOT_AGAIN]   = "GOT_AGAIN",
+	[GOT_ACK]     = "GOT_ACK",
+	[GOT_CANCEL]  = "GOT_CANCEL",
+	[SAY_1XX]     = "SAY_1XX",
+	[SAY_2XX]     = "SAY_2XX",
+	[SAY_FAILURE] = "SAY_FAILURE",
+	[AGAIN]       = "AGAIN",
+	[EXPIRE]      = "EXPIRE",
+	[UNHEARD]     = "UNHEARD",
+	[FAULT]       = "FAULT",
+	[GONE]        = "GONE",
 };
 
 static const struct machine machines[KINDS] = {
