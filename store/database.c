@@ -1317,7 +1317,9 @@ static int open_readonly(struct database *db, char *why)
 		err = uri_make(db);
 		return err ? said_error(db, err, why) : open_readonly(db, why);
 	}
-	if (!err && form < FORM)
+	if (!err && !form)
+		err = said(why, ENOENT, "%s: empty", db->path);
+	else if (!err && form < FORM)
 		err = said(why, EPROTO,
 			   "%s: made by an older version; sbcd brings it up "
 			   "to date when it starts",

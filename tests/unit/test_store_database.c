@@ -136,6 +136,8 @@ static void an_empty_file_becomes_the_newest_form(void **s)
 	struct database *db;
 
 	close(open(path, O_CREAT | O_WRONLY, 0600));
+	assert_int_equal(database_open(&db, path, true, why), ENOENT);
+	assert_non_null(strstr(why, "empty"));
 	db = open_here();
 	assert_true(number_in(db, "PRAGMA user_version") >= 1);
 	database_close(db);
