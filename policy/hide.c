@@ -226,3 +226,54 @@ int hide_edit(struct message *msg, const struct hide_setup *setup)
 
 	return hide_warning(msg, setup);
 }
+
+static bool is_hidden_line(const char *p, const char *e)
+{
+	const char *colon = memchr(p, ':', (size_t)(e - p));
+	struct pl name;
+
+	if (!colon)
+		return false;
+	name.p = p;
+	name.l = (size_t)(colon - p);
+	while (name.l && (p[name.l - 1] == ' ' || p[name.l - 1] == '\t'))
+		--name.l;
+
+	switch (header_id_find(&name)) {
+	case HDR_VIA:
+	case HDR_CONTACT:
+	case HDR_RECORD_ROUTE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int hide_fragment(struct mbuf *mb, const struct pl *body)
+{
+	const char *p = body->p, *e = p + body->l, *next;
+	bool hidden = false, head = true;
+	int err;
+
+	if (!body->l)
+		return 0;
+
+	for (; p < e; p = next) {
+		next = memchr(p, '\n', (size_t)(e - p));
+		next = next ? next + 1 : e;
+		/* A body inside begins behind the blank line */
+		if (*p == '\n' || (*p == '\r' && e - p > 1 && p[1] == '\n'))
+			head = false;
+		/* What is folded belongs to the line above (RFC 3261 7.3.1) */
+		if (*p != ' ' && *p != '\t')
+			hidden = head && is_hidden_line(p, next);
+		if (hidden)
+			continue;
+		err = mbuf_write_mem(mb, (const uint8_t *)p,
+				     (size_t)(next - p));
+		if (err)
+			return err;
+	}
+
+	return 0;
+}

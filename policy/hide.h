@@ -8,9 +8,9 @@
 #include "policy/message.h"
 
 struct hide_setup {
-	bool trusted;   /* the peer it goes to gets identities */
+	bool trusted; /* the peer it goes to gets identities */
 	bool challenge; /* WWW- and Proxy-Authenticate are passed on (section 6) */
-	bool authorization; /* Authorization of the sender may pass */
+	bool authorization;   /* Authorization of the sender may pass */
 	struct pl local_host; /* ours on that side: host of Warning */
 };
 
@@ -22,3 +22,11 @@ struct header_set hide_set(const struct message *msg,
 /** Edit what crosses in another form: Supported, Require, Allow, Warning,
  *  Privacy's effect on P-Asserted-Identity. 0; ENOMEM */
 int hide_edit(struct message *msg, const struct hide_setup *setup);
+
+/**
+ * Append a body of message/sip or message/sipfrag without its Via, Contact and
+ * Record-Route lines; all else is copied byte by byte, also what is no header
+ *
+ * @return 0; ENOMEM
+ */
+int hide_fragment(struct mbuf *mb, const struct pl *body);

@@ -464,7 +464,9 @@ static int set_address(struct writing *w)
 
 	memcpy(w->address, sa_af(sa) == AF_INET6 ? "IN IP6 " : "IN IP4 ", head);
 
-	return sa_ntop(sa, w->address + head, (int)(sizeof(w->address) - head));
+	return sa_ntop(sa, w->address + head, (int)(sizeof(w->address) - head))
+		       ? EINVAL
+		       : 0;
 }
 
 static int put_address(struct writing *w)

@@ -111,10 +111,37 @@ static void the_table_holds_row_by_row(void **state)
 	(void)state;
 }
 
+static void a_fragment_loses_what_names_the_other_side(void **state)
+{
+	static const char *const bodies[][2] = {
+		{ "SIP/2.0 200 OK\r\n", "SIP/2.0 200 OK\r\n" },
+		{ "SIP/2.0 200 OK", "SIP/2.0 200 OK" },
+		{ "INVITE sip:a@b SIP/2.0\r\nVIA : x\r\n y\r\nTo: z\r\n"
+		  "m: <sip:c>\r\nRecord-Route: <sip:d>",
+		  "INVITE sip:a@b SIP/2.0\r\nTo: z\r\n" },
+		{ "To: z\r\n\r\nVia: body\r\n", "To: z\r\n\r\nVia: body\r\n" },
+		{ "", "" },
+	};
+	struct mbuf *mb;
+	struct pl body;
+	size_t i;
+
+	for (i = 0; i < sizeof(bodies) / sizeof(*bodies); ++i) {
+		mb = mbuf_alloc(8);
+		pl_set_str(&body, bodies[i][0]);
+		assert_int_equal(hide_fragment(mb, &body), 0);
+		assert_int_equal(mb->end, strlen(bodies[i][1]));
+		assert_memory_equal(mb->buf, bodies[i][1], mb->end);
+		mem_deref(mb);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_holds_row_by_row),
+		cmocka_unit_test(a_fragment_loses_what_names_the_other_side),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

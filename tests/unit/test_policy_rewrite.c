@@ -247,8 +247,10 @@ static void replace_contact_gives_the_registered_contact(void **state)
 	struct fixture *f = *state;
 	struct rewrite_setup s = from_pbx(f);
 
-	f->a->replace_contact = true;
 	pl_set_str(&s.contact, "sip:a-4930100@127.0.0.1");
+	run(f, &s, CALLED, FROM_A, TO_A, CONTACT_A);
+	is(&f->out.contact, "sip:4930100@127.0.0.1:5060");
+	f->a->replace_contact = true;
 	run(f, &s, CALLED, FROM_A, TO_A, CONTACT_A);
 	is(&f->out.contact, "sip:a-4930100@127.0.0.1");
 }
