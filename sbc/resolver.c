@@ -279,12 +279,13 @@ static bool record_read(struct record *rec, int type, const struct reader *m,
 		if (end - at != 4)
 			return false;
 		sa_set_in(&rec->sa, get32(m->p + at), 0);
-		return true;
+		/* 0.0.0.0 and :: would be this machine itself */
+		return sa_isset(&rec->sa, SA_ADDR);
 	case ns_t_aaaa:
 		if (end - at != 16)
 			return false;
 		sa_set_in6(&rec->sa, m->p + at, 0);
-		return true;
+		return sa_isset(&rec->sa, SA_ADDR);
 	case ns_t_srv:
 		if (!srv_read(rec, m, at, end, name))
 			return false;

@@ -546,6 +546,21 @@ static void a_name_without_a_dot_gets_the_domain(void **s)
 	(void)s;
 }
 
+static void an_address_of_zeros_is_no_target(void **s)
+{
+	static const struct rr rrs[] = {
+		{ "z.example.net", A, 60, "0.0.0.0" },
+		{ "z.example.net", AAAA, 60, "::" },
+		{ NULL },
+	};
+
+	zone = rrs;
+	add_endpoint("::1", TRANSPORT_UDP);
+	assert_int_equal(ask("z.example.net", 5060, TRANSPORT_UDP)->err,
+			 ENOENT);
+	(void)s;
+}
+
 /* --- RFC 3263 ------------------------------------------------------------ */
 
 static const struct rr trunk[] = {
@@ -1160,6 +1175,7 @@ int main(void)
 		TEST(a_port_leaves_naptr_and_srv_out),
 		TEST(what_is_no_name_does_not_exist),
 		TEST(a_name_without_a_dot_gets_the_domain),
+		TEST(an_address_of_zeros_is_no_target),
 		TEST(naptr_srv_and_addresses_follow_each_other),
 		TEST(naptr_prefers_tls_where_there_is_a_port_for_it),
 		TEST(a_known_transport_needs_no_naptr),
