@@ -72,7 +72,7 @@ static void import(struct database *db, const struct seal *seal, unsigned rows)
 	char *text = malloc(size), *p = text;
 	struct pl csv;
 	uint32_t n = 0;
-	double from;
+	double from, used;
 
 	if (!text)
 		must(ENOMEM, "csv");
@@ -86,10 +86,12 @@ static void import(struct database *db, const struct seal *seal, unsigned rows)
 	csv = (struct pl){ text, (size_t)(p - text) };
 	printf("csv of %zu bytes, resident before %ld MiB\n", csv.l,
 	       resident());
+	used = cpu();
 	from = wall();
 	must(credentials_import(db, seal, "trunk", &csv, true, &n, NULL, NULL),
 	     "import");
-	report("import, wall", wall() - from, "s", "seconds");
+	report("import, CPU", cpu() - used, "s", "seconds");
+	report("import, wall", wall() - from, "s", "");
 	printf("rows %u, resident at most %ld MiB\n", n, resident());
 	free(text);
 }
