@@ -198,6 +198,21 @@ static void slot_put(struct index *index, const struct slot *slot)
 	index->used++;
 }
 
+/* A first part is put twice at most: then it is known not to be unique, and a
+ * host that 100,000 objects share costs no more than one that two share */
+static void first_put(struct index *index, const struct slot *slot)
+{
+	unsigned seen = 0;
+
+	for (size_t i = slot->hash & (index->size - 1); index->slots[i].place;
+	     i = (i + 1) & (index->size - 1)) {
+		if (index->slots[i].hash == slot->hash && index->slots[i].first)
+			seen++;
+	}
+	if (seen < 2)
+		slot_put(index, slot);
+}
+
 static int index_grow(struct index *index)
 {
 	struct index *more = index_alloc(index->size * 2);
@@ -249,7 +264,7 @@ static int index_add(struct index *index, const struct element *type,
 	if (part) {
 		slot.first = 1;
 		slot.hash = hash_nocase(part, strlen(part));
-		slot_put(index, &slot);
+		first_put(index, &slot);
 	}
 
 out:
