@@ -33,7 +33,8 @@ struct link {
 	char line[LINE_MAX_BYTES + 1];
 	size_t len;
 	bool too_long;
-	struct mbuf *out; /* not yet taken by the client */
+	struct mbuf *out; /* written at its end */
+	size_t sent;      /* of out, taken by the client */
 };
 
 static void link_close(struct link *link)
@@ -52,9 +53,9 @@ static bool flush(struct link *link)
 {
 	struct mbuf *mb = link->out;
 
-	while (mb->pos < mb->end) {
-		ssize_t n = send(link->fd, mb->buf + mb->pos, mb->end - mb->pos,
-				 MSG_NOSIGNAL);
+	while (link->sent < mb->end) {
+		ssize_t n = send(link->fd, mb->buf + link->sent,
+				 mb->end - link->sent, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -62,9 +63,9 @@ static bool flush(struct link *link)
 			return !fd_listen(link->fd, FD_WRITE, readable, link);
 		if (n < 0)
 			return false;
-		mb->pos += (size_t)n;
+		link->sent += (size_t)n;
 	}
-	mb->pos = mb->end = 0;
+	mb->pos = mb->end = link->sent = 0;
 	return !link->session.ends &&
 	       !fd_listen(link->fd, FD_READ, readable, link);
 }
