@@ -116,6 +116,20 @@ static void change(struct world *w, int side)
 	flow_change(w->forward, w->flow[side], &w->setup[side]);
 }
 
+/* Everything ordered so far is done, and what it told is here */
+static void settle(struct world *w, int side)
+{
+	unsigned before = w->asked.n[FLOW_COUNTERS];
+	int i;
+
+	flow_ask(w->forward, w->flow[side], on_news, &w->asked);
+	for (i = 0; i < LIMIT && w->asked.n[FLOW_COUNTERS] == before; i++) {
+		mailbox_take(w->mailbox);
+		(void)poll(NULL, 0, 1);
+	}
+	assert_int_equal(w->asked.n[FLOW_COUNTERS], before + 1);
+}
+
 /* Two flows that are partners; what the tests vary is in setup before */
 static void join(struct world *w)
 {
@@ -123,6 +137,8 @@ static void join(struct world *w)
 	open_flow(w, B);
 	w->setup[A].partner = w->flow[B];
 	change(w, A);
+	settle(w, A); /* until then what A says goes nowhere */
+	w->asked = (struct news){ 0 };
 }
 
 static void *begin(void)
@@ -224,20 +240,6 @@ static int next_rtcp(int fd)
 	assert_int_equal(recv(fd, p, sizeof(p), 0), 8);
 
 	return p[7];
-}
-
-/* Everything ordered so far is done, and what it told is here */
-static void settle(struct world *w, int side)
-{
-	unsigned before = w->asked.n[FLOW_COUNTERS];
-	int i;
-
-	flow_ask(w->forward, w->flow[side], on_news, &w->asked);
-	for (i = 0; i < LIMIT && w->asked.n[FLOW_COUNTERS] == before; i++) {
-		mailbox_take(w->mailbox);
-		(void)poll(NULL, 0, 1);
-	}
-	assert_int_equal(w->asked.n[FLOW_COUNTERS], before + 1);
 }
 
 static bool wait_news(struct world *w, int side, enum flow_news kind)

@@ -240,8 +240,7 @@ static uint32_t version_of(const struct pl *text)
 	const char *o = memmem(text->p, text->l, "o=- ", 4);
 
 	assert_non_null(o);
-	memcpy(line, o, sizeof(line) - 1);
-	line[sizeof(line) - 1] = 0;
+	snprintf(line, sizeof(line), "%.*s", (int)(text->p + text->l - o), o);
 	assert_int_equal(sscanf(line, "o=- %llu %u", &id, &version), 2);
 
 	return version;
@@ -325,16 +324,6 @@ static bool is_quiet(struct world *w, int peer)
 	return poll(&p, 1, 0) == 0;
 }
 
-static void assert_passes(struct world *w, int a, int b)
-{
-	static uint16_t number;
-
-	say(w, a, SIDE_A, ++number);
-	assert_int_equal(heard(w, b), number);
-	say(w, b, SIDE_B, ++number);
-	assert_int_equal(heard(w, a), number);
-}
-
 static void on_counters(uint32_t flow, enum flow_news news,
 			const struct flow_report *r, void *arg)
 {
@@ -361,6 +350,17 @@ static void settle(struct world *w)
 	}
 	assert_true(there);
 	flow_close(w->worker.forward, flow);
+}
+
+static void assert_passes(struct world *w, int a, int b)
+{
+	static uint16_t number;
+
+	settle(w);
+	say(w, a, SIDE_A, ++number);
+	assert_int_equal(heard(w, b), number);
+	say(w, b, SIDE_B, ++number);
+	assert_int_equal(heard(w, a), number);
 }
 
 static void pass(struct world *w, unsigned seconds)
@@ -399,6 +399,7 @@ static void after_the_answer_rtp_passes_and_strangers_do_not(void **state)
 	(void)state;
 
 	establish(w);
+	settle(w);
 	say(w, STRANGER, SIDE_A, 666);
 	say(w, STRANGER, SIDE_B, 667);
 	assert_passes(w, PEER_A, PEER_B);
@@ -428,13 +429,11 @@ static void the_last_early_answer_counts(void **state)
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), false), 0);
 	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B2, ""), false), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B2);
 	assert_true(media_offer_open(w->media, &from));
 	assert_int_equal(from, SIDE_A);
 
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), true), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B);
 	assert_false(media_offer_open(w->media, &from));
 	assert_used(w, 1, 1);
@@ -448,13 +447,10 @@ static void a_later_offer_changes_nothing_before_its_final_answer(void **state)
 
 	establish(w);
 	assert_int_equal(offer(w, SIDE_B, sdp_of(w, PEER_B2, "")), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), false), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), true), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B2);
 	finish(w);
 }
@@ -579,10 +575,8 @@ static void an_early_answer_is_agreed_when_the_next_offer_comes(void **state)
 	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), false), 0);
 	assert_int_equal(offer(w, SIDE_B, sdp_of(w, PEER_B2, "")), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), true), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B2);
 	finish(w);
 }
@@ -681,7 +675,6 @@ static void a_move_frees_side_b_and_forgets_the_offer(void **state)
 	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
 	assert_int_not_equal(sa_port(&w->seen[SIDE_B].streams[0].rtp), port);
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B2, ""), true), 0);
-	settle(w);
 	assert_passes(w, PEER_A, PEER_B2);
 	assert_true(is_quiet(w, PEER_B));
 	finish(w);
@@ -753,6 +746,7 @@ static void a_realm_that_latches_follows_the_first_packet(void **state)
 	/* A's SDP names B2's place: A is behind NAT */
 	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_B2, "")), 0);
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), true), 0);
+	settle(w);
 	say(w, PEER_B, SIDE_B, 1);
 	assert_int_equal(heard(w, PEER_B2), 1);
 	assert_passes(w, PEER_A, PEER_B);
@@ -771,6 +765,7 @@ static void restricted_latching_admits_the_signalling_peer_only(void **state)
 	run(w);
 	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_B2, "")), 0);
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), true), 0);
+	settle(w);
 	say(w, STRANGER, SIDE_A, 66);
 	say(w, PEER_B2, SIDE_A, 67); /* of the SDP, but not the peer */
 	assert_passes(w, PEER_A, PEER_B);
@@ -816,6 +811,7 @@ static void early_media_pass_as_far_as_the_realm_allows(void **state)
 		assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
 		assert_int_equal(
 			answer(w, SIDE_B, sdp_of(w, PEER_B, ""), false), 0);
+		settle(w);
 		say(w, PEER_A, SIDE_A, 1);
 		say(w, PEER_B, SIDE_B, 2);
 		if (rows[i].a_passes)
@@ -906,6 +902,7 @@ static void an_announcement_counts_in_its_one_direction(void **state)
 	assert_int_equal(
 		answer(w, SIDE_B, sdp_of(w, PEER_B, "a=sendonly\r\n"), true),
 		0);
+	settle(w);
 	for (i = 0; i < 6; i++) {
 		say(w, PEER_B, SIDE_B, (uint16_t)i);
 		assert_int_equal(heard(w, PEER_A), i);
