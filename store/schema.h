@@ -28,6 +28,7 @@ enum field_flag {
 	UNSERVED = 1 << 7, /* read and kept, no effect yet: VC-0119 when set */
 	ANY_TOO = 1 << 8,  /* a reference that may also be "*" */
 	PORT_TOO = 1 << 9, /* an address may have a port */
+	FILE_NAME = 1 << 10, /* text; made absolute on import */
 };
 
 struct field {

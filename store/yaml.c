@@ -48,6 +48,7 @@ struct reader {
 	yaml_parser_t parser;
 	struct config *cfg;
 	struct list *findings;
+	const char *name;
 	const struct pl *bytes;
 	size_t found;
 	bool problem;
@@ -651,6 +652,50 @@ out:
 	mem_deref(hint);
 }
 
+/* configuration.md 1.5: a relative name is taken from the folder of the file */
+static int name_absolute(struct reader *r, char **text, const struct pl *name)
+{
+	const char *slash = strrchr(r->name, '/');
+	struct pl folder = { r->name, slash ? (size_t)(slash - r->name) : 0 };
+	char *relative = NULL, *absolute;
+	int err;
+
+	err = re_sdprintf(&relative, "%r%s", &folder, slash ? "/" : ".");
+	if (err)
+		return err;
+
+	absolute = realpath(relative, NULL);
+	mem_deref(relative);
+	if (!absolute)
+		return errno == ENOMEM ? ENOMEM : EINVAL;
+
+	err = re_sdprintf(text, "%s%s%r", absolute, absolute[1] ? "/" : "",
+			  name);
+	free(absolute);
+	return err;
+}
+
+static int file_read(struct reader *r, struct object *o, const struct field *f,
+		     const struct node *node, struct value_fault *fault)
+{
+	char *text = NULL;
+	struct pl name;
+	int err;
+
+	if (node->text.l && node->text.p[0] == '/')
+		return field_parse(f, o->item, &node->text, fault);
+
+	err = name_absolute(r, &text, &node->text);
+	if (err) {
+		strcpy(fault->why, "is relative to a folder that is not there");
+		return err;
+	}
+	name = pl_of(text);
+	err = field_parse(f, o->item, &name, fault);
+	mem_deref(text);
+	return err;
+}
+
 static void value_read(struct reader *r, struct object *o,
 		       const struct field *f, const struct node *node)
 {
@@ -658,7 +703,9 @@ static void value_read(struct reader *r, struct object *o,
 	int err = EINVAL;
 
 	if (node->kind == SCALAR)
-		err = field_parse(f, o->item, &node->text, &fault);
+		err = f->flags & FILE_NAME
+			      ? file_read(r, o, f, node, &fault)
+			      : field_parse(f, o->item, &node->text, &fault);
 	if (err == ENOMEM)
 		r->err = err;
 	else if (err)
@@ -1338,7 +1385,6 @@ int yaml_read(struct config **cfgp, const char *name, const struct pl *bytes,
 	struct reader *r;
 	int err;
 
-	(void)name;
 	if (bytes->l > FILE_MAX)
 		return E2BIG;
 
@@ -1346,6 +1392,7 @@ int yaml_read(struct config **cfgp, const char *name, const struct pl *bytes,
 	if (!r)
 		return ENOMEM;
 	r->findings = findings;
+	r->name = name;
 	r->bytes = bytes;
 	err = config_alloc(&r->cfg);
 	if (err)

@@ -66,7 +66,7 @@ static const struct field system_config_fields[] = {
 	WORD(S, log_format, "log-format", .dflt = "text", .words = log_format_words,
 		.help = "Form of a log line",
 		.source = "own"),
-	TEXT(S, log_path, "log-path",
+	TEXT(S, log_path, "log-path", .flags = FILE_NAME,
 		.help = "Folder of the log files; empty is the folder log beside the database",
 		.source = "own"),
 	FLAG(S, call_trace, "call-trace", .flags = UNSERVED, .dflt = "disabled",

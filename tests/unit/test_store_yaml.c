@@ -319,6 +319,34 @@ static void a_file_that_is_not_there_is_an_errno(void **s)
 	assert_null(list_head(&findings));
 }
 
+static void a_relative_file_name_begins_in_the_folder_of_the_file(void **s)
+{
+	static const struct {
+		const char *file, *yaml, *path;
+	} rows[] = {
+		{ "/usr/x.yaml", "system: {system-config: {log-path: l}}",
+		  "/usr/l" },
+		{ "/x.yaml", "system: {system-config: {log-path: l}}", "/l" },
+		{ "/usr/x.yaml", "system: {system-config: {log-path: /l}}",
+		  "/l" },
+		{ "/usr/x.yaml", "system: {system-config: {log-path: }}", "" },
+	};
+	(void)s;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pl bytes = pl_of(rows[i].yaml);
+		struct list findings = LIST_INIT;
+		const struct system_config *system;
+		struct config *cfg = NULL;
+
+		assert_int_equal(
+			yaml_read(&cfg, rows[i].file, &bytes, &findings), 0);
+		system = config_single(cfg, &element_system_config);
+		assert_string_equal(system->log_path, rows[i].path);
+		config_give(cfg);
+	}
+}
+
 static void deep_nesting_ends_soon(void **s)
 {
 	char *text = malloc(100100);
@@ -350,6 +378,8 @@ int main(void)
 		cmocka_unit_test(
 			full_yaml_has_every_parameter_of_every_element),
 		cmocka_unit_test(a_file_that_is_not_there_is_an_errno),
+		cmocka_unit_test(
+			a_relative_file_name_begins_in_the_folder_of_the_file),
 		cmocka_unit_test(deep_nesting_ends_soon),
 	};
 
