@@ -25,7 +25,12 @@ enum digest_algorithm {
 enum digest_algorithm digest_algorithm(const struct challenge *c);
 int digest_strength(enum digest_algorithm a);
 
-enum digest_qop { QOP_NONE, QOP_AUTH, QOP_AUTH_INT, QOP_UNKNOWN };
+enum digest_qop {
+	QOP_NONE,
+	QOP_AUTH,
+	QOP_AUTH_INT,
+	QOP_UNKNOWN
+};
 /** qop that we choose of those offered */
 enum digest_qop digest_qop(const struct challenge *c);
 
@@ -37,9 +42,9 @@ struct digest_input {
 	struct pl username;             /* as configured */
 	const char *password;
 	struct pl method, uri, body;
-	char cnonce[33];                /* 32 hex digits, ended */
+	const char *cnonce; /* 32 hex digits of ours */
 	uint32_t nc;
-	bool proxy;                     /* Proxy-Authorization */
+	bool proxy; /* Proxy-Authorization */
 };
 
 /**
@@ -54,5 +59,4 @@ struct digest_input {
 int digest_write(struct mbuf *mb, const struct digest_input *in);
 
 /** Compute the response value alone (tests, rspauth): hex, ended by zero */
-int digest_response(char out[129], const struct digest_input *in,
-		    bool rspauth);
+int digest_response(char out[129], const struct digest_input *in, bool rspauth);

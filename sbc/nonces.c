@@ -23,7 +23,7 @@ enum {
 /** What is known of a target */
 struct place {
 	struct entry e;
-	struct le le; /* of nonces.places: without entries first, then LRU */
+	struct le le; /* of nonces.bare, while it has no entries */
 	struct sa dst;
 	uint8_t transport;
 	uint8_t refused; /* cached nonces in a row */
@@ -49,7 +49,7 @@ struct nonce {
 
 struct nonces {
 	struct table entries, targets;
-	struct list lru, places;
+	struct list lru, bare; /* nonces; places without any */
 	uint32_t size;
 };
 
@@ -113,7 +113,7 @@ static void nonce_remove(struct nonces *all, struct nonce *n)
 
 	if (!--p->entries) {
 		list_unlink(&p->le);
-		list_prepend(&all->places, &p->le, p);
+		list_append(&all->bare, &p->le, p);
 	}
 	table_remove(&all->entries, &n->e);
 	mem_deref(n);
@@ -132,17 +132,12 @@ static struct place *find_place(const struct nonces *all,
 					  place_matches, t);
 }
 
-/** Make room for one more target. Those without entries stand in front, and one
- *  exists when the table is full: entries are at most size */
+/** Make room for one more target: the first of those without entries goes. One
+ *  exists when the table is full, for entries are at most size */
 static void places_trim(struct nonces *all)
 {
-	while (all->targets.count > all->size) {
-		struct place *p = list_ledata(all->places.head);
-
-		if (p->entries)
-			return;
-		place_remove(all, p);
-	}
+	while (all->targets.count > all->size && all->bare.head)
+		place_remove(all, list_ledata(all->bare.head));
 }
 
 static struct place *place_get(struct nonces *all, const struct target *t)
@@ -161,7 +156,7 @@ static struct place *place_get(struct nonces *all, const struct target *t)
 	p->transport = t->transport;
 	if (table_add(&all->targets, &p->e, place_hash(t)))
 		return mem_deref(p);
-	list_append(&all->places, &p->le, p);
+	list_append(&all->bare, &p->le, p);
 
 	return p;
 }
@@ -212,8 +207,6 @@ static void touch(struct nonces *all, struct nonce *n, uint64_t now)
 	n->used = now;
 	list_unlink(&n->le);
 	list_append(&all->lru, &n->le, n);
-	list_unlink(&n->place->le);
-	list_append(&all->places, &n->place->le, n->place);
 }
 
 static int use(struct nonces *all, struct nonce *n, uint64_t now,
@@ -247,8 +240,8 @@ static void nonces_destructor(void *arg)
 	struct nonces *all = arg;
 
 	trim(all, 0);
-	while (all->places.head)
-		place_remove(all, all->places.head->data);
+	while (all->bare.head)
+		place_remove(all, list_ledata(all->bare.head));
 	table_finish(&all->entries);
 	table_finish(&all->targets);
 }
@@ -263,7 +256,7 @@ int nonces_open(struct nonces **np, uint32_t size)
 	table_init(&all->entries);
 	table_init(&all->targets);
 	list_init(&all->lru);
-	list_init(&all->places);
+	list_init(&all->bare);
 	all->size = size;
 	*np = all;
 
@@ -335,6 +328,7 @@ int nonce_put(struct nonces *n, const struct nonce_key *key,
 
 	fresh->place = place;
 	place->entries++;
+	list_unlink(&place->le);
 	if (old)
 		nonce_remove(n, old);
 	touch(n, fresh, now);

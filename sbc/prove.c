@@ -429,6 +429,8 @@ static bool choose(const struct proof_setup *s, const struct pl *realm,
 
 	q.method = s->method;
 	q.auth_realm = *realm;
+	/* whether this AoR has some of its own is seen when they are opened */
+	q.aor_credentials = true;
 	credential_choose(&q, *from, choice);
 	*from = choice->by;
 
@@ -595,7 +597,7 @@ static int write_answer(const struct proof_setup *s, const struct pl *realm_raw,
 	};
 
 	pl_set_str(&in.username, cred->username);
-	memcpy(in.cnonce, e->cnonce, sizeof(in.cnonce));
+	in.cnonce = e->cnonce;
 
 	return digest_write(headers, &in);
 }
@@ -1106,7 +1108,7 @@ static bool info_right(const struct proof_setup *s, struct tries *t, uint32_t i,
 	in.uri = s->uri;
 	in.body = answer->body;
 	in.nc = t->of[i].nc;
-	memcpy(in.cnonce, t->of[i].cnonce, sizeof(in.cnonce));
+	in.cnonce = t->of[i].cnonce;
 	if (!digest_response(mine, &in, true))
 		right = !pl_strcasecmp(&info->rspauth, mine);
 	credential_wipe(&cred);
@@ -1207,6 +1209,8 @@ void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
 	*found = false;
 	while (choose(setup, auth_realm, &from, choice)) {
 		*found = exists(setup, choice, auth_realm);
+		if (!*found && choice->by == BY_REGISTER)
+			choice->row = "1b";
 		if (*found || !search_goes_on(setup, choice))
 			return;
 	}
