@@ -311,6 +311,8 @@ static void put_top_via(struct pen *pen, const struct pl *line,
 	}
 	put(pen, "\r\n", 2);
 
+	while (rest.l && *rest.p == ' ')
+		++rest.p, --rest.l;
 	if (rest.l)
 		put_line(pen, "Via", &rest);
 }
