@@ -16,6 +16,7 @@ enum alarm_level {
 	ALARM_CRITICAL,
 	ALARM_EMERGENCY
 };
+/** "WARNING", "MINOR", "MAJOR", "CRITICAL", "EMERGENCY" */
 const char *alarm_level_name(enum alarm_level s);
 
 /** One alarm. With more than 100 objects of one name there is one for them all:

@@ -48,7 +48,8 @@ enum {
 	DEPTH = 16,     /* realms on the way to dns-servers */
 	DOWN_AFTER = 3, /* questions without an answer: an alarm */
 	SERVERS_TEXT = 1024,
-	SLACK = 1 /* [ms] ares_timeout rounds down */
+	DATAGRAM = 1232, /* [bytes] no fragments; longer answers come by TCP */
+	SLACK = 1        /* [ms] ares_timeout rounds down */
 };
 
 /* One record, whatever its type */
@@ -516,16 +517,18 @@ static int channel_init(struct channel *c, int servers)
 	struct ares_options opt = { 0 };
 	int status;
 
-	opt.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES;
+	opt.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS;
+	opt.ednspsz = DATAGRAM;
 	opt.timeout = (int)(c->r->timeout / (3 * (unsigned)servers));
 	opt.tries = ROUNDS;
 	opt.sock_state_cb = socket_state;
 	opt.sock_state_cb_data = c;
 
-	status = ares_init_options(
-		&c->ares, &opt,
-		ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-			ARES_OPT_SOCK_STATE_CB | ARES_OPT_NOROTATE);
+	status = ares_init_options(&c->ares, &opt,
+				   ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS |
+					   ARES_OPT_TRIES | ARES_OPT_EDNSPSZ |
+					   ARES_OPT_SOCK_STATE_CB |
+					   ARES_OPT_NOROTATE);
 	if (status == ARES_SUCCESS && *c->set->servers)
 		status = ares_set_servers_ports_csv(c->ares, c->set->servers);
 
@@ -937,6 +940,10 @@ static const struct answer *look_up(struct walk *w, const char *name, int type)
 
 /* --- RFC 3263 ----------------------------------------------------------- */
 
+/* Asked for in this order when the transport is open */
+static const enum transport in_turn[] = { TRANSPORT_UDP, TRANSPORT_TCP,
+					  TRANSPORT_TLS };
+
 static uint16_t default_port(enum transport t)
 {
 	switch (t) {
@@ -968,6 +975,16 @@ static bool realm_speaks(const struct realm *realm, int af, enum transport t)
 			return true;
 	}
 	return false;
+}
+
+/* RFC 3263 4.1: UDP where nothing is told; or the first that the realm has */
+static enum transport usual_transport(const struct realm *realm)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		if (realm_speaks(realm, AF_UNSPEC, in_turn[i]))
+			return in_turn[i];
+	}
+	return TRANSPORT_UDP;
 }
 
 static void add_target(struct walk *w, const struct sa *addr, uint16_t port,
@@ -1137,8 +1154,6 @@ static bool find_srv(struct walk *w, enum transport t)
 /* The walk: each step is taken when the one before it led nowhere */
 static void find_targets(struct walk *w)
 {
-	static const enum transport in_turn[] = { TRANSPORT_UDP, TRANSPORT_TCP,
-						  TRANSPORT_TLS };
 	const struct resolve *res = w->resolve;
 	enum transport t = res->transport;
 
@@ -1152,14 +1167,8 @@ static void find_targets(struct walk *w)
 	} else if (!res->port && find_srv(w, t))
 		return;
 
-	/* no transport is told: UDP, or the first that the realm has */
-	for (unsigned i = 0; t == TRANSPORT_NONE && i < 3; i++) {
-		if (realm_speaks(res->realm, AF_UNSPEC, in_turn[i]))
-			t = in_turn[i];
-	}
 	if (t == TRANSPORT_NONE)
-		t = TRANSPORT_UDP;
-
+		t = usual_transport(res->realm);
 	find_addresses(w, res->host, res->port ? res->port : default_port(t),
 		       t);
 }
@@ -1318,9 +1327,8 @@ static int resolve_address(const struct resolve_query *q, const struct sa *sa,
 	struct walk w = { .resolve = &res };
 	enum transport t = q->transport;
 
-	/* RFC 3263 4.1: sip, numeric: UDP */
 	if (t == TRANSPORT_NONE)
-		t = TRANSPORT_UDP;
+		t = usual_transport(q->realm);
 	add_target(&w, sa, q->port ? q->port : default_port(t), t);
 	if (!w.found.n)
 		return EAFNOSUPPORT;
@@ -1489,6 +1497,88 @@ bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 	const struct avoided *a = avoided_find(r, addr, transport);
 
 	return a && clock_ms() < a->until;
+}
+
+/* --- show dns ------------------------------------------------------------ */
+
+struct rows {
+	resolver_h *h;
+	void *arg;
+};
+
+static int record_print(struct re_printf *pf, int type,
+			const struct record *rec)
+{
+	switch (type) {
+	case ns_t_srv:
+		return re_hprintf(pf, "%u %u %u %s", rec->priority, rec->weight,
+				  rec->port, rec->name);
+	case ns_t_naptr:
+		return re_hprintf(
+			pf, "%u %u %s %s", rec->priority, rec->weight,
+			transport_name((enum transport)rec->transport),
+			rec->name);
+	default:
+		return re_hprintf(pf, "%j", &rec->sa);
+	}
+}
+
+/* Ends where the row is full: the head of a long list tells enough */
+static int records_print(struct re_printf *pf, const struct question *q)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && q->answer && i < q->answer->n; i++) {
+		if (i)
+			err = re_hprintf(pf, ", ");
+		if (!err)
+			err = record_print(pf, q->type, &q->answer->records[i]);
+	}
+	return err;
+}
+
+static const char *record_type(int type)
+{
+	switch (type) {
+	case ns_t_a:
+		return "A";
+	case ns_t_aaaa:
+		return "AAAA";
+	case ns_t_srv:
+		return "SRV";
+	default:
+		return "NAPTR";
+	}
+}
+
+static void row_make(struct entry *e, void *arg)
+{
+	const struct question *q = (const struct question *)e;
+	const struct rows *rows = arg;
+	uint64_t now = clock_ms();
+	struct resolver_row row = {
+		.servers = q->set->servers,
+		.name = q->name,
+		.type = record_type(q->type),
+		.ttl = q->expires > now ? (uint32_t)((q->expires - now) / 1000)
+					: 0,
+		.silent = q->set->silent,
+	};
+
+	if (!q->settled)
+		return; /* the first answer is still awaited */
+	/* zero-ended also when it did not fit */
+	(void)re_snprintf(row.answers, sizeof(row.answers) - 1, "%H",
+			  records_print, q);
+	rows->h(&row, rows->arg);
+}
+
+size_t resolver_walk(const struct resolver *r, size_t from, size_t limit,
+		     resolver_h *h, void *arg)
+{
+	struct rows rows = { h, arg };
+
+	return table_walk(&r->cache, from, limit, row_make, &rows);
 }
 
 /* --- Life --------------------------------------------------------------- */

@@ -84,3 +84,17 @@ void target_worked(struct resolver *r, const struct sa *addr,
 /** Is it put last at present? */
 bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 		       uint8_t transport);
+
+/** A row of show dns */
+struct resolver_row {
+	const char *servers; /* "192.0.2.53:53"; "" those of resolv.conf */
+	const char *name, *type;
+	uint32_t ttl;      /* [s] left; 0: used while servers are silent */
+	uint32_t silent;   /* questions in a row the servers left open */
+	char answers[256]; /* "10 5 5060 a.example.net, ..."; "" no such name */
+};
+typedef void(resolver_h)(const struct resolver_row *row, void *arg);
+
+/** Walk a slice of the cache, as table_walk; the handler changes nothing */
+size_t resolver_walk(const struct resolver *r, size_t from, size_t limit,
+		     resolver_h *h, void *arg);

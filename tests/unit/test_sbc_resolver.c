@@ -54,11 +54,13 @@ enum manner {
 	SILENT,
 	SERVFAIL,
 	CUT,
-	GARBAGE
+	GARBAGE,
+	BY_TCP
 };
 
 static struct server {
-	int fd;
+	int fd, listener, stream;
+	unsigned streams;
 	struct sa sa;
 	enum manner manner;
 	unsigned asked[64]; /* by type */
@@ -219,25 +221,75 @@ static void server_read(int flags, void *arg)
 			     (struct sockaddr *)&from, &from_n)) > 12) {
 		size_t size = make_reply(s, reply, query);
 
+		if (s->manner == BY_TCP)
+			reply[2] |= 2; /* TC: this is not all */
 		if (s->manner != SILENT)
 			sendto(s->fd, reply, size, 0, (struct sockaddr *)&from,
 			       from_n);
 	}
 }
 
-static void server_open(struct server *s)
+/* A question comes in one piece on loopback: two bytes of length, then it */
+static void stream_read(int flags, void *arg)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct server *s = arg;
+	uint8_t query[514] = { 0 }, reply[4096];
+	ssize_t n = recv(s->stream, query, sizeof(query) - 1, MSG_DONTWAIT);
+	(void)flags;
+
+	if (n < 14) {
+		fd_close(s->stream);
+		close(s->stream);
+		s->stream = -1;
+		return;
+	}
+	s->streams++;
+	put16(reply, (unsigned)make_reply(s, reply + 2, query + 2));
+	(void)!write(s->stream, reply, (size_t)(reply[0] << 8 | reply[1]) + 2);
+}
+
+static void server_accept(int flags, void *arg)
+{
+	struct server *s = arg;
+
+	s->stream = accept(s->listener, NULL, NULL);
+	if (s->stream >= 0)
+		fd_listen(s->stream, FD_READ, stream_read, s);
+	(void)flags;
+}
+
+/* One port for both; where the second is taken another is tried */
+static void server_bind(struct server *s)
+{
+	struct sockaddr_in in;
 	socklen_t n = sizeof(in);
 
+	for (unsigned tries = 0; tries < 20; tries++) {
+		memset(&in, 0, sizeof(in));
+		in.sin_family = AF_INET;
+		in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (!bind(s->fd, (struct sockaddr *)&in, n) &&
+		    !getsockname(s->fd, (struct sockaddr *)&in, &n) &&
+		    !bind(s->listener, (struct sockaddr *)&in, n)) {
+			sa_set_in(&s->sa, INADDR_LOOPBACK, ntohs(in.sin_port));
+			return;
+		}
+		close(s->fd);
+		close(s->listener);
+	}
+	fail();
+}
+
+static void server_open(struct server *s)
+{
 	memset(s, 0, sizeof(*s));
-	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_true(s->fd >= 0);
-	assert_int_equal(bind(s->fd, (struct sockaddr *)&in, n), 0);
-	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&in, &n), 0);
-	sa_set_in(&s->sa, INADDR_LOOPBACK, ntohs(in.sin_port));
+	s->stream = -1;
+	server_bind(s);
+	assert_int_equal(listen(s->listener, 4), 0);
 	assert_int_equal(fd_listen(s->fd, FD_READ, server_read, s), 0);
+	assert_int_equal(fd_listen(s->listener, FD_READ, server_accept, s), 0);
 }
 
 static void server_close(struct server *s)
@@ -247,6 +299,12 @@ static void server_close(struct server *s)
 	fd_close(s->fd);
 	close(s->fd);
 	s->fd = -1;
+	fd_close(s->listener);
+	close(s->listener);
+	if (s->stream >= 0) {
+		fd_close(s->stream);
+		close(s->stream);
+	}
 }
 
 static void forget_questions(void)
@@ -645,6 +703,8 @@ static void without_srv_the_name_itself_is_asked(void **s)
 	/* a realm that has TCP only speaks TCP */
 	realm.endpoints_n = 0;
 	add_endpoint("127.0.0.1", TRANSPORT_TCP);
+	assert_string_equal(targets(ask("192.0.2.9", 0, TRANSPORT_NONE)),
+			    "TCP 192.0.2.9:5060");
 	assert_string_equal(targets(ask("h.example.net", 0, TRANSPORT_NONE)),
 			    "TCP 192.0.2.1:5060");
 	(void)s;
@@ -829,6 +889,43 @@ static void more_names_than_the_cache_holds_drop_the_oldest(void **s)
 	(void)s;
 }
 
+static char shown[2048];
+
+static void show(const struct resolver_row *row, void *arg)
+{
+	size_t at = strlen(shown);
+
+	snprintf(shown + at, sizeof(shown) - at, "%s %s %u [%s]\n", row->name,
+		 row->type, row->ttl, row->answers);
+	(void)arg;
+}
+
+static void the_cache_shows_itself(void **s)
+{
+	struct rr many[31] = { 0 };
+
+	for (unsigned i = 0; i < 30; i++)
+		many[i] =
+			(struct rr){ "m.example.net", A, 9, "192.168.100.100" };
+	zone = many;
+	ask("m.example.net", 5060, TRANSPORT_UDP);
+	zone = trunk;
+	ask("a.t.example.net", 0, TRANSPORT_NONE);
+	ask("t.example.net", 0, TRANSPORT_UDP);
+	ask("no.example.net", 5060, TRANSPORT_UDP);
+	shown[0] = '\0';
+	assert_int_equal(resolver_walk(resolver, 0, 1000, show, NULL), 0);
+	assert_non_null(strstr(shown, "b.example.net A "));
+	assert_non_null(strstr(shown, " [192.0.2.2, 192.0.2.3]\n"));
+	assert_non_null(strstr(shown, " [1 1 TCP b.example.net]\n"));
+	assert_non_null(strstr(shown, " [1 0 5064 a.example.net]\n"));
+	assert_non_null(strstr(shown, "no.example.net A "));
+	assert_non_null(strstr(shown, " []\n"));
+	/* a long list ends where the row does */
+	assert_non_null(strstr(shown, "192.168.100.100, 192.168.100.100"));
+	(void)s;
+}
+
 /* --- Cancel, close, change ----------------------------------------------- */
 
 static void a_cancelled_question_is_not_answered(void **s)
@@ -957,6 +1054,16 @@ static void the_second_server_answers_when_the_first_is_silent(void **s)
 	assert_string_equal(targets(ask("h.example.net", 5060, TRANSPORT_UDP)),
 			    "UDP 192.0.2.1:5060");
 	assert_true(servers[0].total > 0);
+	(void)s;
+}
+
+static void an_answer_too_long_for_a_datagram_comes_by_tcp(void **s)
+{
+	zone = host;
+	servers[0].manner = BY_TCP;
+	assert_string_equal(targets(ask("h.example.net", 5060, TRANSPORT_UDP)),
+			    "UDP 192.0.2.1:5060");
+	assert_int_equal(servers[0].streams, 1);
 	(void)s;
 }
 
@@ -1198,7 +1305,9 @@ int main(void)
 		TEST(a_change_keeps_cache_and_questions_under_way),
 		TEST(a_realm_has_servers_of_its_own),
 		TEST(the_second_server_answers_when_the_first_is_silent),
+		TEST(an_answer_too_long_for_a_datagram_comes_by_tcp),
 		TEST(no_caller_waits_longer_than_dns_timeout),
+		TEST(the_cache_shows_itself),
 		TEST(silent_servers_leave_the_last_good_answer_in_use),
 		TEST(a_server_failure_is_silence),
 		TEST(a_closed_port_is_silence_at_once),
