@@ -2,7 +2,7 @@
  * Unit tests: sip-ports over real sockets on loopback
  *
  * Nothing sleeps: the loop runs until what is expected was seen, and an alarm
- * ends a test that waits for ever.
+ * ends a test that waits for ever. Time itself is moved by hand.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "sbc/port.h"
 #include "sbc/timer.h"
 #include "sbc/turn.h"
+#include "tests/unit/fake_clock.h"
 
 #define SIP(n)                                                                 \
 	"OPTIONS sip:" n " SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=" n "\r\n"
@@ -553,6 +554,92 @@ static void more_connections_than_allowed_are_not_taken(void **s)
 	port_close(b);
 }
 
+static void pass(uint64_t ms)
+{
+	fake_clock_advance(ms);
+	wheel_turn();
+}
+
+static void a_slow_sender_has_32_s_for_a_message(void **s)
+{
+	struct port *b = open_on(TRANSPORT_TCP, 65535, NULL);
+	int fd = peer_open(b);
+	size_t i;
+	(void)s;
+
+	peer_send(fd, SIP("1") "l: 0\r\n\r\n");
+	run(1);
+	peer_send(fd, SIP("2"));
+	/* the next one on another connection shows that this one was read */
+	for (i = 0; i < 4; ++i) {
+		int other = peer_open(b);
+
+		peer_send(other, SIP("x") "l: 0\r\n\r\n");
+		run(2 * i + 2);
+		close(other);
+		run(2 * i + 3);
+		assert_int_equal(port_connections(b), 1);
+		pass(7999);
+		peer_send(fd, "A: b\r\n"); /* buys no time */
+	}
+	assert_int_equal(lost, 4);
+	pass(3);
+	pass(1);
+	assert_int_equal(lost, 5);
+	assert_int_equal(port_connections(b), 0);
+	close(fd);
+	port_close(b);
+}
+
+static void a_stranger_who_says_nothing_is_closed_a_speaker_stays(void **s)
+{
+	struct port *b = open_on(TRANSPORT_TCP, 65535, NULL);
+	int silent = peer_open(b), speaker = peer_open(b);
+	(void)s;
+
+	peer_send(speaker, SIP("1") "l: 0\r\n\r\n");
+	run(1);
+	assert_int_equal(port_connections(b), 2);
+	pass(31999);
+	assert_int_equal(port_connections(b), 2);
+	pass(1);
+	assert_int_equal(port_connections(b), 1);
+	pass(10000000);
+	assert_int_equal(port_connections(b), 1);
+	close(silent);
+	close(speaker);
+	run(3);
+	port_close(b);
+}
+
+static void our_idle_connection_closes_unless_it_is_kept(void **s)
+{
+	struct port *a = open_on(TRANSPORT_TCP, 65535, NULL);
+	struct port *b = open_on(TRANSPORT_TCP, 65535, NULL);
+	const struct target to = to_port(b);
+	(void)s;
+
+	assert_int_equal(send_text(a, &to, SIP("1") "l: 0\r\n\r\n"), 0);
+	run(2);
+	pass(20000);
+	assert_int_equal(send_text(a, &to, SIP("2") "l: 0\r\n\r\n"), 0);
+	run(4);
+	pass(31999);
+	assert_int_equal(port_connections(a), 1);
+	port_keep(a, last_conn, true);
+	pass(100000);
+	assert_int_equal(port_connections(a), 1);
+	port_keep(a, last_conn, false);
+	pass(31999);
+	assert_int_equal(port_connections(a), 1);
+	pass(1);
+	assert_int_equal(port_connections(a), 0);
+	run(6); /* the other side notices */
+	assert_int_equal(lost, 2);
+	port_close(a);
+	port_close(b);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -572,6 +659,9 @@ int main(void)
 		T(what_is_no_sip_is_closed_without_a_word),
 		T(a_peer_that_does_not_read_costs_a_bounded_queue),
 		T(more_connections_than_allowed_are_not_taken),
+		T(a_slow_sender_has_32_s_for_a_message),
+		T(a_stranger_who_says_nothing_is_closed_a_speaker_stays),
+		T(our_idle_connection_closes_unless_it_is_kept),
 	};
 	int failed;
 
