@@ -16,7 +16,6 @@
 #include "store/base.h"
 #include "store/log.h"
 #include "store/number.h"
-#include "store/schema.h"
 #include "store/value.h"
 
 enum {

@@ -17,6 +17,7 @@
 #include "store/seal.h"
 
 struct field;
+struct element;
 
 /** Why a value was refused, for a person: "is out of range 30-3600" */
 struct value_fault {
@@ -39,6 +40,38 @@ struct type {
 	int (*print_at)(struct re_printf *pf, const void *slot, uint32_t i);
 	bool list;
 	const char *allowed; /* for people, where words and range do not say */
+};
+
+/* A parameter of an element. The kinds read their limits from it; the tables
+ * of fields are in store/elements (store/schema.h) */
+enum field_flag {
+	KEY = 1 << 0,
+	REQUIRED = 1 << 1,
+	SECRET = 1 << 2,  /* masked by field_show; so is each type_secret */
+	SOFT = 1 << 3,    /* reference without which it works: VC-0102 */
+	REOPEN = 1 << 4,  /* a change reopens the sip-port */
+	RESTART = 1 << 5, /* a change counts from the next start */
+	READONLY = 1 << 6,
+	UNSERVED = 1 << 7, /* read and kept, no effect yet: VC-0119 when set */
+	ANY_TOO = 1 << 8,  /* a reference that may also be "*" */
+	PORT_TOO = 1 << 9, /* an address may have a port */
+	FILE_NAME = 1 << 10, /* text; made absolute on import */
+};
+
+struct field {
+	const char *name;        /* the one spelling: ACLI, YAML, SQL, manual */
+	const struct type *type; /* NULL: a sub-element, see child */
+	size_t offset;
+	unsigned flags;
+	const char *dflt;  /* as text; NULL: empty */
+	uint64_t min, max; /* number; max of a text: bytes, of a list: values */
+	const char *chars; /* that a text may hold, "A-Z0-9_"; NULL: all */
+	const char *unit;  /* "s", "ms", "bytes"; NULL: none */
+	const char *const *words;    /* allowed words, ended by NULL; of options
+				     the known ones. "" first: may be empty */
+	const char *to;              /* element that a name refers to */
+	const struct element *child; /* slot is a struct items */
+	const char *help, *source;
 };
 
 /* Slots. Members of lists are in configuration order, each once. */
