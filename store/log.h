@@ -82,10 +82,10 @@ void log_line(enum log_component c, enum log_level level, const char *event,
  *  how many were left out. For lines that a stranger can cause. */
 bool log_admit(const char *event);
 
-#define LOG_AT(c, l, ...)                                                     \
-	do {                                                                  \
-		if (log_on(c, l))                                             \
-			log_line(c, l, __VA_ARGS__);                          \
+#define LOG_AT(c, l, ...)                                                      \
+	do {                                                                   \
+		if (log_on(c, l))                                              \
+			log_line(c, l, __VA_ARGS__);                           \
 	} while (0)
 #define log_error(c, ...)   LOG_AT(c, LEVEL_MINOR, __VA_ARGS__)
 #define log_warning(c, ...) LOG_AT(c, LEVEL_WARNING, __VA_ARGS__)
