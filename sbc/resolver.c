@@ -84,6 +84,7 @@ struct channel {
 	struct list sockets;
 	unsigned asked; /* questions under way */
 	bool retired;   /* goes with its last question */
+	bool deaf;      /* no memory to listen to a socket */
 };
 
 struct set {
@@ -173,6 +174,7 @@ struct walk {
 struct reader {
 	const uint8_t *p;
 	size_t n, at;
+	bool starved; /* something is missing for want of memory */
 };
 
 static uint16_t get16(const uint8_t *p)
@@ -186,14 +188,18 @@ static uint32_t get32(const uint8_t *p)
 }
 
 /* A name at a place of the message, in lower case; its length there, or 0 */
-static size_t name_read(const struct reader *m, size_t at, char name[NAME])
+static size_t name_read(struct reader *m, size_t at, char name[NAME])
 {
 	char *text = NULL;
 	long length = 0;
 	size_t n;
+	int status;
 
-	if (at >= m->n || ares_expand_name(m->p + at, m->p, (int)m->n, &text,
-					   &length) != ARES_SUCCESS)
+	if (at >= m->n)
+		return 0;
+	status = ares_expand_name(m->p + at, m->p, (int)m->n, &text, &length);
+	m->starved |= status == ARES_ENOMEM;
+	if (status != ARES_SUCCESS)
 		return 0;
 
 	n = strlen(text);
@@ -228,7 +234,7 @@ static enum transport service_transport(const uint8_t *p, size_t n)
 }
 
 /* RFC 3403 4.1: order, preference, flags, services, regexp, replacement */
-static bool naptr_read(struct record *rec, const struct reader *m, size_t at,
+static bool naptr_read(struct record *rec, struct reader *m, size_t at,
 		       size_t end, char name[NAME])
 {
 	const uint8_t *part[3];
@@ -258,7 +264,7 @@ static bool naptr_read(struct record *rec, const struct reader *m, size_t at,
 }
 
 /* RFC 2782. A target of "" is the root: no such service here */
-static bool srv_read(struct record *rec, const struct reader *m, size_t at,
+static bool srv_read(struct record *rec, struct reader *m, size_t at,
 		     size_t end, char name[NAME])
 {
 	if (end - at < 7)
@@ -270,7 +276,7 @@ static bool srv_read(struct record *rec, const struct reader *m, size_t at,
 	return name_read(m, at + 6, name) > 0;
 }
 
-static bool record_read(struct record *rec, int type, const struct reader *m,
+static bool record_read(struct record *rec, int type, struct reader *m,
 			size_t at, size_t end)
 {
 	char name[NAME] = "";
@@ -299,7 +305,9 @@ static bool record_read(struct record *rec, int type, const struct reader *m,
 		return false;
 	}
 
-	return !str_dup(&rec->name, name);
+	if (str_dup(&rec->name, name))
+		m->starved = true;
+	return rec->name != NULL;
 }
 
 static void answer_destructor(void *arg)
@@ -346,7 +354,7 @@ static bool section_step(struct answer *a, int type, struct reader *m)
 
 static int answer_read(struct answer **ap, int type, const uint8_t *p, size_t n)
 {
-	struct reader m = { p, n, NS_HFIXEDSZ };
+	struct reader m = { p, n, NS_HFIXEDSZ, false };
 	char name[NAME];
 	struct answer *a, *small;
 	unsigned questions, answers;
@@ -360,7 +368,7 @@ static int answer_read(struct answer **ap, int type, const uint8_t *p, size_t n)
 		size_t length = name_read(&m, m.at, name);
 
 		if (!length || m.n - m.at - length < NS_QFIXEDSZ)
-			return EBADMSG;
+			return m.starved ? ENOMEM : EBADMSG;
 		m.at += length + NS_QFIXEDSZ;
 	}
 
@@ -376,9 +384,9 @@ static int answer_read(struct answer **ap, int type, const uint8_t *p, size_t n)
 				       a->n * sizeof(a->records[0]));
 	if (small)
 		a = small;
-	if (!a->n) {
+	if (!a->n || m.starved) {
 		mem_deref(a);
-		return ENOENT;
+		return m.starved ? ENOMEM : ENOENT;
 	}
 
 	*ap = a;
@@ -465,13 +473,16 @@ static void socket_state(void *arg, ares_socket_t fd, int readable,
 
 	if (!s) {
 		s = mem_zalloc(sizeof(*s), socket_destructor);
-		if (!s)
-			return; /* as if the servers did not answer */
+		if (!s) {
+			c->deaf = true;
+			return;
+		}
 		s->channel = c;
 		s->fd = fd;
 		list_append(&c->sockets, &s->le, s);
 	}
-	(void)fd_listen(fd, flags, socket_handler, s); /* likewise */
+	if (fd_listen(fd, flags, socket_handler, s))
+		c->deaf = true;
 }
 
 static void channel_destructor(void *arg)
@@ -794,7 +805,7 @@ static void resolve_ready(struct resolve *res)
 static void question_settle(struct question *q, int err, struct answer *answer)
 {
 	struct resolver *r = q->r;
-	uint64_t life = FAILURE;
+	uint64_t life = err == ENOMEM ? 0 : FAILURE;
 
 	q->settled = ++r->events;
 
@@ -865,6 +876,12 @@ static int question_ask(struct question *q)
 
 	if (q->channel)
 		return 0;
+
+	/* what it asked is as if the servers were silent */
+	if (set->channel && set->channel->deaf) {
+		channel_retire(set->channel);
+		set->channel = NULL;
+	}
 
 	if (!set->channel) {
 		err = channel_alloc(&set->channel, q->r, set);

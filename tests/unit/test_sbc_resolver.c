@@ -485,6 +485,87 @@ static const char *targets(const struct asker *a)
 	return text;
 }
 
+/* --- Memory that runs out ------------------------------------------------ */
+
+/* AddressSanitizer has a malloc of its own */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static int allocations_left = -1; /* -1: no end */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+static bool is_out_of_memory(void)
+{
+	if (allocations_left < 0)
+		return false;
+	return !allocations_left--; /* one fails, the next does not */
+}
+
+void *malloc(size_t size)
+{
+	return is_out_of_memory() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return is_out_of_memory() ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size)
+{
+	return is_out_of_memory() ? NULL : __libc_realloc(p, size);
+}
+
+static void a_failed_allocation_fails_questions_for_a_while_at_most(void **s)
+{
+	static const struct rr rrs[] = {
+		{ "_sip._udp.o.example.net", SRV, 60,
+		  "1 1 5070 a.example.net" },
+		{ "a.example.net", A, 60, "192.0.2.1" },
+		{ NULL },
+	};
+	unsigned failed = 0;
+	bool reached = true;
+
+	zone = rrs;
+	for (int n = 0; reached && n < 300; n++) {
+		struct resolver_setup setup;
+		struct asker *a;
+
+		resolver_close(resolver);
+		resolver = NULL;
+		configure(&setup);
+
+		allocations_left = n;
+		if (!resolver_open(&resolver, &setup))
+			a = ask("o.example.net", 0, TRANSPORT_UDP);
+		else
+			a = NULL;
+		reached = allocations_left < 0;
+		allocations_left = -1;
+
+		failed += !a || a->err;
+		if (a && !a->err)
+			assert_true(a->found.n > 0);
+		else if (a)
+			assert_true(a->err == ENOMEM || a->err == ETIMEDOUT ||
+				    a->err == EINVAL);
+		if (!resolver)
+			assert_int_equal(resolver_open(&resolver, &setup), 0);
+		/* what c-ares still waits for ends, then it is whole again */
+		ask("o.example.net", 0, TRANSPORT_UDP);
+		fake_clock_advance(120000);
+		assert_string_equal(
+			targets(ask("o.example.net", 0, TRANSPORT_UDP)),
+			"UDP 192.0.2.1:5070");
+	}
+	assert_false(reached);
+	assert_true(failed > 3);
+	(void)s;
+}
+#endif
+
 /* --- Addresses, ports, families ------------------------------------------ */
 
 static void an_address_needs_no_dns(void **s)
@@ -1277,6 +1358,9 @@ static int group_close(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		TEST(a_failed_allocation_fails_questions_for_a_while_at_most),
+#endif
 		TEST(an_address_needs_no_dns),
 		TEST(a_target_without_a_fitting_sip_port_is_none),
 		TEST(a_port_leaves_naptr_and_srv_out),
