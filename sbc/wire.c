@@ -16,6 +16,7 @@
 
 enum {
 	FRAME = 320,       /* names, numbers and our Via, estimated [bytes] */
+	NAME = 12,         /* that a short name grows by [bytes] */
 	MAX_FORWARDS = 70, /* RFC 3261 8.1.1.6 */
 	SIP_PORT = 5060,
 	SIPS_PORT = 5061
@@ -32,6 +33,11 @@ static const uint64_t frame_set =
 static const uint64_t body_set = BIT(HDR_CONTENT_TYPE) |
 				 BIT(HDR_CONTENT_ENCODING) |
 				 BIT(HDR_CONTENT_DISPOSITION);
+
+/* Headers of a request that its answer bears */
+static const uint64_t answer_set =
+	BIT(HDR_VIA) | BIT(HDR_RECORD_ROUTE) | BIT(HDR_FROM) | BIT(HDR_TO) |
+	BIT(HDR_CALL_ID) | BIT(HDR_CSEQ) | BIT(HDR_TIMESTAMP);
 
 /* A message that grows at the end; the first error stays */
 struct pen {
@@ -145,13 +151,17 @@ static int pen_close(struct pen *pen, struct mbuf **mbp)
 	return 0;
 }
 
-static size_t headers_size(const struct message *msg)
+/* Room for the lines of these headers, names in their long form */
+static size_t headers_size(const struct message *msg, uint64_t set)
 {
-	if (!msg || !msg->n)
-		return 0;
+	size_t i, size = 0;
 
-	return msg->headers[msg->n - 1].at + msg->headers[msg->n - 1].len -
-	       msg->headers[0].at;
+	for (i = 0; msg && i < msg->n; ++i) {
+		if (set & BIT(msg->headers[i].id))
+			size += NAME + msg->headers[i].len;
+	}
+
+	return size;
 }
 
 /* The part from the crossing headers to the end, of requests and responses */
@@ -232,8 +242,9 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 	err = pen_open(&pen, FRAME + 2 * method.l + r->ruri.l + r->from.l +
 				     r->to.l + r->callid.l + r->contact.l +
 				     r->contact_params.l + r->routes.l +
-				     headers_size(r->src) + r->extra.l +
-				     rest_body(&rest).l + r->ctype.l);
+				     headers_size(r->src, ~r->without.bits) +
+				     r->extra.l + rest_body(&rest).l +
+				     r->ctype.l);
 	if (err)
 		return err;
 
@@ -400,8 +411,10 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 	struct pen pen;
 	int err;
 
-	err = pen_open(&pen, FRAME + headers_size(request) + r->contact.l +
-				     headers_size(r->src) + r->extra.l +
+	/* An answer may stay for 32 s, so what is not copied takes no room */
+	err = pen_open(&pen, FRAME + headers_size(request, answer_set) +
+				     headers_size(r->src, ~r->without.bits) +
+				     r->contact.l + r->extra.l +
 				     rest_body(&rest).l + r->ctype.l +
 				     r->server.l + r->reason.l);
 	if (err)
@@ -471,13 +484,13 @@ static void own_header(struct own *own, const struct pl *name,
 /* Cut the first line off, without its CRLF. False: none is left */
 static bool line_next(struct pl *rest, struct pl *line)
 {
-	const char *end = memmem(rest->p, rest->l, "\r\n", 2);
+	const char *lf = memchr(rest->p, '\n', rest->l);
 
-	if (!end || end == rest->p)
+	if (!lf || lf - rest->p < 2 || lf[-1] != '\r')
 		return false;
 
 	line->p = rest->p;
-	line->l = (size_t)(end - rest->p);
+	line->l = (size_t)(lf - 1 - rest->p);
 	rest->p += line->l + 2;
 	rest->l -= line->l + 2;
 
