@@ -1,0 +1,163 @@
+"""
+Fixtures: an SBC on addresses of its own, and the peers of behaviour.md 7.1 around it.
+
+Each test gets a network 127.A.B.0/24 to itself, so nothing is shared and ports may be the usual ones.
+"""
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from peers.pbx import Pbx  # noqa: E402
+from peers.trunk import Trunk  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build")
+networks = itertools.count(os.getpid() % 200 * 100 + 1)
+
+
+class Sbc:
+    """sbcd on a network of its own; `config` may be changed before start"""
+
+    def __init__(self, folder, network):
+        self.folder, self.network = str(folder), network
+        text = open(f"{ROOT}/configs/quickstart.yaml").read()
+        self.config = yaml.load(text.replace("127.0.0.", f"127.{network}."), yaml.BaseLoader)
+        self.process = None
+        self.logs = 0
+
+    def ip(self, host):
+        return f"127.{self.network}.{host}"
+
+    # --- shortcuts into the configuration
+
+    def element(self, name, key=None):
+        """Element by its first key, or the single one"""
+        for folder in self.config.values():
+            if name in folder:
+                found = folder[name]
+                if key is None:
+                    return found
+                return next(e for e in found if key in (e.get(k) for k in (
+                    "identifier", "hostname", "realm-id", "register-host")))
+        raise KeyError(name)
+
+    def policy(self, realm):
+        return next(p for p in self.element("local-policy") if p["source-realm"] == realm)
+
+    # --- life
+
+    def write(self):
+        path = f"{self.folder}/sbc.yaml"
+        with open(path, "w") as f:
+            yaml.dump(self.config, f, sort_keys=False)
+        return path
+
+    @property
+    def socket(self):
+        return f"{self.folder}/acli.sock"
+
+    def start(self, configured=True, level="DEBUG", within=5.0):
+        arguments = [f"{BUILD}/sbcd", "--db", f"{self.folder}/sbc.db", "--socket", self.socket,
+                     "--log-level", level]
+        if configured:
+            arguments += ["--config", self.write()]
+        self.logs += 1
+        self.log = f"{self.folder}/sbcd.{self.logs}.log"
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+        limit = time.monotonic() + within
+        while "sbcd: ready" not in open(self.log).read():
+            assert self.process.poll() is None, "sbcd ended:\n" + open(self.log).read()
+            assert time.monotonic() < limit, "sbcd is not ready:\n" + open(self.log).read()
+            time.sleep(0.02)
+        return self
+
+    def stop(self, within=12.0):
+        if not self.process:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(within)
+        self.process = None
+        text = open(self.log, errors="replace").read()
+        assert code == 0 and "Sanitizer" not in text and "runtime error" not in text, text[-8000:]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def acli(self, *commands, check=True):
+        arguments = [f"{BUILD}/acli", "--socket", self.socket, "--timeout", "10"]
+        for command in commands:
+            arguments += ["-c", command]
+        result = subprocess.run(arguments, capture_output=True, text=True)
+        if check:
+            assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    def waits(self, command, pattern, within=5.0):
+        """Until the output of a command matches"""
+        limit = time.monotonic() + within
+        while True:
+            output = self.acli(command)
+            match = re.search(pattern, output)
+            if match:
+                return match
+            assert time.monotonic() < limit, f"[{pattern}] never came:\n{output}"
+            time.sleep(0.05)
+
+    def counter(self, command, row):
+        match = re.search(rf"^{re.escape(row)}\s+.*?(\d+)\s+\d+\s*-?$", self.acli(command), re.M)
+        return int(match.group(1))
+
+    def registered(self, count=20, within=8.0):
+        self.waits("show surrogate-agents", rf"\b{count} registered", within)
+        return self
+
+    def no_session_is_left(self, within=5.0):
+        self.waits("show sessions", r"^0 sessions|\n0 sessions", within)
+
+
+@pytest.fixture
+def sbc(tmp_path):
+    n = next(networks)
+    daemon = Sbc(tmp_path, f"{n // 250 % 120 + 1}.{n % 250 + 1}")
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def peers(sbc):
+    opened = []
+
+    def make(kind, *arguments, **words):
+        peer = kind(*arguments, **words)
+        opened.append(peer)
+        return peer
+
+    yield make
+    for peer in opened:
+        peer.close()
+
+
+@pytest.fixture
+def trunk(sbc, peers):
+    return peers(Trunk, sbc.ip(11), sbc.ip(1))
+
+
+@pytest.fixture
+def pbx_a(sbc, peers):
+    return peers(Pbx, sbc.ip(12), sbc.ip(2), "pbx-a.local")
+
+
+@pytest.fixture
+def pbx_b(sbc, peers):
+    return peers(Pbx, sbc.ip(13), sbc.ip(3), "pbx-b.local", media_port=30200)
