@@ -190,11 +190,18 @@ int aor_contact_user(char *buf, size_t size, const struct owner *who)
 
 int aor_auth_user(char *buf, size_t size, const struct owner *who)
 {
-	const char *template = who->agent->auth_user[0]
-				       ? who->agent->auth_user
-				       : who->agent->register_user;
+	const char *user = who->agent->auth_user;
+	int n;
 
-	return aor_user(buf, size, who->agent, template, who->number);
+	if (!*user)
+		return aor_register_user(buf, size, who);
+	if (strchr(user, '^'))
+		return aor_user(buf, size, who->agent, user, who->number);
+
+	/* One account for all AoRs: behaviour.md 7.2 statement 2 reads so, and
+	 * nobody means the numbering of 4.2 for a name without carets here */
+	n = re_snprintf(buf, size, "%s", user);
+	return n < 0 || (size_t)n >= size ? -1 : n;
 }
 
 int aor_number(uint32_t *number, const struct surrogate_agent *agent,

@@ -1,6 +1,7 @@
 """
 Calls from a PBX to its trunk, challenged and answered (behaviour.md 7.2, 15-18).
 """
+from peers.sip import names
 
 
 def test_the_pbx_never_sees_the_challenge(sbc, trunk, pbx_a):
@@ -36,13 +37,12 @@ def test_nothing_names_the_other_side(sbc, trunk, pbx_a):
     call.hang_up()
     trunk.wait(lambda m: m.status is None and m.method == "BYE")
     for message in trunk.seen:
-        for secret in (sbc.ip(12), sbc.ip(2), "pbx-a.local", call.invite.call_id,
-                       call.invite.tag("From")):
-            assert secret not in repr(message), repr(message)
+        assert not names(message, sbc.ip(12), sbc.ip(2), "pbx-a.local", call.invite.call_id,
+                         call.invite.tag("From")), message
     egress = trunk.invites()[0]
     for message in pbx_a.seen:
-        for secret in (sbc.ip(11), sbc.ip(1), egress.call_id, egress.tag("From"), "a1"):
-            assert secret not in repr(message), repr(message)
+        assert not names(message, sbc.ip(11), sbc.ip(1), egress.call_id, egress.tag("From"),
+                         "a.trunk.example"), message
 
 
 def test_two_tenants_with_the_same_number_and_realm_are_never_mixed_up(sbc, trunk, pbx_a, pbx_b):
@@ -59,7 +59,8 @@ def test_two_tenants_with_the_same_number_and_realm_are_never_mixed_up(sbc, trun
 
 def test_a_second_call_brings_its_credentials_at_once(sbc, trunk, pbx_a):
     sbc.start().registered()
-    pbx_a.calls("0301234").until_answered().hang_up()
-    pbx_a.calls("0301234").until_answered().hang_up()
+    first = pbx_a.calls("0301234").until_answered()
+    second = pbx_a.calls("0301234").until_answered()
     assert len(trunk.invites()) == 3
     assert trunk.credentials(trunk.invites()[2])[0]["nc"] == "00000002"
+    first.hang_up(), second.hang_up()

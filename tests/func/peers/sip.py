@@ -102,6 +102,11 @@ class Message:
         return self.bytes().decode()
 
 
+def names(message, *words):
+    """Those of the words that stand in the message; 127.0.0.1 is not in 127.0.0.12"""
+    return [w for w in words if re.search(rf"(?<![\w.]){re.escape(w)}(?![\w])", repr(message))]
+
+
 def parameters(value):
     """Parameters of a challenge or of credentials"""
     return {k: (q or p) for k, q, p in re.findall(r'([a-z0-9*-]+)=(?:"([^"]*)"|([^\s,"]+))', value,
