@@ -576,6 +576,8 @@ static void an_early_answer_is_agreed_when_the_next_offer_comes(void **state)
 	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), false), 0);
 	assert_int_equal(offer(w, SIDE_B, sdp_of(w, PEER_B2, "")), 0);
 	assert_passes(w, PEER_A, PEER_B);
+	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), false), 0);
+	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), true), 0);
 	assert_passes(w, PEER_A, PEER_B2);
 	finish(w);
