@@ -239,12 +239,13 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 	struct pen pen;
 	int err;
 
-	err = pen_open(&pen, FRAME + 2 * method.l + r->ruri.l + r->from.l +
-				     r->to.l + r->callid.l + r->contact.l +
-				     r->contact_params.l + r->routes.l +
-				     headers_size(r->src, ~r->without.bits) +
-				     r->extra.l + rest_body(&rest).l +
-				     r->ctype.l);
+	err = pen_open(
+		&pen,
+		FRAME + 2 * method.l + r->ruri.l + r->from.l + r->to.l +
+			r->callid.l + r->contact.l + r->contact_params.l +
+			r->routes.l +
+			headers_size(r->src, ~(r->without.bits | frame_set)) +
+			r->extra.l + rest_body(&rest).l + r->ctype.l);
 	if (err)
 		return err;
 
@@ -412,11 +413,12 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 	int err;
 
 	/* An answer may stay for 32 s, so what is not copied takes no room */
-	err = pen_open(&pen, FRAME + headers_size(request, answer_set) +
-				     headers_size(r->src, ~r->without.bits) +
-				     r->contact.l + r->extra.l +
-				     rest_body(&rest).l + r->ctype.l +
-				     r->server.l + r->reason.l);
+	err = pen_open(
+		&pen,
+		FRAME + headers_size(request, answer_set) +
+			headers_size(r->src, ~(r->without.bits | frame_set)) +
+			r->contact.l + r->extra.l + rest_body(&rest).l +
+			r->ctype.l + r->server.l + r->reason.l);
 	if (err)
 		return err;
 

@@ -14,9 +14,9 @@ struct wire_request {
 	enum method_id method;
 	struct pl method_name; /* used when method is METHOD_OTHER */
 	struct pl ruri;
-	const struct port *port;   /* Via, Contact */
+	const struct port *port; /* Via, Contact */
 	const char *branch;
-	struct pl from, to;        /* header values with their tags */
+	struct pl from, to; /* header values with their tags */
 	struct pl callid;
 	uint32_t cseq;
 	uint8_t max_forwards;
@@ -35,15 +35,15 @@ struct wire_response {
 	const struct message *request;
 	const struct arrival *from; /* received and rport of the top Via */
 	uint16_t code;
-	struct pl reason;          /* empty: the usual phrase */
-	const char *to_tag;        /* added when the request's To has none */
+	struct pl reason;   /* empty: the usual phrase */
+	const char *to_tag; /* added when the request's To has none */
 	struct pl contact;
 	const struct message *src;
 	struct header_set without;
 	struct pl extra;
 	struct pl body, ctype;
 	bool keep_body;
-	struct pl server;          /* Server, or empty */
+	struct pl server; /* Server, or empty */
 };
 
 /** Write; mbp is set to a new buffer with pos 0. 0; ENOMEM */
@@ -58,7 +58,8 @@ void wire_reply_target(struct target *to, const struct arrival *from);
  *  of our request. 0; EBADMSG; ENOMEM */
 int wire_ack_failure(struct mbuf **mbp, struct mbuf *request,
 		     const struct message *response);
-int wire_cancel(struct mbuf **mbp, struct mbuf *request, const struct pl *reason);
+int wire_cancel(struct mbuf **mbp, struct mbuf *request,
+		const struct pl *reason);
 
 /** Is a Via, Route or Request-URI host one of the sip-ports of ours? */
 bool wire_is_ours(const struct realms *realms, const struct pl *host,
