@@ -18,6 +18,7 @@
 #include <re_sys.h>
 #include "store/log.h"
 #include "store/manual.h"
+#include "store/records.h"
 #include "store/verify.h"
 #include "store/versions.h"
 #include "store/yaml.h"
@@ -299,6 +300,11 @@ static int store_open(struct daemon *d)
 	err = database_open(&d->db, d->options.db, false, why);
 	if (err) {
 		fprintf(stderr, "sbcd: %s\n", why);
+		return err;
+	}
+	err = records_open(d->db);
+	if (err) {
+		fprintf(stderr, "sbcd: call records: %s\n", strerror(err));
 		return err;
 	}
 	err = database_beside(d->db, "sbc.key", key, sizeof(key));

@@ -30,7 +30,7 @@ static struct pl pl_of(const char *s)
 }
 
 /* First line of each table: local time, width of Recent [s] */
-static void table_head(struct session *s)
+static void table_head(struct session *s, const char *table)
 {
 	struct local_time now;
 
@@ -38,7 +38,7 @@ static void table_head(struct session *s)
 	reply_line(&s->reply, "%02u:%02u:%02u-%u",
 		   (unsigned)(now.now / 10000 % 100),
 		   (unsigned)(now.now / 100 % 100), (unsigned)(now.now % 100),
-		   counters_window(clock_ms()));
+		   counters_window_of(table, clock_ms()));
 }
 
 static bool counter_of(enum counter c, const char *table,
@@ -53,7 +53,7 @@ static void gauge_table(struct session *s, const char *title, const char *table)
 {
 	struct counter_report r;
 
-	table_head(s);
+	table_head(s, table);
 	reply_line(&s->reply, "%-24s-- Period -- -------- Lifetime --------",
 		   title);
 	reply_line(&s->reply, "%-24s%8s%8s%8s%11s%8s%8s", "", "Active", "High",
@@ -78,7 +78,7 @@ static void event_table(struct session *s, const char *title, const char *table)
 {
 	struct counter_report r;
 
-	table_head(s);
+	table_head(s, table);
 	reply_line(&s->reply, "%-32s---- Lifetime ----", title);
 	reply_line(&s->reply, "%-24s%10s%10s%10s", "", "Recent", "Total",
 		   "PerMax");
@@ -146,7 +146,7 @@ static void show_agents(struct session *s, const char *only)
 {
 	struct agent_row row = { s, only, 0 };
 
-	table_head(s);
+	table_head(s, "sipd");
 	reply_line(&s->reply,
 		   "%-26s--- Inbound -- -- Outbound -- ---- Latency ---- "
 		   "---- Lifetime ---",

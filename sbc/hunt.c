@@ -355,6 +355,7 @@ static bool peer_is_trusted(const struct hunt *hunt)
 
 static int identities(struct hunt *hunt, const struct port *port)
 {
+	struct identity_live live = { 0 };
 	struct registration_view view;
 	struct rewrite_setup setup = {
 		.plan = hunt->plan,
@@ -374,6 +375,8 @@ static int identities(struct hunt *hunt, const struct port *port)
 		.trusted = peer_is_trusted(hunt),
 	};
 
+	surrogates_identity(hunt->worker->surrogates, &live);
+	setup.live = &live;
 	memset(&view, 0, sizeof(view));
 	if (hunt->owner.agent &&
 	    !surrogates_by_owner(hunt->worker->surrogates, &hunt->owner,

@@ -250,6 +250,7 @@ static uint16_t route_by_policy(struct ingress *in)
 	struct pl from = message_value(in->msg, HDR_FROM);
 	struct route_query q = {
 		.realm = in->source.realm,
+		.agent = in->source.agent,
 		.method = in->msg->method,
 		.to = &in->ruri,
 	};
@@ -274,7 +275,7 @@ static uint16_t route_by_policy(struct ingress *in)
 
 static void find_owner(struct ingress *in)
 {
-	struct identity_live live;
+	struct identity_live live = { 0 };
 
 	surrogates_identity(in->worker->surrogates, &live);
 	identity_owner(in->plan->identities, &in->source, &in->from.src,

@@ -171,7 +171,10 @@ static void transactions_setup_of(struct transactions_setup *setup,
 static int tables_open(struct worker *w)
 {
 	const struct plan *plan = w->plan;
-	struct resolver_setup resolver = { .system = plan->system };
+	struct resolver_setup resolver = {
+		.system = plan->system,
+		.realms = plan->realms,
+	};
 	struct forward_setup forward = {
 		.flows_max = FLOWS_MAX,
 		.news = w->mailbox,
@@ -241,7 +244,10 @@ static void commit(void *arg, void *x)
 {
 	struct worker *w = arg;
 	struct order *o = x;
-	struct resolver_setup resolver = { .system = o->plan->system };
+	struct resolver_setup resolver = {
+		.system = o->plan->system,
+		.realms = o->plan->realms,
+	};
 	struct transactions_setup transactions;
 	const struct plan *before = w->plan;
 

@@ -6,10 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/rules.h"
 #include "store/text.h"
 #include "store/yaml.h"

@@ -9,10 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <re_types.h>
-#include <re_fmt.h>
-#include <re_mem.h>
-#include <re_list.h>
+#include "store/base.h"
 #include "store/elements/elements.h"
 #include "store/rules.h"
 #include "store/yaml.h"
