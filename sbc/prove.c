@@ -336,6 +336,11 @@ static int open_agent(const struct proof_setup *s, struct credential *out)
 	if (err != ENOENT)
 		return err;
 
+	/* an auth-user without a group of "^" is one for all AoRs (7.2, 2) */
+	if (*who.agent->auth_user && !strchr(who.agent->auth_user, '^'))
+		return open_secret(s, who.agent->auth_user,
+				   &who.agent->password, out);
+
 	n = aor_auth_user(user, sizeof(user), &who);
 	if (n < 0 || (size_t)n >= sizeof(user))
 		return EOVERFLOW;

@@ -1,0 +1,750 @@
+/*
+ * Challenges answered, or not: behaviour.md 6.1, 6.3 and 6.4
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "tests/unit/config_fixture.h"
+#include "tests/unit/fake_clock.h"
+#include "tests/unit/fake_credentials.h"
+#include "sbc/alarm.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/prove.h"
+
+#define MINUTE (60 * 1000ull)
+
+static struct fixture {
+	struct config *cfg;
+	const struct plan *plan;
+	struct worker worker;
+	struct session_agent *egress, *ingress;
+	struct surrogate_agent *agent;
+	struct sip_config *sip;
+	struct target target;
+	struct proof_setup setup;
+	struct tries tries;
+	struct mbuf *out;
+	struct proof_report report;
+} f;
+
+static int setup(void **state)
+{
+	memset(&f, 0, sizeof(f));
+	(void)state;
+	fake_credentials_reset();
+	f.cfg = config_new();
+	realm_add(f.cfg, "pbx-a", "127.0.0.2");
+	realm_add(f.cfg, "trunk", "127.0.0.1");
+	f.egress = config_add(f.cfg, &element_session_agent, "hostname",
+			      "trunk.example", "realm-id", "trunk",
+			      "ip-address", "127.0.0.11", NULL);
+	f.ingress = config_add(f.cfg, &element_session_agent, "hostname",
+			       "pbx-a.example", "realm-id", "pbx-a",
+			       "ip-address", "127.0.0.12", NULL);
+	f.agent = config_add(f.cfg, &element_surrogate_agent, "register-host",
+			     "a.trunk.example", "register-user", "493010^",
+			     "aor-count", "10", "count-start", "0", "realm-id",
+			     "pbx-a", "customer-next-hop", "pbx-a.example",
+			     "auth-user", "reg-a", "password", "secret-reg-a",
+			     NULL);
+	f.sip = (struct sip_config *)config_single(f.cfg, &element_sip_config);
+	assert_int_equal(plan_alloc(&f.plan, f.cfg), 0);
+	assert_int_equal(nonces_open(&f.worker.nonces, 100), 0);
+	f.worker.plan = f.plan;
+	sa_set_str(&f.target.dst, "127.0.0.11", 5060);
+	f.setup.worker = &f.worker;
+	f.setup.target = &f.target;
+	f.setup.method = pl_text("INVITE");
+	f.setup.uri = pl_text("sip:0301234@a.trunk.example");
+	f.setup.query.realm = "trunk";
+	f.setup.query.lookup = "tenA";
+	f.setup.query.egress_realm = "trunk";
+	f.setup.query.egress = f.egress;
+	f.setup.query.ingress = f.ingress;
+	f.out = mbuf_alloc(1024);
+
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_true(fake_credentials_wiped());
+	tries_reset(&f.tries);
+	nonces_close(f.worker.nonces);
+	plan_give(f.plan);
+	config_give(f.cfg);
+	mem_deref(f.out);
+
+	return 0;
+}
+
+static uint64_t total(enum counter c)
+{
+	struct counter_report r;
+
+	counter_read(c, clock_ms(), &r);
+
+	return r.total;
+}
+
+struct search {
+	const char *name, *object;
+	bool found;
+};
+
+static void look(const struct alarm_report *a, void *arg)
+{
+	struct search *s = arg;
+
+	if (!strcmp(a->name, s->name) && !strcmp(a->object, s->object))
+		s->found = true;
+}
+
+static bool is_up(const char *name, const char *object)
+{
+	struct search s = { name, object, false };
+
+	alarms_walk(false, look, &s);
+
+	return s.found;
+}
+
+static struct message *answer_of(const char *status, const char *headers)
+{
+	char text[4096];
+	struct mbuf *mb = mbuf_alloc(4096);
+	struct scan_result result;
+	struct message *msg = NULL;
+
+	snprintf(text, sizeof(text),
+		 "SIP/2.0 %s\r\n"
+		 "Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\n"
+		 "From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>;tag=2\r\n"
+		 "Call-ID: c\r\nCSeq: 1 INVITE\r\n%s"
+		 "Content-Length: 0\r\n\r\n",
+		 status, headers);
+	mbuf_write_str(mb, text);
+	mb->pos = 0;
+	assert_int_equal(message_scan(&msg, mb, &result), 0);
+	mem_deref(mb);
+
+	return msg;
+}
+
+static enum proof challenge_with(const char *headers)
+{
+	struct message *msg = answer_of("407 Proxy", headers);
+	enum proof p;
+
+	f.out->pos = f.out->end = 0;
+	f.setup.challenge = msg;
+	p = prove_challenge(&f.setup, &f.tries, f.out, &f.report, NULL, NULL);
+	mem_deref(msg);
+	if (p != PROOF_READY)
+		assert_int_equal(f.out->end, 0);
+
+	return p;
+}
+
+static enum proof challenge(const char *realm, const char *nonce,
+			    const char *more)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "Proxy-Authenticate: Digest realm=\"%s\", nonce=\"%s\", "
+		 "qop=\"auth\"%s\r\n",
+		 realm, nonce, more);
+
+	return challenge_with(text);
+}
+
+static void accepted(const char *status, const char *headers)
+{
+	struct message *msg = answer_of(status, headers);
+
+	prove_accepted(&f.setup, &f.tries, msg);
+	mem_deref(msg);
+}
+
+/* The next request of the same kind: what it carries ahead */
+static void ahead(void)
+{
+	tries_reset(&f.tries);
+	f.out->pos = f.out->end = 0;
+	assert_int_equal(prove_ahead(&f.setup, &f.tries, f.out), 0);
+}
+
+static bool has(const char *text)
+{
+	return memmem(f.out->buf, f.out->end, text, strlen(text));
+}
+
+static unsigned times(const char *text)
+{
+	unsigned n = 0;
+	const char *p = (const char *)f.out->buf, *end = p + f.out->end;
+
+	while ((p = memmem(p, (size_t)(end - p), text, strlen(text)))) {
+		p += strlen(text);
+		n++;
+	}
+
+	return n;
+}
+
+static void tenants(void)
+{
+	fake_credential("trunk", "trunk.example", "tenA", "a1", "secret-a1");
+	fake_credential("trunk", "trunk.example", "tenB", "b1", "secret-b1");
+	fake_credential("trunk", "other.example", "tenA", "o1", "secret-o1");
+	fake_credential("trunk", "*", "any", "star", "secret-star");
+	fake_credential("trunk", "trunk.example", "any", "exact", "s");
+}
+
+/* 7.2, 16 */
+static void the_lookup_of_the_route_answers(void **s)
+{
+	uint64_t before = total(COUNT_ANSWERED_POLICY);
+
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_true(has("Proxy-Authorization: Digest username=\"a1\", "
+			"realm=\"trunk.example\", nonce=\"n1\", "
+			"uri=\"sip:0301234@a.trunk.example\""));
+	assert_true(has("nc=00000001"));
+	assert_int_equal(total(COUNT_ANSWERED_POLICY), before + 1);
+	assert_int_equal(f.report.by, BY_POLICY);
+	assert_string_equal(f.report.user, "a1");
+	assert_string_equal(f.report.lookup, "tenA");
+	(void)s;
+}
+
+/* RFC 7616 3.4.1 by hand, for a cnonce that was drawn */
+static void the_response_is_that_of_the_digest(void **s)
+{
+	struct digest_input in = {
+		.algorithm = DIGEST_SHA256,
+		.qop = QOP_AUTH_INT,
+		.realm = pl_text("trunk.example"),
+		.nonce = pl_text("n1"),
+		.username = pl_text("a1"),
+		.password = "secret-a1",
+		.method = pl_text("INVITE"),
+		.uri = pl_text("sip:0301234@a.trunk.example"),
+		.body = pl_text("v=0\r\n"),
+		.nc = 1,
+	};
+	char expected[129];
+
+	tenants();
+	f.setup.body = pl_text("v=0\r\n");
+	assert_int_equal(challenge_with("WWW-Authenticate: Digest "
+					"realm=\"trunk.example\", "
+					"nonce=\"n1\", algorithm=SHA-256, "
+					"qop=\"auth-int\"\r\n"),
+			 PROOF_READY);
+	in.cnonce = f.tries.of[0].cnonce;
+	assert_int_equal(strlen(in.cnonce), 32);
+	assert_int_equal(digest_response(expected, &in, false), 0);
+	assert_true(has(expected));
+	assert_true(has("Authorization: Digest "));
+	assert_false(has("Proxy-Authorization"));
+	(void)s;
+}
+
+static void an_exact_auth_realm_comes_before_the_star(void **s)
+{
+	tenants();
+	f.setup.query.lookup = "any";
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"exact\""));
+	tries_reset(&f.tries);
+	assert_int_equal(challenge("unheard", "n", ""), PROOF_READY);
+	assert_true(has("\"star\""));
+	tries_reset(&f.tries);
+	f.setup.query.lookup = "tenA";
+	assert_int_equal(challenge("Trunk.Example", "n", ""), PROOF_MISSING);
+	(void)s;
+}
+
+/* 7.2, 25 */
+static void a_lookup_without_entry_fails_and_is_told(void **s)
+{
+	uint64_t before = total(COUNT_FAILED_NO_ENTRY);
+
+	f.setup.query.lookup = "tenX";
+	f.setup.query.owner.agent = f.agent;
+	f.setup.query.to_registrar = true;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_MISSING);
+	assert_int_equal(total(COUNT_FAILED_NO_ENTRY), before + 1);
+	assert_true(is_up("auth-lookup-missing", "trunk tenX"));
+
+	/* the entry appears: the next challenge finds it and clears */
+	fake_credential("trunk", "trunk.example", "tenX", "x1", "s");
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_false(is_up("auth-lookup-missing", "trunk tenX"));
+	(void)s;
+}
+
+static void with_fallback_the_search_goes_on(void **s)
+{
+	f.sip->auth_lookup_miss = AUTH_LOOKUP_MISS_FALLBACK;
+	f.setup.query.lookup = "tenX";
+	f.setup.query.owner.agent = f.agent;
+	f.setup.query.to_registrar = true;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"reg-a\""));
+	(void)s;
+}
+
+/* 7.2, 26, 29 and row 3d */
+static void the_owner_answers_its_registrar_only(void **s)
+{
+	f.setup.query.lookup = "";
+	f.setup.query.owner.agent = f.agent;
+	item_add(&f.ingress->auth_attributes, &element_agent_auth_attribute,
+		 "auth-realm", "trunk.example", "username", "p1", "password",
+		 "s", NULL);
+	f.setup.query.to_registrar = true;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"reg-a\""));
+
+	tries_reset(&f.tries);
+	f.setup.query.to_registrar = false;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_NOBODY);
+	(void)s;
+}
+
+static void an_aor_with_credentials_of_its_own_uses_them(void **s)
+{
+	fake_credential_of_aor("a.trunk.example 493010^ pbx-a", "4930103",
+			       "own3", "secret");
+	f.setup.query.lookup = "";
+	f.setup.query.to_registrar = true;
+	f.setup.query.owner = (struct owner){ f.agent, 3 };
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"own3\""));
+	tries_reset(&f.tries);
+	f.setup.query.owner.number = 4;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"reg-a\""));
+	(void)s;
+}
+
+/* row 1b */
+static void a_register_without_password_is_not_answered(void **s)
+{
+	item_set(&element_surrogate_agent, f.agent, "password", "");
+	f.setup.query.lookup = NULL;
+	f.setup.query.registering = f.agent;
+	f.setup.query.owner.agent = f.agent;
+	f.setup.method = pl_text("REGISTER");
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_MISSING);
+	(void)s;
+}
+
+static void nobody_knows_the_realm_and_the_challenge_goes_on(void **s)
+{
+	uint64_t before = total(COUNT_PASSED_THROUGH);
+
+	f.setup.query.lookup = "";
+	assert_int_equal(challenge("other.example", "n", ""), PROOF_NOBODY);
+	assert_int_equal(total(COUNT_PASSED_THROUGH), before + 1);
+	assert_int_equal(f.tries.n, 0);
+	(void)s;
+}
+
+/* 7.2, 32 */
+static void a_second_fresh_challenge_is_final_and_raises(void **s)
+{
+	uint64_t before = total(COUNT_REFUSED_TWICE);
+
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_int_equal(challenge("trunk.example", "n2", ""), PROOF_SPENT);
+	assert_int_equal(total(COUNT_REFUSED_TWICE), before + 1);
+	assert_true(is_up("auth-credentials-refused", "trunk.example a1"));
+
+	/* accepted the next time: it ends */
+	tries_reset(&f.tries);
+	assert_int_equal(challenge("trunk.example", "n3", ""), PROOF_READY);
+	accepted("200 OK", "");
+	assert_false(is_up("auth-credentials-refused", "trunk.example a1"));
+	(void)s;
+}
+
+static void the_same_nonce_again_is_final_without_alarm(void **s)
+{
+	tenants();
+	f.setup.query.lookup = "tenB";
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_SPENT);
+	assert_false(is_up("auth-credentials-refused", "trunk.example b1"));
+	(void)s;
+}
+
+static void stale_is_free_once(void **s)
+{
+	uint64_t before = total(COUNT_STALE_RETRIES);
+
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_int_equal(challenge("trunk.example", "n2", ", stale=true"),
+			 PROOF_READY);
+	assert_true(has("nonce=\"n2\"") && has("nc=00000001"));
+	assert_int_equal(challenge("trunk.example", "n3", ", stale=true"),
+			 PROOF_SPENT);
+	assert_int_equal(total(COUNT_STALE_RETRIES), before + 1);
+	(void)s;
+}
+
+/* 7.2, 18 and 19 */
+static void an_accepted_nonce_goes_ahead_and_its_refusal_is_free(void **s)
+{
+	static const char *const stale[] = { "", ", stale=true" };
+
+	tenants();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(challenge("trunk.example", "n1", ""),
+				 PROOF_READY);
+		accepted("200 OK", "");
+		ahead();
+		assert_true(has("nonce=\"n1\"") && has("nc=00000002"));
+		assert_int_equal(times("Proxy-Authorization"), 1);
+
+		assert_int_equal(challenge("trunk.example", "n2", stale[i]),
+				 PROOF_READY);
+		assert_true(has("nonce=\"n2\"") && has("nc=00000001"));
+		if (stale[i][0])
+			assert_int_equal(challenge("trunk.example", "n4",
+						   ", stale=true"),
+					 PROOF_READY);
+		assert_int_equal(challenge("trunk.example", "n3", ""),
+				 PROOF_SPENT);
+		ahead();
+		assert_int_equal(f.out->end, 0);
+	}
+	(void)s;
+}
+
+static void a_target_that_wants_each_nonce_once_gets_none_ahead(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n0", ""), PROOF_READY);
+	accepted("200 OK", "");
+	for (int i = 0; i < 3; i++) {
+		char nonce[3] = { 'm', (char)('0' + i), 0 };
+
+		ahead();
+		assert_true(f.out->end > 0);
+		assert_int_equal(challenge("trunk.example", nonce, ""),
+				 PROOF_READY);
+		accepted("200 OK", "");
+	}
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	fake_clock_advance(61 * MINUTE);
+	assert_int_equal(challenge("trunk.example", "z", ""), PROOF_READY);
+	accepted("200 OK", "");
+	ahead();
+	assert_true(f.out->end > 0);
+	(void)s;
+}
+
+static void users_never_share_a_nonce(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "nA", ""), PROOF_READY);
+	accepted("200 OK", "");
+	f.setup.query.lookup = "tenB";
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	(void)s;
+}
+
+static void the_same_nonce_for_two_requests_never_repeats_nc(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	accepted("200 OK", "");
+	tries_reset(&f.tries);
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_true(has("nc=00000002"));
+	(void)s;
+}
+
+static void a_403_drops_the_nonce(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	accepted("200 OK", "");
+	ahead();
+	accepted("403 Forbidden", "");
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	(void)s;
+}
+
+/* 7.2, 21 */
+static void the_strongest_algorithm_answers_and_unknown_ones_do_not(void **s)
+{
+	tenants();
+	assert_int_equal(
+		challenge_with(
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n1\", algorithm=MD5\r\n"
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n2\", algorithm=SHA-512-256\r\n"
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n3\", algorithm=SHA-256\r\n"),
+		PROOF_READY);
+	assert_int_equal(times("Authorization"), 1);
+	assert_true(has("nonce=\"n2\"") && has("algorithm=SHA-512-256"));
+
+	tries_reset(&f.tries);
+	assert_int_equal(
+		challenge_with(
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n1\", algorithm=SHA3\r\n"
+			"WWW-Authenticate: Bearer realm=\"trunk.example\"\r\n"
+			"WWW-Authenticate: Digest realm=\"trunk.example\"\r\n"
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n4\", qop=\"token\"\r\n"
+			"WWW-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n2\", algorithm=MD5\r\n"),
+		PROOF_READY);
+	assert_true(has("nonce=\"n2\""));
+
+	tries_reset(&f.tries);
+	assert_int_equal(challenge_with("WWW-Authenticate: Bearer x=\"y\"\r\n"),
+			 PROOF_NOBODY);
+	(void)s;
+}
+
+static void a_weaker_algorithm_after_a_refusal_is_not_answered(void **s)
+{
+	tenants();
+	assert_int_equal(
+		challenge("trunk.example", "n1", ", algorithm=SHA-256"),
+		PROOF_READY);
+	assert_int_equal(
+		challenge("trunk.example", "n2", ", algorithm=MD5, stale=true"),
+		PROOF_SPENT);
+	(void)s;
+}
+
+/* 7.2, 22 */
+static void all_realms_with_credentials_are_answered_in_one_retry(void **s)
+{
+	static const char both[] =
+		"Proxy-Authenticate: Digest realm=\"trunk.example\", "
+		"nonce=\"n1\"\r\n"
+		"WWW-Authenticate: Digest realm=\"other.example\", "
+		"nonce=\"n2\"\r\n";
+
+	fake_credential("trunk", "trunk.example", "tenA", "a1", "s");
+	f.sip->auth_lookup_miss = AUTH_LOOKUP_MISS_FALLBACK;
+	assert_int_equal(challenge_with(both), PROOF_READY);
+	assert_int_equal(times("uthorization"), 1);
+	assert_true(has("\"a1\""));
+	assert_true(is_up("auth-realm-unknown", "other.example"));
+
+	tries_reset(&f.tries);
+	fake_credential("trunk", "other.example", "tenA", "o1", "s");
+	assert_int_equal(challenge_with(both), PROOF_READY);
+	assert_true(has("Proxy-Authorization: Digest username=\"a1\""));
+	assert_true(has("\r\nAuthorization: Digest username=\"o1\"") ||
+		    !memcmp(f.out->buf, "Authorization: Digest username=\"o1\"",
+			    35));
+	(void)s;
+}
+
+/* RFC 3261 22.3 */
+static void answers_of_other_realms_stay_with_a_higher_nc(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_int_equal(challenge("other.example", "n2", ""), PROOF_READY);
+	assert_int_equal(times("Proxy-Authorization"), 2);
+	assert_true(has("nonce=\"n1\"") && has("nc=00000002"));
+	assert_true(has("nonce=\"n2\"") && has("nc=00000001"));
+	accepted("200 OK", "");
+	ahead();
+	assert_int_equal(times("Proxy-Authorization"), 2);
+	assert_true(has("nc=00000003") && has("nc=00000002"));
+	(void)s;
+}
+
+static void four_realms_and_six_sends_are_the_most(void **s)
+{
+	static const char *const names[] = {
+		"r0", "r1", "r2", "r3", "r4", "r5"
+	};
+	char realm[3] = "r0", nonce[3] = "n0";
+
+	for (int i = 0; i < 6; i++) {
+		realm[1] = (char)('0' + i);
+		fake_credential("trunk", names[i], "tenA", "u", "s");
+	}
+	for (int i = 0; i < 4; i++) {
+		realm[1] = (char)('0' + i);
+		assert_int_equal(challenge(realm, "n", ""), PROOF_READY);
+	}
+	assert_int_equal(times("Proxy-Authorization"), 4);
+	assert_int_equal(challenge("r4", "n", ""), PROOF_SPENT);
+	assert_int_equal(f.tries.n, 4);
+
+	/* the fifth send was the last answer; one more stale, then enough */
+	assert_int_equal(challenge("r0", "m", ", stale=true"), PROOF_READY);
+	assert_int_equal(f.tries.sends, 6);
+	nonce[1] = '9';
+	assert_int_equal(challenge("r1", nonce, ", stale=true"), PROOF_SPENT);
+	(void)s;
+}
+
+static void nextnonce_is_used_next(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	accepted("200 OK", "Proxy-Authentication-Info: nextnonce=\"n9\"\r\n");
+	ahead();
+	assert_true(has("nonce=\"n9\"") && has("nc=00000001"));
+
+	/* of the other kind of header: nothing here is meant */
+	accepted("200 OK", "Authentication-Info: nextnonce=\"n8\"\r\n");
+	ahead();
+	assert_true(has("nonce=\"n9\"") && has("nc=00000002"));
+	(void)s;
+}
+
+static void a_wrong_rspauth_drops_the_nonce_and_a_right_one_does_not(void **s)
+{
+	struct digest_input in = {
+		.qop = QOP_AUTH,
+		.realm = pl_text("trunk.example"),
+		.nonce = pl_text("n1"),
+		.username = pl_text("a1"),
+		.password = "secret-a1",
+		.uri = pl_text("sip:0301234@a.trunk.example"),
+		.nc = 1,
+	};
+	char right[129], header[256];
+
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	in.cnonce = f.tries.of[0].cnonce;
+	assert_int_equal(digest_response(right, &in, true), 0);
+	snprintf(header, sizeof(header),
+		 "Proxy-Authentication-Info: rspauth=\"%s\", qop=auth, "
+		 "nc=00000001, cnonce=\"%s\"\r\n",
+		 right, in.cnonce);
+	accepted("200 OK", header);
+	ahead();
+	assert_true(has("nc=00000002"));
+	accepted("200 OK", "Proxy-Authentication-Info: rspauth=\"00\"\r\n");
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	(void)s;
+}
+
+static void escapes_in_a_realm_are_compared_undone(void **s)
+{
+	fake_credential("trunk", "a\"b", "tenA", "q", "s");
+	assert_int_equal(challenge("a\\\"b", "n", ""), PROOF_READY);
+	assert_true(has("realm=\"a\\\"b\""));
+	accepted("200 OK", "");
+	ahead();
+	assert_true(has("realm=\"a\\\"b\"") && has("nc=00000002"));
+	(void)s;
+}
+
+static void a_broken_database_fails_without_the_alarm(void **s)
+{
+	uint64_t before = total(COUNT_FAILED_NO_ENTRY);
+
+	fake_credentials_fail(EIO);
+	f.setup.query.lookup = "tenZ";
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_MISSING);
+	assert_int_equal(total(COUNT_FAILED_NO_ENTRY), before);
+	assert_false(is_up("auth-lookup-missing", "trunk tenZ"));
+	(void)s;
+}
+
+/* 7.2, 35, for an entry of a session-agent */
+static void in_dialog_methods_hold_back_what_is_unasked_only(void **s)
+{
+	f.setup.query.lookup = "";
+	item_add(&f.egress->auth_attributes, &element_agent_auth_attribute,
+		 "auth-realm", "*", "username", "t1", "password", "s",
+		 "in-dialog-methods", "INVITE", NULL);
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	accepted("200 OK", "");
+	f.setup.in_dialog = true;
+	ahead();
+	assert_true(has("\"t1\""));
+	f.setup.method = pl_text("BYE");
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	assert_int_equal(challenge("trunk.example", "n2", ""), PROOF_READY);
+	(void)s;
+}
+
+static void an_explanation_opens_nothing_and_names_the_row(void **s)
+{
+	struct credential_choice choice;
+	struct pl realm = pl_text("trunk.example");
+	bool found;
+
+	tenants();
+	prove_explain(&f.setup, &realm, &choice, &found);
+	assert_true(found);
+	assert_int_equal(choice.by, BY_POLICY);
+	f.setup.query.lookup = "tenX";
+	prove_explain(&f.setup, &realm, &choice, &found);
+	assert_false(found);
+	assert_true(choice.required);
+	f.setup.query.lookup = "";
+	prove_explain(&f.setup, &realm, &choice, &found);
+	assert_int_equal(choice.by, BY_NOBODY);
+	(void)s;
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_lookup_of_the_route_answers),
+		TEST(the_response_is_that_of_the_digest),
+		TEST(an_exact_auth_realm_comes_before_the_star),
+		TEST(a_lookup_without_entry_fails_and_is_told),
+		TEST(with_fallback_the_search_goes_on),
+		TEST(the_owner_answers_its_registrar_only),
+		TEST(an_aor_with_credentials_of_its_own_uses_them),
+		TEST(a_register_without_password_is_not_answered),
+		TEST(nobody_knows_the_realm_and_the_challenge_goes_on),
+		TEST(a_second_fresh_challenge_is_final_and_raises),
+		TEST(the_same_nonce_again_is_final_without_alarm),
+		TEST(stale_is_free_once),
+		TEST(an_accepted_nonce_goes_ahead_and_its_refusal_is_free),
+		TEST(a_target_that_wants_each_nonce_once_gets_none_ahead),
+		TEST(users_never_share_a_nonce),
+		TEST(the_same_nonce_for_two_requests_never_repeats_nc),
+		TEST(a_403_drops_the_nonce),
+		TEST(the_strongest_algorithm_answers_and_unknown_ones_do_not),
+		TEST(a_weaker_algorithm_after_a_refusal_is_not_answered),
+		TEST(all_realms_with_credentials_are_answered_in_one_retry),
+		TEST(answers_of_other_realms_stay_with_a_higher_nc),
+		TEST(four_realms_and_six_sends_are_the_most),
+		TEST(nextnonce_is_used_next),
+		TEST(a_wrong_rspauth_drops_the_nonce_and_a_right_one_does_not),
+		TEST(escapes_in_a_realm_are_compared_undone),
+		TEST(a_broken_database_fails_without_the_alarm),
+		TEST(in_dialog_methods_hold_back_what_is_unasked_only),
+		TEST(an_explanation_opens_nothing_and_names_the_row),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
