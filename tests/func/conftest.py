@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from peers.kamailio import Carrier, Kamailio  # noqa: E402
 from peers.pbx import Pbx  # noqa: E402
 from peers.trunk import Trunk  # noqa: E402
 
@@ -163,3 +164,15 @@ def pbx_a(sbc, peers):
 @pytest.fixture
 def pbx_b(sbc, peers):
     return peers(Pbx, sbc.ip(13), sbc.ip(3), "pbx-b.local", media_port=30200)
+
+
+@pytest.fixture
+def kamailio(sbc, peers, tmp_path):
+    """Function that starts Kamailio in the place of the trunk"""
+    return lambda **words: peers(Kamailio, tmp_path, sbc.ip(11), sbc.ip(14), **words)
+
+
+@pytest.fixture
+def carrier(sbc, peers):
+    """What stands behind Kamailio"""
+    return peers(Carrier, sbc.ip(14), sbc.ip(11))
