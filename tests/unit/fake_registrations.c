@@ -6,7 +6,9 @@
 #include <string.h>
 #include "tests/unit/fake_registrations.h"
 
-enum { ROWS = 4096 };
+enum {
+	ROWS = 4096
+};
 
 static struct registration_row rows[ROWS];
 static size_t rows_n, puts_n;
@@ -14,10 +16,11 @@ static uint64_t written;
 
 static const char **text(struct registration_row *r, int i)
 {
-	const char **all[] = { &r->aor,	      &r->agent,    &r->callid,
-			       &r->from_tag,  &r->contact,  &r->registrar,
-			       &r->target,    &r->service_route,
-			       &r->associated };
+	const char **all[] = {
+		&r->aor,      &r->agent,         &r->callid,
+		&r->from_tag, &r->contact,       &r->registrar,
+		&r->target,   &r->service_route, &r->associated
+	};
 
 	return i < 9 ? all[i] : NULL;
 }

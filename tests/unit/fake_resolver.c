@@ -8,7 +8,10 @@
 #include "sbc/clock.h"
 #include "tests/unit/fake_resolver.h"
 
-enum { NAMES = 16, AVOIDED = 32 };
+enum {
+	NAMES = 16,
+	AVOIDED = 32
+};
 
 struct resolve {
 	struct resolve *next;
@@ -182,8 +185,8 @@ void target_failed(struct resolver *r, const struct sa *addr, uint8_t transport,
 	if (avoided_n == AVOIDED)
 		abort();
 	avoided[avoided_n].addr = *addr;
-	avoided[avoided_n++].until = clock_ms() +
-				     (seconds ? seconds : 30) * 1000ull;
+	avoided[avoided_n++].until =
+		clock_ms() + (seconds ? seconds : 30) * 1000ull;
 }
 
 void target_worked(struct resolver *r, const struct sa *addr, uint8_t transport)
