@@ -28,19 +28,18 @@ struct arrival { /* where it came from */
 	struct sa src;
 	uint64_t conn; /* 0: UDP */
 	uint32_t age;  /* [ms] since the kernel took it */
-	uint16_t
-		refuse; /* 0; 400 or 513: of a broken or too long message, whose
-			  * header section only is there. Answer with this code;
-			  * a connection closes once the answer is out */
+	/* 0; 400 or 513: of a broken or too long message, whose header section
+	 * only is there. transactions_take answers with this code; a connection
+	 * closes once the answer is out */
+	uint16_t refuse;
 };
 
 /** One message; mb is the handler's only within the call, mem_ref to keep */
 typedef void(arrival_h)(const struct arrival *from, struct mbuf *mb, void *arg);
 struct port_setup {
-	const struct endpoint
-		*endpoint;        /* address, port, transport are copied */
-	uint32_t message_max;     /* sip-message-len */
-	uint32_t idle;            /* inactive-dynamic-conn [s] */
+	const struct endpoint *endpoint; /* copied: address, transport */
+	uint32_t message_max;            /* sip-message-len */
+	uint32_t idle;                   /* inactive-dynamic-conn [s] */
 	uint32_t receive_buffer;  /* SO_RCVBUF wanted [bytes]; 0: 4 MiB */
 	uint32_t connections_max; /* 0: 10,000; further ones are not accepted */
 };

@@ -1148,14 +1148,13 @@ static bool last_tag(char tag[TAG_MAX], const struct transaction *t)
 	return !pl_strcpy(&line, tag, TAG_MAX);
 }
 
-/* CANCEL is answered without state: its repetition gets the same answer, while
- * the INVITE or its remainder is there (RFC 3261 9.2) */
-static void cancel_answer(const struct arrival *from,
-			  const struct message *cancel, uint16_t code,
-			  const char *tag)
+/* Answer without state: a repetition gets the same again */
+static void stateless_answer(const struct arrival *from,
+			     const struct message *request, uint16_t code,
+			     const char *tag)
 {
 	const struct wire_response r = {
-		.request = cancel, .from = from, .code = code, .to_tag = tag
+		.request = request, .from = from, .code = code, .to_tag = tag
 	};
 	struct target to;
 	struct mbuf *mb;
@@ -1168,6 +1167,26 @@ static void cancel_answer(const struct arrival *from,
 	mem_deref(mb);
 }
 
+/* Only the header section is there: the request must not be served, an answer
+ * not be believed (behaviour.md 1.2) */
+static enum transactions_verdict refuse(const struct arrival *from,
+					const struct message *msg)
+{
+	char tag[STABLE_TAG];
+
+	if (msg->code)
+		return STRAY;
+
+	if (msg->method_id != ACK) {
+		stable_tag(tag, message_key(msg));
+		stateless_answer(from, msg, from->refuse, tag);
+	}
+
+	return MATCHED;
+}
+
+/* Its repetition gets the same answer, while the INVITE or its remainder is
+ * there (RFC 3261 9.2) */
 static enum transactions_verdict cancel_came(struct transaction *t,
 					     const struct arrival *from,
 					     const struct message *cancel,
@@ -1178,7 +1197,7 @@ static enum transactions_verdict cancel_came(struct transaction *t,
 	if (!t || !last_tag(tag, t))
 		stable_tag(tag, key);
 
-	cancel_answer(from, cancel, t ? 200 : 481, tag);
+	stateless_answer(from, cancel, t ? 200 : 481, tag);
 	if (!t)
 		return NEW_CANCEL;
 
@@ -1194,6 +1213,8 @@ enum transactions_verdict transactions_take(struct transactions *all,
 	struct transaction *t;
 	uint64_t key;
 
+	if (from->refuse)
+		return refuse(from, msg);
 	if (msg->code)
 		return response(all, msg);
 

@@ -109,7 +109,7 @@ enum transactions_verdict {
 bool transactions_match(struct transactions *all, const struct arrival *from,
 			struct mbuf *mb);
 
-/** A scanned message */
+/** A scanned message. One that the port says to refuse is answered so here */
 enum transactions_verdict transactions_take(struct transactions *all,
 					    const struct arrival *from,
 					    const struct message *msg);

@@ -1081,6 +1081,51 @@ static void a_glance_absorbs_the_ack_nobody_waits_for(void **s)
 	expect_none_left();
 }
 
+static void a_message_without_its_body_is_refused_and_not_served(void **s)
+{
+	static const struct {
+		const char *method;
+		enum transactions_verdict verdict;
+		size_t sent;
+	} rows[] = {
+		{ "INVITE", MATCHED, 1 },
+		{ "CANCEL", MATCHED, 1 },
+		{ "ACK", MATCHED, 0 },
+	};
+	struct arrival from = came_on(tcp);
+	struct message *msg;
+	char text[1024];
+	size_t i;
+	(void)s;
+
+	from.refuse = 513;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+		const struct ask a = { .method = rows[i].method,
+				       .branch = "z9hG4bKs1" };
+
+		fake_sent_clear();
+		ask_text(text, sizeof(text), &a, "");
+		msg = scan(text);
+		assert_int_equal(transactions_take(all, &from, msg),
+				 rows[i].verdict);
+		mem_deref(msg);
+		assert_int_equal(fake_sent_count(), rows[i].sent);
+		assert_int_equal(fake_sent_begins(0, "SIP/2.0 513 "),
+				 rows[i].sent == 1);
+	}
+
+	send_to(udp, "INVITE");
+	snprintf(text, sizeof(text),
+		 "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=%s\r\n"
+		 "From: <sip:a@b>;tag=a\r\nTo: <sip:b@c>;tag=x\r\n"
+		 "Call-ID: c\r\nCSeq: 7 INVITE\r\n\r\n",
+		 branch);
+	msg = scan(text);
+	assert_int_equal(transactions_take(all, &from, msg), STRAY);
+	mem_deref(msg);
+	assert_int_equal(user.n, 0);
+}
+
 /* ---- References ---- */
 
 static void a_user_may_let_go_within_each_event(void **s)
@@ -1322,6 +1367,7 @@ int main(void)
 		T(a_glance_takes_repetitions_and_nothing_else),
 		T(a_glance_leaves_odd_forms_to_the_scan),
 		T(a_glance_absorbs_the_ack_nobody_waits_for),
+		T(a_message_without_its_body_is_refused_and_not_served),
 		T(a_user_may_let_go_within_each_event),
 		T(closing_all_leaves_the_users_what_they_hold),
 		T(the_request_is_let_go_with_the_final_answer),
