@@ -19,6 +19,7 @@ struct rule_text {
 	const char *id; /* "VC-0101" */
 	enum severity severity;
 	const char *condition, *message, *hint;
+	bool form; /* about the form of a file: told with place and hint */
 };
 extern const struct rule_text rules[]; /* ended by a NULL id */
 

@@ -16,11 +16,14 @@ struct verify_setup {
 	/** Has this machine the address? NULL: rules marked host are left out */
 	bool (*address)(const struct sa *sa, void *arg);
 	void *arg;
-	const char *file; /* source, for the place of a finding; NULL: database */
+	const char
+		*file; /* source, for the place of a finding; NULL: database */
+	stamp now;     /* local time; 0: what is past is not looked at */
 };
 
 struct verify_totals {
 	uint32_t errors, warnings, notes, ignored;
+	bool host; /* the rules marked host were run */
 };
 
 /**
@@ -42,6 +45,7 @@ struct verify_report {
 	const struct verify_totals *totals;
 	const char *source;
 	bool detail;
+	uint32_t version; /* of the configuration in the database; 0: none */
 };
 int verify_print(struct re_printf *pf, const struct verify_report *report);
 int verify_json(struct re_printf *pf, const struct verify_report *report);
