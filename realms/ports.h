@@ -18,7 +18,9 @@ struct port_pair {
 	struct pool *pool; /* whose it is; NULL: none */
 };
 
+/** Make it, without pools yet: ports_change brings them. 0; ENOMEM */
 int ports_open(struct ports **pp);
+/** Forget all; pairs that were taken must not be given back any more */
 void ports_close(struct ports *p);
 
 /** Take over a configuration; pairs in use stay until they are given back */

@@ -52,8 +52,7 @@ void nonce_worked(struct nonces *n, const struct nonce_key *key);
 
 /** It was challenged again: drop it. After three in a row this target gets none
  *  pre-emptively for 1 h */
-void nonce_refused(struct nonces *n, const struct nonce_key *key,
-		   uint64_t now);
+void nonce_refused(struct nonces *n, const struct nonce_key *key, uint64_t now);
 /** Forget the nonce of this key */
 void nonce_drop(struct nonces *n, const struct nonce_key *key);
 /** nextnonce of Authentication-Info (RFC 7616 3.5): nc begins at 1 again */

@@ -20,19 +20,22 @@ enum proof {
 	PROOF_SPENT    /* refused, or too many tries: final */
 };
 
-enum { PROOF_REALMS = 4, PROOF_SENDS = 6 };
+enum {
+	PROOF_REALMS = 4,
+	PROOF_SENDS = 6
+};
 
 /** What was tried for one request so far; zeroed for each new request. Lives
  *  with the leg or registration */
 struct tries {
 	struct {
-		char *realm;        /* auth-realm answered; owned */
-		char *nonce;        /* last one answered */
+		char *realm; /* auth-realm answered; owned */
+		char *nonce; /* last one answered */
 		char *user;
 		char cnonce[33];
 		uint32_t nc;
-		uint8_t by;         /* enum credential_by */
-		bool cached;        /* answered out of the nonce cache */
+		uint8_t by;  /* enum credential_by */
+		bool cached; /* answered out of the nonce cache */
 		bool stale_used;
 		bool proxy;
 		struct mbuf *challenge; /* bytes of the challenge answered */
@@ -46,11 +49,11 @@ void tries_reset(struct tries *t);
 
 struct proof_setup {
 	struct worker *worker;
-	struct credential_query query; /* all but auth_realm */
-	const struct target *target;   /* that challenged */
-	struct pl method, uri, body;   /* exactly as it will be sent */
+	struct credential_query query;   /* all but auth_realm */
+	const struct target *target;     /* that challenged */
+	struct pl method, uri, body;     /* exactly as it will be sent */
 	const struct message *challenge; /* 401 or 407; NULL with prove_ahead */
-	struct pl callid;              /* for the log */
+	struct pl callid;                /* for the log */
 	bool in_dialog; /* prove_ahead heeds in-dialog-methods */
 };
 
@@ -75,9 +78,9 @@ typedef void(proof_h)(enum proof result, void *arg);
  * @param report   Set when an entry was chosen or missed; or NULL
  * @param h        Called later after PROOF_WAIT
  */
-enum proof prove_challenge(const struct proof_setup *setup,
-			   struct tries *tries, struct mbuf *headers,
-			   struct proof_report *report, proof_h *h, void *arg);
+enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
+			   struct mbuf *headers, struct proof_report *report,
+			   proof_h *h, void *arg);
 
 /** Credentials ahead, out of cached nonces; nothing is appended when there are
  *  none. 0; ENOMEM */

@@ -37,12 +37,12 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 struct registration_view {
 	struct owner owner;
 	enum surrogate_state state;
-	bool bound;              /* the binding is valid, or in its grace time */
-	bool refused;            /* credentials refused: skip routes to the registrar */
+	bool bound;   /* the binding is valid, or in its grace time */
+	bool refused; /* credentials refused: skip routes to the registrar */
 	const struct target *target; /* of the binding; NULL: none */
-	const char *contact;     /* own Contact URI */
-	const char *service_route; /* value of Route; "" none */
-	const struct realm *egress; /* realm of the registrar */
+	const char *contact;         /* own Contact URI */
+	const char *service_route;   /* value of Route; "" none */
+	const struct realm *egress;  /* realm of the registrar */
 };
 
 /** State of an AoR. 0; ENOENT */
@@ -71,9 +71,8 @@ uint16_t surrogates_silent(const struct surrogates *s,
 			   const struct surrogate_agent *agent);
 
 /** notify sipd register, unregister; number UINT32_MAX: all of the agent */
-int surrogates_notify(struct surrogates *s,
-		      const struct surrogate_agent *agent, uint32_t number,
-		      bool leave);
+int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
+		      uint32_t number, bool leave);
 
 /** The session-agent went out of service: with invalidate-registrations its
  *  bindings are due at once (behaviour.md 4.6) */
@@ -85,12 +84,12 @@ struct registration_report {
 	struct owner owner;
 	char aor[320];
 	const char *realm;
-	char registrar[64];  /* target in use */
+	char registrar[64]; /* target in use */
 	enum surrogate_state state;
-	uint32_t expires;    /* left of the binding [s]; 0: none */
-	uint16_t last;       /* last answer; 0: none */
-	uint32_t next;       /* until the next try [s]; UINT32_MAX: none */
-	uint32_t tries;      /* failures in a row */
+	uint32_t expires; /* left of the binding [s]; 0: none */
+	uint16_t last;    /* last answer; 0: none */
+	uint32_t next;    /* until the next try [s]; UINT32_MAX: none */
+	uint32_t tries;   /* failures in a row */
 	const char *contact, *callid, *reason;
 	uint32_t cseq, granted;
 };
@@ -101,5 +100,4 @@ typedef void(registration_h)(const struct registration_report *r, void *arg);
 size_t surrogates_walk(const struct surrogates *s, size_t from, size_t limit,
 		       registration_h *h, void *arg);
 /** How many AoRs are in each state */
-void surrogates_count(const struct surrogates *s,
-		      uint32_t counts[SUR_STATES]);
+void surrogates_count(const struct surrogates *s, uint32_t counts[SUR_STATES]);

@@ -34,7 +34,6 @@ struct worker {
 	struct surrogates *surrogates;
 	struct forward *forward;
 	struct calls *calls;
-	struct pairs *pairs;
 };
 
 /** sip-port of an endpoint of the plan; NULL while it is not open */
