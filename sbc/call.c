@@ -299,9 +299,13 @@ static int answer_media(struct call *c, const struct message *msg,
 	if (media_offer_open(c->media, &from) && from == SIDE_A)
 		return media_answer(c->media, SIDE_B, &sdp, true, out);
 
-	if (c->hunt.has_offer)
-		/* RFC 3261 13.2.1: after an answer in a 1xx this is a copy */
-		return media_answer(c->media, SIDE_B, &sdp, true, out);
+	if (c->hunt.has_offer) {
+		/* RFC 3261 13.2.1: what an early answer and an UPDATE agreed
+		 * stands; this is a copy */
+		int err = media_answer(c->media, SIDE_B, &sdp, true, out);
+
+		return err == ENOENT ? 0 : err;
+	}
 	c->b->ack_waits = true;
 	return media_offer(c->media, SIDE_B, &sdp, out);
 }

@@ -183,6 +183,14 @@ static void resolved_later(int err, const struct resolved *found, void *arg)
 	hunt->h(v, hunt->arg);
 }
 
+static void one_target(struct hunt *hunt, const struct sa *dst,
+		       uint8_t transport)
+{
+	hunt->targets.addr[0] = *dst;
+	hunt->targets.transport[0] = transport;
+	hunt->targets.n = 1;
+}
+
 /* Addresses of the hop. The owner's registrar is met at the very target of the
  * registration while that is healthy (behaviour.md 2.1, 4.6) */
 static int hop_resolve(struct hunt *hunt)
@@ -201,12 +209,17 @@ static int hop_resolve(struct hunt *hunt)
 	    view.bound && view.target &&
 	    !target_is_avoided(hunt->worker->resolver, &view.target->dst,
 			       view.target->transport)) {
-		hunt->targets.addr[0] = view.target->dst;
-		hunt->targets.transport[0] = view.target->transport;
-		hunt->targets.n = 1;
+		one_target(hunt, &view.target->dst, view.target->transport);
 		return 0;
 	}
 
+	if (sa_isset(&hunt->hop.addr, SA_ADDR)) {
+		one_target(hunt, &hunt->hop.addr,
+			   hunt->hop.transport == TRANSPORT_NONE
+				   ? TRANSPORT_UDP
+				   : (uint8_t)hunt->hop.transport);
+		return 0;
+	}
 	return resolve(&hunt->resolving, hunt->worker->resolver, &q,
 		       &hunt->targets, resolved_later, hunt);
 }
@@ -418,10 +431,11 @@ static int compose(struct hunt *hunt, const struct port *port)
 
 	hunt->without = hide_set(hunt->out, &hide);
 
-	if (!hunt->has_offer || hunt->offer)
-		return 0;
 	err = media_move(hunt->media, hunt->hop.realm,
 			 &hunt->targets.addr[hunt->target]);
+	if (!hunt->has_offer || err)
+		return err;
+	hunt->offer = mem_deref(hunt->offer);
 	if (!err)
 		err = sdp_find(&ctype, &hunt->invite->body, &sdp);
 	if (!err)

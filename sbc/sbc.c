@@ -93,7 +93,10 @@ static int port_open_for(struct order *o, uint32_t i)
 		return 0;
 
 	err = port_open(&o->ports[i], &setup, ingress_arrival, w);
-	if (err)
+	if (!err)
+		port_refused_handler(o->ports[i], transactions_refused,
+				     w->transactions);
+	else
 		snprintf(o->why, 256,
 			 "sip-port %s of sip-interface [%s] cannot be "
 			 "opened: %s",

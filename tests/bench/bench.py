@@ -1,0 +1,234 @@
+"""
+CPU of sbcd per unit of work, memory per held call, and what the small programs say.
+
+CPU is user + system time of all threads of sbcd, read from /proc before and after. Load comes from
+SIPp on both sides. Three runs each: median and range. Targets: quality.md.
+
+    ./test.sh bench
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls held registrations programs
+"""
+import os
+import platform
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, f"{ROOT}/tests/func")
+HERE = f"{ROOT}/tests/bench"
+BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build")
+CALLS, RATE, RUNS = 4000, 400, 3
+HELD, HELD_RATE = 5000, 500
+AORS = 10000
+TICK = os.sysconf("SC_CLK_TCK")
+rows = []
+
+
+def row(work, values, unit, target):
+    text = f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
+    rows.append((work, text, unit, target))
+    print(f"{work:58} {text:>26} {unit:14} target {target}", flush=True)
+
+
+def cpu(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1))
+
+
+class Bench:
+    """An SBC with a PBX realm and a trunk realm; `changes` are made to the configuration"""
+
+    def __init__(self, network, change=None):
+        from conftest import Sbc
+        self.folder = tempfile.TemporaryDirectory()
+        self.sbc = Sbc(self.folder.name, network)
+        self.sbc.config["session-router"]["surrogate-agent"] = []
+        # Every call may hold two pairs of ports on each side
+        for pool in self.sbc.element("steering-pool"):
+            pool["start-port"], pool["end-port"] = "1026", "65535"
+        for interface in self.sbc.element("sip-interface"):
+            interface["sip-ports"][0]["port"] = "5060"
+        for pool in self.sbc.element("steering-pool"):
+            pool["start-port"], pool["end-port"] = "10000", "65001"
+        if change:
+            change(self.sbc)
+
+    def __enter__(self):
+        self.sbc.start(level="WARNING")
+        return self
+
+    def __exit__(self, *failure):
+        self.sbc.kill()
+        self.folder.cleanup()
+
+    @property
+    def pid(self):
+        return self.sbc.process.pid
+
+    def sipp(self, scenario, host, port, *arguments):
+        return subprocess.Popen(
+            ["sipp", "-sf", f"{HERE}/{scenario}", "-i", self.sbc.ip(host), "-p", str(port),
+             "-nostdin", "-trace_err", "-error_file", f"{self.folder.name}/{scenario}.err",
+             *arguments], cwd=self.folder.name, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+
+    def load(self, uas, calls, rate, hold):
+        """Calls from the PBX to the trunk; CPU seconds of sbcd used, and how many succeeded"""
+        trunk = self.sipp(uas, 11, 5060, "-m", str(calls), "-timeout", "120")
+        time.sleep(0.3)
+        before = cpu(self.pid)
+        pbx = self.sipp("uac.xml", 12, 5060, f"{self.sbc.ip(2)}:5060", "-m", str(calls), "-r", str(rate),
+                        "-l", str(calls), "-d", str(hold), "-timeout", "120",
+                        "-trace_stat", "-stf", f"{self.folder.name}/stat.csv", "-fd", "1")
+        code = pbx.wait()
+        used = cpu(self.pid) - before
+        trunk.terminate()
+        trunk.wait()
+        if code:
+            print(f"   sipp ended with {code}: some calls failed", flush=True)
+        return used
+
+
+def direct_media(sbc):
+    sbc.element("media-manager") if "media-manager" in sbc.config["media-manager"] else None
+    sbc.config["media-manager"]["media-manager"] = {"state": "disabled"}
+
+
+def no_nonces(sbc):
+    sbc.config["session-router"]["sip-config"]["nonce-cache-size"] = "0"
+
+
+def bench_calls():
+    plain, challenged, cached, relayed = [], [], [], []
+    for run in range(RUNS):
+        with Bench(f"121.{run + 1}", direct_media) as b:
+            plain.append(b.load("uas.xml", CALLS, RATE, 100) * 1000 / CALLS)
+
+        def change(sbc):
+            direct_media(sbc)
+            no_nonces(sbc)
+        with Bench(f"122.{run + 1}", change) as b:
+            challenged.append(b.load("uas-407.xml", CALLS, RATE, 100) * 1000 / CALLS)
+        with Bench(f"123.{run + 1}", direct_media) as b:
+            b.load("uas-407.xml", 1, 1, 100)
+            cached.append(b.load("uas.xml", CALLS, RATE, 100) * 1000 / CALLS)
+        with Bench(f"124.{run + 1}", no_nonces) as b:
+            relayed.append(b.load("uas-407.xml", CALLS, RATE, 100) * 1000 / CALLS)
+    row("call INVITE-180-200-ACK-BYE, media direct", plain, "s CPU / 1000", "0.060")
+    row("the same, every INVITE challenged with 407", challenged, "s CPU / 1000", "0.075")
+    row("the same, cached nonce", cached, "s CPU / 1000", "0.060")
+    row("challenged call with media ports opened and closed", relayed, "s CPU / 1000", "0.120 (this stage)")
+
+
+def bench_held():
+    values = []
+    for run in range(RUNS):
+        with Bench(f"125.{run + 1}", direct_media) as b:
+            b.load("uas.xml", 200, 100, 10)
+            time.sleep(0.5)
+            before = resident(b.pid)
+            trunk = b.sipp("uas.xml", 11, 5060, "-timeout", "120")
+            time.sleep(0.3)
+            pbx = b.sipp("uac.xml", 12, 5060, f"{b.sbc.ip(2)}:5060", "-m", str(HELD), "-r", str(HELD_RATE),
+                         "-l", str(HELD), "-d", "70000", "-timeout", "120")
+            # 64*T1 after the last answer only the calls themselves are left
+            time.sleep(HELD / HELD_RATE + 36)
+            values.append((resident(b.pid) - before) / HELD)
+            pbx.terminate(), trunk.terminate()
+            pbx.wait(), trunk.wait()
+    row(f"memory of a held call, {HELD} held", values, "KiB", "4")
+
+
+class Registrar(threading.Thread):
+    """Challenges each REGISTER without credentials, grants the others; counts"""
+
+    def __init__(self, ip):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind((ip, 5060))
+        self.socket.settimeout(0.2)
+        self.count, self.running, self.seconds = 0, True, {}
+        self.start()
+
+    def run(self):
+        while self.running:
+            try:
+                data, source = self.socket.recvfrom(65535)
+            except TimeoutError:
+                continue
+            self.count += 1
+            second = int(time.monotonic())
+            self.seconds[second] = self.seconds.get(second, 0) + 1
+            head = data.split(b"\r\n")
+            keep = [h for h in head if h.split(b":")[0] in (b"Via", b"From", b"Call-ID", b"CSeq")]
+            keep.append(next(h for h in head if h.startswith(b"To")) + b";tag=r")
+            if b"Authorization:" in data:
+                contact = next(h for h in head if h.startswith(b"Contact"))
+                start, keep = b"SIP/2.0 200 OK", keep + [contact.split(b";expires")[0] + b";expires=3600"]
+            else:
+                start = b"SIP/2.0 401 Unauthorized"
+                keep.append(b'WWW-Authenticate: Digest realm="trunk.example", nonce="n%d", qop="auth"' % self.count)
+            self.socket.sendto(b"\r\n".join([start] + keep + [b"Content-Length: 0", b"", b""]), source)
+
+
+def bench_registrations():
+    used, sent, memory, peak = [], [], [], []
+    for run in range(RUNS):
+        def change(sbc):
+            sbc.config["session-router"]["sip-config"].update({"registration-rate": "1000", "nonce-cache-size": "0"})
+            sbc.config["session-router"]["surrogate-agent"] = [{
+                "register-host": "a.trunk.example", "register-user": "user^^^^^", "realm-id": "pbx-a",
+                "aor-count": str(AORS), "count-start": "0", "customer-next-hop": "pbx-a.example",
+                "proxy-name": "trunk.example", "password": "secret-bench"}]
+        b = Bench(f"126.{run + 1}", change)
+        registrar = Registrar(b.sbc.ip(11))
+        with b:
+            before, size = cpu(b.pid), resident(b.pid)
+            b.sbc.waits("show surrogate-agents state registered", rf"\b{AORS} registered", 90)
+            used.append((cpu(b.pid) - before) * 1000 / AORS)
+            memory.append((resident(b.pid) - size) / AORS)
+            sent.append(registrar.count)
+            peak.append(max(registrar.seconds.values()))
+            registrar.running = False
+            registrar.join()
+            registrar.socket.close()
+    row(f"{AORS} surrogate registrations from cold, each challenged", used, "s CPU / 1000", "0.08")
+    row("REGISTERs sent for them", sent, "", f"{2 * AORS}")
+    row("most REGISTERs in a second, registration-rate 1000", peak, "/s", "1000")
+    row("memory growth of a registration while registering", memory, "KiB", "1")
+
+
+def bench_programs():
+    names = ["scan", "timer", "routes", "credentials", "transactions", "rtp"]
+    names = [n for n in names if os.path.exists(f"{HERE}/{n}.c")]
+    subprocess.run(["ninja", "-C", BUILD, "--quiet", *[f"tests/bench_{n}" for n in names]], check=True)
+    for name in names:
+        print(f"\n-- {name}", flush=True)
+        subprocess.run([f"{BUILD}/tests/bench_{name}"], cwd=ROOT, timeout=300)
+
+
+def main():
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
+    benches = {"calls": bench_calls, "held": bench_held, "registrations": bench_registrations,
+               "programs": bench_programs}
+    for name in sys.argv[1:] or benches:
+        benches[name]()
+    print()
+    print("| work | measured: median (range) | unit | target |\n|---|---|---|---|")
+    for line in rows:
+        print("| " + " | ".join(line) + " |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
