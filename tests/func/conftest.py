@@ -24,6 +24,17 @@ BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build")
 networks = itertools.count(os.getpid() % 200 * 100 + 1)
 
 
+def rows(text):
+    """Lines of `name  value`; names of several words end at two blanks"""
+    found = {}
+    for line in text.splitlines():
+        name, _, value = re.sub(r"  +", "\t", line.strip(), count=1).partition("\t")
+        if not value:
+            name, _, value = line.strip().partition(" ")
+        found[name] = value.strip()
+    return found
+
+
 class Sbc:
     """sbcd on a network of its own; `config` may be changed before start"""
 
@@ -120,6 +131,22 @@ class Sbc:
     def counter(self, command, row):
         match = re.search(rf"^{re.escape(row)}\s+.*?(\d+)\s+\d+\s*-?$", self.acli(command), re.M)
         return int(match.group(1))
+
+    def session(self):
+        """What `show sessions ID` says of the one call there is"""
+        number = self.waits("show sessions", r"(?m)^(\d{6,}) ").group(1)
+        return rows(self.acli(f"show sessions {number}"))
+
+    def records(self, count=1, within=4.0):
+        """The newest call records, newest first, once there are so many"""
+        limit = time.monotonic() + within
+        while True:
+            found = [rows(text) for text in self.acli(f"show records {count}").split("\n\n")]
+            found = [r for r in found if "record-type" in r]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < limit, f"{len(found)} records only"
+            time.sleep(0.05)
 
     def registered(self, count=20, within=8.0):
         self.waits("show surrogate-agents", rf"\b{count} registered", within)

@@ -97,6 +97,34 @@ class Call:
         return bye
 
 
+class Taken:
+    """A call that this end answered, for requests of its own inside the dialog"""
+
+    def __init__(self, peer, invite):
+        self.peer, self.invite = peer, invite
+        self.ok = next(m for m in reversed(peer.sent) if m.status == 200 and
+                       m.call_id == invite.call_id and m.get("CSeq") == invite.get("CSeq"))
+        self.cseq = 100
+
+    def send(self, method, body="", headers=()):
+        self.cseq += 1
+        request = Message(f"{method} {self.invite.contact} SIP/2.0", [
+            ("Via", f"SIP/2.0/UDP {self.peer.ip}:{self.peer.port};branch=z9hG4bK{token()};rport"),
+            ("Max-Forwards", "70"), ("From", self.ok.get("To")), ("To", self.ok.get("From")),
+            ("Call-ID", self.invite.call_id), ("CSeq", f"{self.cseq} {method}"),
+            ("Contact", self.ok.get("Contact")), *headers])
+        if body:
+            request.headers.append(("Content-Type", "application/sdp"))
+            request.body = body
+        self.peer.send(request, self.peer.sbc)
+        return request
+
+    def answer_to(self, request, within=3.0):
+        return self.peer.wait(lambda m: m.status and m.status >= 200 and
+                              m.call_id == request.call_id and
+                              m.get("CSeq") == request.get("CSeq"), within)
+
+
 class Pbx(Endpoint):
     def __init__(self, ip, sbc_ip, domain, media_port=30000):
         self.sbc = (sbc_ip, 5060)
@@ -120,6 +148,12 @@ class Pbx(Endpoint):
             from_=fields.pop("from_", f"<sip:{user}@{domain or self.domain}>"),
             contact_user=user, **fields)
         return Call(self, invite, self.sbc)
+
+    def takes(self, within=3.0, since=0):
+        """Wait until a call that came here stands, and return it"""
+        ack = self.wait(lambda m: m.status is None and m.method == "ACK", within, since)
+        return Taken(self, next(m for m in self.seen if m.status is None and
+                                m.method == "INVITE" and m.call_id == ack.call_id))
 
     def serve(self, request):
         if request.method == "INVITE":

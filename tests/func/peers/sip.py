@@ -113,7 +113,13 @@ def parameters(value):
                                                    re.I)}
 
 
-def digest(p, method, password, body=""):
+def user_hash(p, user):
+    """What stands for the user when userhash was asked for (RFC 7616 3.4.4)"""
+    algorithm = p.get("algorithm", "MD5").upper().removesuffix("-SESS")
+    return HASHES[algorithm](f'{user}:{p["realm"]}'.encode()).hexdigest()
+
+
+def digest(p, method, password, body="", user=None):
     """Response value for the parameters of credentials (RFC 7616, RFC 2069 without qop)"""
     algorithm = p.get("algorithm", "MD5").upper()
     session = algorithm.endswith("-SESS")
@@ -121,7 +127,7 @@ def digest(p, method, password, body=""):
     def h(text):
         return HASHES[algorithm.removesuffix("-SESS")](text.encode()).hexdigest()
 
-    ha1 = h(f'{p["username"]}:{p["realm"]}:{password}')
+    ha1 = h(f'{user or p["username"]}:{p["realm"]}:{password}')
     if session:
         ha1 = h(f'{ha1}:{p["nonce"]}:{p["cnonce"]}')
     qop = p.get("qop")

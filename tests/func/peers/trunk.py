@@ -3,7 +3,7 @@ A trunk: registrar and carrier that challenges and really checks what comes back
 """
 import re
 
-from .sip import SDP, Endpoint, digest, parameters, token
+from .sip import SDP, Endpoint, digest, parameters, token, user_hash
 
 
 class Trunk(Endpoint):
@@ -20,6 +20,7 @@ class Trunk(Endpoint):
         self.invite_answer = None     # function(request): True when it answered itself
         self.register_answer = None
         self.nonces = {}              # nonce: last nc
+        self.offers = {}              # nonce: (rule, opaque, header of the answer)
         self.good = []                # (method, username, nc) of credentials that were right
         self.one_nonce_each = False   # a nonce serves one request
         self.register_headers = []
@@ -32,38 +33,68 @@ class Trunk(Endpoint):
         name = "WWW-Authenticate" if rule["status"] == 401 else "Proxy-Authenticate"
         nonce = token(24)
         self.nonces[nonce] = 0
+        opaque = rule.get("opaque", f"o{nonce[:6]}")
+        self.offers[nonce] = (rule, opaque, name.replace("enticate", "orization").replace("WWW-", ""))
         headers = []
-        for algorithm in rule["algorithms"]:
-            value = f'Digest realm="{rule["realm"]}", nonce="{nonce}", opaque="o{nonce[:6]}"'
-            if rule.get("qop"):
-                value += f', qop="{rule["qop"]}"'
-            if algorithm:
-                value += f", algorithm={algorithm}"
-            if stale:
-                value += ", stale=true"
-            headers.append((name, value))
-        for realm in rule.get("more", []):
-            headers.append((name, f'Digest realm="{realm}", nonce="{nonce}", qop="auth"'))
-        return self.reply(request, rule["status"], headers=headers)
+        for realm in [rule["realm"], *rule.get("more", [])]:
+            for algorithm in rule["algorithms"]:
+                value = f'Digest realm="{realm}", nonce="{nonce}"'
+                if opaque is not None:
+                    value += f', opaque="{opaque}"'
+                if rule.get("qop"):
+                    value += f', qop="{rule["qop"]}"'
+                if algorithm:
+                    value += f", algorithm={algorithm}"
+                if rule.get("userhash"):
+                    value += ", userhash=true"
+                if stale:
+                    value += ", stale=true"
+                headers.append((name, value))
+        return self.reply(request, rule["status"], headers=headers + rule.get("headers", []))
+
+    def account(self, p):
+        """User behind credentials, also when they carry its hash only"""
+        if p.get("userhash") != "true":
+            return p.get("username")
+        return next((u for u in self.passwords if user_hash(p, u) == p["username"]), None)
+
+    def is_right(self, request, p, name):
+        """Are these credentials what this trunk asked for, and correct?"""
+        if p.get("nonce") not in self.offers:
+            return None
+        rule, opaque, expected = self.offers[p["nonce"]]
+        user = self.account(p)
+        if user not in self.passwords or name != expected:
+            return None
+        algorithm, qop = p.get("algorithm"), p.get("qop")
+        if algorithm not in rule["algorithms"] or p.get("opaque") != opaque or \
+                p["uri"] != request.uri or bool(rule.get("userhash")) != ("userhash" in p):
+            return None
+        if bool(rule.get("qop")) != bool(qop) or \
+                qop and qop not in rule["qop"].replace(" ", "").split(","):
+            return None
+        if digest(p, request.method, self.passwords[user], request.body, user) != p["response"]:
+            return None
+        nc = int(p.get("nc", "1"), 16)
+        if qop and nc <= self.nonces[p["nonce"]]:
+            return None
+        return user, nc
 
     def proven(self, request, rule):
-        """Does the request carry good credentials for this realm?"""
+        """Does the request carry good credentials for each realm of this rule?"""
         name = "Authorization" if rule["status"] == 401 else "Proxy-Authorization"
+        found = {}
         for value in request.all(name):
             p = parameters(value)
-            if p.get("realm") != rule["realm"] or p.get("nonce") not in self.nonces:
-                continue
-            password = self.passwords.get(p["username"])
-            if password is None or p["uri"] != request.uri or \
-                    digest(p, request.method, password, request.body) != p["response"]:
-                continue
-            nc = int(p.get("nc", "1"), 16)
-            if p.get("qop") and nc <= self.nonces[p["nonce"]]:
-                continue
-            self.nonces[p["nonce"]] = 1 << 32 if self.one_nonce_each else nc
-            self.good.append((request.method, p["username"], nc))
-            return p["username"]
-        return None
+            right = self.is_right(request, p, name)
+            if right:
+                found[p["realm"]] = (*right, p["nonce"])
+        if any(r not in found for r in [rule["realm"], *rule.get("needs", [])]):
+            return None
+        for user, nc, nonce in found.values():
+            self.nonces[nonce] = 1 << 32 if self.one_nonce_each else nc
+            self.good.append((request.method, user, nc))
+        return found[rule["realm"]][0]
 
     def admits(self, request, rule):
         if not rule or self.proven(request, rule):
