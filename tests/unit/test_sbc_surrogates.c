@@ -40,7 +40,7 @@ static struct fixture {
 	struct sip_config *sip;
 	registrar_h *registrar;
 	struct seen *seen;
-	size_t seen_n;
+	size_t seen_n, seen_size;
 	size_t served;
 	struct port *ports[8];
 } f;
@@ -101,7 +101,11 @@ static void serve_one(const struct fake_sent *sent)
 	assert_int_equal(message_scan(&req, copy, &result), 0);
 	assert_int_equal(req->method_id, REGISTER);
 
-	f.seen = realloc(f.seen, (f.seen_n + 1) * sizeof(*f.seen));
+	if (f.seen_n == f.seen_size) {
+		f.seen_size = f.seen_size ? 2 * f.seen_size : 64;
+		f.seen = realloc(f.seen, f.seen_size * sizeof(*f.seen));
+		assert_non_null(f.seen);
+	}
 	r = &f.seen[f.seen_n++];
 	memset(r, 0, sizeof(*r));
 	r->at = clock_ms();
