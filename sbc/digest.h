@@ -20,9 +20,9 @@ enum digest_algorithm {
 	DIGEST_UNKNOWN
 };
 
-/** Algorithm of a challenge (absent: MD5), and how strong: 0 unknown, then MD5,
- *  SHA-256, SHA-512-256 */
+/** Algorithm of a challenge; absent: MD5 */
 enum digest_algorithm digest_algorithm(const struct challenge *c);
+/** How strong: 0 unknown, 1 MD5, 2 SHA-256, 3 SHA-512-256 */
 int digest_strength(enum digest_algorithm a);
 
 enum digest_qop {

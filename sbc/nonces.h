@@ -27,7 +27,9 @@ struct nonce_entry {
 
 /** Make a cache of so many entries; 0: nothing is kept. 0; ENOMEM */
 int nonces_open(struct nonces **np, uint32_t size);
+/** Forget all */
 void nonces_close(struct nonces *n);
+/** Another nonce-cache-size: the least recently used go */
 void nonces_resize(struct nonces *n, uint32_t size);
 
 /** Remember a nonce that was accepted; `nc` is the last one used. The same nonce

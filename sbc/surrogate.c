@@ -980,6 +980,24 @@ static struct agent *live_agent(const struct registration *r)
 		       : NULL;
 }
 
+/** Its session-agent changed its state by what this REGISTER met */
+static void tell_agent(struct registration *r, bool changed)
+{
+	const struct session_agent *config = r->flock->registry->hop.agent;
+	uint64_t now = clock_ms();
+
+	if (!changed)
+		return;
+
+	if (agent_service(live_agent(r), now) != AGENT_OUT_OF_SERVICE) {
+		alarm_clear("session-agent-down", config->hostname);
+		return;
+	}
+	alarm_raise("session-agent-down", ALARM_MINOR, config->hostname,
+		    "REGISTER was not answered, or with a failure");
+	host_of(r)->agent_down(r);
+}
+
 static void take_final(struct registration *r, const struct message *msg)
 {
 	struct attempt *a = r->attempt;
@@ -991,8 +1009,8 @@ static void take_final(struct registration *r, const struct message *msg)
 	r->reason = "";
 	a->answered = true;
 	if (agent)
-		(void)agent_answered(agent, msg->code,
-				     (uint32_t)(now - a->sent), now);
+		tell_agent(r, agent_answered(agent, msg->code,
+					     (uint32_t)(now - a->sent), now));
 	if (msg->code != 503)
 		target_worked(r->flock->worker->resolver, &a->to.dst,
 			      a->to.transport);
@@ -1018,7 +1036,7 @@ static void take_silence(struct registration *r, bool timeout)
 	if (timeout)
 		count(COUNT_SURROGATE_TIMEOUT, 1);
 	if (agent && timeout)
-		(void)agent_timed_out(agent, clock_ms());
+		tell_agent(r, agent_timed_out(agent, clock_ms()));
 
 	host_of(r)->answered(r, 0);
 	surrogate_feed(r, a->kind == ATTEMPT_OLD ? SUR_OLD_GONE : SUR_LOST,

@@ -90,6 +90,8 @@ struct surrogate_host {
 	void (*answered)(struct registration *r, uint16_t code);
 	/** No target answered: it waits for the registrar to come back */
 	void (*unreachable)(struct registration *r);
+	/** Its session-agent went out of service just now */
+	void (*agent_down)(struct registration *r);
 	/** Write its row */
 	void (*store)(struct registration *r);
 	/** P-Associated-URI of a 200; NULL: the binding is gone */
@@ -163,7 +165,7 @@ struct registration {
 	/* of the queue of the registrar, by the host */
 	struct registration *older, *newer;
 	uint64_t since, key;
-	uint32_t place;
+	uint32_t place, slot; /* in the heap of the queue; in its herd */
 	uint8_t where, class;
 };
 

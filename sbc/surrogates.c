@@ -55,6 +55,7 @@ struct fifo {
 
 struct office {
 	struct registry r; /* first: registry and office are one */
+	struct entry e;    /* of surrogates.by_name */
 	struct le le;
 	struct surrogates *all;
 	const struct plan *plan; /* a reference: hop points into it */
@@ -104,7 +105,7 @@ struct loaded {
 
 struct surrogates {
 	struct worker *worker;
-	struct table herds, associated, loaded;
+	struct table herds, associated, loaded, by_name;
 	struct list offices, retired;
 	struct herd **order;
 	uint32_t n;
@@ -869,17 +870,28 @@ static int office_name(char **namep, const struct hop *hop)
 	return re_sdprintf(namep, "%r|%s", &hop->host, realm);
 }
 
+static bool office_matches(const struct entry *e, const void *name)
+{
+	const struct office *o =
+		(const struct office *)((const char *)e -
+					offsetof(struct office, e));
+
+	return !strcmp(o->r.name, name);
+}
+
+static uint64_t name_hash(const char *name)
+{
+	return hash_bytes(name, strlen(name));
+}
+
 static struct office *office_find(const struct surrogates *all,
 				  const char *name)
 {
-	for (struct le *le = all->offices.head; le; le = le->next) {
-		struct office *o = le->data;
+	struct entry *e = table_find(&all->by_name, name_hash(name),
+				     office_matches, name);
 
-		if (!strcmp(o->r.name, name))
-			return o;
-	}
-
-	return NULL;
+	return e ? (struct office *)((char *)e - offsetof(struct office, e))
+		 : NULL;
 }
 
 static void office_use(struct office *o, const struct plan *plan,
@@ -934,6 +946,11 @@ static int office_get(struct office **op, struct surrogates *all,
 	o->queued.where = QUEUED;
 	o->stranded.where = STRANDED;
 	pacer_init(&o->pacer, plan->sip->registration_rate, clock_us());
+	err = table_add(&all->by_name, &o->e, name_hash(name));
+	if (err) {
+		mem_deref(o);
+		return err;
+	}
 	list_append(&all->offices, &o->le, o);
 	office_use(o, plan, &hop);
 	*op = o;
@@ -958,6 +975,7 @@ static void offices_settle(struct surrogates *all, const struct plan *plan)
 					    o->r.name);
 			if (o->backlog)
 				alarm_clear("registration-backlog", o->r.name);
+			table_remove(&all->by_name, &o->e);
 			mem_deref(o);
 			continue;
 		}
@@ -1210,9 +1228,7 @@ static void bury(struct registration *r)
 	host_not_due(r);
 	associated_drop(r);
 	all->counts[r->state]--;
-	for (uint32_t i = 0; i < h->n; i++)
-		if (h->v[i] == r)
-			h->v[i] = NULL;
+	h->v[r->slot] = NULL;
 	mem_deref(r);
 	if (--h->alive)
 		return;
@@ -1237,6 +1253,10 @@ static void retire(struct herd *h)
 	timer_cancel(&h->quiet);
 	timer_cancel(&h->sweep);
 	list_append(&all->retired, &h->le, h);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (h->v[i])
+			h->v[i]->slot = i;
 
 	mem_ref(h); /* the last one buried takes the herd with it */
 	for (uint32_t i = 0; i < n; i++) {
@@ -1621,12 +1641,18 @@ static void host_moved(struct registration *r, enum surrogate_state from)
 		stop_look(all);
 }
 
+static void host_agent_down(struct registration *r)
+{
+	surrogates_target_gone(herd_of(r)->all, r->flock->registry->hop.agent);
+}
+
 static const struct surrogate_host host = {
 	.due = host_due,
 	.not_due = host_not_due,
 	.again = host_again,
 	.answered = host_answered,
 	.unreachable = host_unreachable,
+	.agent_down = host_agent_down,
 	.store = host_store,
 	.associate = host_associate,
 	.moved = host_moved,
@@ -1678,6 +1704,7 @@ static void surrogates_destructor(void *arg)
 	table_finish(&all->herds);
 	table_finish(&all->associated);
 	table_finish(&all->loaded);
+	table_finish(&all->by_name);
 	mem_deref(all->order);
 }
 
@@ -1694,6 +1721,7 @@ int surrogates_open(struct surrogates **sp, struct worker *w)
 	table_init(&all->herds);
 	table_init(&all->associated);
 	table_init(&all->loaded);
+	table_init(&all->by_name);
 	list_init(&all->offices);
 	list_init(&all->retired);
 	all->written = registrations_written(w->db);
