@@ -984,10 +984,9 @@ static int relay_media(struct call *c, struct relay *r,
 }
 
 static void relay_answer(struct relay *r, const struct message *msg,
-			 struct leg_reply *reply, void *arg)
+			 struct leg_reply *reply, struct mbuf **sdp, void *arg)
 {
 	struct call *c = arg;
-	struct mbuf *out = NULL;
 
 	if (msg->code >= 300) {
 		if (relay_request(r) && relay_request(r)->body.l)
@@ -995,19 +994,16 @@ static void relay_answer(struct relay *r, const struct message *msg,
 		return;
 	}
 	contact_of(relay_from(r), msg);
-	if (relay_media(c, r, msg, &out)) {
+	if (relay_media(c, r, msg, sdp)) {
 		count(COUNT_SDP_ANSWER_ERRORS, 1);
 		media_offer_failed(c->media);
 		reply->code = 488;
 		reply->reason = (struct pl){ 0 };
 		return;
 	}
-	if (!out)
+	if (!*sdp)
 		return;
-	/* The text lives until the next request inside the dialog */
-	mem_deref(c->credentials);
-	c->credentials = out;
-	reply->body = bytes_of(out);
+	reply->body = bytes_of(*sdp);
 	pl_set_str(&reply->ctype, "application/sdp");
 }
 

@@ -461,6 +461,7 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 		.body = bytes_of(hunt->offer),
 		.max_forwards = max_forwards(hunt->invite),
 		.expire = timer_b(hunt),
+		.same_cseq = hunt->target > 0 && !credentials,
 	};
 
 	/* A multipart body is replaced by its SDP part */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include "policy/header.h"
-#include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/leg.h"
 
@@ -31,6 +30,7 @@ static void destructor(void *data)
 	if (leg->tag.leg)
 		table_remove(leg->tags, &leg->tag.entry);
 	early_free(leg);
+	timer_cancel(&leg->settle);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->invite);
 	mem_deref(leg->answer);
@@ -633,7 +633,9 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 	names_branch(branch, leg->worker->number);
 	r.from = pl_of(leg->local);
 	r.callid = pl_of(leg->callid);
-	r.cseq = leg->invite_cseq = ++leg->cseq;
+	if (!invite->same_cseq)
+		leg->cseq++;
+	r.cseq = leg->invite_cseq = leg->cseq;
 	err = wire_request(&setup.mb, &r);
 	if (err)
 		return err;
@@ -644,6 +646,17 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 			       client, leg);
 	mem_deref(setup.mb);
 	return err;
+}
+
+/* RFC 3261 13.2.2.4: for 64*T1 a repeated 2xx gets the same ACK. After that the
+ * leg keeps no message */
+static void settled(void *arg)
+{
+	struct leg *leg = arg;
+
+	leg->ack = mem_deref(leg->ack);
+	if (leg->confirmed)
+		leg->invite = transaction_forget(leg->invite);
 }
 
 int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
@@ -677,7 +690,7 @@ int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
 
 	mem_deref(leg->ack);
 	leg->ack = mb;
-	leg->ack_until = clock_ms() + leg->expire;
+	timer_start(&leg->settle, leg->expire, settled, leg);
 	leg->ack_waits = false;
 	return port_send(leg->port, &leg->to, mb, NULL, NULL);
 }

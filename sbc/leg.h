@@ -71,11 +71,10 @@ struct leg {
 	struct transaction *invite; /* INVITE that is under way, either kind */
 	struct repeat *answer;      /* our 2xx until its ACK */
 	struct mbuf *ack;           /* our ACK, for repeated 2xx */
-	uint64_t ack_until;         /* [ms]: it may be forgotten then */
-	char *credentials;          /* lines of the INVITE that got the 2xx */
-	struct mbuf *request;       /* UAC: INVITE as sent, for its retries */
-	uint32_t t1, t2, expire;    /* [ms] */
-	uint16_t code; /* of LEG_REFUSE without message: 408, 503 */
+	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
+	char *credentials;       /* lines of the INVITE that got the 2xx */
+	uint32_t t1, t2, expire; /* [ms] */
+	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
 	bool uac, confirmed, closed;
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
 	leg_h *h;
@@ -126,6 +125,7 @@ struct leg_invite {
 	struct pl body, ctype;
 	uint8_t max_forwards;
 	uint32_t expire; /* timer B [ms] */
+	bool same_cseq; /* another target for the same request (RFC 3263 4.3) */
 };
 
 /**

@@ -106,6 +106,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 {
 	struct leg_reply lr = { .code = code };
 	struct message *copy = NULL;
+	struct mbuf *sdp = NULL;
 	struct hide_setup hide = { .trusted = true, .challenge = true };
 
 	if (!r->server)
@@ -118,7 +119,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 		lr.reason = msg->reason;
 	}
 	if (msg)
-		r->user->answer(r, msg, &lr, r->arg);
+		r->user->answer(r, msg, &lr, &sdp, r->arg);
 
 	if (r->method == INVITE) {
 		(void)leg_reply(r->from, &lr);
@@ -147,6 +148,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 			mem_deref(mb);
 		}
 	}
+	mem_deref(sdp);
 	mem_deref(copy);
 }
 

@@ -17,9 +17,10 @@ struct relay_user {
 	/** Fill in who asks for credentials on this leg */
 	void (*proof)(struct relay *r, struct proof_setup *setup, void *arg);
 	/** A 1xx or final answer of the other side is about to be passed on:
-	 *  rewrite its body, or change the code */
+	 *  rewrite its body, or change the code. sdp may be set to the bytes
+	 *  that reply->body names: the relay lets go of them */
 	void (*answer)(struct relay *r, const struct message *msg,
-		       struct leg_reply *reply, void *arg);
+		       struct leg_reply *reply, struct mbuf **sdp, void *arg);
 	/** It is over: code of the final answer, 408 none came, 503 transport */
 	void (*done)(struct relay *r, uint16_t code, const struct message *msg,
 		     void *arg);
