@@ -148,6 +148,10 @@ class Sbc:
             assert time.monotonic() < limit, f"{len(found)} records only"
             time.sleep(0.05)
 
+    def ports_used(self):
+        """Media ports that calls hold at this moment"""
+        return int(re.search(r"^Used Ports\s+(\d+)", self.acli("show media"), re.M).group(1))
+
     def registered(self, count=20, within=8.0):
         self.waits("show surrogate-agents", rf"\b{count} registered", within)
         return self

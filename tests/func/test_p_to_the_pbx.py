@@ -1,0 +1,140 @@
+"""
+Requests from the trunk towards a PBX (behaviour.md 7.2, 38-42).
+
+- A registered contact leads to the PBX of its AoR, under the names that this PBX knows.
+- Policies lead there as well; what no policy names is 404.
+- OPTIONS for a contact are answered here; strangers get 403 and nothing moves.
+"""
+import pytest
+
+from peers.sip import Endpoint, names
+
+
+def silent(pbx):
+    """The PBX saw no request"""
+    return [m.start for m in pbx.seen if m.status is None] == []
+
+
+# 38
+
+@pytest.mark.parametrize("contact, user, domain", [
+    ("a-4930105", "4930105", "pbx-a.local"),
+    ("b-4930105", "4930105", "pbx-b.local"),
+    ("a-4930109", "4930109", "pbx-a.local"),
+])
+def test_a_registered_contact_reaches_the_pbx_of_its_aor_and_no_other(
+        sbc, trunk, pbx_a, pbx_b, contact, user, domain):
+    sbc.start().registered()
+    pbx, other, host = (pbx_a, pbx_b, 2) if contact[0] == "a" else (pbx_b, pbx_a, 3)
+    call = trunk.calls(f"sip:{contact}@{sbc.ip(1)}", headers=[
+        ("Record-Route", f"<sip:edge@{sbc.ip(11)};lr>")]).until_answered()
+    invite, = pbx.requests("INVITE")
+    assert invite.uri == f"sip:{user}@{domain}"
+    assert invite.source == (sbc.ip(host), 5060)
+    assert invite.host("To") == domain
+    assert (invite.user("From"), invite.host("From")) == ("0301234", domain)
+    assert invite.host("Contact") == sbc.ip(host)
+    assert not invite.all("Route") and not invite.all("Record-Route")
+    assert call.statuses == [100, 180, 200]
+    call.hang_up()
+    pbx.wait(lambda m: m.status is None and m.method == "BYE")
+    assert silent(other)
+    for message in pbx.seen:
+        assert not names(message, sbc.ip(11), sbc.ip(1), call.invite.call_id,
+                         "a.trunk.example"), message
+    for message in trunk.seen:
+        if message.method != "REGISTER":
+            assert not names(message, pbx.ip, sbc.ip(host), domain, invite.call_id), message
+    sbc.no_session_is_left()
+
+
+def test_a_contact_that_is_not_registered_does_not_reach_the_pbx(sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    assert trunk.calls(f"sip:a-4930110@{sbc.ip(1)}").until_refused().status == 404
+    assert trunk.calls(f"sip:c-4930105@{sbc.ip(1)}").until_refused().status == 404
+    assert silent(pbx_a) and silent(pbx_b)
+
+
+# 39
+
+def test_with_sip_connect_the_called_number_is_that_of_to(sbc, trunk, pbx_a):
+    sbc.element("realm-config", "pbx-a")["options"] = ["sip-connect-pbx-reg"]
+    sbc.start().registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}",
+                       to="<sip:493010517@a.trunk.example>").until_answered()
+    assert pbx_a.requests("INVITE")[0].uri == "sip:493010517@pbx-a.local"
+    assert pbx_a.requests("INVITE")[0].user("To") == "493010517"
+    call.hang_up()
+
+
+def test_with_sip_connect_a_called_party_id_comes_before_to(sbc, trunk, pbx_a):
+    sbc.element("realm-config", "pbx-a")["options"] = ["sip-connect-pbx-reg"]
+    sbc.start().registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}", to="<sip:493010517@a.trunk.example>",
+                       headers=[("P-Called-Party-ID", "<sip:493010518@a.trunk.example>")])
+    call.until_answered()
+    assert pbx_a.requests("INVITE")[0].uri == "sip:493010518@pbx-a.local"
+    call.hang_up()
+
+
+def test_without_sip_connect_the_called_number_is_that_of_the_aor(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}", to="<sip:493010517@a.trunk.example>",
+                       headers=[("P-Called-Party-ID", "<sip:493010518@a.trunk.example>")])
+    call.until_answered()
+    assert pbx_a.requests("INVITE")[0].uri == "sip:4930105@pbx-a.local"
+    call.hang_up()
+
+
+# 40
+
+def test_a_policy_leads_to_the_pbx_and_another_number_is_not_found(sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    call = trunk.calls(f"sip:4930200@{sbc.ip(1)}").until_answered()
+    assert pbx_a.requests("INVITE")[0].uri.startswith("sip:4930200@")
+    call.hang_up()
+    assert trunk.calls(f"sip:4930299@{sbc.ip(1)}").until_refused().status == 404
+    call = trunk.calls(f"sip:4930300@{sbc.ip(1)}").until_answered()
+    assert pbx_b.requests("INVITE")[0].uri.startswith("sip:4930300@")
+    call.hang_up()
+    assert len(pbx_a.requests("INVITE")) == len(pbx_b.requests("INVITE")) == 1
+
+
+# 41
+
+def test_options_for_a_contact_are_answered_by_the_sbc(sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    ping = trunk.request("OPTIONS", f"sip:a-4930105@{sbc.ip(1)}",
+                         f"<sip:a-4930105@{sbc.ip(1)}>")
+    trunk.send(ping, trunk.sbc)
+    answer = trunk.wait(lambda m: m.status and m.call_id == ping.call_id)
+    assert answer.status == 200
+    assert "INVITE" in answer.get("Allow") and not answer.body
+    sbc.no_session_is_left()
+    assert silent(pbx_a) and silent(pbx_b)
+
+
+# 42
+
+@pytest.mark.parametrize("uri", ["sip:a-4930105@{}", "sip:4930200@{}", "sip:4930299@{}"])
+def test_a_stranger_is_forbidden_and_moves_nothing(sbc, trunk, pbx_a, pbx_b, peers, uri):
+    from peers.pbx import Call
+    sbc.start().registered()
+    stranger = peers(Endpoint, sbc.ip(99))
+    uri = uri.format(sbc.ip(1))
+    seen = len(trunk.seen)
+    invite = stranger.request("INVITE", uri, f"<{uri}>", body=pbx_a.sdp(ip=stranger.ip))
+    assert Call(stranger, invite, trunk.sbc).until_refused().status == 403
+    assert silent(pbx_a) and silent(pbx_b) and len(trunk.seen) == seen
+    assert sbc.ports_used() == 0
+
+
+def test_a_pbx_reaches_another_tenants_contact_only_as_a_number_of_its_own_trunk(
+        sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    call = pbx_a.calls("b-4930105", uri=f"sip:b-4930105@{sbc.ip(1)}").until_answered()
+    assert trunk.invites()[0].user("From") == "4930100"
+    assert trunk.invites()[0].uri == "sip:b-4930105@a.trunk.example"
+    assert [c["username"] for c in trunk.credentials(trunk.invites()[-1])] == ["a1"]
+    assert silent(pbx_b)
+    call.hang_up()
