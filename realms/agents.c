@@ -49,6 +49,8 @@ struct agent {
 	_Atomic uint64_t sessions;    /* inbound in the low half */
 	_Atomic uint64_t violated[2]; /* [ms], 0: no violation; by direction */
 	_Atomic bool refused;         /* state R */
+	_Atomic bool outage;          /* it went out and nobody was told that it
+				       * is back: time alone brings it back */
 	_Atomic uint32_t in_row;      /* timeouts */
 	_Atomic uint64_t heard;       /* [ms] */
 
@@ -341,8 +343,12 @@ static bool go_out(struct agent *agent, uint64_t now)
 {
 	uint64_t word = atomic_load(&agent->service);
 
-	return service_of(word) != AGENT_OUT_OF_SERVICE &&
-	       move(agent, word, AGENT_OUT_OF_SERVICE, now);
+	if (service_of(word) == AGENT_OUT_OF_SERVICE ||
+	    !move(agent, word, AGENT_OUT_OF_SERVICE, now))
+		return false;
+
+	SET(agent->outage, true);
+	return true;
 }
 
 /* O to S, and on to I when in-service-period is 0 */
@@ -534,11 +540,14 @@ bool agent_answered(struct agent *agent, uint16_t code, uint32_t latency,
 
 	/* An answer ends the outage, where no ping decides about it (4.6) */
 	word = atomic_load(&agent->service);
-	if (service_of(word) != AGENT_OUT_OF_SERVICE ||
-	    GET(agent->limits.ping) || code == 408 || code == 503)
+	if (GET(agent->limits.ping) || code == 408 || code == 503)
 		return false;
+	if (service_of(word) == AGENT_OUT_OF_SERVICE)
+		(void)come_back(agent, word, now); /* or another thread did */
 
-	return come_back(agent, word, now);
+	word = atomic_load(&agent->service);
+	return service_of(word) == AGENT_IN_SERVICE && GET(agent->outage) &&
+	       atomic_exchange(&agent->outage, false);
 }
 
 bool agent_timed_out(struct agent *agent, uint64_t now)

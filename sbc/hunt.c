@@ -6,10 +6,10 @@
 #include "store/log.h"
 #include "store/number.h"
 #include "policy/cause.h"
-#include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/hunt.h"
+#include "sbc/outage.h"
 
 /* Pause of a target that failed for the first time (behaviour.md 2.8) */
 enum {
@@ -71,34 +71,15 @@ static void agent_let_go(struct hunt *hunt)
 
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
-	uint64_t now = clock_ms();
-
-	if (!hunt->agent)
-		return;
-	if (!agent_answered(hunt->agent, code, (uint32_t)(now - hunt->sent),
-			    now))
-		return;
-
-	if (agent_usable(hunt->agent, now)) {
-		log_info(SIPD, "agent-up", "agent=%s code=%u",
-			 hunt->hop.agent->hostname, code);
-		alarm_clear("session-agent-down", hunt->hop.agent->hostname);
-		return;
-	}
-	log_warning(SIPD, "agent-down", "agent=%s code=%u",
-		    hunt->hop.agent->hostname, code);
-	alarm_raise("session-agent-down", ALARM_MINOR,
-		    hunt->hop.agent->hostname, "answered %u", code);
+	if (hunt->agent)
+		outage_answered(hunt->agent, hunt->hop.agent->hostname, code,
+				(uint32_t)(clock_ms() - hunt->sent));
 }
 
 void hunt_agent_silent(struct hunt *hunt)
 {
-	if (!hunt->agent || !agent_timed_out(hunt->agent, clock_ms()))
-		return;
-	log_warning(SIPD, "agent-down", "agent=%s text=\"does not answer\"",
-		    hunt->hop.agent->hostname);
-	alarm_raise("session-agent-down", ALARM_MINOR,
-		    hunt->hop.agent->hostname, "does not answer");
+	if (hunt->agent)
+		outage_silent(hunt->agent, hunt->hop.agent->hostname);
 }
 
 /* Is this hop the registrar of the call's owner (behaviour.md 2.1, 5.2)? */

@@ -15,6 +15,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/outage.h"
 #include "sbc/random.h"
 #include "sbc/surrogate.h"
 #include "sbc/wire.h"

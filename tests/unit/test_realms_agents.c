@@ -112,6 +112,18 @@ static void an_answer_begins_the_row_anew(void **state)
 	assert_int_equal(timeouts_until_out(f), 5);
 }
 
+static void an_outage_that_time_ended_is_told_once_with_the_next_answer(
+	void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	assert_int_equal(timeouts_until_out(f), 5);
+	assert_true(agent_usable(f->agent, T0 + 32000));
+	assert_true(agent_answered(f->agent, 200, 1, T0 + 32001));
+	assert_false(agent_answered(f->agent, 200, 1, T0 + 32002));
+}
+
 static void without_ping_time_alone_brings_it_back(void **state)
 {
 	struct fixture *f = *state;
@@ -376,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(timeouts_in_a_row_take_it_out),
 		T(an_answer_begins_the_row_anew),
+		T(an_outage_that_time_ended_is_told_once_with_the_next_answer),
 		T(without_ping_time_alone_brings_it_back),
 		T(with_ping_it_takes_a_good_answer_too),
 		T(any_failure_while_coming_back_takes_it_out_again),
