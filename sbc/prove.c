@@ -780,7 +780,9 @@ struct retry {
 	struct mbuf *headers;
 	struct proof_report *report;
 	uint32_t answered;          /* of the challenges that came */
-	const struct pick *unknown; /* nobody knows this realm */
+	const struct pick *unknown; /* no credentials for this realm */
+	const struct pick *missed;  /* row 2c or 3c: the first one */
+	struct credential_choice miss;
 	bool missing, over;
 };
 
@@ -798,14 +800,17 @@ static int retry_slot(struct retry *r, uint32_t i)
 	pl_set_str(&realm, SLOT(r->t, i)->realm);
 	found = fetch(r->s, &realm, &cred, &choice);
 	if (found != FOUND) {
-		if (p && found != FOUND_NOBODY) {
-			r->missing = true;
-			if (!r->answered)
-				tell(r->report, &realm, &choice, "");
-			if (found == FOUND_MISSING)
-				tell_missing(r->s, &realm, &choice);
-		} else if (p) {
-			r->unknown = p;
+		if (!p)
+			return ENOENT;
+		r->unknown = p;
+		if (found == FOUND_NOBODY)
+			return ENOENT;
+		r->missing = true;
+		if (!r->answered)
+			tell(r->report, &realm, &choice, "");
+		if (found == FOUND_MISSING && !r->missed) {
+			r->missed = p;
+			r->miss = choice;
 		}
 		return ENOENT;
 	}
@@ -923,6 +928,8 @@ enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
 	headers->pos = headers->end = begun;
 	if (err)
 		log_error(AUTH, "auth-answer", "text=\"%s\"", strerror(err));
+	if (r.missed)
+		tell_missing(setup, &r.missed->realm, &r.miss);
 	if (r.missing)
 		return PROOF_MISSING;
 	if (err || r.over)

@@ -208,6 +208,10 @@ class Endpoint:
         with self.changed:
             return [m for m in self.seen if m.status and code in (None, m.status)]
 
+    def responses_sent(self, code=None):
+        with self.changed:
+            return [m for m in self.sent if m.status and code in (None, m.status)]
+
     def reply(self, request, code, reason="X", tag=None, headers=(), body="", ctype=None):
         via = request.all("Via")
         headers = list(headers)

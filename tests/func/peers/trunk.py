@@ -83,13 +83,13 @@ class Trunk(Endpoint):
     def proven(self, request, rule):
         """Does the request carry good credentials for each realm of this rule?"""
         name = "Authorization" if rule["status"] == 401 else "Proxy-Authorization"
-        found = {}
+        wanted, found = [rule["realm"], *rule.get("needs", [])], {}
         for value in request.all(name):
             p = parameters(value)
-            right = self.is_right(request, p, name)
+            right = p.get("realm") in wanted and self.is_right(request, p, name)
             if right:
                 found[p["realm"]] = (*right, p["nonce"])
-        if any(r not in found for r in [rule["realm"], *rule.get("needs", [])]):
+        if len(found) < len(wanted):
             return None
         for user, nc, nonce in found.values():
             self.nonces[nonce] = 1 << 32 if self.one_nonce_each else nc
