@@ -159,6 +159,7 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 	p->worker = r->to->worker;
 	p->target = r->client ? transaction_target(r->client) : &r->to->to;
 	p->challenge = msg;
+	p->in_dialog = true;
 	if (r->request)
 		p->method = r->request->method;
 	else
