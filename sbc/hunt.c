@@ -347,10 +347,32 @@ static bool peer_is_trusted(const struct hunt *hunt)
 	return match_trusts(hunt->hop.realm, &peer);
 }
 
+/* RFC 3261 19.1.1: without a transport parameter a Contact means UDP */
+static int contact_transport(struct hunt *hunt, enum transport transport)
+{
+	struct pl *contact = &hunt->rw.contact, value;
+	struct uri uri;
+	char *text = NULL;
+	int err;
+
+	if (transport == TRANSPORT_UDP || uri_read(&uri, contact) ||
+	    !param_get(&uri.params, "transport", &value))
+		return 0;
+	err = re_sdprintf(&text, "%r;transport=%s", contact,
+			  transport_name(transport));
+	if (err)
+		return err;
+	mem_deref(hunt->contact);
+	hunt->contact = text;
+	pl_set_str(contact, text);
+	return 0;
+}
+
 static int identities(struct hunt *hunt, const struct port *port)
 {
 	struct identity_live live = { 0 };
 	struct registration_view view;
+	int err;
 	struct rewrite_setup setup = {
 		.plan = hunt->plan,
 		.msg = hunt->invite,
@@ -381,7 +403,8 @@ static int identities(struct hunt *hunt, const struct port *port)
 		if (view.service_route && hunt->to_registrar)
 			pl_set_str(&setup.service_route, view.service_route);
 	}
-	return rewrite_request(&hunt->rw, hunt->scratch, hunt->out, &setup);
+	err = rewrite_request(&hunt->rw, hunt->scratch, hunt->out, &setup);
+	return err ? err : contact_transport(hunt, port_transport(port));
 }
 
 /* The message for this target: hidden, rewritten, with our media */
@@ -673,6 +696,7 @@ void hunt_finish(struct hunt *hunt)
 	hunt->resolving = NULL;
 	hunt->out = mem_deref(hunt->out);
 	hunt->scratch = mem_deref(hunt->scratch);
+	hunt->contact = mem_deref(hunt->contact);
 	hunt->offer = mem_deref(hunt->offer);
 	hunt->invite = mem_deref(hunt->invite);
 	hunt->route = mem_deref(hunt->route);

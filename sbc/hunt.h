@@ -45,6 +45,7 @@ struct hunt {
 	bool to_trunk, to_registrar;
 	struct message *out; /* what leaves, less dialog headers */
 	struct mbuf *scratch, *offer;
+	char *contact; /* rw.contact with its transport, where that is not UDP */
 	struct rewritten rw;
 	struct header_set without;
 	struct tries tries;

@@ -147,15 +147,26 @@ class Endpoint:
 
     def __init__(self, ip, port=5060):
         self.ip, self.port = ip, port
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((ip, port))
-        self.socket.settimeout(0.1)
+        self.socket = self.open()
         self.seen, self.sent = [], []
         self.changed = threading.Condition()
         self.deaf = False
         self.running = True
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
+
+    def open(self):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((self.ip, self.port))
+        opened.settimeout(0.1)
+        return opened
+
+    def write(self, data, to):
+        self.socket.sendto(data, to)
+
+    def via(self, text):
+        """The Via as this transport writes it"""
+        return text
 
     def close(self):
         self.running = False
@@ -170,12 +181,14 @@ class Endpoint:
                 continue
             if len(data) < 12:
                 continue
-            message = Message.parse(data, source)
-            with self.changed:
-                self.seen.append(message)
-                self.changed.notify_all()
-            if not self.deaf and message.status is None:
-                self.serve(message)
+            self.take(Message.parse(data, source))
+
+    def take(self, message):
+        with self.changed:
+            self.seen.append(message)
+            self.changed.notify_all()
+        if not self.deaf and message.status is None:
+            self.serve(message)
 
     def serve(self, request):
         """What this peer does with a request; overridden"""
@@ -183,7 +196,8 @@ class Endpoint:
     def send(self, message, to):
         with self.changed:
             self.sent.append(message)
-        self.socket.sendto(message.bytes(), to)
+        message.headers = [(n, self.via(v) if n == "Via" else v) for n, v in message.headers]
+        self.write(message.bytes(), to)
 
     def wait(self, fits, within=3.0, since=0):
         """First message that fits, among those seen and to come"""
