@@ -764,6 +764,30 @@ int leg_choose(struct leg *leg, struct leg *caller, const struct early *e)
 
 /* --- Inside the dialog -------------------------------------------------- */
 
+/* RFC 3261 13.2.2.4: the ACK has those of the INVITE that it is for */
+static int credentials_keep(struct leg *leg, const struct pl *credentials)
+{
+	leg->credentials = mem_deref(leg->credentials);
+
+	return credentials->l ? text_put(&leg->credentials, credentials) : 0;
+}
+
+static int lines_join(char **linesp, const struct pl *a, const struct pl *b)
+{
+	char *s = mem_alloc(a->l + b->l + 1, NULL);
+
+	if (!s)
+		return ENOMEM;
+	if (a->l)
+		memcpy(s, a->p, a->l);
+	if (b->l)
+		memcpy(s + a->l, b->p, b->l);
+	s[a->l + b->l] = '\0';
+	*linesp = s;
+
+	return 0;
+}
+
 int leg_request(struct transaction **tp, struct leg *leg,
 		const struct leg_request *request, transaction_h *h, void *arg)
 {
@@ -783,7 +807,6 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		.routes = pl_of(leg->routes),
 		.src = request->src,
 		.without = request->without,
-		.extra = request->extra,
 		.body = request->body,
 		.ctype = request->ctype,
 		.keep_body = request->keep_body,
@@ -795,14 +818,24 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		.method = request->method,
 	};
 	struct transaction *t = NULL;
+	char *extra = NULL;
 	int err;
 
-	if (request->method == INVITE)
+	if (request->method == INVITE) {
 		leg->invite_cseq = leg->cseq;
+		err = credentials_keep(leg, &request->credentials);
+		if (err)
+			return err;
+	}
 	if (request->method == BYE)
 		r.contact = (struct pl){ 0 };
 	names_branch(branch, leg->worker->number);
+	err = lines_join(&extra, &request->extra, &request->credentials);
+	if (err)
+		return err;
+	r.extra = pl_of(extra);
 	err = wire_request(&setup.mb, &r);
+	mem_deref(extra);
 	if (err)
 		return err;
 

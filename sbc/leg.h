@@ -175,7 +175,8 @@ struct leg_request {
 	struct pl method_name;
 	const struct message *src;
 	struct header_set without;
-	struct pl extra; /* header lines */
+	struct pl extra;       /* header lines */
+	struct pl credentials; /* more of them; ACK of an INVITE repeats them */
 	struct pl body, ctype;
 	bool keep_body;
 	uint8_t max_forwards;

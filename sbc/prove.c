@@ -938,15 +938,50 @@ enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
 	return nobody(setup);
 }
 
-/** May this method carry credentials unasked (6.4)? */
-static bool may_go_ahead(const struct proof_setup *s,
-			 const struct credential_choice *choice)
+/** The entry of a row 2 or 3b, as the configuration has it; NULL: imported */
+static const struct auth_attribute *entry_of_row(
+	const struct proof_setup *s, const struct credential_choice *choice,
+	const struct pl *auth_realm)
 {
+	const struct realm *realm =
+		realm_named(s->worker->plan->realms, choice->realm);
+	const struct auth_attribute *any = NULL;
+	const struct items *all;
+
+	if (!realm)
+		return NULL;
+
+	all = &realm->config->auth_attributes;
+	for (uint32_t i = 0; i < all->n; i++) {
+		const struct auth_attribute *entry = all->v[i];
+
+		if (strcmp(entry->auth_user_lookup, choice->lookup))
+			continue;
+		if (!pl_strcmp(auth_realm, entry->auth_realm))
+			return entry;
+		if (!strcmp(entry->auth_realm, "*"))
+			any = entry;
+	}
+
+	return any;
+}
+
+/** May this method carry credentials unasked (6.4)? Those of agents have
+ *  auth-methods, which the choice has heeded */
+static bool may_go_ahead(const struct proof_setup *s,
+			 const struct credential_choice *choice,
+			 const struct pl *auth_realm)
+{
+	const struct auth_attribute *entry = choice->entry;
 	const struct names *methods;
 
-	if (!s->in_dialog || !choice->entry)
+	if (!s->in_dialog)
 		return true;
-	methods = &choice->entry->in_dialog_methods;
+	if (!entry && choice->realm && choice->lookup)
+		entry = entry_of_row(s, choice, auth_realm);
+	if (!entry)
+		return true;
+	methods = &entry->in_dialog_methods;
 
 	return !methods->n || names_have(methods, &s->method);
 }
@@ -968,7 +1003,7 @@ static int ahead_realm(const struct proof_setup *s, struct tries *t,
 		return 0;
 
 	pl_set_str(&key.user, cred.username);
-	err = may_go_ahead(s, &choice) ? 0 : ENOENT;
+	err = may_go_ahead(s, &choice, realm) ? 0 : ENOENT;
 	if (!err) {
 		err = nonce_take(s->worker->nonces, &key, clock_ms(), &e);
 		count(err ? COUNT_CACHE_MISSES : COUNT_CACHE_HITS, 1);

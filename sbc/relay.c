@@ -65,29 +65,16 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 		.max_forwards = r->max_forwards,
 		.ctype = r->ctype,
 	};
-	struct mbuf *extra;
-	int err;
-
-	extra = mbuf_alloc(256);
-	if (!extra)
-		return ENOMEM;
-	err = mbuf_write_mem(extra, r->extra->buf, r->extra->end);
-	if (!err && credentials)
-		err = mbuf_write_mem(extra, credentials->buf, credentials->end);
-	if (err)
-		goto out;
 
 	if (r->request)
 		q.method_name = r->request->method;
-	q.extra = bytes_of(extra);
+	q.extra = bytes_of(r->extra);
+	q.credentials = bytes_of(credentials);
 	q.body = bytes_of(r->body);
 	q.keep_body = !r->body && r->request;
 	r->client = transaction_forget(r->client);
-	err = leg_request(&r->client, r->to, &q, client, r);
 
-out:
-	mem_deref(extra);
-	return err;
+	return leg_request(&r->client, r->to, &q, client, r);
 }
 
 static void finish(struct relay *r, uint16_t code, const struct message *msg)
@@ -169,6 +156,7 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 		  : r->request ? r->request->body
 			       : (struct pl){ 0 };
 	pl_set_str(&p->callid, r->to->callid);
+	p->in_dialog = true;
 	p->query.method = p->method;
 	r->user->proof(r, p, r->arg);
 }
