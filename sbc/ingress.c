@@ -199,17 +199,24 @@ static bool is_registrar(const struct ingress *in, const struct owner *who)
 				       in->source.realm, &in->from.src);
 }
 
-static bool to_contact(struct ingress *in)
+/* While a PBX in triggered mode is silent its contacts stay known, bound or not:
+ * the caller gets triggered-oos-response (behaviour.md 4.8) and no 404 */
+static bool is_known(const struct ingress *in, const struct owner *who)
 {
 	struct registration_view view;
+
+	return !surrogates_by_owner(in->worker->surrogates, who, &view) &&
+	       (view.bound ||
+		surrogates_silent(in->worker->surrogates, who->agent));
+}
+
+static bool to_contact(struct ingress *in)
+{
 	struct owner who;
 
 	if (identity_by_contact(in->plan->identities, in->source.realm,
 				&in->at->local, &in->ruri, &who) ||
-	    !is_registrar(in, &who))
-		return false;
-	if (surrogates_by_owner(in->worker->surrogates, &who, &view) ||
-	    !view.bound)
+	    !is_registrar(in, &who) || !is_known(in, &who))
 		return false;
 	in->called = who;
 	return true;

@@ -46,6 +46,7 @@ class Sbc:
         self.config["session-router"]["sip-config"]["registration-rate"] = "1000"
         self.process = None
         self.logs = 0
+        self.build = BUILD
 
     def ip(self, host):
         return f"127.{self.network}.{host}"

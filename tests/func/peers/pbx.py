@@ -47,6 +47,13 @@ class Call:
         self.ack()
         return self.final
 
+    @property
+    def routes(self):
+        """Route set of the dialog (RFC 3261 12.1.2)"""
+        if self.final is None or self.final.status >= 300:
+            return []
+        return [("Route", value) for value in reversed(self.final.all("Record-Route"))]
+
     def ack(self):
         final = self.final
         uri = final.contact if final.status < 300 else self.invite.uri
@@ -55,7 +62,7 @@ class Call:
         self.pbx.send(Message(f"ACK {uri} SIP/2.0", [
             ("Via", via), ("Max-Forwards", "70"), ("From", self.invite.get("From")),
             ("To", final.get("To")), ("Call-ID", self.invite.call_id),
-            ("CSeq", f"{self.invite.cseq} ACK")]), self.to)
+            ("CSeq", f"{self.invite.cseq} ACK")] + self.routes), self.to)
 
     def cancel(self, reason=None):
         self.pbx.send(Message(f"CANCEL {self.invite.uri} SIP/2.0", [
@@ -72,7 +79,7 @@ class Call:
             ("Max-Forwards", "70"), ("From", self.invite.get("From")),
             ("To", self.final.get("To")), ("Call-ID", self.invite.call_id),
             ("CSeq", f"{self.cseq} {method}"),
-            ("Contact", f"<sip:test@{self.pbx.ip}:{self.pbx.port}>")] + list(headers))
+            ("Contact", f"<sip:test@{self.pbx.ip}:{self.pbx.port}>")] + self.routes + list(headers))
         if body:
             message.headers.append(("Content-Type", "application/sdp"))
             message.body = body
@@ -88,7 +95,7 @@ class Call:
         self.pbx.send(Message(f"ACK {final.contact} SIP/2.0", [
             ("Via", f"SIP/2.0/UDP {self.pbx.ip}:{self.pbx.port};branch=z9hG4bK{token()};rport"),
             ("Max-Forwards", "70"), ("From", self.invite.get("From")), ("To", final.get("To")),
-            ("Call-ID", self.invite.call_id), ("CSeq", f"{request.cseq} ACK")]), self.to)
+            ("Call-ID", self.invite.call_id), ("CSeq", f"{request.cseq} ACK")] + self.routes), self.to)
 
     def hang_up(self, within=3.0):
         bye = self.within_dialog("BYE")
