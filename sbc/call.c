@@ -331,6 +331,24 @@ static void call_answered(struct call *c)
 	gauge(COUNT_SESSIONS_ESTABLISHED, 1);
 }
 
+/* Credentials that left unasked, out of a cached nonce, and were taken (6.4) */
+static void note_ahead(struct call *c)
+{
+	const struct tries *tries = &c->hunt.tries;
+	const struct policy_attribute *route = c->hunt.hop.attribute;
+	struct cdr *cdr = &c->cdr;
+
+	if (!tries->n || !tries->of[0].cached)
+		return;
+	cdr->authenticated = true;
+	cdr->auth_failed = false;
+	cdr->by = tries->of[0].by;
+	cdr_str(&cdr->auth_realm, tries->of[0].realm);
+	cdr_str(&cdr->auth_user, tries->of[0].user);
+	if (route && cdr->by == BY_POLICY)
+		cdr_str(&cdr->auth_lookup, route->auth_user_lookup);
+}
+
 static int pass_answer(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
@@ -344,6 +362,7 @@ static int pass_answer(void *obj, const struct message *msg)
 	memset(&r, 0, sizeof(r));
 	hunt_agent_answered(&c->hunt, msg->code);
 	hunt_proof(&c->hunt, &proof, NULL);
+	note_ahead(c);
 	prove_accepted(&proof, &c->hunt.tries, msg);
 
 	early = leg_early(c->b, c->a, &msg->to_tag);
@@ -873,6 +892,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 			struct proof_setup proof;
 
 			hunt_proof(&c->hunt, &proof, NULL);
+			note_ahead(c);
 			prove_accepted(&proof, &c->hunt.tries, msg);
 		}
 		feed(c, B_REFUSE, msg);
