@@ -35,7 +35,7 @@ class Kamailio:
                    "CARRIER_IP": f'"{carrier_ip}"'}
         if challenge_dialog:
             defines["CHALLENGE_DIALOG"] = "1"
-        arguments = ["kamailio", "-DD", "-E", "-f", CONFIGURATION, "-m", "16", "-M", "4",
+        arguments = ["kamailio", "-DD", "-E", "-f", CONFIGURATION, "-m", "64", "-M", "4",
                      "-Y", str(folder), "-P", f"{folder}/kamailio.pid"]
         for name, value in defines.items():
             arguments += ["-A", f"{name}={value}"]
