@@ -292,6 +292,16 @@ static void database_news(bool works, const char *why, void *arg)
 	alarm_raise("database-error", ALARM_CRITICAL, "database", "%s", why);
 }
 
+/* A new key would make every stored password unreadable without a word. With
+ * --config they all come anew and are sealed with the new one */
+static bool may_make_key(const struct daemon *d)
+{
+	uint32_t saved = 0, running = 0;
+
+	return d->options.config ||
+	       (!versions_numbers(d->db, &saved, &running) && !saved);
+}
+
 static int store_open(struct daemon *d)
 {
 	char why[256] = "", key[1024];
@@ -309,10 +319,14 @@ static int store_open(struct daemon *d)
 	}
 	err = database_beside(d->db, "sbc.key", key, sizeof(key));
 	if (!err)
-		err = seal_open(&d->seal, key, true);
+		err = seal_open(&d->seal, key, may_make_key(d));
 	if (err)
 		fprintf(stderr, "sbcd: key file %s: %s\n", key,
-			err == EACCES    ? "is readable by others; chmod 600"
+			err == EACCES ? "is readable by others; chmod 600"
+			: err == ENOENT
+				? "is missing, and with it all stored "
+				  "passwords; restore it, or start with "
+				  "--config FILE.yaml"
 			: err == EBADMSG ? "is no key file"
 					 : strerror(err));
 	return err;

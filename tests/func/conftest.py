@@ -109,6 +109,17 @@ class Sbc:
         self.process.wait()
         self.process = None
 
+    def files_with_secrets(self):
+        """Files of the run that hold a password, apart from the configuration given to sbcd"""
+        found = []
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not name.endswith(".yaml") and \
+                        b"secret-" in open(path, "rb").read():
+                    found.append(path)
+        return found
+
     def acli(self, *commands, check=True):
         arguments = [f"{BUILD}/acli", "--socket", self.socket, "--timeout", "10"]
         for command in commands:
@@ -116,6 +127,7 @@ class Sbc:
         result = subprocess.run(arguments, capture_output=True, text=True)
         if check:
             assert result.returncode == 0, result.stdout + result.stderr
+        assert "secret-" not in result.stdout + result.stderr, commands
         return result.stdout + result.stderr
 
     def waits(self, command, pattern, within=5.0):
@@ -167,6 +179,8 @@ def sbc(tmp_path):
     daemon = Sbc(tmp_path, f"{n // 250 % 120 + 1}.{n % 250 + 1}")
     yield daemon
     daemon.stop()
+    # Statement 51 of behaviour.md 7.2, after every test
+    assert not daemon.files_with_secrets()
 
 
 @pytest.fixture
