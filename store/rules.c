@@ -13,23 +13,186 @@
 
 /* clang-format off */
 /* p and q are parameters, v and w values, T an element, k a key (acli.md 3.5) */
+#define E(n, ...)  { "VC-" n, SEVERITY_ERROR, __VA_ARGS__, false },
+#define W(n, ...)  { "VC-" n, SEVERITY_WARNING, __VA_ARGS__, false },
+#define N(n, ...)  { "VC-" n, SEVERITY_NOTE, __VA_ARGS__, false },
+#define FE(n, ...) { "VC-" n, SEVERITY_ERROR, __VA_ARGS__, true },
+#define FN(n, ...) { "VC-" n, SEVERITY_NOTE, __VA_ARGS__, true },
 const struct rule_text rules[] = {
-	{ "VC-0104", SEVERITY_ERROR,   "required parameter empty",
-	  "is missing p entry", "Set p" },
-	{ "VC-0105", SEVERITY_ERROR,   "value of wrong type, range or word, or name with forbidden characters",
-	  "has invalid p [v]", "Allowed: RANGE", true },
-	{ "VC-0106", SEVERITY_ERROR,   "same key twice",
-	  "is defined more than once", "Remove or rename one", true },
-	{ "VC-0108", SEVERITY_ERROR,   "unknown element or parameter",
-	  "has unknown parameter [p]; Unknown element [v]", "Did you mean [q]?", true },
-	{ "VC-0119", SEVERITY_NOTE,    "parameter is not default but this version does not serve it",
-	  "has p [v] which has no effect in this version", "Leave p at its default" },
-	{ "VC-0117", SEVERITY_NOTE,    "verify-ignore names an unknown id, an ERROR, or matched nothing",
-	  "has verify-ignore [v] without effect", "Remove it" },
-	{ "VC-0120", SEVERITY_NOTE,    "element, parameter or word that the SBC knows but has no use for",
-	  "is not needed and was left out", "Remove it, or leave it as it is", true },
-	{ "VC-0121", SEVERITY_ERROR,   "the text is not YAML, or uses more of YAML than a configuration needs",
-	  "The text is not YAML", "", true },
+	E("0101", "reference to a missing object",
+	  "has reference to T [v] which does not exist", "Create T [v] or correct p")
+	W("0102", "soft reference to a missing object",
+	  "has reference to T [v] which does not exist", "Create T [v] or empty p, it has no effect")
+	E("0103", "reference differs from an existing name in case only",
+	  "has reference to T [v] which does not exist, but T [w] does", "Did you mean [w]? Names are case-sensitive")
+	E("0104", "required parameter empty",
+	  "is missing p entry", "Set p")
+	FE("0105", "value of wrong type, range or word, or name with forbidden characters",
+	  "has invalid p [v]", "Allowed: RANGE")
+	FE("0106", "same key twice",
+	  "is defined more than once", "Remove or rename one")
+	W("0107", "two names differ in case only",
+	  "and [k2] differ in case only", "Rename one")
+	FE("0108", "unknown element or parameter",
+	  "has unknown parameter [p]; Unknown element [v]", "Did you mean [q]?")
+	W("0110", "enabled object refers to a disabled one",
+	  "uses T [v] which is disabled", "Enable T [v] or change p")
+	N("0113", "p is not default but q makes it idle (constraints, triggered-*, ping-*, tls-profile on UDP)",
+	  "has p [v] which has no effect while q is [w]", "Change q or clear p")
+	W("0114", "option unknown, or literally enabled or disabled",
+	  "has unknown option [v]", "See the list of options")
+	E("0116", "no enabled sip-interface",
+	  "The configuration has no enabled sip-interface", "Add one")
+	N("0117", "verify-ignore names an unknown id, an ERROR, or matched nothing",
+	  "has verify-ignore [v] without effect", "Remove it")
+	N("0119", "parameter is not default but this version does not serve it; a WARNING where a port stays closed",
+	  "has p [v] which has no effect in this version", "Leave p at its default")
+	FN("0120", "element, parameter or word that the SBC knows but has no use for",
+	  "is not needed and was left out", "Remove it, or leave it as it is")
+	FE("0121", "the text is not YAML, or uses more of YAML than a configuration needs",
+	  "The text is not YAML", "")
+	E("0201", "parent-realm or dns-realm chain is a circle; parent-realm is itself: W",
+	  "has p in a circle [a b a]", "Break the chain")
+	W("0203", "no sip-interface here, in a parent or a child",
+	  "has no sip-interface", "Add one or delete the realm")
+	W("0204", "signalling passes, no steering-pool here or in a parent",
+	  "has no steering-pool", "Calls with media get 503")
+	W("0205", "prefixes overlap those of a sibling realm (same parent-realm) that shares its sip-interface",
+	  "and realm-config [k2] overlap in addr-prefix [v]", "The longer prefix wins")
+	E("0206", "no sip-port",
+	  "has no sip-port", "Add one")
+	E("0207", "address, port and transport used twice; 0.0.0.0 and :: clash with all",
+	  "clashes with sip-port [v] from sip-interface [k2]", "Change port or address")
+	E("0209", "address not on this machine (host)",
+	  "has address [v] which this machine does not have", "Add it to the system first")
+	E("0210", "TLS or WSS without tls-profile",
+	  "is TLS but has no tls-profile", "Set tls-profile")
+	W("0213", "state disabled",
+	  "is disabled, no SIP is served", "Enable it")
+	W("0214", "home-realm-id has no sip-interface",
+	  "has home-realm-id [v] without sip-interface", "Choose a realm with one")
+	E("0215", "init-timer above max-timer",
+	  "has init-timer [v] greater than max-timer [w]", "RFC 3261 17.1.2.2")
+	W("0217", "registration-rate 0",
+	  "has registration-rate [0], registrations are not paced", "Set what the registrars accept")
+	E("0219", "one address with overlapping UDP or TCP ports in two uses not named in VC-0207, 0603, 0604, 0936",
+	  "uses [v], as does E [k2]", "Separate the ports")
+	W("0225", "console-timeout 0",
+	  "lets idle connections live for ever", "Set console-timeout")
+	W("0228", "process-log-level or log-levels DEBUG or finer, or call-trace enabled",
+	  "has p [v] permanently", "Use log-level ... for MINUTES, notify sipd siplog")
+	W("0301", "address, port and realm of another",
+	  "and session-agent [k2] have the same address [v]", "The source cannot be told apart")
+	E("0304", "egress realm has no sip-port of its transport",
+	  "uses [v] but realm-config [r] has no such sip-port", "Add one or change transport-method")
+	E("0305", "egress realm has no sip-port of its address family",
+	  "is [IPv6] but realm-config [r] has no such sip-port", "Add one")
+	W("0306", "max-inbound- or max-outbound-sessions above max-sessions",
+	  "has p [v] greater than max-sessions [w]", "Lower p")
+	W("0307", "rate set, its window 0",
+	  "has p [v] but q is 0", "Set q")
+	W("0313", "no policy-attributes",
+	  "has no policy-attributes", "It matches and routes nowhere")
+	E("0314", "from-address or to-address an empty list",
+	  "has an empty p", "Use * for any")
+	E("0315", "next-hop of no known form",
+	  "has invalid next-hop [v]", "Address, name, SAG:, enum: or lrt:")
+	E("0317", "egress realm known neither by realm, by the agent, nor by sip-config egress-realm-id",
+	  "has no egress realm for next-hop [v]", "Set realm")
+	E("0318", "egress realm without sip-interface here or in a parent",
+	  "leads to realm-config [r] which has no sip-interface", "Add one or change realm")
+	W("0319", "realm is not the agent's realm-id",
+	  "has realm [v] but session-agent [a] is in realm [w]", "realm wins; make them equal")
+	W("0320", "same from, to and source-realm as another, in other order or case",
+	  "and local-policy [k2] match the same requests", "Merge them")
+	W("0321", "shadowed: a route that always sorts earlier at the same times and methods ends the search (terminate-recursion, max-routes)",
+	  "is never tried, [v] ends the search before it", "Change cost or terminate-recursion")
+	W("0322", "unreachable: no source-realm has an enabled sip-interface",
+	  "can match no request", "Correct source-realm")
+	W("0323", "unreachable: deactivate-time is past or not after activate-time",
+	  "is not active since [v]", "Delete it or change the time")
+	E("0324", "start-time not before end-time, or no days-of-week",
+	  "is valid at no time", "Correct the times")
+	E("0325", "loop: next-hop is an own sip-port of a source-realm of the policy; of another realm it is a WARNING",
+	  "sends calls to [v], which is this SBC", "Change next-hop")
+	W("0327", "loop: next-hop is the only agent of the source-realm, same realm",
+	  "may send calls back to where they came from", "Narrow from-address or to-address")
+	W("0328", "has a sip-interface, but no policy and no surrogate with route-to-registrar",
+	  "has no local-policy, calls from it get 404", "Add one")
+	W("0330", "stop-recurse lacks 401 or 407",
+	  "does not stop recursion on [v]", "A challenge would start the next route")
+	N("0331", "two attributes equal in every key of the order",
+	  "has equal routes [a] and [b]", "Configuration order decides; set cost")
+	E("0401", "expanded AoRs overlap another agent's, in any realm",
+	  "and surrogate-agent [k2] both produce AoR [v]", "Separate count-start and aor-count")
+	E("0402", "expanded contact users overlap another agent's on the same register-contact-host",
+	  "and surrogate-agent [k2] both produce contact user [v]", "Calls could not be told apart")
+	E("0404", "caret overflow: count-start + aor-count - 1 has more digits than carets",
+	  "needs [5] digits but p has [4] carets", "Add carets or lower aor-count")
+	E("0405", "carets in two groups",
+	  "has carets in two places in p", "Put them together")
+	W("0406", "register-contact-user set; carets in only one of it and register-user, or of other width",
+	  "has different carets in register-user and register-contact-user", "Use the same")
+	W("0408", "aor-count above 1, no carets, name ends in a digit",
+	  "appends numbers to [v], which ends in a digit", "Use carets")
+	E("0409", "register-contact-host is an address, but of no sip-port",
+	  "has register-contact-host [v] which is not ours", "Use a sip-port of the registrar's realm")
+	W("0411", "it is a sip-port of another realm than the registrar's",
+	  "has register-contact-host [v] of realm [w], the registrar is in realm [r]", "Use a sip-port of realm [r]")
+	W("0414", "customer-next-hop agent is in another realm",
+	  "has customer-next-hop [v] in realm [w], not in realm-id [r]", "Correct realm-id")
+	E("0416", "neither proxy-name, session-agent, policy nor sip-config egress-realm-id gives an egress realm for REGISTER",
+	  "has no route to registrar [v]", "Add a local-policy or session-agent")
+	W("0417", "automatic mode; no password, no plug-in, no credentials for single AoRs",
+	  "has no password", "A challenge cannot be answered")
+	W("0419", "AoRs / half of register-expires, summed by registrar, above registration-rate",
+	  "needs [140] registrations a second, registration-rate is [100]", "Raise one of the two")
+	W("0421", "source-ip-prefix holds no address of customer-next-hop",
+	  "has source-ip-prefix [v] without its customer-next-hop", "Requests of the PBX would not match")
+	W("0422", "auth-methods not empty and without INVITE",
+	  "has auth-methods without INVITE", "Calls would not be authenticated")
+	W("0501", "auth-user-lookup without entry in the egress realm (imported rows count)",
+	  "has auth-user-lookup [v] but realm-config [r] has no auth-attribute with it", "Add it; challenged calls fail as unauthorized (auth-lookup-miss)")
+	W("0502", "auth-user-lookup set, realm empty",
+	  "has auth-user-lookup [v] but no realm", "The realm of the agent is used; write it down")
+	E("0503", "same auth-realm and auth-user-lookup twice",
+	  "has the auth-realm and auth-user-lookup of another entry", "Remove one")
+	E("0504", "same auth-realm twice",
+	  "has the auth-realm of another entry", "Remove one")
+	W("0505", "shadowed: the PBX has a surrogate-agent that answers",
+	  "is overridden by surrogate-agent [k2]", "Remove the entry")
+	W("0506", "shadowed: every route from this agent leads to agents with an entry for this auth-realm or *",
+	  "is never used, session-agent [a] answers first", "Remove the entry")
+	W("0507", "shadowed: every route out of realm-id has auth-user-lookup",
+	  "lends credentials that no call uses", "Remove auth-user-lookup from the routes, or accept it")
+	W("0508", "unused: nothing that leads to the realm has its auth-user-lookup",
+	  "has auth-user-lookup [v] which nothing uses", "Delete it")
+	E("0509", "password empty, no auth-plugin",
+	  "has no password", "Enter password")
+	W("0511", "auth-realm * in a public realm",
+	  "answers challenges of any auth-realm", "Name the auth-realm")
+	W("0512", "same auth-realm and username, other password, same realm",
+	  "has another password than [k2] for the same user", "One is wrong")
+	E("0601", "start-port 0 or below 1024, or above end-port",
+	  "has start-port [v] greater than end-port [w]; invalid start-port [v]", "Use 1024-65534, start below end")
+	E("0603", "same address, ranges overlap",
+	  "overlaps steering-pool [k2]", "Separate the ranges")
+	E("0604", "a UDP sip-port of the address lies in the range",
+	  "contains sip-port [v]", "Move one of them")
+	W("0607", "begins odd, or has an odd number of ports",
+	  "has an unpaired port", "RTP even, RTCP the next odd (RFC 3550 11)")
+	W("0613", "sip-interface with nat-traversal, symmetric-latching disabled",
+	  "serves endpoints behind NAT without symmetric-latching", "Enable it")
+	E("0712", "open relay: public realm, allow-anonymous all, trust none, and a policy sends its calls to another realm with credentials. Realm option accept-open-relay: W",
+	  "lets anybody call through local-policy [k2] with our credentials", "Set allow-anonymous agents-only")
+	W("0713", "public realm, allow-anonymous all",
+	  "accepts requests from anybody in a public realm", "Set agents-only or registered")
+	W("0714", "public, trust none or low, all signal thresholds 0",
+	  "is public without signal thresholds", "Set maximum-signal-threshold")
+	W("0715", "trust high for a public realm or for every address",
+	  "trusts every sender", "Narrow it")
+	W("0718", "trust-me enabled, public realm, no TLS",
+	  "is trusted without TLS in a public realm", "Identities can be forged (RFC 3325)")
 	{ NULL, SEVERITY_ERROR, NULL, NULL, NULL, false },
 };
 /* clang-format on */
@@ -92,14 +255,13 @@ const struct rule_text *rule_find(const char *id)
 	return NULL;
 }
 
-int finding_add(struct list *findings, const char *id,
-		const struct finding_about *about, const char *fmt, ...)
+int finding_vadd(struct list *findings, const char *id,
+		 const struct finding_about *about, const char *fmt, va_list ap)
 {
 	const char *parameter =
 		about->field ? about->field->name : about->parameter;
 	char *sentence = NULL;
 	struct finding *f;
-	va_list ap;
 	int err, n;
 
 	f = mem_zalloc(sizeof(*f), finding_destructor);
@@ -124,9 +286,7 @@ int finding_add(struct list *findings, const char *id,
 		goto out;
 	}
 
-	va_start(ap, fmt);
 	n = vasprintf(&sentence, fmt, ap);
-	va_end(ap);
 	if (n < 0) {
 		sentence = NULL;
 		err = ENOMEM;
@@ -140,6 +300,19 @@ out:
 		mem_deref(f);
 	else
 		list_append(findings, &f->le, f);
+
+	return err;
+}
+
+int finding_add(struct list *findings, const char *id,
+		const struct finding_about *about, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = finding_vadd(findings, id, about, fmt, ap);
+	va_end(ap);
 
 	return err;
 }

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdarg.h>
+#include <stdbool.h>
 #include "store/base.h"
 #include "store/schema.h"
 
@@ -66,3 +68,8 @@ const struct rule_text *rule_find(const char *id);
 int finding_add(struct list *findings, const char *id,
 		const struct finding_about *about, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/** The same with the arguments of the sentence in a list */
+int finding_vadd(struct list *findings, const char *id,
+		 const struct finding_about *about, const char *fmt, va_list ap)
+	__attribute__((format(printf, 4, 0)));

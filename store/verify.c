@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "store/base.h"
+#include "store/checks/checks.h"
 #include "store/elements/elements.h"
 #include "store/verify.h"
 
@@ -369,6 +370,30 @@ static void count(const struct list *findings, struct verify_totals *totals)
 	}
 }
 
+static int checks_run(const struct config *cfg,
+		      const struct verify_setup *setup, struct list *findings)
+{
+	static void (*const checks[])(struct survey * s) = {
+		check_values,     check_realms,      check_agents, check_routes,
+		check_surrogates, check_credentials, check_media,  check_access,
+	};
+	struct survey s = {
+		.cfg = cfg,
+		.credential = setup->credential,
+		.address = setup->address,
+		.arg = setup->arg,
+		.now = setup->now,
+		.findings = findings,
+	};
+
+	s.err = survey_init(&s);
+	for (size_t i = 0; i < ARRAY_SIZE(checks) && !s.err; i++)
+		checks[i](&s);
+	survey_finish(&s);
+
+	return s.err;
+}
+
 int verify_run(const struct config *cfg, const struct verify_setup *setup,
 	       struct list *findings, struct verify_totals *totals)
 {
@@ -380,7 +405,9 @@ int verify_run(const struct config *cfg, const struct verify_setup *setup,
 		setup = &nobody;
 	totals->host = setup->address != NULL;
 
-	err = ignored_take_out(cfg, findings, totals);
+	err = checks_run(cfg, setup, findings);
+	if (!err)
+		err = ignored_take_out(cfg, findings, totals);
 	if (!err)
 		err = findings_sort(findings);
 	if (!err)

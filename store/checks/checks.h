@@ -1,0 +1,33 @@
+/*
+ * The groups of rules, each a function that appends what it finds
+ *
+ * In the order of acli.md 3.5. A group reads the survey and never the findings
+ * of another; what it cannot tell without DNS or database it leaves open.
+ */
+#pragma once
+
+#include "store/checks/survey.h"
+
+/** What holds for any element: references, names, options (VC-01xx) */
+void check_values(struct survey *s);
+
+/** Realms, interfaces, ports and the system (VC-02xx, 0613) */
+void check_realms(struct survey *s);
+
+/** Session-agents and what they can reach (VC-0301 to 0307, 0718) */
+void check_agents(struct survey *s);
+
+/** Policies and their attributes (VC-0313 to 0331) */
+void check_routes(struct survey *s);
+
+/** Surrogate-agents and their AoRs (VC-04xx) */
+void check_surrogates(struct survey *s);
+
+/** auth-attributes and what chooses them (VC-05xx) */
+void check_credentials(struct survey *s);
+
+/** Steering-pools (VC-06xx) */
+void check_media(struct survey *s);
+
+/** Who may call through whom (VC-0712 to 0715) */
+void check_access(struct survey *s);
