@@ -43,7 +43,7 @@ struct daemon {
 	struct options options;
 	struct database *db;
 	struct seal *seal;
-	const struct plan *plan;
+	const struct plan *plan, *before;
 	struct sbc *sbc;
 	struct server *server;
 	int signals;
@@ -332,6 +332,18 @@ static int store_open(struct daemon *d)
 	return err;
 }
 
+/* What ran last, so that changed agents are seen (behaviour.md 4.3). Without
+ * it they are tried again when their pause is over */
+static void before_load(struct daemon *d)
+{
+	struct config *cfg = NULL;
+
+	if (versions_load(&cfg, d->db, 0))
+		return;
+	(void)plan_alloc(&d->before, cfg);
+	config_give(cfg);
+}
+
 /* --config: read, verify, save, activate */
 static int config_take_in(struct daemon *d)
 {
@@ -343,6 +355,7 @@ static int config_take_in(struct daemon *d)
 	if (!cfg)
 		return status ? status : EXIT_FINDINGS;
 
+	before_load(d);
 	err = versions_save(&version, d->db, cfg, d->seal, "sbcd@local");
 	if (!err)
 		err = versions_activate(d->db, version);
@@ -457,11 +470,14 @@ static int serve(struct daemon *d)
 		.db = d->db,
 		.seal = d->seal,
 		.plan = d->plan,
+		.before = d->before,
 	};
 	char why[256] = "";
 	int err;
 
 	err = sbc_open(&d->sbc, &setup, why);
+	plan_give(d->before);
+	d->before = NULL;
 	if (err) {
 		fprintf(stderr, "sbcd: %s\n", why);
 		return err;
@@ -513,6 +529,7 @@ static void daemon_close(struct daemon *d)
 	server_close(d->server);
 	sbc_close(d->sbc);
 	plan_give(d->plan);
+	plan_give(d->before);
 	database_close(d->db);
 	seal_close(d->seal);
 	if (d->signals > 0) {

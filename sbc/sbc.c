@@ -217,7 +217,7 @@ static void begin(struct worker *w, void *arg)
 	if (o->err)
 		return;
 	ports_commit(o);
-	o->err = surrogates_change(w->surrogates, o->plan, NULL);
+	o->err = surrogates_change(w->surrogates, o->plan, o->before);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
 			 strerror(o->err));
@@ -277,7 +277,9 @@ static void commit(void *arg, void *x)
 
 int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why)
 {
-	struct order order = { .plan = setup->plan, .why = why };
+	struct order order = { .plan = setup->plan,
+			       .before = setup->before,
+			       .why = why };
 	struct worker *w;
 	struct sbc *sbc;
 	int err;

@@ -10,7 +10,9 @@ struct sbc;
 struct sbc_setup {
 	struct database *db;
 	const struct seal *seal;
-	const struct plan *plan; /* a reference is taken */
+	const struct plan *plan;   /* a reference is taken */
+	const struct plan *before; /* what ran last; NULL: the same, or
+				      unknown. Only read by sbc_open */
 };
 
 /**

@@ -1538,6 +1538,30 @@ static int herd_change(struct herd *h, const struct plan *plan,
 	return 0;
 }
 
+/** Another agent than the one that the database remembers? What was refused or
+ *  given up is tried again then, as if it had been changed while running */
+static bool is_other(const struct herd *h, const struct plan *before)
+{
+	const struct surrogate_agent *old;
+	struct pl key;
+
+	if (!before)
+		return false;
+
+	pl_set_str(&key, h->f.key);
+	old = config_find(before->config, &element_surrogate_agent, &key);
+
+	return !old || !item_same(&element_surrogate_agent, old, h->f.agent);
+}
+
+static void changed_meanwhile(struct herd *h, const struct plan *before)
+{
+	bool other = h->f.enabled && is_other(h, before);
+
+	for (uint32_t i = 0; other && i < h->n; i++)
+		surrogate_feed(h->v[i], SUR_CHANGED, NULL);
+}
+
 static void forget_order(struct surrogates *all)
 {
 	all->order = mem_deref(all->order);
@@ -1579,7 +1603,6 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 	size_t n = config_count(now->config, &element_surrogate_agent);
 	int err = 0;
 
-	(void)before;
 	for (struct le *le = s->offices.head; le; le = le->next)
 		((struct office *)le->data)->seen = false;
 	walk_herds(s, mark_unseen);
@@ -1607,6 +1630,7 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 		if (!e && fresh) {
 			herd_begin(h);
 			check_contacts(h, true);
+			changed_meanwhile(h, before);
 		}
 	}
 	walk_herds(s, retire_unseen);

@@ -26,7 +26,8 @@ void surrogates_close(struct surrogates *s);
  * Take over a plan: new AoRs become due, changed ones follow the table, others
  * are not touched
  *
- * @param before  NULL at start
+ * @param before  What ran last, also before this start: agents that differ
+ *                from it are tried at once; NULL: not known
  *
  * @return 0; ENOMEM
  */

@@ -264,6 +264,25 @@ def test_a_wrong_password_stops_one_tenant_and_not_the_other(sbc, trunk, pbx_a, 
     assert not of_tenant(trunk.invites(), "a")
 
 
+def test_a_new_password_registers_its_agent_at_once_and_no_other(sbc, trunk, pbx_a):
+    trunk.passwords["reg-a"] = "secret-new"
+    sbc.start()
+    sbc.waits("show surrogate-agents", r"10 registered, 10 refused|10 refused.*10 registered", 8.0)
+    before = by_aor(trunk.registers())
+    stored(sbc)
+    sbc.stop()
+    sbc.element("surrogate-agent", "a.trunk.example")["password"] = "secret-new"
+    since = len(trunk.seen)
+    sbc.start().registered()
+    sent = [m for m in trunk.seen[since:] if m.method == "REGISTER"]
+    assert sorted(by_aor(sent)) == [key for key in sorted(BOTH) if key[1][0] == "a"]
+    for key, group in by_aor(sent).items():
+        assert group[0].call_id == before[key][-1].call_id
+        assert group[0].cseq > before[key][-1].cseq
+    sbc.waits("show alarms", "No alarms")
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
 # --- 8 to 12: answers
 
 def test_a_423_is_obeyed_at_once_and_remembered(sbc, trunk):
