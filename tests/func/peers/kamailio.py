@@ -24,9 +24,11 @@ class Carrier(Trunk):
 
 
 class Kamailio:
-    """`algorithm` is MD5 or SHA-256; `challenge_dialog` challenges BYE, re-INVITE and so on"""
+    """`algorithm` is MD5 or SHA-256; `challenge_dialog` challenges BYE, re-INVITE and so on; `mirror`
+    gets a copy of each message (HEPv3)"""
 
-    def __init__(self, folder, ip, carrier_ip, algorithm="MD5", challenge_dialog=False, within=10.0):
+    def __init__(self, folder, ip, carrier_ip, algorithm="MD5", challenge_dialog=False,
+                 mirror=None, within=10.0):
         self.ip = ip
         self.control = f"{folder}/kamailio.ctl"
         self.log = f"{folder}/kamailio.log"
@@ -35,6 +37,8 @@ class Kamailio:
                    "CARRIER_IP": f'"{carrier_ip}"'}
         if challenge_dialog:
             defines["CHALLENGE_DIALOG"] = "1"
+        if mirror:
+            defines["MIRROR"] = f'"sip:{mirror}"'
         arguments = ["kamailio", "-DD", "-E", "-f", CONFIGURATION, "-m", "64", "-M", "4",
                      "-Y", str(folder), "-P", f"{folder}/kamailio.pid"]
         for name, value in defines.items():

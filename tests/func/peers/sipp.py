@@ -54,9 +54,9 @@ class Sipp:
             return found
         for line in open(self.shorts, errors="replace"):
             part = line.rstrip("\n").split("\t")
-            if len(part) >= 6:
-                found.append((float(part[1]), part[2] == "S", part[3],
-                              part[4].removeprefix("CSeq:").strip(), part[5]))
+            if len(part) >= 7:
+                found.append((float(part[2]), part[3] == "S", part[4],
+                              part[5].removeprefix("CSeq:").strip(), part[6]))
         return found
 
 
