@@ -10,9 +10,9 @@
 #include "policy/credential.h"
 
 static const char *const names[] = {
-	[BY_REGISTER] = "register",   [BY_POLICY] = "policy",
-	[BY_SURROGATE] = "surrogate", [BY_EGRESS] = "egress",
-	[BY_INGRESS] = "ingress",     [BY_NOBODY] = "nobody",
+	[BY_REGISTER] = "register",     [BY_POLICY] = "policy",
+	[BY_SURROGATE] = "surrogate",   [BY_EGRESS] = "egress-agent",
+	[BY_INGRESS] = "ingress-agent", [BY_NOBODY] = "nobody",
 };
 
 const char *credential_by_name(enum credential_by by)

@@ -331,22 +331,16 @@ static void call_answered(struct call *c)
 	gauge(COUNT_SESSIONS_ESTABLISHED, 1);
 }
 
-/* Credentials that left unasked, out of a cached nonce, and were taken (6.4) */
-static void note_ahead(struct call *c)
+/* A final answer that is no challenge: what the INVITE carried was accepted */
+static void accepted(struct call *c, const struct message *msg)
 {
-	const struct tries *tries = &c->hunt.tries;
-	const struct policy_attribute *route = c->hunt.hop.attribute;
-	struct cdr *cdr = &c->cdr;
+	struct proof_report report;
+	struct proof_setup setup;
 
-	if (!tries->n || !tries->of[0].cached)
-		return;
-	cdr->authenticated = true;
-	cdr->auth_failed = false;
-	cdr->by = tries->of[0].by;
-	cdr_str(&cdr->auth_realm, tries->of[0].realm);
-	cdr_str(&cdr->auth_user, tries->of[0].user);
-	if (route && cdr->by == BY_POLICY)
-		cdr_str(&cdr->auth_lookup, route->auth_user_lookup);
+	hunt_proof(&c->hunt, &setup, NULL);
+	if (prove_report(&setup, &c->hunt.tries, &report))
+		cdr_proved(&c->cdr, &report, msg->code);
+	prove_accepted(&setup, &c->hunt.tries, msg);
 }
 
 static int pass_answer(void *obj, const struct message *msg)
@@ -355,15 +349,12 @@ static int pass_answer(void *obj, const struct message *msg)
 	struct message *copy = NULL;
 	struct leg_reply r;
 	struct mbuf *sdp_out = NULL;
-	struct proof_setup proof;
 	struct early *early;
 	int err, event = 0;
 
 	memset(&r, 0, sizeof(r));
 	hunt_agent_answered(&c->hunt, msg->code);
-	hunt_proof(&c->hunt, &proof, NULL);
-	note_ahead(c);
-	prove_accepted(&proof, &c->hunt.tries, msg);
+	accepted(c, msg);
 
 	early = leg_early(c->b, c->a, &msg->to_tag);
 	if (early)
@@ -399,27 +390,6 @@ out:
 
 /* --- Challenges --------------------------------------------------------- */
 
-static void note_proof(struct call *c, enum proof result,
-		       const struct proof_report *report)
-{
-	struct cdr *cdr = &c->cdr;
-
-	cdr->challenges++;
-	if (result == PROOF_READY) {
-		cdr->authenticated = true;
-		cdr->auth_failed = false;
-		cdr->by = (uint8_t)report->by;
-	} else if (result != PROOF_NOBODY) {
-		cdr->authenticated = false;
-		cdr->auth_failed = true;
-	}
-	if (result == PROOF_NOBODY)
-		return;
-	cdr_str(&cdr->auth_realm, report->auth_realm);
-	cdr_str(&cdr->auth_lookup, report->lookup);
-	cdr_str(&cdr->auth_user, report->user);
-}
-
 /* RFC 3261 22.2: answered out of the table of behaviour.md 6.1 */
 static int prove(void *obj, const struct message *msg)
 {
@@ -438,7 +408,9 @@ static int prove(void *obj, const struct message *msg)
 	hunt_proof(&c->hunt, &setup, msg);
 	result = prove_challenge(&setup, &c->hunt.tries, c->credentials,
 				 &report, NULL, NULL);
-	note_proof(c, result, &report);
+	if (result == PROOF_SPENT)
+		(void)prove_report(&setup, &c->hunt.tries, &report);
+	cdr_challenged(&c->cdr, result, &report, false);
 	if (result == PROOF_READY)
 		return PROOF;
 
@@ -888,13 +860,8 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 			hunt_agent_answered(&c->hunt, msg->code);
 		else
 			hunt_agent_silent(&c->hunt);
-		if (msg) {
-			struct proof_setup proof;
-
-			hunt_proof(&c->hunt, &proof, NULL);
-			note_ahead(c);
-			prove_accepted(&proof, &c->hunt.tries, msg);
-		}
+		if (msg)
+			accepted(c, msg);
 		feed(c, B_REFUSE, msg);
 		break;
 
@@ -949,6 +916,24 @@ static const struct policy_attribute *route_back(struct call *c,
 	}
 	mem_deref(route);
 	return found;
+}
+
+static void relay_challenged(struct relay *r, enum proof result,
+			     const struct proof_report *report, void *arg)
+{
+	struct call *c = arg;
+	(void)r;
+
+	cdr_challenged(&c->cdr, result, report, true);
+}
+
+static void relay_proved(struct relay *r, const struct proof_report *report,
+			 uint16_t code, void *arg)
+{
+	struct call *c = arg;
+	(void)r;
+
+	cdr_proved(&c->cdr, report, code);
 }
 
 static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
@@ -1062,6 +1047,8 @@ static void relay_done(struct relay *r, uint16_t code,
 
 static const struct relay_user relay_user = {
 	.proof = relay_proof,
+	.challenged = relay_challenged,
+	.proved = relay_proved,
 	.answer = relay_answer,
 	.done = relay_done,
 };

@@ -128,10 +128,7 @@ static void report(const struct call *c, call_h *h, void *arg)
 	text(r.callid[1], sizeof(r.callid[1]), cdr->side[SIDE_B].callid);
 	if (c->answered)
 		r.duration = (uint32_t)((clock_ms() - c->answered) / 1000);
-	r.auth = cdr->authenticated ? credential_by_name(cdr->by)
-		 : cdr->auth_failed ? "failed"
-		 : cdr->challenges  ? "passed"
-				    : "none";
+	r.auth = cdr_auth_source(cdr);
 	text(r.auth_realm, sizeof(r.auth_realm), cdr->auth_realm);
 	text(r.auth_lookup, sizeof(r.auth_lookup), cdr->auth_lookup);
 	text(r.auth_user, sizeof(r.auth_user), cdr->auth_user);

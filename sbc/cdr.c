@@ -155,6 +155,61 @@ void cdr_clear(struct cdr *cdr)
 	memset(cdr, 0, sizeof(*cdr));
 }
 
+static void credential_note(struct cdr *cdr, const struct proof_report *report)
+{
+	cdr_str(&cdr->auth_realm, report->auth_realm);
+	cdr_str(&cdr->auth_lookup, report->lookup);
+	cdr_str(&cdr->auth_user, report->user);
+}
+
+void cdr_challenged(struct cdr *cdr, enum proof result,
+		    const struct proof_report *report, bool in_dialog)
+{
+	cdr->challenges++;
+	if (in_dialog && cdr->authenticated)
+		return;
+
+	switch (result) {
+
+	case PROOF_READY:
+	case PROOF_WAIT:
+		break; /* the answer to the retry tells */
+
+	case PROOF_NOBODY:
+		cdr->authenticated = false;
+		break;
+
+	case PROOF_MISSING:
+	case PROOF_SPENT:
+		cdr->authenticated = false;
+		cdr->auth_failed = true;
+		credential_note(cdr, report);
+		break;
+	}
+}
+
+void cdr_proved(struct cdr *cdr, const struct proof_report *report,
+		uint16_t code)
+{
+	if (cdr->authenticated)
+		return;
+
+	cdr->authenticated = code != 403;
+	cdr->auth_failed = code == 403;
+	cdr->by = (uint8_t)report->by;
+	credential_note(cdr, report);
+}
+
+const char *cdr_auth_source(const struct cdr *cdr)
+{
+	if (cdr->authenticated)
+		return credential_by_name(cdr->by);
+	if (cdr->auth_failed)
+		return "failed";
+
+	return cdr->challenges ? "passed" : "none";
+}
+
 static void put_str(struct writer *w, size_t field, const char *s)
 {
 	if (s)
@@ -235,11 +290,7 @@ static void put_media(struct writer *w, const struct media_report *m)
 
 static void put_auth(struct writer *w, const struct cdr *cdr)
 {
-	put_str(w, F_AUTH_SOURCE,
-		cdr->authenticated ? credential_by_name(cdr->by)
-		: cdr->auth_failed ? "failed"
-		: cdr->challenges  ? "passed"
-				   : "none");
+	put_str(w, F_AUTH_SOURCE, cdr_auth_source(cdr));
 	put_str(w, F_AUTH_REALM, cdr->auth_realm);
 	put_str(w, F_AUTH_LOOKUP, cdr->auth_lookup);
 	put_str(w, F_AUTH_USER, cdr->auth_user);

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "policy/credential.h"
 #include "sbc/media.h"
+#include "sbc/prove.h"
 
 enum cdr_party {
 	CDR_NOBODY,
@@ -52,7 +52,8 @@ struct cdr {
 	uint32_t routes_tried, challenges;
 	uint8_t by; /* enum credential_by */
 	bool authenticated, auth_failed;
-	char *auth_realm, *auth_lookup, *auth_user;
+	char *auth_realm, *auth_lookup, *auth_user; /* that answered, or should
+						       have */
 	char *aor;
 	uint16_t status, q850;
 	uint8_t ended_by, reason;
@@ -70,6 +71,17 @@ void cdr_str(char **where, const char *text);
 
 /** Reason of a call that was refused with this code */
 enum cdr_reason cdr_reason_of(uint16_t code);
+
+/** A 401 or 407 came. What answered the INVITE stays, whatever becomes of later
+ *  requests: in_dialog */
+void cdr_challenged(struct cdr *cdr, enum proof result,
+		    const struct proof_report *report, bool in_dialog);
+/** A request with these credentials had a final answer that is no challenge; a
+ *  403 refuses them. The first ones of a call that were accepted count */
+void cdr_proved(struct cdr *cdr, const struct proof_report *report,
+		uint16_t code);
+/** Field auth-source: "none", "policy", ..., "passed", "failed" */
+const char *cdr_auth_source(const struct cdr *cdr);
 
 /** Write the record behind; its loss is logged */
 void cdr_write(const struct cdr *cdr, struct database *db);

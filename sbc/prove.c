@@ -1209,6 +1209,27 @@ static void info_all(const struct proof_setup *s, struct tries *t,
 	}
 }
 
+bool prove_report(const struct proof_setup *setup, const struct tries *tries,
+		  struct proof_report *report)
+{
+	struct credential_choice choice = { .by = BY_REGISTER };
+	enum credential_by from = BY_REGISTER;
+	struct pl realm;
+
+	if (!tries->n || !tries->of[0].user)
+		return false;
+
+	/* The look-up is that of the row which gave it */
+	pl_set_str(&realm, tries->of[0].realm);
+	while (choose(setup, &realm, &from, &choice) &&
+	       choice.by != tries->of[0].by)
+		;
+	choice.by = tries->of[0].by;
+	tell(report, &realm, &choice, tries->of[0].user);
+
+	return true;
+}
+
 static void slot_accept(const struct proof_setup *s, struct tries *t,
 			uint32_t i)
 {

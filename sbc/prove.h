@@ -87,6 +87,11 @@ enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
 int prove_ahead(const struct proof_setup *setup, struct tries *tries,
 		struct mbuf *headers);
 
+/** What the request carries, or what was refused: the first answer of tries.
+ *  false: none, and report is not touched */
+bool prove_report(const struct proof_setup *setup, const struct tries *tries,
+		  struct proof_report *report);
+
 /** A final answer that is no challenge came: what was answered is accepted and
  *  its nonce remembered; a 403 drops it. Reads Authentication-Info */
 void prove_accepted(const struct proof_setup *setup, struct tries *tries,

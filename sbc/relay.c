@@ -146,7 +146,6 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 	p->worker = r->to->worker;
 	p->target = r->client ? transaction_target(r->client) : &r->to->to;
 	p->challenge = msg;
-	p->in_dialog = true;
 	if (r->request)
 		p->method = r->request->method;
 	else
@@ -164,14 +163,21 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 static bool prove_again(struct relay *r, const struct message *msg)
 {
 	struct mbuf *headers = mbuf_alloc(512);
+	struct proof_report report;
 	struct proof_setup setup;
+	enum proof result;
 	bool sent = false;
 
 	if (!headers)
 		return false;
+	memset(&report, 0, sizeof(report));
 	proof_setup(r, &setup, msg);
-	if (prove_challenge(&setup, &r->tries, headers, NULL, NULL, NULL) ==
-	    PROOF_READY)
+	result = prove_challenge(&setup, &r->tries, headers, &report, NULL,
+				 NULL);
+	if (result == PROOF_SPENT)
+		(void)prove_report(&setup, &r->tries, &report);
+	r->user->challenged(r, result, &report, r->arg);
+	if (result == PROOF_READY)
 		sent = !relay_send(r, headers);
 	mem_deref(headers);
 	return sent;
@@ -196,15 +202,25 @@ static void invite_answered(struct relay *r, const struct message *msg)
 	r->user->done(r, msg->code, msg, r->arg);
 }
 
-static void final(struct relay *r, const struct message *msg)
+static void accepted(struct relay *r, const struct message *msg)
 {
+	struct proof_report report;
 	struct proof_setup setup;
 
-	if ((msg->code == 401 || msg->code == 407) && prove_again(r, msg))
-		return;
-
 	proof_setup(r, &setup, NULL);
+	if (prove_report(&setup, &r->tries, &report))
+		r->user->proved(r, &report, msg->code, r->arg);
 	prove_accepted(&setup, &r->tries, msg);
+}
+
+static void final(struct relay *r, const struct message *msg)
+{
+	bool challenge = msg->code == 401 || msg->code == 407;
+
+	if (challenge && prove_again(r, msg))
+		return;
+	if (!challenge)
+		accepted(r, msg);
 	if (r->method == INVITE && msg->code < 300) {
 		invite_answered(r, msg);
 		return;

@@ -16,6 +16,12 @@ struct relay;
 struct relay_user {
 	/** Fill in who asks for credentials on this leg */
 	void (*proof)(struct relay *r, struct proof_setup *setup, void *arg);
+	/** A 401 or 407 came, and this became of it */
+	void (*challenged)(struct relay *r, enum proof result,
+			   const struct proof_report *report, void *arg);
+	/** It was sent with these and had a final answer, no challenge */
+	void (*proved)(struct relay *r, const struct proof_report *report,
+		       uint16_t code, void *arg);
 	/** A 1xx or final answer of the other side is about to be passed on:
 	 *  rewrite its body, or change the code. sdp may be set to the bytes
 	 *  that reply->body names: the relay lets go of them */
