@@ -120,6 +120,21 @@ static void source_default(struct trial *t, const struct plan *plan)
 	}
 }
 
+/* As the sip-port of the realm would see it. The realm that was asked for stays,
+ * also where this address would be put into another one */
+static void source_name(struct trial *t, const struct plan *plan)
+{
+	const struct realm *realm = t->source.realm;
+
+	if (realm->endpoints_n)
+		match_source(plan->match, realm->endpoints[0], &t->src,
+			     &t->source);
+	if (t->source.realm == realm && realm->endpoints_n)
+		return;
+	t->source = (struct source){ .realm = realm, .in_prefix = true };
+	t->source.agent = match_agent_at(plan->match, realm, &t->src);
+}
+
 static bool source_make(struct trial *t, const struct plan *plan)
 {
 	struct pl address = pl_of(t->source_address);
@@ -138,8 +153,7 @@ static bool source_make(struct trial *t, const struct plan *plan)
 	}
 	if (!address.l)
 		source_default(t, plan);
-	t->source.agent = match_agent_at(plan->match, t->source.realm, &t->src);
-	t->source.in_prefix = true;
+	source_name(t, plan);
 	return true;
 }
 
@@ -200,89 +214,209 @@ static void hops_print(struct trial *t, struct worker *w,
 	}
 }
 
-static void owner_print(struct trial *t, const struct owner *who)
+static void owner_print(struct trial *t, const char *name,
+			const struct owner *who)
 {
 	char user[AOR_USER_MAX];
 
 	if (who->agent && aor_register_user(user, sizeof(user), who) >= 0)
-		reply_line(&t->s->reply, "owner         %s@%s", user,
+		reply_line(&t->s->reply, "%-16s%s@%s", name, user,
 			   who->agent->register_host);
 	else
-		reply_line(&t->s->reply, "owner         none");
+		reply_line(&t->s->reply, "%-16snone", name);
 }
 
 /* --- Credentials -------------------------------------------------------- */
 
+/* Is the challenger the owner's registrar, as far as a trial can know it: by the
+ * hop, or by a realm that its REGISTER was challenged with? */
+static bool is_registrar(const struct worker *w,
+			 const struct ingress_trial *found,
+			 const struct pl *auth_realm)
+{
+	const struct hop *hop = &found->route.hops[0];
+	struct hop registrar;
+
+	if (!found->owner.agent ||
+	    plan_registrar(w->plan, found->owner.agent, &registrar) ||
+	    registrar.realm != hop->realm)
+		return false;
+
+	return !hop->policy || (hop->agent && hop->agent == registrar.agent) ||
+	       surrogates_knows_realm(w->surrogates, found->owner.agent,
+				      auth_realm);
+}
+
+/* The steps of behaviour.md 6.1, for the operator */
+enum {
+	STEP_REGISTER,
+	STEP_POLICY,
+	STEP_SURROGATE,
+	STEP_AGENT,
+	STEP_NOBODY,
+	STEPS
+};
+static const char *const step_names[] = { "1 register", "2 policy",
+					  "3 surrogate", "4 session-agent",
+					  "5 passed" };
+
+static int step_of(enum credential_by by)
+{
+	switch (by) {
+
+	case BY_REGISTER:
+		return STEP_REGISTER;
+	case BY_POLICY:
+		return STEP_POLICY;
+	case BY_SURROGATE:
+		return STEP_SURROGATE;
+	case BY_EGRESS:
+	case BY_INGRESS:
+		return STEP_AGENT;
+	case BY_NOBODY:
+		break;
+	}
+	return STEP_NOBODY;
+}
+
+/* Why a step before the one that decided did not */
+static void no_print(struct trial *t, int step,
+		     const struct credential_query *q)
+{
+	const struct surrogate_agent *agent = q->owner.agent;
+	const char *why = "";
+
+	switch (step) {
+
+	case STEP_REGISTER:
+		why = "not a REGISTER of the SBC";
+		break;
+	case STEP_POLICY:
+		why = q->lookup && *q->lookup
+			      ? "no entry, and auth-lookup-miss is fallback"
+			      : "the route has no auth-user-lookup";
+		break;
+	case STEP_SURROGATE:
+		if (!agent)
+			why = "the request has no owner";
+		else if (!q->to_registrar)
+			why = "the challenger is not the owner's registrar";
+		else if (agent->auth_methods.n &&
+			 !names_have(&agent->auth_methods, &q->method))
+			why = "auth-methods of the owner leave this one out";
+		else if (*agent->auth_user_lookup)
+			why = "no entry, and auth-lookup-miss is fallback";
+		else
+			why = "the owner has no password";
+		break;
+	default:
+		why = "no entry at the session-agents fits";
+		break;
+	}
+	reply_line(&t->s->reply, "%-16s%-5s%s", step_names[step], "no", why);
+}
+
+static void yes_print(struct trial *t, int step,
+		      const struct credential_query *q,
+		      const struct proof_explanation *e)
+{
+	const struct credential_choice *choice = &e->choice;
+	const struct session_agent *at =
+		choice->by == BY_EGRESS ? q->egress : q->ingress;
+
+	if (choice->realm && choice->lookup)
+		reply_line(&t->s->reply,
+			   "%-16s%-5srealm-config [%s] %s [%s %s]",
+			   step_names[step], "yes", choice->realm,
+			   e->found ? "has" : "has no entry for",
+			   e->any ? "*" : t->auth_realm, choice->lookup);
+	else if (choice->of_agent)
+		reply_line(&t->s->reply, "%-16s%-5ssurrogate-agent [%s %s]",
+			   step_names[step], "yes",
+			   q->owner.agent->register_host,
+			   q->owner.agent->register_user);
+	else if (choice->entry)
+		reply_line(&t->s->reply, "%-16s%-5ssession-agent [%s] has [%s]",
+			   step_names[step], "yes", at->hostname,
+			   choice->entry->auth_realm);
+	else
+		reply_line(&t->s->reply, "%-16s%-5snobody else answers",
+			   step_names[step], "yes");
+}
+
+static void result_print(struct trial *t, const struct proof_explanation *e)
+{
+	reply_line(&t->s->reply, "row             %s", e->choice.row);
+	if (e->found)
+		reply_line(&t->s->reply,
+			   "user            %s\n"
+			   "result          answered",
+			   e->user);
+	else if (e->choice.by == BY_NOBODY)
+		reply_line(&t->s->reply,
+			   "result          passed through: the challenge goes "
+			   "to the caller");
+	else
+		reply_error(&t->s->reply, REPLY_FAILED,
+			    "fail: nothing is answered, the final 401 or 407 "
+			    "goes to the caller");
+}
+
 static void choice_print(struct trial *t, struct worker *w,
 			 const struct ingress_trial *found)
 {
-	const struct hop *hop = &found->route.hops[0];
 	struct pl auth_realm = pl_of(t->auth_realm);
-	struct credential_choice choice;
 	struct proof_setup setup = { .worker = w };
 	struct credential_query *q = &setup.query;
-	struct hop registrar;
-	bool has = false;
+	struct proof_explanation e;
+	int decided;
 
-	q->method = pl_of(t->method);
-	setup.method = q->method;
-	if (hop->attribute) {
-		q->realm = hop->attribute->realm;
-		q->lookup = hop->attribute->auth_user_lookup;
-		if (!q->realm[0] && hop->agent)
-			q->realm = hop->agent->realm_id;
-	}
-	q->egress_realm = hop->realm->config->identifier;
-	q->owner = found->owner;
-	q->to_registrar =
-		found->owner.agent &&
-		!plan_registrar(w->plan, found->owner.agent, &registrar) &&
-		registrar.realm == hop->realm && registrar.agent == hop->agent;
-	q->egress = hop->agent;
-	q->ingress = t->source.agent;
-	prove_explain(&setup, &auth_realm, &choice, &has);
+	hunt_query(q, &found->route.hops[0], &found->owner, &found->called,
+		   t->source.agent);
+	setup.method = q->method = pl_of(t->method);
+	q->to_registrar = is_registrar(w, found, &auth_realm);
+	prove_explain(&setup, &auth_realm, &e);
 
-	reply_line(&t->s->reply, "row           %s, %s",
-		   choice.row ? choice.row : "5",
-		   credential_by_name(choice.by));
-	if (choice.realm)
-		reply_line(&t->s->reply,
-			   "entry         realm-config [%s] %s [%r %s]",
-			   choice.realm, has ? "has" : "has no entry for",
-			   &auth_realm, choice.lookup);
-	if (choice.by == BY_NOBODY) {
-		reply_line(&t->s->reply, "result        passed through: the "
-					 "challenge goes to the caller");
-		return;
+	decided = step_of(e.choice.by);
+	for (int step = 0; step < STEPS; step++) {
+		if (step < decided)
+			no_print(t, step, q);
+		else if (step == decided)
+			yes_print(t, step, q, &e);
+		else
+			reply_line(&t->s->reply, "%-16s-", step_names[step]);
 	}
-	if (has) {
-		reply_line(&t->s->reply, "result        answered");
-		return;
-	}
-	reply_error(&t->s->reply, REPLY_FAILED,
-		    "fail: nothing is answered, the final 401 or 407 goes to "
-		    "the caller");
+	result_print(t, &e);
 }
 
 static void on_worker(struct worker *w, void *arg)
 {
 	struct trial *t = arg;
 	struct ingress_trial found;
+	int err;
 
 	if (!source_make(t, w->plan))
 		return;
-	if (ingress_try(w, &t->source, &t->src, t->msg, &found)) {
+	err = ingress_try(w, &t->source, &t->src, t->msg, &found);
+	if (err) {
 		reply_error(&t->s->reply, REPLY_ARGUMENT,
-			    "The addresses cannot be read");
+			    err == ENOTCONN ? "The realm has no sip-port"
+					    : "The addresses cannot be read");
 		return;
 	}
 	if (!t->credentials)
 		explain_all(t, w->plan);
-	owner_print(t, &found.owner);
+	owner_print(t, "owner", &found.owner);
+	if (found.called.agent)
+		owner_print(t, "called", &found.called);
 	if (found.code) {
 		reply_error(&t->s->reply, REPLY_FAILED,
 			    "The caller would get %u at %s", found.code,
 			    found.step);
+		return;
+	}
+	if (found.ours) {
+		reply_line(&t->s->reply, "The SBC itself answers");
 		return;
 	}
 	hops_print(t, w, &found);

@@ -646,6 +646,24 @@ bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
 	return any;
 }
 
+void hunt_query(struct credential_query *q, const struct hop *hop,
+		const struct owner *owner, const struct owner *called,
+		const struct session_agent *ingress)
+{
+	if (hop->attribute) {
+		q->realm = hop->attribute->realm;
+		q->lookup = hop->attribute->auth_user_lookup;
+		if (!q->realm[0] && hop->agent)
+			q->realm = hop->agent->realm_id;
+	}
+	q->egress_realm = hop->realm->config->identifier;
+	/* 6.2: a challenge of the PBX itself is never answered by row 3 */
+	if (!called->agent)
+		q->owner = *owner;
+	q->egress = hop->agent;
+	q->ingress = ingress;
+}
+
 void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 		const struct message *challenge)
 {
@@ -669,23 +687,12 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 	setup->challenge = challenge;
 	pl_set_str(&setup->callid, hunt->leg->callid);
 
+	hunt_query(q, hop, &hunt->owner, &hunt->called, hunt->source.agent);
 	q->method = setup->method;
-	if (hop->attribute) {
-		q->realm = hop->attribute->realm;
-		q->lookup = hop->attribute->auth_user_lookup;
-		if (!q->realm[0] && hop->agent)
-			q->realm = hop->agent->realm_id;
-	}
-	q->egress_realm = hop->realm->config->identifier;
-	/* 6.2: a challenge of the PBX itself is never answered by row 3 */
-	if (!hunt->called.agent)
-		q->owner = hunt->owner;
 	q->to_registrar = hunt->to_trunk &&
 			  hunt_knows_challenger(
 				  hunt->worker, &hunt->owner, hop->realm,
 				  &hunt->targets.addr[hunt->target], challenge);
-	q->egress = hop->agent;
-	q->ingress = hunt->source.agent;
 }
 
 /* --- The end ------------------------------------------------------------ */

@@ -79,6 +79,12 @@ int hunt_again(struct hunt *hunt, struct mbuf *credentials);
 void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 		const struct message *challenge);
 
+/** What decides about credentials at a hop, but method, auth-realm and
+ *  to_registrar; `called` is the AoR of a call to a PBX */
+void hunt_query(struct credential_query *q, const struct hop *hop,
+		const struct owner *owner, const struct owner *called,
+		const struct session_agent *ingress);
+
 /** Fill in to_registrar (row 3a of behaviour.md 6.1): the owner's registrar, by
  *  target or by an auth-realm that its REGISTER was challenged with */
 bool hunt_knows_challenger(struct worker *w, const struct owner *owner,

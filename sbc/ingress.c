@@ -310,14 +310,10 @@ static void find_called(struct ingress *in)
 				 &in->ruri.user, &in->called);
 }
 
-static uint16_t choose_route(struct ingress *in)
+/* Owner, called AoR and hops; in->route is there already */
+static uint16_t find_route(struct ingress *in)
 {
 	uint16_t code;
-
-	note_activity(in);
-	in->route = mem_zalloc(sizeof(*in->route), NULL);
-	if (!in->route)
-		return 503;
 
 	if (to_contact(in)) {
 		if (in->msg->method_id == OPTIONS) {
@@ -340,6 +336,14 @@ static uint16_t choose_route(struct ingress *in)
 	if (!code)
 		find_called(in);
 	return code;
+}
+
+static uint16_t choose_route(struct ingress *in)
+{
+	note_activity(in);
+	in->route = mem_zalloc(sizeof(*in->route), NULL);
+
+	return in->route ? find_route(in) : 503;
 }
 
 /* --- place-call --------------------------------------------------------- */
@@ -621,6 +625,25 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 	mem_deref(msg);
 }
 
+/* The steps that a trial can be put through */
+static uint16_t try_steps(struct ingress *in, const char **step)
+{
+	uint16_t code;
+
+	*step = "name-source";
+	if (sa_isset(&in->from.src, SA_ADDR) &&
+	    !match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
+			  false))
+		return 403;
+
+	*step = "choose-route";
+	code = find_route(in);
+	if (!code)
+		*step = NULL;
+
+	return code;
+}
+
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,
 		struct ingress_trial *out)
@@ -634,19 +657,20 @@ int ingress_try(struct worker *w, const struct source *source,
 
 	memset(out, 0, sizeof(*out));
 	out->source = *source;
+	if (!source->realm->endpoints_n)
+		return ENOTCONN;
+	if (uri_read(&in.ruri, &msg->ruri))
+		return EINVAL;
+	in.at = source->realm->endpoints[0];
 	in.from.src = *src;
 	in.route = mem_zalloc(sizeof(*in.route), NULL);
 	if (!in.route)
 		return ENOMEM;
-	if (uri_read(&in.ruri, &msg->ruri)) {
-		mem_deref(in.route);
-		return EINVAL;
-	}
 
-	find_owner(&in);
-	out->code = route_by_policy(&in);
-	out->step = out->code ? "choose-route" : NULL;
+	out->code = try_steps(&in, &out->step);
 	out->owner = in.owner;
+	out->called = in.called;
+	out->ours = in.ours;
 	out->route = *in.route;
 	mem_deref(in.route);
 	return 0;

@@ -15,9 +15,13 @@ struct ingress_trial {
 	struct source source;
 	struct owner owner, called;
 	struct route route;
+	bool ours;     /* the SBC itself answers: OPTIONS */
 	uint16_t code; /* with which it would be refused; 0: it goes on */
 	const char *step;
 };
+
+/** Put a request through the steps. 0; EINVAL the Request-URI cannot be read; ENOTCONN the realm has no sip-port;
+ *  ENOMEM */
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,
 		struct ingress_trial *out);

@@ -383,32 +383,6 @@ static int open_choice(const struct proof_setup *s,
 	return ENOENT;
 }
 
-/** Is there something, without opening it? */
-static bool exists(const struct proof_setup *s,
-		   const struct credential_choice *choice,
-		   const struct pl *realm)
-{
-	struct credential_key key = { .auth_realm = *realm };
-	struct credential c;
-	bool found;
-
-	if (choice->realm && choice->lookup) {
-		pl_set_str(&key.realm, choice->realm);
-		pl_set_str(&key.lookup, choice->lookup);
-		if (credential_exists(s->worker->credentials, &key))
-			return true;
-		pl_set_str(&key.auth_realm, "*");
-		return credential_exists(s->worker->credentials, &key);
-	}
-	if (!choice->of_agent)
-		return choice->entry && secret_is_set(&choice->entry->password);
-
-	found = !open_agent(s, &c);
-	credential_wipe(&c);
-
-	return found;
-}
-
 static bool falls_back(const struct proof_setup *s)
 {
 	return s->worker->plan->sip->auth_lookup_miss ==
@@ -1269,17 +1243,67 @@ void prove_accepted(const struct proof_setup *setup, struct tries *tries,
 		info_all(setup, tries, answer);
 }
 
+/** Is it the entry for every auth-realm that answers? */
+static bool is_wildcard(const struct proof_setup *s,
+			const struct credential_choice *choice,
+			const struct pl *auth_realm)
+{
+	struct credential_key key = { .auth_realm = *auth_realm };
+
+	if (!choice->realm || !choice->lookup)
+		return choice->entry && !strcmp(choice->entry->auth_realm, "*");
+
+	pl_set_str(&key.realm, choice->realm);
+	pl_set_str(&key.lookup, choice->lookup);
+
+	return !credential_exists(s->worker->credentials, &key);
+}
+
+/** The letter behind the number says what was found */
+static const char *row_name(const struct proof_explanation *e)
+{
+	switch (e->choice.by) {
+
+	case BY_REGISTER:
+		return e->found ? "1a" : "1b";
+	case BY_POLICY:
+		return !e->found ? "2c" : e->any ? "2b" : "2a";
+	case BY_SURROGATE:
+		if (e->choice.of_agent)
+			return "3a";
+		return e->found ? "3b" : "3c";
+	case BY_EGRESS:
+	case BY_INGRESS:
+	case BY_NOBODY:
+		break;
+	}
+
+	return e->choice.row;
+}
+
 void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
-		   struct credential_choice *choice, bool *found)
+		   struct proof_explanation *out)
 {
 	enum credential_by from = BY_REGISTER;
+	struct credential cred;
 
-	*found = false;
-	while (choose(setup, auth_realm, &from, choice)) {
-		*found = exists(setup, choice, auth_realm);
-		if (!*found && choice->by == BY_REGISTER)
-			choice->row = "1b";
-		if (*found || !search_goes_on(setup, choice))
+	memset(out, 0, sizeof(*out));
+	for (;;) {
+		if (!choose(setup, auth_realm, &from, &out->choice)) {
+			out->choice =
+				(struct credential_choice){ .by = BY_NOBODY,
+							    .row = "5" };
 			return;
+		}
+		out->found =
+			!open_choice(setup, &out->choice, auth_realm, &cred);
+		if (out->found)
+			set_chars(out->user, sizeof(out->user), cred.username,
+				  strlen(cred.username));
+		credential_wipe(&cred);
+		if (out->found || !search_goes_on(setup, &out->choice))
+			break;
 	}
+	out->any = out->found && is_wildcard(setup, &out->choice, auth_realm);
+	out->choice.row = row_name(out);
 }

@@ -97,7 +97,15 @@ bool prove_report(const struct proof_setup *setup, const struct tries *tries,
 void prove_accepted(const struct proof_setup *setup, struct tries *tries,
 		    const struct message *answer);
 
-/** Would this request be answered? For test-credentials: the choice and its
- *  reason without a challenge */
+/** What test-credentials tells */
+struct proof_explanation {
+	struct credential_choice choice; /* row: as in behaviour.md 6.1 */
+	bool found;                      /* there are credentials */
+	bool any;                        /* of an entry for every auth-realm */
+	char user[256];                  /* "": none */
+};
+
+/** Would this request be answered? The choice and its reason without a
+ *  challenge */
 void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
-		   struct credential_choice *choice, bool *found);
+		   struct proof_explanation *out);

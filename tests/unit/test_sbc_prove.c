@@ -691,23 +691,30 @@ static void in_dialog_methods_hold_back_what_is_unasked_only(void **s)
 	(void)s;
 }
 
-static void an_explanation_opens_nothing_and_names_the_row(void **s)
+static void explain(const char *lookup, struct proof_explanation *out)
 {
-	struct credential_choice choice;
 	struct pl realm = pl_text("trunk.example");
-	bool found;
+
+	f.setup.query.lookup = lookup;
+	prove_explain(&f.setup, &realm, out);
+}
+
+static void an_explanation_names_the_row_and_the_user(void **s)
+{
+	struct proof_explanation e;
 
 	tenants();
-	prove_explain(&f.setup, &realm, &choice, &found);
-	assert_true(found);
-	assert_int_equal(choice.by, BY_POLICY);
-	f.setup.query.lookup = "tenX";
-	prove_explain(&f.setup, &realm, &choice, &found);
-	assert_false(found);
-	assert_true(choice.required);
-	f.setup.query.lookup = "";
-	prove_explain(&f.setup, &realm, &choice, &found);
-	assert_int_equal(choice.by, BY_NOBODY);
+	explain("tenA", &e);
+	assert_true(e.found);
+	assert_string_equal(e.choice.row, "2a");
+	assert_string_equal(e.user, "a1");
+	explain("tenX", &e);
+	assert_false(e.found);
+	assert_true(e.choice.required);
+	assert_string_equal(e.choice.row, "2c");
+	explain("", &e);
+	assert_int_equal(e.choice.by, BY_NOBODY);
+	assert_string_equal(e.choice.row, "5");
 	(void)s;
 }
 
@@ -743,7 +750,7 @@ int main(void)
 		TEST(escapes_in_a_realm_are_compared_undone),
 		TEST(a_broken_database_fails_without_the_alarm),
 		TEST(in_dialog_methods_hold_back_what_is_unasked_only),
-		TEST(an_explanation_opens_nothing_and_names_the_row),
+		TEST(an_explanation_names_the_row_and_the_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,175 @@
+"""
+test-policy and test-credentials say what a call then meets (behaviour.md 6.1, acli.md 2.5).
+"""
+import re
+import subprocess
+
+import pytest
+
+
+def entries(sbc):
+    return sbc.element("realm-config", "trunk")["auth-attributes"]
+
+
+def lookup(sbc, value):
+    sbc.policy("pbx-a")["policy-attributes"][0]["auth-user-lookup"] = value
+
+
+def owner(sbc, **changes):
+    sbc.element("surrogate-agent", "a.trunk.example").update(
+        {k.replace("_", "-"): v for k, v in changes.items()})
+
+
+def without_agent_a(sbc):
+    agents = sbc.element("surrogate-agent")
+    agents[:] = [a for a in agents if a["register-host"] != "a.trunk.example"]
+
+
+def account(sbc, agent, realm="trunk.example"):
+    sbc.element("session-agent", agent)["auth-attributes"] = [
+        {"auth-realm": realm, "username": "t1", "password": "secret-t1"}]
+
+
+def row_2a(sbc):
+    pass
+
+
+def row_2b(sbc):
+    entries(sbc)[0]["auth-realm"] = "*"
+
+
+def row_2c(sbc):
+    lookup(sbc, "tenX")
+
+
+def row_2c_falls_back(sbc):
+    lookup(sbc, "tenX")
+    sbc.element("sip-config")["auth-lookup-miss"] = "fallback"
+
+
+def row_3a(sbc):
+    lookup(sbc, "")
+
+
+def row_3b(sbc):
+    lookup(sbc, "")
+    owner(sbc, auth_user_lookup="tenA")
+
+
+def row_3c(sbc):
+    lookup(sbc, "")
+    owner(sbc, auth_user_lookup="tenX")
+
+
+def row_3d(sbc):
+    lookup(sbc, "")
+    owner(sbc, auth_methods=["REGISTER", "BYE"])
+    account(sbc, "pbx-a.example")
+
+
+def row_3d_leads_to_4a(sbc):
+    lookup(sbc, "")
+    owner(sbc, auth_methods=["REGISTER", "BYE"])
+    account(sbc, "trunk.example")
+
+
+def row_4a(sbc):
+    lookup(sbc, "")
+    without_agent_a(sbc)
+    account(sbc, "trunk.example")
+
+
+def row_4a_any(sbc):
+    lookup(sbc, "")
+    without_agent_a(sbc)
+    account(sbc, "trunk.example", "*")
+
+
+def row_4b(sbc):
+    lookup(sbc, "")
+    without_agent_a(sbc)
+    account(sbc, "pbx-a.example")
+
+
+def row_4b_never_any(sbc):
+    lookup(sbc, "")
+    without_agent_a(sbc)
+    account(sbc, "pbx-a.example", "*")
+
+
+CASES = [(row_2a, "2a", "a1"), (row_2b, "2b", "a1"), (row_2c, "2c", None),
+         (row_2c_falls_back, "3a", "reg-a"), (row_3a, "3a", "reg-a"), (row_3b, "3b", "a1"),
+         (row_3c, "3c", None), (row_3d, "5", None), (row_3d_leads_to_4a, "4a", "t1"),
+         (row_4a, "4a", "t1"), (row_4a_any, "4a", "t1"), (row_4b, "4b", "t1"),
+         (row_4b_never_any, "5", None)]
+
+
+def asks(sbc, command, source="pbx-a", user="4930100", host="pbx-a.local", to=None, more=""):
+    """What the command prints, and its exit status"""
+    line = (f"{command} source-realm {source} from-address sip:{user}@{host} "
+            f"to-address {to or f'sip:0301234@{sbc.ip(2)}'} {more}")
+    import conftest
+    result = subprocess.run([f"{conftest.BUILD}/acli", "--socket", sbc.socket, "-c", line],
+                            capture_output=True, text=True)
+    return result.stdout + result.stderr, result.returncode
+
+
+@pytest.mark.parametrize("prepare,row,user", CASES, ids=[c[0].__name__ for c in CASES])
+def test_a_call_is_answered_as_test_credentials_says(sbc, trunk, pbx_a, prepare, row, user):
+    prepare(sbc)
+    trunk.passwords["t1"] = "secret-t1"
+    sbc.start().waits("show surrogate-agents", r"\b(10|20) registered")
+    said, code = asks(sbc, "test-credentials", more="auth-realm trunk.example")
+    assert re.search(rf"^row +{row}$", said, re.M), said
+    step = int(row[0])
+    verdicts = re.findall(r"^(\d) [\w-]+ +(yes|no|-)", said, re.M)
+    assert verdicts == [(str(n), "no" if n < step else "yes" if n == step else "-")
+                        for n in range(1, 6)]
+    assert code == (1 if row in ("2c", "3c") else 0)
+    assert "secret-" not in said
+    call = pbx_a.calls("0301234")
+    if user:
+        assert re.search(rf"^user +{user}$", said, re.M), said
+        call.until_answered().hang_up()
+        assert [g[1] for g in trunk.good if g[0] == "INVITE"] == [user]
+    else:
+        assert ("passed through" if row == "5" else "fail:") in said
+        assert call.until_refused().status == 407
+        assert not [m for m in trunk.invites() if trunk.credentials(m)]
+
+
+def test_a_trial_names_the_owner_and_the_hops_in_their_order(sbc, trunk, pbx_a):
+    sbc.policy("pbx-a")["policy-attributes"].append(
+        {"next-hop": "pbx-b.example", "realm": "pbx-b", "cost": "7"})
+    sbc.start().registered()
+    said, code = asks(sbc, "test-policy")
+    assert code == 0
+    assert re.search(r"^owner +4930100@a.trunk.example$", said, re.M)
+    assert re.findall(r"^(\d) +(\S+) +(\S+) +(\d+)", said, re.M) == \
+        [("1", "trunk.example", "trunk", "0"), ("2", "pbx-b.example", "pbx-b", "7")]
+
+
+def test_a_trial_without_route_or_from_a_stranger_says_what_the_caller_gets(sbc, trunk, pbx_a,
+                                                                            peers):
+    from peers.pbx import Pbx
+    sbc.policy("pbx-a")["to-address"] = "0301"
+    owner(sbc, route_to_registrar="disabled")
+    sbc.start()
+    said, code = asks(sbc, "test-policy", to=f"sip:0999@{sbc.ip(2)}")
+    assert "404 at choose-route" in said and code == 1
+    assert pbx_a.calls("0999").until_refused().status == 404
+    said, code = asks(sbc, "test-policy", more=f"source-address {sbc.ip(99)}")
+    assert "403 at name-source" in said and code == 1
+    stranger = peers(Pbx, sbc.ip(99), sbc.ip(2), "pbx-a.local")
+    assert stranger.calls("0301234").until_refused().status == 403
+
+
+def test_a_trial_from_the_trunk_finds_the_registered_contact(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    said, code = asks(sbc, "test-policy", source="trunk", user="0301234", host=sbc.ip(11),
+                      to=f"sip:a-4930105@{sbc.ip(1)}")
+    assert code == 0
+    assert re.search(r"^called +4930105@a.trunk.example$", said, re.M), said
+    assert re.search(r"^1 +pbx-a.example +pbx-a ", said, re.M), said
+    trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered()
+    assert pbx_a.requests("INVITE")[0].uri.startswith("sip:4930105@")
