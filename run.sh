@@ -27,6 +27,7 @@ stop() {
 
 start() {
 	say "starting sbcd on $1, database $2"
+	: >var/sbcd.log
 	# --socket is short: a UNIX socket has 107 bytes, wherever this folder lies
 	setsid nohup build/sbcd --config "$1" --db "$2" --socket "$socket" \
 		>var/sbcd.log 2>&1 </dev/null &
