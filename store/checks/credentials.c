@@ -255,6 +255,12 @@ static int number_order(size_t a, size_t b)
 	return a < b ? -1 : a > b;
 }
 
+/* Entries of a session-agent have no look-up */
+static const char *lookup_of(const struct entry_facts *e)
+{
+	return e->a->auth_user_lookup ? e->a->auth_user_lookup : "";
+}
+
 /* By owner, auth-realm and look-up */
 static int twin_order(const void *pa, const void *pb)
 {
@@ -265,7 +271,7 @@ static int twin_order(const void *pa, const void *pb)
 		return a->owner < b->owner ? -1 : 1;
 	n = strcmp(a->a->auth_realm, b->a->auth_realm);
 	if (!n)
-		n = strcmp(a->a->auth_user_lookup, b->a->auth_user_lookup);
+		n = strcmp(lookup_of(a), lookup_of(b));
 	return n ? n : number_order(a->number, b->number);
 }
 
@@ -297,7 +303,7 @@ static void twins(struct survey *s, struct entry_facts *v, size_t n)
 
 		if (a->owner != b->owner ||
 		    strcmp(a->a->auth_realm, b->a->auth_realm) ||
-		    strcmp(a->a->auth_user_lookup, b->a->auth_user_lookup))
+		    strcmp(lookup_of(a), lookup_of(b)))
 			continue;
 		about.parameter = "auth-realm";
 		about.value = b->a->auth_realm;

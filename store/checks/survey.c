@@ -639,22 +639,30 @@ bool survey_target_address(const struct survey *s, const char *target,
 	return true;
 }
 
-struct ways survey_ways(const struct survey *s, const struct realm_facts *realm)
+/* Place of the first way that is not before the realm, or that is behind it */
+static size_t way_place(const struct survey *s, const struct realm_facts *realm,
+			bool behind)
 {
-	struct ways ways = { NULL, 0 };
 	size_t low = 0, high = s->ways_n;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
+		const struct realm_facts *from = s->ways[mid].from;
 
-		if (s->ways[mid].from < realm)
+		if (from < realm || (behind && from == realm))
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	ways.v = s->ways + low;
-	while (low + ways.n < s->ways_n && ways.v[ways.n].from == realm)
-		ways.n++;
+
+	return low;
+}
+
+struct ways survey_ways(const struct survey *s, const struct realm_facts *realm)
+{
+	size_t first = way_place(s, realm, false);
+	struct ways ways = { s->ways + first,
+			     way_place(s, realm, true) - first };
 
 	return ways;
 }
