@@ -293,6 +293,8 @@ static void sweep(struct survey *s, const struct clash *kind,
 {
 	const struct interval *far = NULL, *next = NULL;
 
+	if (!list->n)
+		return;
 	qsort(list->v, list->n, sizeof(*list->v), interval_order);
 	for (size_t i = 0; i < list->n; i++) {
 		const struct interval *one = &list->v[i], *by;
