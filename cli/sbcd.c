@@ -23,6 +23,7 @@
 #include "store/versions.h"
 #include "store/yaml.h"
 #include "sbc/alarm.h"
+#include "sbc/clock.h"
 #include "sbc/sbc.h"
 #include "cli/server.h"
 
@@ -234,8 +235,11 @@ static int file_verify(struct config **cfgp, const char *file,
 	struct verify_report report = { &findings, &totals, file, false };
 	struct ifaddrs *addresses = NULL;
 	struct config *cfg = NULL;
+	struct local_time now;
 	int err, status;
 
+	clock_local(&now);
+	setup.now = now.now;
 	err = yaml_read_file(&cfg, file, &findings);
 	if (err && list_isempty(&findings)) {
 		fprintf(stderr, "%s: %s\n", file, strerror(err));
