@@ -1256,6 +1256,8 @@ static void destructor(void *data)
 	mem_deref(c->credentials);
 	if (c->ingress_agent)
 		agent_give(c->ingress_agent, AGENT_INBOUND);
+	if (c->pbx)
+		surrogates_call(c->worker->surrogates, c->pbx, -1);
 	cdr_clear(&c->cdr);
 	plan_give(c->plan);
 	gauge(COUNT_SESSIONS, -1);
@@ -1394,6 +1396,10 @@ uint16_t call_place(const struct call_setup *setup)
 	hunt_make(c, setup);
 	record_begin(c, setup);
 	record_owner(c);
+	c->pbx = c->hunt.owner.agent ? c->hunt.owner.agent
+				     : c->hunt.called.agent;
+	if (c->pbx)
+		surrogates_call(c->worker->surrogates, c->pbx, 1);
 	c->a->invite = setup->transaction;
 	transaction_handler(setup->transaction, leg_transaction, c->a);
 	if (expires)

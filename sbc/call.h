@@ -73,7 +73,8 @@ struct call {
 	struct leg *a, *b;
 	struct hunt hunt;
 	struct media *media;
-	struct agent *ingress_agent; /* session taken */
+	struct agent *ingress_agent;       /* session taken */
+	const struct surrogate_agent *pbx; /* of the plan; knows of the call */
 	struct list relays;
 	struct relay *reinvite; /* the one that is unanswered */
 	struct timer timer_c, expires, life;

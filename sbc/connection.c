@@ -421,6 +421,14 @@ static void pong(struct connection *c)
 	mem_deref(mb);
 }
 
+static void pinged(const struct connection *c)
+{
+	const struct connections_setup *setup = &c->all->setup;
+
+	if (setup->ping)
+		setup->ping(c->id, &c->peer, setup->arg);
+}
+
 /* The stream lost its frame: whoever sent the header section is told why */
 static void broken(struct connection *c, const uint8_t *p, size_t n)
 {
@@ -488,6 +496,7 @@ static int consume(struct connection *c, const uint8_t *p, size_t n)
 		case FRAMING_PING:
 			pong(c);
 			c->partial = false;
+			pinged(c);
 			break;
 
 		case FRAMING_PONG:

@@ -32,6 +32,7 @@ struct connections_setup {
 	uint32_t max;         /* connections at a time */
 	connection_message_h *message;
 	connection_lost_h *lost;
+	connection_lost_h *ping; /* a ping came; NULL: not told */
 	void *arg;
 };
 

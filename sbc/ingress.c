@@ -289,18 +289,6 @@ static void find_owner(struct ingress *in)
 		       in->msg, &live, &in->owner);
 }
 
-/* A PBX that speaks is active: triggered mode counts any request of it */
-static void note_activity(struct ingress *in)
-{
-	const struct surrogate_agent *agent;
-
-	for (uint32_t n = 0;
-	     (agent = identity_agent_at(in->plan->identities, in->source.realm,
-					&in->from.src, n));
-	     n++)
-		surrogates_active(in->worker->surrogates, agent);
-}
-
 /* The called user is that of an AoR behind the realm it leads to (5.3) */
 static void find_called(struct ingress *in)
 {
@@ -340,7 +328,6 @@ static uint16_t find_route(struct ingress *in)
 
 static uint16_t choose_route(struct ingress *in)
 {
-	note_activity(in);
 	in->route = mem_zalloc(sizeof(*in->route), NULL);
 
 	return in->route ? find_route(in) : 503;
@@ -582,6 +569,29 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 	reply_stateless(w, from, msg, 481, NULL);
 }
 
+/* A PBX that speaks is active: behaviour.md 4.8 counts any well-formed message
+ * and each keep-alive. Costs nothing while no agent is triggered */
+void ingress_keepalive(const struct arrival *from, void *arg)
+{
+	struct worker *w = arg;
+	const struct surrogate_agent *agent;
+	const struct endpoint *at;
+	struct source source;
+
+	if (!surrogates_any_triggered(w->surrogates))
+		return;
+
+	at = endpoint_of(w, from->port);
+	if (!at)
+		return;
+	match_source(w->plan->match, at, &from->src, &source);
+	for (uint32_t n = 0;
+	     (agent = identity_agent_at(w->plan->identities, source.realm,
+					&from->src, n));
+	     n++)
+		surrogates_active(w->surrogates, agent);
+}
+
 void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 {
 	struct worker *w = arg;
@@ -597,6 +607,7 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 		return;
 	}
 
+	ingress_keepalive(from, w);
 	switch (transactions_take(w->transactions, from, msg)) {
 
 	case MATCHED:

@@ -9,6 +9,9 @@
 /** A message came in by a sip-port: arrival_h with the worker as arg */
 void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg);
 
+/** A keep-alive came in by a sip-port: port_keepalive_h with the worker as arg */
+void ingress_keepalive(const struct arrival *from, void *arg);
+
 /** What the steps would decide for a request, without anything being sent: the
  *  owner and the hops. For test-policy and test-credentials */
 struct ingress_trial {

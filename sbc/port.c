@@ -78,6 +78,8 @@ struct port {
 	void *lost_arg;
 	port_refused_h *refused;
 	void *refused_arg;
+	port_keepalive_h *keepalive;
+	void *keepalive_arg;
 
 	/* UDP */
 	int fd;
@@ -211,8 +213,11 @@ static void datagram(struct port *port, struct arrival *from, const uint8_t *p,
 {
 	struct mbuf *mb;
 
-	if (is_keepalive(p, n))
+	if (is_keepalive(p, n)) {
+		if (port->keepalive)
+			port->keepalive(from, port->keepalive_arg);
 		return;
+	}
 
 	if (n > port->message_max) {
 		count(COUNT_INVALID_MESSAGES, 1);
@@ -567,6 +572,17 @@ static void stream_message(uint64_t conn, const struct sa *peer,
 	mem_deref(port);
 }
 
+static void stream_ping(uint64_t conn, const struct sa *peer, void *arg)
+{
+	struct port *port = arg;
+	const struct arrival from = { .port = port,
+				      .src = *peer,
+				      .conn = conn };
+
+	if (port->keepalive && !port->closed)
+		port->keepalive(&from, port->keepalive_arg);
+}
+
 static void stream_lost(uint64_t conn, const struct sa *peer, void *arg)
 {
 	struct port *port = arg;
@@ -585,6 +601,7 @@ static int stream_open(struct port *port, const struct port_setup *setup)
 					      : CONNECTIONS_MAX,
 		.message = stream_message,
 		.lost = stream_lost,
+		.ping = stream_ping,
 		.arg = port,
 	};
 	int err;
@@ -773,4 +790,10 @@ void port_refused_handler(struct port *port, port_refused_h *h, void *arg)
 {
 	port->refused = h;
 	port->refused_arg = arg;
+}
+
+void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg)
+{
+	port->keepalive = h;
+	port->keepalive_arg = arg;
 }

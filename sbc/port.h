@@ -95,3 +95,7 @@ void port_lost_handler(struct port *port, port_lost_h *h, void *arg);
 typedef void(port_refused_h)(const struct sa *dst, const struct pl *p, int err,
 			     void *arg);
 void port_refused_handler(struct port *port, port_refused_h *h, void *arg);
+
+/** Told of a keep-alive: CRLFs in a datagram, a ping on a connection */
+typedef void(port_keepalive_h)(const struct arrival *from, void *arg);
+void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg);

@@ -93,15 +93,17 @@ static int port_open_for(struct order *o, uint32_t i)
 		return 0;
 
 	err = port_open(&o->ports[i], &setup, ingress_arrival, w);
-	if (!err)
+	if (!err) {
 		port_refused_handler(o->ports[i], transactions_refused,
 				     w->transactions);
-	else
+		port_keepalive_handler(o->ports[i], ingress_keepalive, w);
+	} else {
 		snprintf(o->why, 256,
 			 "sip-port %s of sip-interface [%s] cannot be "
 			 "opened: %s",
 			 endpoint_text(e, text), e->interface->realm_id,
 			 strerror(err));
+	}
 	return err;
 }
 

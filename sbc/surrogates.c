@@ -25,6 +25,7 @@ enum {
 	SLICE = 200,           /* AoRs of one sweep before the loop goes on */
 	BACKLOG_MINOR = 60000, /* waiting for a token so long [ms] */
 	BACKLOG_MAJOR = 600000,
+	QUIET_CALL = 1000,   /* look whether the calls are over [ms] */
 	LOOK_AGAIN = 1000,   /* at a pacer that waits for answers [ms] */
 	PAUSE_MAX = 3600000, /* [ms] */
 	URIS_MAX = 16,       /* associated URIs of one AoR */
@@ -81,6 +82,7 @@ struct herd {
 	size_t first; /* rows before it in the order of configuration */
 	struct timer quiet, sweep;
 	uint64_t last_active;
+	uint32_t calls; /* in progress; 0 again when the agent comes back */
 	uint32_t swept;
 	uint8_t sweep_event;
 	bool retired, seen;
@@ -115,6 +117,7 @@ struct surrogates {
 	struct timer stop;
 	void (*done)(void *arg);
 	void *done_arg;
+	bool triggered; /* an agent is, in the present plan */
 	bool stopping;
 };
 
@@ -1314,8 +1317,8 @@ static void quiet(void *arg)
 	uint64_t limit = h->f.agent->triggered_inactivity_interval * 1000ull;
 	uint64_t silent = clock_ms() - h->last_active;
 
-	if (silent < limit) {
-		watch_quiet(h, limit - silent);
+	if (silent < limit || h->calls) {
+		watch_quiet(h, silent < limit ? limit - silent : QUIET_CALL);
 		return;
 	}
 
@@ -1607,6 +1610,7 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 		((struct office *)le->data)->seen = false;
 	walk_herds(s, mark_unseen);
 	forget_order(s);
+	s->triggered = false;
 	s->order = mem_zalloc((n ? n : 1) * sizeof(*s->order), NULL);
 	if (!s->order)
 		return ENOMEM;
@@ -1624,6 +1628,7 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 		if (!h)
 			continue;
 		h->seen = true;
+		s->triggered |= is_triggered(h) && h->f.enabled;
 		h->first = s->rows;
 		s->rows += h->n;
 		s->order[s->n++] = h;
@@ -1935,6 +1940,24 @@ void surrogates_active(struct surrogates *s,
 	alarm_clear("surrogate-silent", h->f.key);
 	watch_quiet(h, h->f.agent->triggered_inactivity_interval * 1000ull);
 	sweep(h, SUR_ACTIVE);
+}
+
+bool surrogates_any_triggered(const struct surrogates *s)
+{
+	return s->triggered;
+}
+
+void surrogates_call(struct surrogates *s, const struct surrogate_agent *agent,
+		     int change)
+{
+	struct herd *h = s ? herd_find(s, agent) : NULL;
+
+	if (!h || (change < 0 && !h->calls))
+		return;
+
+	h->calls += (uint32_t)change;
+	if (change < 0)
+		h->last_active = clock_ms();
 }
 
 uint16_t surrogates_silent(const struct surrogates *s,

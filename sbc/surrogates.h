@@ -66,6 +66,12 @@ bool surrogates_is_registrar(const struct surrogates *s,
 /** The PBX of this agent did something (triggered mode) */
 void surrogates_active(struct surrogates *s,
 		       const struct surrogate_agent *agent);
+/** Is an agent of the plan in triggered mode at all? */
+bool surrogates_any_triggered(const struct surrogates *s);
+/** A call from or to the PBX begins, +1, or is over, -1: while there is one the
+ *  PBX is not silent. s may be NULL, the agent one of an older plan */
+void surrogates_call(struct surrogates *s, const struct surrogate_agent *agent,
+		     int change);
 /** Is the PBX silent (triggered mode): code to answer with; 0: not silent;
  *  UINT16_MAX: dropresponse */
 uint16_t surrogates_silent(const struct surrogates *s,

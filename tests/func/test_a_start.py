@@ -133,6 +133,18 @@ def test_every_problem_of_a_file_is_told_with_its_place_and_nothing_is_stored(sb
     nothing_is_stored(sbc)
 
 
+def test_a_configuration_that_does_not_verify_exits_1_and_the_old_one_stays(sbc, trunk):
+    sbc.start()
+    sbc.stop()
+    good = sbc.element("realm-config", "trunk")["addr-prefix"]
+    sbc.element("session-agent", "trunk.example")["realm-id"] = "no-such-realm"
+    code, _, stderr = with_config(sbc)
+    assert code == 1 and "ERROR" in stderr and "no-such-realm" in stderr
+    sbc.start(configured=False).registered()
+    assert good.removesuffix("/32") in sbc.acli("show running-config realm-config trunk")
+    assert "no-such-realm" not in sbc.acli("show running-config")
+
+
 def test_a_database_without_configuration_says_what_to_do(sbc):
     code, _, stderr = without_config(sbc)
     assert code == 1 and "--config" in stands_alone(stderr)

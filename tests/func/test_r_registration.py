@@ -534,7 +534,7 @@ def test_a_triggered_agent_registers_when_its_pbx_sends_options(sbc, trunk, pbx_
     assert call.answer_to(call.within_dialog("BYE")).status == 200
 
 
-@pytest.mark.parametrize("response", ["503", "480", "dropresponse"])
+@pytest.mark.parametrize("response", ["480", "dropresponse"])
 def test_a_silent_pbx_gets_no_calls(sbc, trunk, pbx_a, response):
     triggered(sbc, **{"triggered-oos-response": response})
     sbc.start()
@@ -553,6 +553,44 @@ def test_a_silent_pbx_gets_no_calls(sbc, trunk, pbx_a, response):
         trunk.wait(lambda m: m.status and m.call_id == options.call_id)
         assert not [m for m in trunk.seen[since:] if m.status and m.call_id == call.invite.call_id]
     assert not pbx_a.requests("INVITE")
+
+
+@pytest.mark.parametrize("sign", ["CRLF", "answer", "request without a route", "garbage"])
+def test_what_counts_as_activity_of_a_pbx(sbc, trunk, pbx_a, sign):
+    triggered(sbc)
+    sbc.start()
+    sbc.waits("show surrogate-agents", "10 idle")
+    if sign == "CRLF":
+        pbx_a.socket.sendto(b"\r\n\r\n", pbx_a.sbc)
+    elif sign == "answer":
+        request = pbx_a.request("OPTIONS", "sip:x", "<sip:x>")
+        request.source = pbx_a.sbc
+        pbx_a.reply(request, 200)
+    elif sign == "garbage":
+        pbx_a.socket.sendto(b"INVITE \r\nnonsense at length and no message\r\n\r\n", pbx_a.sbc)
+        # A later request is answered: so the garbage was looked at
+        trunk.send(trunk.request("OPTIONS", f"sip:{sbc.ip(1)}", f"<sip:{sbc.ip(1)}>"), trunk.sbc)
+        trunk.wait(lambda m: m.status)
+        sbc.waits("show surrogate-agents", "10 idle")
+        assert not of_tenant(trunk.registers(), "a")
+        return
+    else:
+        pbx_a.send(pbx_a.request("SUBSCRIBE", f"sip:x@{sbc.ip(2)}", f"<sip:x@{sbc.ip(2)}>"), pbx_a.sbc)
+    sbc.registered()
+
+
+def test_a_call_in_progress_keeps_a_triggered_pbx_active(sbc, trunk, pbx_a):
+    triggered(sbc)
+    sbc.start()
+    pbx_a.socket.sendto(b"\r\n\r\n", pbx_a.sbc)
+    sbc.registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered()
+    began = time.monotonic()
+    while time.monotonic() < began + 6.5:
+        assert "silent" not in sbc.acli("show surrogate-agents")
+        time.sleep(0.5)
+    assert call.answer_to(call.within_dialog("BYE")).status == 200
+    sbc.waits("show surrogate-agents", "10 silent", 8.0)
 
 
 # --- 14: un-register
