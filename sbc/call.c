@@ -12,6 +12,7 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/random.h"
+#include "sbc/replaces.h"
 
 static const struct relay_user relay_user;
 
@@ -1120,11 +1121,31 @@ static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
 	return 0;
 }
 
+struct leg *call_other(const struct leg *leg)
+{
+	const struct call *c = leg->arg;
+
+	return leg == c->a ? c->b : c->a;
+}
+
+/* A REFER names dialogs of the side that it goes to, and of no other tenant */
+static int refer_edit(struct message **copyp, const struct leg *leg,
+		      const struct leg *other, const struct message *msg)
+{
+	int err = message_clone(copyp, msg);
+
+	if (!err)
+		err = replaces_refer(*copyp, leg->tags, leg->realm,
+				     other->realm, call_other);
+	return err;
+}
+
 static void request_relay(struct call *c, struct leg *leg,
 			  struct transaction *t, const struct message *msg)
 {
 	struct leg *other = leg == c->a ? c->b : c->a;
 	struct mbuf *sdp = NULL;
+	struct message *edited = NULL;
 	struct relay *relay = NULL;
 	struct relay_setup setup = {
 		.plan = c->plan,
@@ -1162,7 +1183,14 @@ static void request_relay(struct call *c, struct leg *leg,
 		leg_refresh_target(leg, msg);
 	}
 
-	err = relay_start(&relay, &setup);
+	err = 0;
+	if (msg->method_id == REFER) {
+		err = refer_edit(&edited, leg, other, msg);
+		setup.request = edited;
+	}
+	if (!err)
+		err = relay_start(&relay, &setup);
+	mem_deref(edited);
 	mem_deref(sdp);
 	if (!err) {
 		if (invite)

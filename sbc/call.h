@@ -110,6 +110,8 @@ uint16_t call_place(const struct call_setup *setup);
 /** A request inside the dialog, other than ACK */
 void call_request(struct leg *leg, const struct arrival *from,
 		  const struct message *msg);
+/** The other leg of its call; NULL while there is none */
+struct leg *call_other(const struct leg *leg);
 /** The ACK of a 2xx */
 void call_ack(struct leg *leg, const struct message *msg);
 

@@ -15,6 +15,7 @@
 #include "sbc/counters.h"
 #include "sbc/ingress.h"
 #include "sbc/random.h"
+#include "sbc/replaces.h"
 
 #define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
 
@@ -39,7 +40,9 @@ struct ingress {
 	/* choose-route */
 	struct owner owner, called;
 	struct route *route;
-	bool ours; /* for the SBC itself: answered here */
+	struct message
+		*edited; /* msg with Replaces of the other side, or NULL */
+	bool ours;       /* for the SBC itself: answered here */
 };
 
 typedef uint16_t(step_h)(struct ingress *in);
@@ -298,6 +301,37 @@ static void find_called(struct ingress *in)
 				 &in->ruri.user, &in->called);
 }
 
+/* The dialog that shall be replaced lies on the side where the call goes, under
+ * other names. One that this realm does not have is nobody's (3.1, 5.4) */
+static uint16_t map_replaces(struct ingress *in)
+{
+	struct pl value = message_value(in->msg, HDR_REPLACES), text;
+	struct call_home *home = calls_home(in->worker->calls);
+	struct leg *leg, *other;
+	struct mbuf *mb;
+	int err;
+
+	if (in->msg->method_id != INVITE || !value.l)
+		return 0;
+	leg = replaces_find(&home->tags, in->source.realm, &value);
+	other = leg ? call_other(leg) : NULL;
+	if (!other || !other->confirmed ||
+	    other->realm != in->route->hops[0].realm)
+		return 481;
+
+	mb = mbuf_alloc(256);
+	err = mb ? replaces_write(mb, other, &value) : ENOMEM;
+	if (!err)
+		err = message_clone(&in->edited, in->msg);
+	if (!err) {
+		text.p = (const char *)mb->buf;
+		text.l = mb->end;
+		err = message_set(in->edited, HDR_REPLACES, &text);
+	}
+	mem_deref(mb);
+	return err ? 503 : 0;
+}
+
 /* Owner, called AoR and hops; in->route is there already */
 static uint16_t find_route(struct ingress *in)
 {
@@ -308,7 +342,8 @@ static uint16_t find_route(struct ingress *in)
 			in->ours = true;
 			return 0;
 		}
-		return route_to_pbx(in);
+		code = route_to_pbx(in);
+		return code ? code : map_replaces(in);
 	}
 	if (in->msg->method_id == OPTIONS) {
 		struct sa host;
@@ -323,7 +358,7 @@ static uint16_t find_route(struct ingress *in)
 	code = route_by_policy(in);
 	if (!code)
 		find_called(in);
-	return code;
+	return code ? code : map_replaces(in);
 }
 
 static uint16_t choose_route(struct ingress *in)
@@ -387,7 +422,7 @@ static uint16_t place_call(struct ingress *in)
 		.home = calls_home(in->worker->calls),
 		.plan = in->plan,
 		.transaction = in->transaction,
-		.invite = in->msg,
+		.invite = in->edited ? in->edited : in->msg,
 		.from = in->from,
 		.at = in->at,
 		.source = in->source,
@@ -444,6 +479,7 @@ static void release(struct ingress *in)
 {
 	transaction_forget(in->transaction);
 	mem_deref(in->route);
+	mem_deref(in->edited);
 	if (in->agent)
 		agent_give(in->agent, AGENT_INBOUND);
 }

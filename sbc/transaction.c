@@ -196,6 +196,13 @@ static uint64_t message_key(const struct message *msg)
 	return old_key(msg, &top, name);
 }
 
+/* A request is one of a sip-port: two tenants may send from the same address with
+ * the same branch, and none may name what another one began (behaviour.md 5.4) */
+static uint64_t key_at(const struct port *port, uint64_t key)
+{
+	return hash_mix(key, (uint64_t)(uintptr_t)port);
+}
+
 static uint64_t merge_key(const struct message *msg)
 {
 	uint64_t key = hash_mix(hash_pl(&msg->callid), hash_pl(&msg->from_tag));
@@ -1011,7 +1018,7 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 	t->from = *from;
 	t->msg = mem_ref((void *)(uintptr_t)request);
 
-	err = enlist(t, all, message_key(request));
+	err = enlist(t, all, key_at(from->port, message_key(request)));
 	if (err)
 		goto out;
 	err = merge_enlist(t, request);
@@ -1219,7 +1226,7 @@ enum transactions_verdict transactions_take(struct transactions *all,
 		return response(all, msg);
 
 	key = message_key(msg);
-	t = find(&all->servers, key);
+	t = find(&all->servers, key_at(from->port, key));
 
 	switch (msg->method_id) {
 	case ACK:
@@ -1340,7 +1347,8 @@ bool transactions_match(struct transactions *all, const struct arrival *from,
 		return false;
 
 	t = find(&all->servers,
-		 server_key(&g.via, request_name(&g.method, g.cseq)));
+		 key_at(from->port,
+			server_key(&g.via, request_name(&g.method, g.cseq))));
 	if (!t)
 		return false;
 

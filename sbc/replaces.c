@@ -1,0 +1,274 @@
+/*
+ * Replaces: a dialog of one side named for the other
+ */
+#include <errno.h>
+#include <string.h>
+#include "policy/header.h"
+#include "sbc/replaces.h"
+
+/* Call-ID and tags of one value */
+struct names3 {
+	struct pl callid, to_tag, from_tag, params;
+};
+
+static bool names_read(struct names3 *n, const struct pl *value)
+{
+	const char *end = memchr(value->p, ';', value->l);
+
+	if (!end)
+		return false;
+	n->callid.p = value->p;
+	n->callid.l = (size_t)(end - value->p);
+	while (n->callid.l && n->callid.p[n->callid.l - 1] == ' ')
+		n->callid.l--;
+	n->params.p = end;
+	n->params.l = value->l - (size_t)(end - value->p);
+
+	return n->callid.l && !param_get(&n->params, "to-tag", &n->to_tag) &&
+	       !param_get(&n->params, "from-tag", &n->from_tag);
+}
+
+static bool equal(const struct pl *a, const struct pl *b)
+{
+	return a->l == b->l && !memcmp(a->p, b->p, a->l);
+}
+
+static bool tag_is(const struct entry *e, const void *key)
+{
+	const struct leg_tag *tag = (const struct leg_tag *)e;
+	const struct pl *text = key;
+
+	return tag->leg && !memcmp(tag->text, text->p, TAG_SIZE - 1);
+}
+
+static struct leg *by_tags(const struct table *tags, const struct realm *realm,
+			   const struct pl *callid, const struct pl *ours,
+			   const struct pl *peers)
+{
+	struct entry *e;
+	struct leg *leg;
+	struct pl id;
+
+	if (ours->l != TAG_SIZE - 1)
+		return NULL;
+	e = table_find(tags, hash_bytes(ours->p, ours->l), tag_is, ours);
+	if (!e)
+		return NULL;
+
+	leg = ((struct leg_tag *)e)->leg;
+	pl_set_str(&id, leg->callid);
+	return leg->confirmed && !leg->closed && leg->realm == realm &&
+			       equal(&id, callid) &&
+			       equal(&leg->remote_tag, peers)
+		       ? leg
+		       : NULL;
+}
+
+struct leg *replaces_find(const struct table *tags, const struct realm *realm,
+			  const struct pl *value)
+{
+	struct names3 n;
+	struct leg *leg;
+
+	if (!names_read(&n, value))
+		return NULL;
+	leg = by_tags(tags, realm, &n.callid, &n.to_tag, &n.from_tag);
+
+	return leg ? leg
+		   : by_tags(tags, realm, &n.callid, &n.from_tag, &n.to_tag);
+}
+
+int replaces_write(struct mbuf *mb, const struct leg *leg,
+		   const struct pl *value)
+{
+	struct pl name, text, ours;
+	struct names3 n;
+	int err;
+
+	if (!names_read(&n, value))
+		return EINVAL;
+	pl_set_str(&ours, leg->tag.text);
+
+	/* Whoever gets it is the peer of that leg: to-tag is his */
+	err = mbuf_write_str(mb, leg->callid);
+	err |= mbuf_write_str(mb, ";to-tag=");
+	err |= mbuf_write_pl(mb, &leg->remote_tag);
+	err |= mbuf_write_str(mb, ";from-tag=");
+	err |= mbuf_write_pl(mb, &ours);
+	while (!err && !param_next(&n.params, &name, &text)) {
+		if (!pl_strcasecmp(&name, "to-tag") ||
+		    !pl_strcasecmp(&name, "from-tag"))
+			continue;
+		err = mbuf_write_str(mb, ";");
+		err |= mbuf_write_pl(mb, &name);
+		if (text.l) {
+			err |= mbuf_write_str(mb, "=");
+			err |= mbuf_write_pl(mb, &text);
+		}
+	}
+
+	return err ? ENOMEM : 0;
+}
+
+/* --- Within the URI of Refer-To (RFC 3261 19.1.1: escaped) --------------- */
+
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int unescape(struct mbuf *mb, const struct pl *text)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < text->l && !err; i++) {
+		int hi = -1, lo = -1;
+
+		if (text->p[i] == '%' && i + 2 < text->l) {
+			hi = digit(text->p[i + 1]);
+			lo = digit(text->p[i + 2]);
+		}
+		if (hi >= 0 && lo >= 0) {
+			err = mbuf_write_u8(mb, (uint8_t)(hi << 4 | lo));
+			i += 2;
+		} else {
+			err = mbuf_write_u8(mb, (uint8_t)text->p[i]);
+		}
+	}
+	return err;
+}
+
+static bool is_plain(uint8_t c)
+{
+	return (c >= '0' && c <= '9') ||
+	       ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' ||
+	       c == '_' || c == '.' || c == '~';
+}
+
+static int escape(struct mbuf *mb, const struct mbuf *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	int err = 0;
+
+	for (size_t i = 0; i < text->end && !err; i++) {
+		uint8_t c = text->buf[i];
+
+		if (is_plain(c)) {
+			err = mbuf_write_u8(mb, c);
+			continue;
+		}
+		err = mbuf_write_u8(mb, '%');
+		err |= mbuf_write_u8(mb, (uint8_t)hex[c >> 4]);
+		err |= mbuf_write_u8(mb, (uint8_t)hex[c & 15]);
+	}
+	return err;
+}
+
+/* Cut the first "name=value" of "?a=b&c=d" off */
+static bool field_next(struct pl *rest, struct pl *field)
+{
+	const char *end;
+
+	if (!rest->l)
+		return false;
+	pl_advance(rest, 1); /* the mark */
+	end = memchr(rest->p, '&', rest->l);
+	field->p = rest->p;
+	field->l = end ? (size_t)(end - rest->p) : rest->l;
+	pl_advance(rest, (ssize_t)field->l);
+
+	return true;
+}
+
+static bool is_replaces(const struct pl *field)
+{
+	static const char name[] = "replaces=";
+
+	return field->l >= sizeof(name) - 1 &&
+	       !strncasecmp(field->p, name, sizeof(name) - 1);
+}
+
+static int field_write(struct mbuf *out, const struct pl *field,
+		       const struct table *tags, const struct realm *from,
+		       const struct realm *to, replaces_other_h *other)
+{
+	struct mbuf *plain = mbuf_alloc(256), *mapped = mbuf_alloc(256);
+	struct pl text = *field, value;
+	struct leg *leg, *far = NULL;
+	int err = ENOMEM;
+
+	if (!plain || !mapped)
+		goto out;
+	pl_advance(&text, sizeof("replaces=") - 1);
+	err = unescape(plain, &text);
+	if (err)
+		goto out;
+
+	value.p = (const char *)plain->buf;
+	value.l = plain->end;
+	leg = replaces_find(tags, from, &value);
+	if (leg)
+		far = other(leg);
+	if (!far || far->realm != to || !far->confirmed)
+		goto out; /* unnamed */
+
+	err = replaces_write(mapped, far, &value);
+	err |= mbuf_write_str(out, "Replaces=");
+	err |= escape(out, mapped);
+out:
+	mem_deref(plain);
+	mem_deref(mapped);
+	return err;
+}
+
+int replaces_refer(struct message *msg, const struct table *tags,
+		   const struct realm *from, const struct realm *to,
+		   replaces_other_h *other)
+{
+	struct pl value = message_value(msg, HDR_REFER_TO), rest, field, whole;
+	struct address addr;
+	struct mbuf *out;
+	bool first = true, found = false;
+	int err;
+
+	if (!value.l || address_read(&addr, &value) || !addr.uri.headers.l)
+		return 0;
+	for (rest = addr.uri.headers; field_next(&rest, &field);)
+		found |= is_replaces(&field);
+	if (!found)
+		return 0;
+
+	out = mbuf_alloc(value.l + 128);
+	if (!out)
+		return ENOMEM;
+	err = mbuf_write_mem(out, (const uint8_t *)value.p,
+			     (size_t)(addr.uri.headers.p - value.p));
+	for (rest = addr.uri.headers; !err && field_next(&rest, &field);) {
+		size_t mark = out->pos, begun;
+
+		err = mbuf_write_u8(out, first ? '?' : '&');
+		begun = out->pos;
+		if (!err)
+			err = is_replaces(&field)
+				      ? field_write(out, &field, tags, from, to,
+						    other)
+				      : mbuf_write_pl(out, &field);
+		if (!err && out->pos == begun)
+			out->pos = out->end = mark;
+		else
+			first = false;
+	}
+	if (!err)
+		err = mbuf_write_mem(out, (const uint8_t *)rest.p,
+				     (size_t)(value.p + value.l - rest.p));
+	if (!err) {
+		whole.p = (const char *)out->buf;
+		whole.l = out->end;
+		err = message_set(msg, HDR_REFER_TO, &whole);
+	}
+	mem_deref(out);
+	return err;
+}

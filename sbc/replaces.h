@@ -1,0 +1,57 @@
+/*
+ * Replaces: a dialog of one side named for the other
+ */
+#pragma once
+#include "policy/message.h"
+#include "sbc/leg.h"
+
+/**
+ * Find the leg whose dialog a Replaces value names
+ *
+ * Only dialogs of this realm count: no tenant reaches another's (behaviour.md
+ * 5.4). The tag of ours is looked up, so the cost is that of one hash.
+ *
+ * @param tags   Tags of all calls
+ * @param realm  Realm that asks
+ * @param value  "CALLID;to-tag=OURS;from-tag=PEERS", or with the tags of the
+ *               leg the other way round, as the peer that began it sees them
+ *
+ * @return Leg that is confirmed and not closed; NULL if there is none
+ *
+ * Source: RFC 3891 3
+ */
+struct leg *replaces_find(const struct table *tags, const struct realm *realm,
+			  const struct pl *value);
+
+/**
+ * Write the value that names another leg instead
+ *
+ * @param mb     Appended: Call-ID, to-tag, from-tag, and what else value has
+ * @param leg    The other leg of the call
+ * @param value  As it came
+ *
+ * @return 0; ENOMEM
+ */
+int replaces_write(struct mbuf *mb, const struct leg *leg,
+		   const struct pl *value);
+
+/** replaces_find() and the other leg of the call, which the maker of legs knows */
+typedef struct leg *(replaces_other_h)(const struct leg *leg);
+
+/**
+ * Translate the Replaces within the URI of Refer-To, or take it out
+ *
+ * A dialog that the asking realm does not have, or whose other leg is not in
+ * the realm where the request goes, is left unnamed (behaviour.md 3.1).
+ *
+ * @param msg    Request that is edited
+ * @param tags   Tags of all calls
+ * @param from   Realm that asks
+ * @param to     Realm where the request goes
+ * @param other  Gives the other leg
+ *
+ * @return 0, also when there is nothing to do; ENOMEM; EINVAL
+ */
+int replaces_refer(struct message *msg, const struct table *tags,
+		   const struct realm *from, const struct realm *to,
+		   replaces_other_h *other);

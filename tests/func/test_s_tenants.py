@@ -1,0 +1,175 @@
+"""
+Tenants cannot reach each other's calls, and no secret leaves (behaviour.md 7.2, 49, 51).
+
+- INVITE with Replaces and REFER that name the other tenant's dialog have no effect on it.
+- A request with the tags of another tenant's dialog is 481 in one's own realm.
+- After calls, refusals, alarms and a stop no file and no output holds a password.
+"""
+import os
+import re
+
+import pytest
+
+
+def dialogs(call, invite):
+    """Both names of a call: as its PBX knows it, and as the trunk does"""
+    final = call.final
+    return [(call.invite.call_id, final.tag("To"), final.tag("From")),
+            (call.invite.call_id, final.tag("From"), final.tag("To")),
+            (invite.call_id, invite.tag("From"), ""),
+            (invite.call_id, "", invite.tag("From"))]
+
+
+def goes_on(sbc, call, trunk):
+    """The call of A is as it was: a re-INVITE is answered, BYE reaches the trunk"""
+    again = call.within_dialog("INVITE", call.pbx.sdp())
+    answer = call.answer_to(again)
+    assert answer.status == 200, answer
+    call.ack_to(again, answer)
+    assert not [m for m in call.pbx.seen if m.status is None]
+    byes = len(trunk.requests("BYE"))
+    call.hang_up()
+    trunk.wait(lambda m: len(trunk.requests("BYE")) > byes)
+
+
+# 49
+
+@pytest.mark.parametrize("which", range(4))
+def test_replaces_cannot_name_another_tenants_call(sbc, trunk, pbx_a, pbx_b, which):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    call_id, to_tag, from_tag = dialogs(call, trunk.invites()[-1])[which]
+    from_tag = from_tag or trunk.tag_of(trunk.invites()[-1])
+    to_tag = to_tag or trunk.tag_of(trunk.invites()[-1])
+    attack = pbx_b.calls("0301234", headers=[
+        ("Replaces", f"{call_id};to-tag={to_tag};from-tag={from_tag}"), ("Require", "replaces")])
+    assert attack.until_refused().status == 481
+    for message in trunk.seen:
+        assert message.status or not message.all("Replaces")
+    assert len({m.call_id for m in trunk.invites()}) == 1
+    goes_on(sbc, call, trunk)
+    sbc.no_session_is_left()
+
+
+def test_replaces_of_an_unknown_call_is_481(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    attack = pbx_a.calls("0301234", headers=[("Replaces", "nowhere;to-tag=a;from-tag=b")])
+    assert attack.until_refused().status == 481
+    assert not trunk.invites()
+
+
+def test_refer_with_replaces_of_another_tenants_call_does_not_reach_it(sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    own = pbx_b.calls("0301235").until_answered()
+    names = f"{call.invite.call_id}%3Bto-tag%3D{call.final.tag('To')}%3Bfrom-tag%3D" \
+            f"{call.final.tag('From')}"
+    refer = own.within_dialog("REFER", headers=[
+        ("Refer-To", f"<sip:0301234@{sbc.ip(3)}?Replaces={names}>")])
+    answer = own.answer_to(refer)
+    # What is relayed names no dialog; the secret names of A's call do not cross
+    for message in trunk.seen:
+        if message.status is None and message.method == "REFER":
+            assert "Replaces" not in message.get("Refer-To"), message
+            assert call.invite.call_id not in repr(message)
+    assert answer.status >= 200
+    goes_on(sbc, call, trunk)
+    own.hang_up()
+    sbc.no_session_is_left()
+
+
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE", "INFO", "CANCEL"])
+def test_a_request_in_another_tenants_dialog_is_481(sbc, trunk, pbx_a, pbx_b, method):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    forged = pbx_b.request(method, f"sip:x@{sbc.ip(3)}", call.final.get("To"),
+                           body=pbx_b.sdp() if method in ("INVITE", "UPDATE") else "",
+                           from_=call.final.get("From").split(";tag")[0],
+                           tag=call.final.tag("From"), call_id=call.invite.call_id, cseq=99)
+    if method == "CANCEL":
+        forged.set("Via", call.invite.get("Via")).set("CSeq", "1 CANCEL")
+    trunk.wait(lambda m: m.method == "ACK" and m.status is None and "carrier@" in m.start)
+    count = len(trunk.seen)
+    pbx_b.send(forged, pbx_b.sbc)
+    assert pbx_b.wait(lambda m: m.status and m.call_id == forged.call_id).status == 481
+    assert not [m for m in trunk.seen[count:] if m.status is None]
+    goes_on(sbc, call, trunk)
+
+
+# 51
+
+SHOWS = ["show alarms", "show records 20", "show surrogate-agents detail", "show sessions",
+         "show sipd authentication", "show sipd errors", "show sipd agents", "show registration",
+         "show refusals", "show media", "show version", "show running-config"]
+
+
+def test_no_secret_stands_anywhere_but_in_the_yaml(sbc, trunk, pbx_a, pbx_b):
+    # One lookup has a wrong password, so refusals and alarms are written as well
+    for entry in sbc.element("realm-config", "trunk")["auth-attributes"]:
+        if entry["username"] == "b1":
+            entry["password"] = "secret-wrong"
+    sbc.start().registered()
+    outputs = []
+    call = pbx_a.calls("0301234").until_answered()
+    refused = pbx_b.calls("0301234").until_refused()
+    assert refused.status == 407
+    for command in SHOWS:
+        outputs.append(sbc.acli(command, check=False))
+    shown = sbc.acli("show running-config", check=False)
+    call.hang_up()
+    sbc.records(2)
+    sbc.stop()
+    for output in outputs:
+        assert "secret-" not in output, output
+    looked = []
+    for root, _, files in os.walk(sbc.folder):
+        for name in files:
+            if name.endswith(".yaml"):
+                continue
+            looked.append(name)
+            text = open(os.path.join(root, name), "rb").read()
+            assert b"secret-" not in text, name
+    assert any(n.endswith(".db") for n in looked) and any(n.endswith(".log") for n in looked)
+    assert len(shown) > 0
+    for peer in (trunk, pbx_a, pbx_b):
+        for message in peer.seen:
+            assert "secret-" not in repr(message)
+
+
+def test_the_key_file_is_for_its_owner_alone(sbc, trunk):
+    sbc.start()
+    assert os.stat(f"{sbc.folder}/sbc.key").st_mode & 0o777 == 0o600
+
+
+def test_errors_of_the_command_line_hold_no_secret(sbc):
+    """A configuration that is refused: its findings name no password"""
+    sbc.element("realm-config", "trunk")["auth-attributes"].append(
+        {"auth-realm": "trunk.example", "auth-user-lookup": "tenA", "username": "a2",
+         "password": "secret-a2", "nonsense": "secret-a3"})
+    with pytest.raises(AssertionError):
+        sbc.start()
+    sbc.process = None
+    text = open(sbc.log).read()
+    assert "nonsense" in text
+    assert not re.search(r"secret-[ab]", text), text
+
+
+def test_a_tenants_own_dialog_is_named_as_the_trunk_knows_it(sbc, trunk, pbx_a):
+    """Replaces and REFER of the same tenant: mapped, not refused (3.1)"""
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    invite = trunk.invites()[-1]
+    mine = f"{call.invite.call_id};to-tag={call.final.tag('To')};from-tag={call.final.tag('From')}"
+    theirs = f"{invite.call_id};to-tag={trunk.tag_of(invite)};from-tag={invite.tag('From')}"
+    second = pbx_a.calls("0301234", headers=[("Replaces", mine + ";early-only")]).until_answered()
+    assert trunk.invites()[-1].get("Replaces") == theirs + ";early-only"
+    escaped = mine.replace(";", "%3b").replace("=", "%3d")
+    refer = second.within_dialog("REFER", headers=[
+        ("Refer-To", f"<sip:0301234@{sbc.ip(2)}?Subject=x&Replaces={escaped}>;method=INVITE")])
+    second.answer_to(refer)
+    relayed = trunk.requests("REFER")[-1].get("Refer-To")
+    assert relayed.endswith(f"?Subject=x&Replaces={theirs.replace(';', '%3B').replace('=', '%3D')}>"
+                            ";method=INVITE"), relayed
+    second.hang_up()
+    call.hang_up()
+    sbc.no_session_is_left()
