@@ -226,8 +226,8 @@ static void registration_line(const struct registration_report *r, void *arg)
 	if (r->next != UINT32_MAX)
 		(void)re_snprintf(next, sizeof(next), "%us", r->next);
 	reply_line(&list->s->reply, "%-26s %-7s %-17s %-12s %7s %5s %6s %6u",
-		   r->aor, r->realm, r->registrar, state, expires, last, next,
-		   r->tries);
+		   r->aor, r->realm, r->registrar[0] ? r->registrar : "-",
+		   state, expires, last, next, r->tries);
 	if (list->detail) {
 		reply_line(&list->s->reply,
 			   "    contact %s, Call-ID %s, CSeq %u, granted %u s",

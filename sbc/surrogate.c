@@ -1116,6 +1116,23 @@ static void raise_failed(struct registration *r)
 		    r->reason ? r->reason : "");
 }
 
+void surrogate_remind(struct registration *r)
+{
+	static const char why[] = "since before the start";
+	char aor[AOR_SIZE];
+
+	if (r->state == SUR_REFUSED) {
+		r->alarms |= RAISED_REFUSED;
+		alarm_raise("surrogate-credentials-refused", ALARM_MAJOR,
+			    aor_text(aor, r), "%s", why);
+	}
+	if (r->state == SUR_GIVEN_UP) {
+		r->alarms |= RAISED_GAVE_UP;
+		alarm_raise("surrogate-gave-up", ALARM_MAJOR, aor_text(aor, r),
+			    "%u failures in a row, %s", r->failures, why);
+	}
+}
+
 static void clear_alarms(struct registration *r)
 {
 	char aor[AOR_SIZE];

@@ -177,6 +177,9 @@ int surrogate_alloc(struct registration **rp, struct flock *flock,
 void surrogate_feed(struct registration *r, enum surrogate_event ev,
 		    const struct message *msg);
 
+/** Taken up from the database: the alarms of its state rise again */
+void surrogate_remind(struct registration *r);
+
 /** Set when to try next and watch the end of the binding: after loading */
 void surrogate_arm(struct registration *r);
 

@@ -1165,6 +1165,7 @@ static void herd_begin(struct herd *h)
 
 		if (is_triggered(h) && !h->f.active && r->state != SUR_DISABLED)
 			set_state(r, SUR_DISABLED);
+		surrogate_remind(r);
 		if (r->state != SUR_DISABLED)
 			surrogate_arm(r);
 		else if (h->f.enabled)

@@ -283,6 +283,24 @@ def test_a_new_password_registers_its_agent_at_once_and_no_other(sbc, trunk, pbx
     pbx_a.calls("0301234").until_answered().hang_up()
 
 
+def test_a_refused_agent_stays_refused_over_a_restart_with_the_same_file(sbc, trunk):
+    one_aor_each(sbc)
+    trunk.passwords["reg-a"] = "another"
+    sbc.start()
+    sbc.waits("show surrogate-agents", "1 registered, 1 refused|1 refused, 1 registered")
+    limit = time.monotonic() + 5.0
+    while {row["failures"] for row in rows(sbc).values()} != {0, 1}:
+        assert time.monotonic() < limit, rows(sbc)
+        time.sleep(0.02)
+    sbc.stop()
+    since = len(trunk.seen)
+    sbc.start()
+    state, _, next_try, _ = lines(sbc)["4930100@a.trunk.example"]
+    assert state == "refused" and next_try >= 200
+    assert "surrogate-credentials-refused" in sbc.acli("show alarms")
+    assert not [m for m in trunk.seen[since:] if m.method == "REGISTER"]
+
+
 # --- 8 to 12: answers
 
 def test_a_423_is_obeyed_at_once_and_remembered(sbc, trunk):
