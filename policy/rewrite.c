@@ -240,7 +240,7 @@ static int view_init(struct view *v, const struct rewrite_setup *setup,
 {
 	const struct sip_interface *interface = setup->egress->interface;
 	const struct owner *who;
-	int n, err;
+	int n;
 
 	memset(v, 0, sizeof(*v));
 	v->setup = setup;
@@ -250,8 +250,8 @@ static int view_init(struct view *v, const struct rewrite_setup *setup,
 	v->fqdn = interface ? interface->uri_fqdn_domain : "";
 	v->tel = interface && interface->teluri_scheme;
 
-	err = uri_read(&v->ruri, &setup->msg->ruri);
-	if (err)
+	/* an answer has none, and nothing of its own is asked then */
+	if (!setup->msg->code && uri_read(&v->ruri, &setup->msg->ruri))
 		return EINVAL;
 
 	who = v->to_pbx ? &setup->called : &setup->owner;
@@ -762,12 +762,25 @@ static int edit_preferred(struct view *v, struct message *msg)
 	return err;
 }
 
-static int edit_all(struct view *v, struct message *msg)
+static int edit_traces(struct view *v, struct message *msg)
 {
 	static const uint8_t traces[] = { HDR_DIVERSION, HDR_HISTORY_INFO,
 					  HDR_REFERRED_BY, HDR_REFER_TO,
 					  HDR_P_CALLED_PARTY_ID };
 	size_t i;
+	int err;
+
+	for (i = 0; i < sizeof(traces); ++i) {
+		err = edit_headers(v, msg, traces[i], edit_trace);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+static int edit_all(struct view *v, struct message *msg)
+{
 	int err;
 
 	err = edit_asserted(v, msg);
@@ -776,13 +789,25 @@ static int edit_all(struct view *v, struct message *msg)
 	err = edit_preferred(v, msg);
 	if (err)
 		return err;
-	for (i = 0; i < sizeof(traces); ++i) {
-		err = edit_headers(v, msg, traces[i], edit_trace);
-		if (err)
-			return err;
-	}
 
-	return 0;
+	return edit_traces(v, msg);
+}
+
+int rewrite_within(struct mbuf *scratch, struct message *out_msg,
+		   const struct rewrite_setup *setup)
+{
+	struct view v;
+	int err;
+
+	err = view_init(&v, setup, scratch);
+	if (err)
+		return err;
+	if (message_first(out_msg, HDR_P_ASSERTED_IDENTITY))
+		err = edit_asserted(&v, out_msg);
+	if (!err && message_first(out_msg, HDR_P_PREFERRED_IDENTITY))
+		err = message_drop(out_msg, HDR_P_PREFERRED_IDENTITY);
+
+	return err ? err : edit_traces(&v, out_msg);
 }
 
 int rewrite_request(struct rewritten *out, struct mbuf *scratch,

@@ -54,6 +54,18 @@ struct rewritten {
 int rewrite_request(struct rewritten *out, struct mbuf *scratch,
 		    struct message *out_msg, const struct rewrite_setup *setup);
 
+/**
+ * Edit what names somebody in a message inside a call: a request in its dialogs,
+ * or an answer
+ *
+ * The rows P-Asserted-Identity, Diversion, History-Info, Referred-By, Refer-To;
+ * P-Preferred-Identity is left out. Nothing is made up.
+ *
+ * @return 0; ENOMEM
+ */
+int rewrite_within(struct mbuf *scratch, struct message *out_msg,
+		   const struct rewrite_setup *setup);
+
 /** Is this host one of ours, of the PBX, or customer-host ("local host")? */
 bool rewrite_is_local_host(const struct rewrite_setup *setup,
 			   const struct pl *host);

@@ -66,10 +66,69 @@ static void contact_of(struct leg *leg, const struct message *msg)
 		leg->contact = contact;
 }
 
+/* Who is who for the tables of behaviour.md 5.2 and 5.3, seen from the side that
+ * a message inside the call goes to */
+static void parties(const struct call *c, bool to_b, const struct message *msg,
+		    struct rewrite_setup *s)
+{
+	const struct hunt *hunt = &c->hunt;
+	const struct leg *to = to_b ? hunt->leg : c->a;
+	/* NULL: no hop is left, and the best answer so far goes back */
+	const struct leg *from = to_b ? c->a : hunt->leg;
+	const struct source callee = { .realm = to->realm,
+				       .agent = hunt->hop.agent,
+				       .in_prefix = true };
+	struct hop registrar;
+
+	memset(s, 0, sizeof(*s));
+	s->plan = c->plan;
+	s->msg = msg;
+	s->ingress = from ? from->realm : hunt->hop.realm;
+	s->egress = to->realm;
+	s->local = port_local(to->port);
+	if (from) {
+		s->src = from->to.dst;
+		s->received_at = port_local(from->port);
+	}
+	s->target = &to->to.dst;
+	s->trusted = match_trusts(to->realm, to_b ? &callee : &hunt->source);
+	if (to_b) {
+		s->hop = &hunt->hop;
+		s->owner = hunt->owner;
+		s->called = hunt->called;
+		s->to_trunk = hunt->to_trunk;
+		return;
+	}
+	/* Back to where the call came from: the PBX and the trunk change their
+	 * places */
+	s->called = hunt->owner;
+	s->owner = hunt->called;
+	s->to_trunk = s->owner.agent &&
+		      !plan_registrar(c->plan, s->owner.agent, &registrar) &&
+		      registrar.realm == to->realm;
+}
+
+/* Identities in a message inside the call, edited in a clone of it */
+static int edit_identities(const struct call *c, bool to_b, struct message *out,
+			   const struct message *msg)
+{
+	struct mbuf *scratch = mbuf_alloc(256);
+	struct rewrite_setup setup;
+	int err;
+
+	if (!scratch)
+		return ENOMEM;
+	parties(c, to_b, msg, &setup);
+	err = rewrite_within(scratch, out, &setup);
+	mem_deref(scratch);
+	return err;
+}
+
 /* An answer of the called side on its way to the caller. rb holds the copy
  * that is edited: the caller lets it go */
-static void answer_copy(struct leg_reply *r, struct message **copyp,
-			const struct message *msg, bool challenge)
+static void answer_copy(const struct call *c, struct leg_reply *r,
+			struct message **copyp, const struct message *msg,
+			bool challenge)
 {
 	struct hide_setup hide = { .trusted = true, .challenge = challenge };
 
@@ -78,6 +137,7 @@ static void answer_copy(struct leg_reply *r, struct message **copyp,
 	if (message_clone(copyp, msg))
 		return;
 	(void)hide_edit(*copyp, &hide);
+	(void)edit_identities(c, false, *copyp, msg);
 	r->src = *copyp;
 	r->without = hide_set(*copyp, &hide);
 	/* The whole SBC is not out of service because one target is */
@@ -119,7 +179,7 @@ static int refuse_a(void *obj, const struct message *msg)
 	(void)msg;
 
 	if (c->hunt.best) {
-		answer_copy(&r, &copy, c->hunt.best, true);
+		answer_copy(c, &r, &copy, c->hunt.best, true);
 	} else if (c->hunt.retry_after && extra) {
 		retry_after(extra, c->hunt.retry_after);
 		r.extra = bytes_of(extra);
@@ -269,7 +329,7 @@ static int pass_progress(void *obj, const struct message *msg)
 	timer_c_start(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 
-	answer_copy(&r, &copy, msg, false);
+	answer_copy(c, &r, &copy, msg, false);
 	contact_of(c->a, msg);
 	if (msg->to_tag.l)
 		early = leg_early(c->b, c->a, &msg->to_tag);
@@ -361,7 +421,7 @@ static int pass_answer(void *obj, const struct message *msg)
 	if (early)
 		(void)leg_choose(c->b, c->a, early);
 
-	answer_copy(&r, &copy, msg, false);
+	answer_copy(c, &r, &copy, msg, false);
 	contact_of(c->a, msg);
 	err = answer_media(c, msg, &sdp_out);
 	if (err) {
@@ -919,6 +979,16 @@ static const struct policy_attribute *route_back(struct call *c,
 	return found;
 }
 
+static int relay_edit(struct relay *r, struct message *out,
+		      const struct message *msg, void *arg)
+{
+	const struct call *c = arg;
+	bool to_b = relay_to(r) == c->b;
+
+	/* An answer goes back */
+	return edit_identities(c, msg->code ? !to_b : to_b, out, msg);
+}
+
 static void relay_challenged(struct relay *r, enum proof result,
 			     const struct proof_report *report, void *arg)
 {
@@ -1047,6 +1117,7 @@ static void relay_done(struct relay *r, uint16_t code,
 }
 
 static const struct relay_user relay_user = {
+	.edit = relay_edit,
 	.proof = relay_proof,
 	.challenged = relay_challenged,
 	.proved = relay_proved,

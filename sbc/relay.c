@@ -101,6 +101,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 
 	if (msg && !message_clone(&copy, msg)) {
 		(void)hide_edit(copy, &hide);
+		(void)r->user->edit(r, copy, msg, r->arg);
 		lr.src = copy;
 		lr.without = hide_set(copy, &hide);
 		lr.reason = msg->reason;
@@ -283,6 +284,8 @@ static int request_take(struct relay *r, const struct relay_setup *setup)
 	if (err)
 		return err;
 	err = hide_edit(r->request, &hide);
+	if (!err)
+		err = r->user->edit(r, r->request, setup->request, r->arg);
 	if (err)
 		return err;
 	r->without = hide_set(r->request, &hide);

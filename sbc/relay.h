@@ -16,6 +16,10 @@ struct relay;
 struct relay_user {
 	/** Fill in who asks for credentials on this leg */
 	void (*proof)(struct relay *r, struct proof_setup *setup, void *arg);
+	/** Edit what crosses, a request or an answer, in `out`, a clone of
+	 *  msg. 0; errno: a request is not sent */
+	int (*edit)(struct relay *r, struct message *out,
+		    const struct message *msg, void *arg);
 	/** A 401 or 407 came, and this became of it */
 	void (*challenged)(struct relay *r, enum proof result,
 			   const struct proof_report *report, void *arg);

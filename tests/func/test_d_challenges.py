@@ -116,7 +116,7 @@ def test_a_hold_refused_twice_leaves_the_call_as_it_was(sbc, trunk, pbx_a):
     sbc.no_session_is_left()
 
 
-@pytest.mark.parametrize("method", ["UPDATE", "INFO", "MESSAGE", "NOTIFY", "OPTIONS"])
+@pytest.mark.parametrize("method", ["UPDATE", "INFO", "REFER", "MESSAGE", "NOTIFY", "OPTIONS"])
 def test_other_methods_are_answered_alike(sbc, trunk, pbx_a, method):
     sbc.start().registered()
     call = pbx_a.calls("0301234").until_answered()

@@ -1,0 +1,85 @@
+"""
+Identities in messages inside a call: as in 5.2 and 5.3 of behaviour.md, for both directions.
+"""
+from peers.pbx import Taken
+from peers.sip import names
+
+
+def test_a_refer_of_the_pbx_names_the_trunk_s_domain(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    refer = call.within_dialog("REFER", headers=[
+        ("Refer-To", f"<sip:0305678@{sbc.ip(2)}>"), ("Referred-By", "<sip:4930100@pbx-a.local>")])
+    assert call.answer_to(refer).status == 200
+    seen = trunk.requests("REFER")[0]
+    assert seen.get("Refer-To") == "<sip:0305678@a.trunk.example>"
+    assert seen.get("Referred-By") == "<sip:4930100@a.trunk.example>"
+    call.hang_up()
+
+
+def test_identities_of_a_re_invite_are_rewritten_on_their_way_to_the_trunk(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    hold = call.within_dialog("INVITE", pbx_a.sdp(sendrecv="sendonly"), headers=[
+        ("P-Asserted-Identity", "<sip:4930100@pbx-a.local>"),
+        ("P-Preferred-Identity", "<sip:4930100@pbx-a.local>"),
+        ("Diversion", "<sip:4930101@pbx-a.local>;reason=unconditional")])
+    call.ack_to(hold, call.answer_to(hold))
+    seen = trunk.requests("INVITE")[-1]
+    assert seen.get("P-Asserted-Identity") in ("", "<sip:4930100@a.trunk.example>")
+    assert not seen.all("P-Preferred-Identity")
+    assert seen.get("Diversion") == "<sip:4930101@a.trunk.example>;reason=unconditional"
+    assert not names(seen, "pbx-a.local", sbc.ip(12), sbc.ip(2))
+    call.hang_up()
+
+
+def test_a_request_of_the_trunk_names_the_pbx_s_domain(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    taken = Taken(trunk, trunk.invites()[-1])
+    info = taken.send("INFO", headers=[
+        ("P-Asserted-Identity", f"<sip:0301234@{sbc.ip(11)}>"),
+        ("Referred-By", "<sip:0301234@a.trunk.example>")])
+    assert taken.answer_to(info).status == 200
+    seen = pbx_a.requests("INFO")[0]
+    assert seen.get("Referred-By") == "<sip:0301234@pbx-a.local>"
+    assert not names(seen, "a.trunk.example", sbc.ip(11), sbc.ip(1))
+    call.hang_up()
+
+
+def test_identities_of_an_answer_are_rewritten_on_their_way_to_the_pbx(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    answer = trunk.reply
+
+    def reply(request, code, **fields):
+        if code in (180, 200) and request.method == "INVITE":
+            fields["headers"] = list(fields.get("headers", ())) + [
+                ("P-Asserted-Identity", f"<sip:0301234@{sbc.ip(11)}>")]
+        return answer(request, code, **fields)
+
+    trunk.reply = reply
+    call = pbx_a.calls("0301234").until_answered()
+    call.hang_up()
+    for message in pbx_a.seen:
+        assert not names(message, sbc.ip(11), sbc.ip(1), "a.trunk.example"), message
+
+
+def test_identities_of_an_answer_are_rewritten_on_their_way_to_the_trunk(sbc, trunk, pbx_a):
+    pbx_a.answer_headers = [("P-Asserted-Identity", "<sip:4930105@pbx-a.local>")]
+    sbc.start().registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered()
+    for message in trunk.seen:
+        assert not names(message, "pbx-a.local", sbc.ip(12), sbc.ip(2)), message
+    call.hang_up()
+
+
+def test_the_best_answer_of_a_search_that_is_over_still_goes_back(sbc, trunk, pbx_a):
+    """No called side is left when the failure is passed on"""
+    sbc.policy("pbx-a")["policy-attributes"].append(
+        {"next-hop": "nobody.invalid", "realm": "trunk", "cost": "1"})
+    trunk.invite_answer = lambda invite: trunk.reply(invite, 500, headers=[
+        ("P-Asserted-Identity", f"<sip:0301234@{sbc.ip(11)}>")]) and True
+    sbc.start()
+    final = pbx_a.calls("0301234").until_refused(within=6.0)
+    assert final.status == 500
+    assert not names(final, sbc.ip(11), sbc.ip(1))
