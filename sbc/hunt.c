@@ -16,6 +16,12 @@ enum {
 	AVOID = 30 /* [s] */
 };
 
+/* A call that wakes its agent up waits for the registration (4.8) */
+enum {
+	PATIENCE = 4000, /* [ms] */
+	LOOK = 50        /* [ms] */
+};
+
 static struct pl bytes_of(const struct mbuf *mb)
 {
 	struct pl pl = { 0 };
@@ -236,6 +242,44 @@ static enum hunt_verdict hop_next(struct hunt *hunt)
 		hunt->code = 503;
 
 	return HUNT_EMPTY;
+}
+
+/* --- Triggered mode --------------------------------------------------- */
+
+/* Is the owner about to register because this call woke its agent up? */
+static bool is_waking(const struct hunt *hunt)
+{
+	const struct surrogate_agent *agent = hunt->owner.agent;
+	struct registration_view view;
+
+	return agent && agent->register_mode == REGISTER_MODE_TRIGGERED &&
+	       !surrogates_by_owner(hunt->worker->surrogates, &hunt->owner,
+				    &view) &&
+	       !view.bound &&
+	       (view.state == SUR_WAITING || view.state == SUR_REGISTERING);
+}
+
+/* A look at one AoR, at most 80 times for a call and only while it wakes up */
+static void patience_over(void *arg)
+{
+	struct hunt *hunt = arg;
+
+	if (is_waking(hunt) && clock_ms() < hunt->patient) {
+		timer_start(&hunt->patience, LOOK, patience_over, hunt);
+		return;
+	}
+	hunt->h(hop_next(hunt), hunt->arg);
+}
+
+/* behaviour.md 4.8: a call before the registration is complete waits for it */
+static enum hunt_verdict first_hop(struct hunt *hunt)
+{
+	if (!is_waking(hunt))
+		return hop_next(hunt);
+
+	hunt->patient = clock_ms() + PATIENCE;
+	timer_start(&hunt->patience, LOOK, patience_over, hunt);
+	return HUNT_WAITS;
 }
 
 /* --- One target --------------------------------------------------------- */
@@ -555,7 +599,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 
 enum hunt_verdict hunt_start(struct hunt *hunt)
 {
-	return hop_next(hunt);
+	return first_hop(hunt);
 }
 
 /* Does this answer end the search (behaviour.md 2.4)? */
@@ -699,6 +743,7 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 
 void hunt_finish(struct hunt *hunt)
 {
+	timer_cancel(&hunt->patience);
 	resolve_cancel(hunt->resolving);
 	hunt->resolving = NULL;
 	hunt->out = mem_deref(hunt->out);

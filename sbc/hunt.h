@@ -17,7 +17,7 @@
 
 enum hunt_verdict {
 	HUNT_SENT,  /* an INVITE is under way */
-	HUNT_WAITS, /* for DNS: the handler will be called */
+	HUNT_WAITS, /* for DNS, a registration: the handler will be called */
 	HUNT_EMPTY  /* nothing is left: hunt->code says what the caller gets */
 };
 
@@ -41,7 +41,9 @@ struct hunt {
 	struct resolved targets;
 	uint32_t target;
 	struct resolve *resolving;
-	struct agent *agent; /* session taken at the present hop */
+	struct timer patience; /* waiting for the owner's registration */
+	uint64_t patient;      /* until then [ms] */
+	struct agent *agent;   /* session taken at the present hop */
 	bool to_trunk, to_registrar;
 	struct message *out; /* what leaves, less dialog headers */
 	struct mbuf *scratch, *offer;

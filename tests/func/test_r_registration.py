@@ -573,6 +573,41 @@ def test_a_silent_pbx_gets_no_calls(sbc, trunk, pbx_a, response):
     assert not pbx_a.requests("INVITE")
 
 
+def test_a_call_of_a_triggered_pbx_waits_for_its_registration(sbc, trunk, pbx_a):
+    triggered(sbc)
+    sbc.start()
+    sbc.waits("show surrogate-agents", "10 idle")
+    call = pbx_a.calls("0301234").until_answered()
+    mine = [m for m in trunk.seen if m.method == "REGISTER" and aor(m) == BOTH[0] and
+            trunk.credentials(m)]
+    assert mine and mine[0].time <= trunk.invites()[0].time
+    call.hang_up()
+
+
+def test_a_call_of_a_triggered_pbx_that_cannot_register_is_sent_after_4_s(sbc, trunk, pbx_a):
+    triggered(sbc)
+    trunk.register_answer = lambda request: request.host("To") == "a.trunk.example"
+    sbc.start()
+    sbc.waits("show surrogate-agents", "10 idle")
+    call = pbx_a.calls("0301234")
+    invite = trunk.wait(lambda m: m.method == "INVITE" and m.status is None, 6.0)
+    assert 3.9 <= invite.time - call.invite.time <= 4.5
+    call.until_answered().hang_up()
+
+
+def test_a_call_that_waits_can_be_cancelled(sbc, trunk, pbx_a):
+    triggered(sbc)
+    trunk.register_answer = lambda request: request.host("To") == "a.trunk.example"
+    sbc.start()
+    sbc.waits("show surrogate-agents", "10 idle")
+    call = pbx_a.calls("0301234")
+    call.answer(100)
+    call.cancel()
+    assert call.until_refused().status == 487
+    sbc.no_session_is_left()
+    assert not trunk.invites()
+
+
 @pytest.mark.parametrize("sign", ["CRLF", "answer", "request without a route", "garbage"])
 def test_what_counts_as_activity_of_a_pbx(sbc, trunk, pbx_a, sign):
     triggered(sbc)
