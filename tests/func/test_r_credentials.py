@@ -4,6 +4,8 @@ Which credentials answer a challenge, and with which algorithm (behaviour.md 7.2
 The trunk computes each digest by itself and refuses what it did not ask for, so an answered call
 proves the algorithm.
 """
+import subprocess
+
 import pytest
 
 from peers.sip import parameters, user_hash
@@ -190,6 +192,19 @@ def test_a_second_proxy_behind_the_first_is_answered_too(sbc, trunk, pbx_a):
 
 
 # --- lookups that do not fit --------------------------------------------------
+
+def test_verify_warns_of_a_lookup_without_entry_and_the_sbc_starts(sbc, trunk):
+    import conftest
+    entries(sbc).remove(entry(sbc, "tenB"))
+    command = [f"{conftest.BUILD}/sbcd", "--verify", sbc.write()]
+    found = subprocess.run(command, capture_output=True, text=True)
+    warnings = [line for line in found.stdout.splitlines() if line.startswith("WARNING:")]
+    assert found.returncode == 0 and len(warnings) == 1, found.stdout + found.stderr
+    assert "has auth-user-lookup [tenB] but realm-config [trunk] has no" in warnings[0]
+    found = subprocess.run([*command, "--json"], capture_output=True, text=True)
+    assert '"VC-0501"' in found.stdout
+    sbc.start().registered()
+
 
 def test_a_missing_entry_fails_the_call_and_nobody_else(sbc, trunk, pbx_a, pbx_b):
     entries(sbc).remove(entry(sbc, "tenB"))

@@ -17,12 +17,15 @@ export -f compile
 export flags
 
 rm -f "$out/libsbc.a"
+newest=$(ls -t store/*.h store/elements/*.h realms/*.h policy/*.h sbc/*.h | head -1)
 objects=()
 pids=0
 for source in store/*.c store/elements/*.c realms/*.c policy/*.c sbc/*.c; do
 	object=$out/objects/$(echo "${source%.c}" | tr / _).o
 	objects+=("$object")
-	if [ "$source" -nt "$object" ]; then
+	if [ "$source" -nt "$object" ] || [ "$newest" -nt "$object" ]; then
+		# What does not compile must be missed by ar
+		rm -f "$object"
 		compile "$source" "$object" &
 		pids=$((pids + 1))
 		[ $((pids % 2)) = 0 ] && wait

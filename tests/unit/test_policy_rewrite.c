@@ -160,6 +160,31 @@ static int try(struct fixture *f, struct rewrite_setup *s, const char *ruri,
 	return rewrite_request(&f->out, f->scratch, f->out_msg, s);
 }
 
+/* The same of a message inside a call: a request of its dialogs, or an answer */
+static void run_within(struct fixture *f, struct rewrite_setup *s,
+		       const char *start, const char *more)
+{
+	struct scan_result result;
+
+	forget(f);
+	f->bytes = mbuf_alloc(2048);
+	assert_int_equal(
+		mbuf_printf(f->bytes,
+			    "%s\r\n"
+			    "Via: SIP/2.0/UDP 127.0.0.12;branch=z9hG4bKx\r\n"
+			    "From: <sip:1@x.example>;tag=1\r\n"
+			    "To: <sip:2@y.example>;tag=2\r\n"
+			    "Call-ID: 1@127.0.0.12\r\n"
+			    "CSeq: 2 INVITE\r\n%s\r\n",
+			    start, more),
+		0);
+	f->bytes->pos = 0;
+	assert_int_equal(message_scan(&f->msg, f->bytes, &result), 0);
+	assert_int_equal(message_clone(&f->out_msg, f->msg), 0);
+	s->msg = f->msg;
+	assert_int_equal(rewrite_within(f->scratch, f->out_msg, s), 0);
+}
+
 static void run(struct fixture *f, struct rewrite_setup *s, const char *ruri,
 		const char *from, const char *to, const char *more)
 {
@@ -239,6 +264,39 @@ static void the_trunk_sees_its_own_domain_and_nothing_of_the_pbx(void **state)
 	assert_false(names(f, "127.0.0.12"));
 	assert_false(names(f, "127.0.0.2"));
 	assert_false(names(f, "pbx-a.local"));
+}
+
+#define OF_THE_PBX                                                             \
+	"P-Asserted-Identity: <sip:4930101@pbx-a.local>\r\n"                   \
+	"Diversion: <sip:4930102@127.0.0.12>;reason=unconditional\r\n"         \
+	"Refer-To: <sip:4@127.0.0.2>\r\n"                                      \
+	"P-Preferred-Identity: <sip:4930100@pbx-a.local>\r\n"
+
+static void inside_a_call_identities_are_rewritten_and_none_is_made_up(void **s)
+{
+	static const char *const starts[] = {
+		"INVITE sip:4930100@127.0.0.2 SIP/2.0", "SIP/2.0 200 OK"
+	};
+	struct fixture *f = *s;
+	struct rewrite_setup setup = from_pbx(f);
+
+	for (size_t i = 0; i < 2; i++) {
+		setup.trusted = true;
+		run_within(f, &setup, starts[i], OF_THE_PBX);
+		header_is(f, HDR_P_ASSERTED_IDENTITY,
+			  "<sip:4930101@a.trunk.example>");
+		header_is(f, HDR_DIVERSION,
+			  "<sip:4930102@a.trunk.example>;reason=unconditional");
+		header_is(f, HDR_REFER_TO, "<sip:4@a.trunk.example>");
+		assert_null(
+			message_first(f->out_msg, HDR_P_PREFERRED_IDENTITY));
+		setup.trusted = false;
+		run_within(f, &setup, starts[i], OF_THE_PBX);
+		assert_null(message_first(f->out_msg, HDR_P_ASSERTED_IDENTITY));
+		setup.trusted = true;
+		run_within(f, &setup, starts[i], "");
+		assert_null(message_first(f->out_msg, HDR_P_ASSERTED_IDENTITY));
+	}
 }
 
 /* 7.2, 23 */
@@ -499,6 +557,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 		TEST(the_trunk_sees_its_own_domain_and_nothing_of_the_pbx),
+		TEST(inside_a_call_identities_are_rewritten_and_none_is_made_up),
 		TEST(replace_contact_gives_the_registered_contact),
 		TEST(the_service_route_leads_to_the_registrar_only),
 		TEST(a_registered_contact_becomes_the_aor_at_the_pbx),
