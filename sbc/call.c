@@ -1272,7 +1272,7 @@ static void request_relay(struct call *c, struct leg *leg,
 		media_offer_failed(c->media);
 	if (invite)
 		leg->invite = NULL;
-	refuse(t, 503, NULL);
+	refuse(t, err == EBADMSG ? 400 : 503, NULL);
 }
 
 static void no_event(struct transaction *t, enum transaction_event ev,

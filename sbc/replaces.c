@@ -234,8 +234,10 @@ int replaces_refer(struct message *msg, const struct table *tags,
 	bool first = true, found = false;
 	int err;
 
-	if (!value.l || address_read(&addr, &value) || !addr.uri.headers.l)
+	if (!value.l)
 		return 0;
+	if (address_read(&addr, &value))
+		return EBADMSG;
 	for (rest = addr.uri.headers; field_next(&rest, &field);)
 		found |= is_replaces(&field);
 	if (!found)

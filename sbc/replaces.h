@@ -30,7 +30,7 @@ struct leg *replaces_find(const struct table *tags, const struct realm *realm,
  * @param leg    The other leg of the call
  * @param value  As it came
  *
- * @return 0; ENOMEM
+ * @return 0; EINVAL value is none; ENOMEM
  */
 int replaces_write(struct mbuf *mb, const struct leg *leg,
 		   const struct pl *value);
@@ -50,7 +50,8 @@ typedef struct leg *(replaces_other_h)(const struct leg *leg);
  * @param to     Realm where the request goes
  * @param other  Gives the other leg
  *
- * @return 0, also when there is nothing to do; ENOMEM; EINVAL
+ * @return 0, also when there is nothing to do; EBADMSG Refer-To cannot be read;
+ *         ENOMEM
  */
 int replaces_refer(struct message *msg, const struct table *tags,
 		   const struct realm *from, const struct realm *to,

@@ -23,7 +23,8 @@ def settle(sbc, caller, count=CALLS):
     counted = caller.counted()
     assert int(counted["SuccessfulCall(C)"]) == count
     assert int(counted["FailedCall(C)"]) == 0
-    assert int(counted["Retransmissions(C)"]) == 0
+    # a busy machine may be late now and then
+    assert int(counted["Retransmissions(C)"]) <= count // 100
     sbc.no_session_is_left()
     assert sbc.ports_used() == 0
 
