@@ -66,6 +66,20 @@ static void contact_of(struct leg *leg, const struct message *msg)
 		leg->contact = contact;
 }
 
+/* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
+static bool is_trusted(const struct call *c, bool side_b)
+{
+	const struct hunt *hunt = &c->hunt;
+	struct source called = { .realm = hunt->hop.realm,
+				 .agent = hunt->hop.agent,
+				 .in_prefix = true };
+
+	if (side_b)
+		return match_trusts(called.realm, &called);
+
+	return match_trusts(c->a->realm, &hunt->source);
+}
+
 /* Who is who for the tables of behaviour.md 5.2 and 5.3, seen from the side that
  * a message inside the call goes to */
 static void parties(const struct call *c, bool to_b, const struct message *msg,
@@ -75,9 +89,6 @@ static void parties(const struct call *c, bool to_b, const struct message *msg,
 	const struct leg *to = to_b ? hunt->leg : c->a;
 	/* NULL: no hop is left, and the best answer so far goes back */
 	const struct leg *from = to_b ? c->a : hunt->leg;
-	const struct source callee = { .realm = to->realm,
-				       .agent = hunt->hop.agent,
-				       .in_prefix = true };
 	struct hop registrar;
 
 	memset(s, 0, sizeof(*s));
@@ -91,7 +102,7 @@ static void parties(const struct call *c, bool to_b, const struct message *msg,
 		s->received_at = port_local(from->port);
 	}
 	s->target = &to->to.dst;
-	s->trusted = match_trusts(to->realm, to_b ? &callee : &hunt->source);
+	s->trusted = is_trusted(c, to_b);
 	if (to_b) {
 		s->hop = &hunt->hop;
 		s->owner = hunt->owner;
@@ -119,6 +130,7 @@ static int edit_identities(const struct call *c, bool to_b, struct message *out,
 	if (!scratch)
 		return ENOMEM;
 	parties(c, to_b, msg, &setup);
+	setup.trusted = setup.trusted && is_trusted(c, !to_b);
 	err = rewrite_within(scratch, out, &setup);
 	mem_deref(scratch);
 	return err;

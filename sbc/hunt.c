@@ -468,6 +468,9 @@ static int compose(struct hunt *hunt, const struct port *port)
 		return ENOMEM;
 
 	err = message_clone(&hunt->out, hunt->invite);
+	/* RFC 3325 5: what a stranger asserts is nobody's identity */
+	if (!err && !match_trusts(hunt->source.realm, &hunt->source))
+		err = message_drop(hunt->out, HDR_P_ASSERTED_IDENTITY);
 	if (!err)
 		err = hide_edit(hunt->out, &hide);
 	if (!err)

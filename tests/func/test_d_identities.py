@@ -83,3 +83,25 @@ def test_the_best_answer_of_a_search_that_is_over_still_goes_back(sbc, trunk, pb
     final = pbx_a.calls("0301234").until_refused(within=6.0)
     assert final.status == 500
     assert not names(final, sbc.ip(11), sbc.ip(1))
+
+
+def test_what_an_untrusted_pbx_asserts_never_reaches_the_trunk(sbc, trunk, pbx_a):
+    sbc.element("sip-interface", "pbx-a")["trust-mode"] = "none"
+    asserted = [("P-Asserted-Identity", "<sip:4930109@pbx-a.local>")]
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", headers=asserted).until_answered()
+    hold = call.within_dialog("INVITE", pbx_a.sdp(sendrecv="sendonly"), headers=asserted)
+    call.ack_to(hold, call.answer_to(hold))
+    assert [m.all("P-Asserted-Identity") for m in trunk.requests("INVITE")] == [[], [], []]
+    call.hang_up()
+
+
+def test_what_a_trusted_pbx_asserts_reaches_the_trunk_under_its_domain(sbc, trunk, pbx_a):
+    asserted = [("P-Asserted-Identity", "<sip:4930109@pbx-a.local>")]
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", headers=asserted).until_answered()
+    hold = call.within_dialog("INVITE", pbx_a.sdp(sendrecv="sendonly"), headers=asserted)
+    call.ack_to(hold, call.answer_to(hold))
+    assert [m.all("P-Asserted-Identity") for m in trunk.requests("INVITE")] == \
+        3 * [["<sip:4930109@a.trunk.example>"]]
+    call.hang_up()
