@@ -25,6 +25,20 @@ stop() {
 	rm -f "var/$1.pid"
 }
 
+# Peers of a demonstration that was killed before it could end them
+stop_peers() {
+	local pid
+	while read -r pid; do
+		case $(cat "/proc/$pid/comm" 2>/dev/null) in
+		kamailio | sipp)
+			say "stopping a peer of an earlier run"
+			kill "$pid" 2>/dev/null || true
+			;;
+		esac
+	done < <(cat var/peers.pid 2>/dev/null)
+	rm -f var/peers.pid
+}
+
 start() {
 	say "starting sbcd on $1, database $2"
 	: >var/sbcd.log
@@ -54,6 +68,7 @@ else
 fi
 mkdir -p var
 stop sbcd
+stop_peers
 build build
 
 if [ $# = 1 ]; then
@@ -66,7 +81,8 @@ else
 	mkdir -p var/demo
 	socket=var/demo/acli.sock
 	start configs/quickstart.yaml var/demo/sbc.db
-	/usr/bin/python3 tests/func/demo.py var/demo
+	/usr/bin/python3 tests/func/demo.py var/demo var/peers.pid
+	rm -f var/peers.pid
 fi
 say "the SBC goes on running (process $(cat var/sbcd.pid), log var/sbcd.log)"
 say "its shell: ./build/acli --socket $socket"

@@ -1,7 +1,7 @@
 """
 The main job, shown: two PBXs that cannot authenticate call through a trunk that challenges both.
 
-Started by run.sh as `demo.py FOLDER`: sbcd runs on configs/quickstart.yaml with its socket and the
+Started by run.sh as `demo.py FOLDER PIDS`: sbcd runs on configs/quickstart.yaml with its socket and the
 traces in FOLDER. Kamailio is the trunk (127.0.0.11), SIPp is both PBXs and the carrier behind the
 trunk. Every peer that was started has ended when this ends.
 """
@@ -171,8 +171,14 @@ def call(folder, mirror, tenant):
         f"[{r.get('auth-user-lookup', '')}]; status {r['status']}")
 
 
-def main(folder):
+def main(folder, pids):
     opened, scratch = [], None
+
+    def note_pid(peer):
+        """For run.sh, should this be killed"""
+        with open(pids, "a") as f:
+            f.write(f"{peer.process.pid}\n")
+
     try:
         say(f"listening for copies of the trunk's messages on {TRUNK}:{MIRROR}")
         mirror = Mirror(TRUNK)
@@ -181,8 +187,10 @@ def main(folder):
         # Its control socket needs a short path, wherever this repository lies
         scratch = tempfile.TemporaryDirectory(prefix="kamailio-")
         opened.append(Kamailio(scratch.name, TRUNK, CARRIER, mirror=f"{TRUNK}:{MIRROR}"))
+        note_pid(opened[-1])
         say(f"starting SIPp as the carrier behind it on {CARRIER}:5060")
         opened.append(Answerer(folder, CARRIER))
+        note_pid(opened[-1])
         say("waiting until the SBC has registered every number of both tenants")
         until(lambda: re.search(r"\b20 registered", acli(folder, "show surrogate-agents")), 90,
               "registration")
@@ -207,4 +215,4 @@ def registers(seen):
 
 
 if __name__ == "__main__":
-    main(os.path.abspath(sys.argv[1]))
+    main(*map(os.path.abspath, sys.argv[1:3]))
