@@ -22,13 +22,6 @@ enum {
 	LIMIT = 1000
 };
 
-static struct pl pl_of(const char *s)
-{
-	struct pl pl = { s, strlen(s) };
-
-	return pl;
-}
-
 /* First line of each table: local time, width of Recent [s] */
 static void table_head(struct session *s, const char *table)
 {
@@ -372,7 +365,7 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at)
 	struct pl id;
 
 	if (at < w->n) {
-		id = pl_of(w->v[at]);
+		id = range_of(w->v[at]);
 		if (uint_parse(&list.only, &id, UINT64_MAX) || !list.only) {
 			reply_error(&s->reply, REPLY_ARGUMENT,
 				    "[%s] is no session id", w->v[at]);
@@ -451,7 +444,7 @@ void show_running_config(struct session *s, const struct words *w, uint32_t at)
 	char key[1024] = "";
 
 	if (at < w->n) {
-		name = pl_of(w->v[at]);
+		name = range_of(w->v[at]);
 		setup.only = element_find(&name);
 		if (!setup.only) {
 			reply_error(&s->reply, REPLY_UNKNOWN,
@@ -465,7 +458,7 @@ void show_running_config(struct session *s, const struct words *w, uint32_t at)
 
 	plan = sbc_plan(s->sbc);
 	setup.cfg = plan->config;
-	setup.key = pl_of(key);
+	setup.key = range_of(key);
 	if (*key && !config_find(plan->config, setup.only, &setup.key))
 		reply_error(&s->reply, REPLY_ARGUMENT, "There is no %s [%s]",
 			    setup.only->name, key);
@@ -494,7 +487,7 @@ void show_records(struct session *s, const struct words *w, uint32_t at)
 	struct pl pl;
 
 	if (at < w->n) {
-		pl = pl_of(w->v[at]);
+		pl = range_of(w->v[at]);
 		if (uint_parse(&n, &pl, LIMIT)) {
 			reply_error(&s->reply, REPLY_ARGUMENT,
 				    "[%s] is no number up to %u", w->v[at],

@@ -21,13 +21,6 @@ struct trial {
 	bool credentials; /* test-credentials: print the choice too */
 };
 
-static struct pl pl_of(const char *s)
-{
-	struct pl pl = { s ? s : "", s ? strlen(s) : 0 };
-
-	return pl;
-}
-
 static bool arguments(struct trial *t, const struct words *w, uint32_t at)
 {
 	const struct {
@@ -137,7 +130,7 @@ static void source_name(struct trial *t, const struct plan *plan)
 
 static bool source_make(struct trial *t, const struct plan *plan)
 {
-	struct pl address = pl_of(t->source_address);
+	struct pl address = range_of(t->source_address);
 
 	t->source.realm = realm_named(plan->realms, t->source_realm);
 	if (!t->source.realm) {
@@ -177,11 +170,11 @@ static void explain(const struct local_policy *policy,
 
 static void explain_all(struct trial *t, const struct plan *plan)
 {
-	struct pl from = pl_of(t->from), to = pl_of(t->to);
+	struct pl from = range_of(t->from), to = range_of(t->to);
 	struct uri from_uri, to_uri;
 	struct route_query q = {
 		.realm = t->source.realm,
-		.method = pl_of(t->method),
+		.method = range_of(t->method),
 		.from = &from_uri,
 		.to = &to_uri,
 	};
@@ -365,7 +358,7 @@ static void result_print(struct trial *t, const struct proof_explanation *e)
 static void choice_print(struct trial *t, struct worker *w,
 			 const struct ingress_trial *found)
 {
-	struct pl auth_realm = pl_of(t->auth_realm);
+	struct pl auth_realm = range_of(t->auth_realm);
 	struct proof_setup setup = { .worker = w };
 	struct credential_query *q = &setup.query;
 	struct proof_explanation e;
@@ -373,7 +366,7 @@ static void choice_print(struct trial *t, struct worker *w,
 
 	hunt_query(q, &found->route.hops[0], &found->owner, &found->called,
 		   t->source.agent);
-	setup.method = q->method = pl_of(t->method);
+	setup.method = q->method = range_of(t->method);
 	q->to_registrar = is_registrar(w, found, &auth_realm);
 	prove_explain(&setup, &auth_realm, &e);
 

@@ -16,17 +16,6 @@
 
 static const struct relay_user relay_user;
 
-static struct pl bytes_of(const struct mbuf *mb)
-{
-	struct pl pl = { 0 };
-
-	if (mb) {
-		pl.p = (const char *)mb->buf;
-		pl.l = mb->end;
-	}
-	return pl;
-}
-
 static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 {
 	const struct call *c = obj;

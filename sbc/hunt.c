@@ -22,17 +22,6 @@ enum {
 	LOOK = 50        /* [ms] */
 };
 
-static struct pl bytes_of(const struct mbuf *mb)
-{
-	struct pl pl = { 0 };
-
-	if (mb) {
-		pl.p = (const char *)mb->buf;
-		pl.l = mb->end;
-	}
-	return pl;
-}
-
 /* --- What the caller gets ----------------------------------------------- */
 
 void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg)

@@ -81,13 +81,6 @@ static int text_put(char **where, const struct pl *pl)
 	return 0;
 }
 
-static struct pl pl_of(const char *s)
-{
-	struct pl pl = { s ? s : "", s ? strlen(s) : 0 };
-
-	return pl;
-}
-
 static int tag_enter(struct leg *leg, struct leg_tag *tag, struct leg *owner)
 {
 	int err;
@@ -133,7 +126,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 /* First URI of the route set, else the remote target (RFC 3261 12.2.1.1) */
 static int next_uri(const struct leg *leg, struct uri *uri)
 {
-	struct pl rest = pl_of(leg->routes), value;
+	struct pl rest = range_of(leg->routes), value;
 	struct address addr;
 
 	if (rest.l && !list_next(&rest, &value) &&
@@ -142,7 +135,7 @@ static int next_uri(const struct leg *leg, struct uri *uri)
 		return 0;
 	}
 
-	value = pl_of(leg->target);
+	value = range_of(leg->target);
 	return uri_read(uri, &value);
 }
 
@@ -378,7 +371,7 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 		.code = reply->code,
 		.reason = reply->reason,
 		.to_tag = reply->tag ? reply->tag : leg->tag.text,
-		.contact = pl_of(leg->contact),
+		.contact = range_of(leg->contact),
 		.src = reply->src,
 		.without = reply->without,
 		.extra = reply->extra,
@@ -434,7 +427,7 @@ int leg_open(struct leg **legp, const struct leg_setup *setup)
 
 	leg->uac = true;
 	names_callid(callid, setup->worker->number);
-	pl = pl_of(callid);
+	pl = range_of(callid);
 	err = text_put(&leg->callid, &pl);
 	if (err)
 		mem_deref(leg);
@@ -501,14 +494,14 @@ static void loser_end(struct leg *leg, const struct message *msg)
 	/* The same dialog but for the remote tag */
 	loser->uac = true;
 	loser->cseq = loser->invite_cseq = leg->invite_cseq;
-	pl = pl_of(leg->callid);
+	pl = range_of(leg->callid);
 	if (text_put(&loser->callid, &pl))
 		goto out;
-	pl = pl_of(leg->local);
+	pl = range_of(leg->local);
 	if (text_put(&loser->local, &pl))
 		goto out;
 	if (leg->credentials) {
-		pl = pl_of(leg->credentials);
+		pl = range_of(leg->credentials);
 		(void)text_put(&loser->credentials, &pl);
 	}
 	if (!dialog_confirm(loser, msg, transaction_target(leg->invite))) {
@@ -631,8 +624,8 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 		return err;
 
 	names_branch(branch, leg->worker->number);
-	r.from = pl_of(leg->local);
-	r.callid = pl_of(leg->callid);
+	r.from = range_of(leg->local);
+	r.callid = range_of(leg->callid);
 	if (!invite->same_cseq)
 		leg->cseq++;
 	r.cseq = leg->invite_cseq = leg->cseq;
@@ -664,17 +657,17 @@ int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
 	char branch[BRANCH_SIZE];
 	struct wire_request r = {
 		.method = ACK,
-		.ruri = pl_of(leg->target),
+		.ruri = range_of(leg->target),
 		.port = leg->port,
 		.branch = branch,
-		.from = pl_of(leg->local),
-		.to = pl_of(leg->remote),
-		.callid = pl_of(leg->callid),
+		.from = range_of(leg->local),
+		.to = range_of(leg->remote),
+		.callid = range_of(leg->callid),
 		.cseq = leg->invite_cseq,
 		.max_forwards = 70,
-		.contact = pl_of(leg->contact),
-		.routes = pl_of(leg->routes),
-		.extra = pl_of(leg->credentials),
+		.contact = range_of(leg->contact),
+		.routes = range_of(leg->routes),
+		.extra = range_of(leg->credentials),
 	};
 	struct mbuf *mb;
 	int err;
@@ -707,7 +700,7 @@ struct early *leg_early(struct leg *leg, struct leg *caller,
 	struct early *e, **end = &leg->early;
 
 	for (e = leg->early; e; e = e->next) {
-		struct pl tag = pl_of(e->remote_tag);
+		struct pl tag = range_of(e->remote_tag);
 
 		if (tags_equal(&tag, remote_tag))
 			return e;
@@ -737,7 +730,7 @@ fail:
 
 int leg_choose(struct leg *leg, struct leg *caller, const struct early *e)
 {
-	struct pl local = pl_of(caller->local);
+	struct pl local = range_of(caller->local);
 	char *text;
 
 	if (!strcmp(e->tag_a.text, caller->tag.text))
@@ -795,16 +788,16 @@ int leg_request(struct transaction **tp, struct leg *leg,
 	struct wire_request r = {
 		.method = request->method,
 		.method_name = request->method_name,
-		.ruri = pl_of(leg->target),
+		.ruri = range_of(leg->target),
 		.port = leg->port,
 		.branch = branch,
-		.from = pl_of(leg->local),
-		.to = pl_of(leg->remote),
-		.callid = pl_of(leg->callid),
+		.from = range_of(leg->local),
+		.to = range_of(leg->remote),
+		.callid = range_of(leg->callid),
 		.cseq = ++leg->cseq,
 		.max_forwards = request->max_forwards,
-		.contact = pl_of(leg->contact),
-		.routes = pl_of(leg->routes),
+		.contact = range_of(leg->contact),
+		.routes = range_of(leg->routes),
 		.src = request->src,
 		.without = request->without,
 		.body = request->body,
@@ -833,7 +826,7 @@ int leg_request(struct transaction **tp, struct leg *leg,
 	err = lines_join(&extra, &request->extra, &request->credentials);
 	if (err)
 		return err;
-	r.extra = pl_of(extra);
+	r.extra = range_of(extra);
 	err = wire_request(&setup.mb, &r);
 	mem_deref(extra);
 	if (err)
@@ -869,7 +862,7 @@ static bool leg_is_at(const struct leg *leg, const struct arrival *from)
 uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 		   const struct message *request)
 {
-	struct pl callid = pl_of(leg->callid);
+	struct pl callid = range_of(leg->callid);
 
 	if (!tags_equal(&callid, &request->callid))
 		return 481;

@@ -41,17 +41,6 @@ static void destructor(void *data)
 	mem_deref(r->body);
 }
 
-static struct pl bytes_of(const struct mbuf *mb)
-{
-	struct pl pl = { 0 };
-
-	if (mb) {
-		pl.p = (const char *)mb->buf;
-		pl.l = mb->end;
-	}
-	return pl;
-}
-
 static void client(struct transaction *t, enum transaction_event ev,
 		   const struct message *msg, void *arg);
 

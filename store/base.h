@@ -16,3 +16,25 @@
 #include <re_mbuf.h>
 #include <re_list.h>
 #include <re_sa.h>
+
+/** A zero-ended text as a range; NULL is an empty one */
+static inline struct pl range_of(const char *text)
+{
+	struct pl pl = { "", 0 };
+
+	if (text)
+		pl_set_str(&pl, text);
+	return pl;
+}
+
+/** All bytes of a buffer as a range; of NULL one without a place (p is NULL) */
+static inline struct pl bytes_of(const struct mbuf *mb)
+{
+	struct pl pl = { NULL, 0 };
+
+	if (mb) {
+		pl.p = (const char *)mb->buf;
+		pl.l = mb->end;
+	}
+	return pl;
+}
