@@ -13,6 +13,7 @@
 #include "store/number.h"
 #include "store/value.h"
 #include "policy/header.h"
+#include "policy/message.h"
 #include "policy/sdp.h"
 
 enum {
@@ -822,4 +823,11 @@ int sdp_find(const struct pl *ctype, const struct pl *body, struct pl *sdp)
 		return err;
 
 	return find_part(delimiter, len, body, sdp);
+}
+
+bool sdp_of_message(const struct message *msg, struct pl *sdp)
+{
+	struct pl ctype = message_value(msg, HDR_CONTENT_TYPE);
+
+	return msg->body.l && !sdp_find(&ctype, &msg->body, sdp);
 }

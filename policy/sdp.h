@@ -80,3 +80,7 @@ int sdp_write(struct mbuf *mb, const struct pl *text,
  * @return 0; ENOENT no SDP in it; EBADMSG multipart that cannot be read
  */
 int sdp_find(const struct pl *ctype, const struct pl *body, struct pl *sdp);
+
+/** Has the message SDP in its body, by itself or as a part? Then sdp is set */
+struct message;
+bool sdp_of_message(const struct message *msg, struct pl *sdp);

@@ -14,8 +14,6 @@
 #include "sbc/random.h"
 #include "sbc/replaces.h"
 
-static const struct relay_user relay_user;
-
 static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 {
 	const struct call *c = obj;
@@ -25,35 +23,12 @@ static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 		  call_machine.events[on]);
 }
 
-static void feed(struct call *c, enum call_event ev, const struct message *msg)
+void call_feed(struct call *c, enum call_event ev, const struct message *msg)
 {
 	(void)machine_feed(&call_machine, &c->state, c, ev, msg, told);
 }
 
 /* --- What an answer carries across -------------------------------------- */
-
-/* Contact of ours on a leg: the user part of the other side's peer */
-static void contact_of(struct leg *leg, const struct message *msg)
-{
-	struct pl value = message_value(msg, HDR_CONTACT);
-	struct address addr = { .uri = { .has_user = false } };
-	char *contact = NULL;
-	const struct sa *local = port_local(leg->port);
-	enum transport transport = port_transport(leg->port);
-	int err;
-
-	if (leg->contact)
-		return;
-	if (value.l)
-		(void)address_read(&addr, &value);
-	err = re_sdprintf(
-		&contact, "sip:%r%s%J%s%s", &addr.uri.user,
-		addr.uri.user.l ? "@" : "", local,
-		transport == TRANSPORT_UDP ? "" : ";transport=",
-		transport == TRANSPORT_UDP ? "" : transport_name(transport));
-	if (!err)
-		leg->contact = contact;
-}
 
 /* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
 static bool is_trusted(const struct call *c, bool side_b)
@@ -109,8 +84,8 @@ static void parties(const struct call *c, bool to_b, const struct message *msg,
 }
 
 /* Identities in a message inside the call, edited in a clone of it */
-static int edit_identities(const struct call *c, bool to_b, struct message *out,
-			   const struct message *msg)
+int call_edit(const struct call *c, bool to_b, struct message *out,
+	      const struct message *msg)
 {
 	struct mbuf *scratch = mbuf_alloc(256);
 	struct rewrite_setup setup;
@@ -138,19 +113,12 @@ static void answer_copy(const struct call *c, struct leg_reply *r,
 	if (message_clone(copyp, msg))
 		return;
 	(void)hide_edit(*copyp, &hide);
-	(void)edit_identities(c, false, *copyp, msg);
+	(void)call_edit(c, false, *copyp, msg);
 	r->src = *copyp;
 	r->without = hide_set(*copyp, &hide);
 	/* The whole SBC is not out of service because one target is */
 	if (msg->code == 503)
 		(void)message_drop(*copyp, HDR_RETRY_AFTER);
-}
-
-static bool has_sdp(const struct message *msg, struct pl *sdp)
-{
-	struct pl ctype = message_value(msg, HDR_CONTENT_TYPE);
-
-	return msg->body.l && !sdp_find(&ctype, &msg->body, sdp);
 }
 
 /* --- The caller is answered --------------------------------------------- */
@@ -237,7 +205,7 @@ static void hunted(enum hunt_verdict v, void *arg)
 	struct call *c = arg;
 
 	if (event_of(v))
-		feed(c, event_of(v), NULL);
+		call_feed(c, event_of(v), NULL);
 }
 
 static int first_hop(void *obj, const struct message *msg)
@@ -302,7 +270,7 @@ static int sent(void *obj, const struct message *msg)
 
 static void timer_c_over(void *arg)
 {
-	feed(arg, TIMER_C, NULL);
+	call_feed(arg, TIMER_C, NULL);
 }
 
 /* RFC 3261 16.6: begins with the first 1xx, anew with each 101-199 */
@@ -331,12 +299,12 @@ static int pass_progress(void *obj, const struct message *msg)
 	hunt_agent_answered(&c->hunt, msg->code);
 
 	answer_copy(c, &r, &copy, msg, false);
-	contact_of(c->a, msg);
+	leg_contact(c->a, msg);
 	if (msg->to_tag.l)
 		early = leg_early(c->b, c->a, &msg->to_tag);
 	if (early)
 		r.tag = early->tag_a.text;
-	if (has_sdp(msg, &sdp)) {
+	if (sdp_of_message(msg, &sdp)) {
 		/* Early media that cannot be used are left out; the final
 		 * answer decides */
 		if (!media_answer(c->media, SIDE_B, &sdp, false, &sdp_out))
@@ -356,7 +324,7 @@ static int answer_media(struct call *c, const struct message *msg,
 	struct pl sdp;
 	enum side from;
 
-	if (!has_sdp(msg, &sdp))
+	if (!sdp_of_message(msg, &sdp))
 		return 0;
 	if (media_offer_open(c->media, &from) && from == SIDE_A)
 		return media_answer(c->media, SIDE_B, &sdp, true, out);
@@ -374,7 +342,7 @@ static int answer_media(struct call *c, const struct message *msg,
 
 static void life_over(void *arg)
 {
-	feed(arg, LIFE_OVER, NULL);
+	call_feed(arg, LIFE_OVER, NULL);
 }
 
 static void call_answered(struct call *c)
@@ -423,7 +391,7 @@ static int pass_answer(void *obj, const struct message *msg)
 		(void)leg_choose(c->b, c->a, early);
 
 	answer_copy(c, &r, &copy, msg, false);
-	contact_of(c->a, msg);
+	leg_contact(c->a, msg);
 	err = answer_media(c, msg, &sdp_out);
 	if (err) {
 		count(COUNT_SDP_ANSWER_ERRORS, 1);
@@ -601,7 +569,7 @@ static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
 		.list = &c->relays,
 		.to = leg,
 		.method = BYE,
-		.user = &relay_user,
+		.user = c->home->relay_user,
 		.arg = c,
 	};
 
@@ -732,7 +700,7 @@ static int ack_media(struct call *c, struct leg *asked, struct leg *other,
 	int err = EBADMSG;
 
 	pl_set_str(&ctype, "application/sdp");
-	if (has_sdp(ack, &sdp))
+	if (sdp_of_message(ack, &sdp))
 		err = media_answer(c->media, asked == c->a ? SIDE_A : SIDE_B,
 				   &sdp, true, &out);
 	if (!err)
@@ -882,11 +850,11 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 			relay_cancel(c->reinvite, reason.l ? &reason : NULL);
 			break;
 		}
-		feed(c, A_CANCEL, msg);
+		call_feed(c, A_CANCEL, msg);
 		break;
 
 	case LEG_LOST:
-		feed(c, leg == c->a ? A_LOST : B_LOST, NULL);
+		call_feed(c, leg == c->a ? A_LOST : B_LOST, NULL);
 		break;
 
 	case LEG_PROGRESS:
@@ -905,17 +873,17 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 	switch (ev) {
 
 	case LEG_PROGRESS:
-		feed(c, B_PROGRESS, msg);
+		call_feed(c, B_PROGRESS, msg);
 		break;
 
 	case LEG_ANSWER:
 		c->b = leg;
-		feed(c, B_ANSWER, msg);
+		call_feed(c, B_ANSWER, msg);
 		break;
 
 	case LEG_REFUSE:
 		if (msg && (msg->code == 401 || msg->code == 407)) {
-			feed(c, B_CHALLENGE, msg);
+			call_feed(c, B_CHALLENGE, msg);
 			break;
 		}
 		if (msg)
@@ -924,7 +892,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 			hunt_agent_silent(&c->hunt);
 		if (msg)
 			accepted(c, msg);
-		feed(c, B_REFUSE, msg);
+		call_feed(c, B_REFUSE, msg);
 		break;
 
 	case LEG_CANCEL:
@@ -942,255 +910,9 @@ static void media_news(enum media_news news, void *arg)
 	switch (news) {
 
 	case MEDIA_SILENT:
-		feed(c, MEDIA_LOST, NULL);
+		call_feed(c, MEDIA_LOST, NULL);
 		break;
 	}
-}
-
-/* --- Requests inside the dialogs ---------------------------------------- */
-
-/* Route that a new request of the called side towards the caller would take:
- * its credentials answer for challenges of the caller's side (6.2) */
-static const struct policy_attribute *route_back(struct call *c,
-						 const struct pl *method)
-{
-	struct route_query q = { .realm = c->b->realm, .method = *method };
-	struct pl from, to;
-	struct address from_addr, to_addr;
-	struct route *route;
-	const struct policy_attribute *found = NULL;
-
-	pl_set_str(&from, c->b->remote);
-	pl_set_str(&to, c->b->local);
-	if (address_read(&from_addr, &from) || address_read(&to_addr, &to))
-		return NULL;
-	q.from = &from_addr.uri;
-	q.to = &to_addr.uri;
-	clock_local(&q.now);
-
-	route = mem_zalloc(sizeof(*route), NULL);
-	if (!route)
-		return NULL;
-	if (!route_find(c->plan->routes, &q, route)) {
-		for (uint32_t i = 0; i < route->n && !found; i++)
-			if (route->hops[i].realm == c->a->realm)
-				found = route->hops[i].attribute;
-	}
-	mem_deref(route);
-	return found;
-}
-
-static int relay_edit(struct relay *r, struct message *out,
-		      const struct message *msg, void *arg)
-{
-	const struct call *c = arg;
-	bool to_b = relay_to(r) == c->b;
-
-	/* An answer goes back */
-	return edit_identities(c, msg->code ? !to_b : to_b, out, msg);
-}
-
-static void relay_challenged(struct relay *r, enum proof result,
-			     const struct proof_report *report, void *arg)
-{
-	struct call *c = arg;
-	(void)r;
-
-	cdr_challenged(&c->cdr, result, report, true);
-}
-
-static void relay_proved(struct relay *r, const struct proof_report *report,
-			 uint16_t code, void *arg)
-{
-	struct call *c = arg;
-	(void)r;
-
-	cdr_proved(&c->cdr, report, code);
-}
-
-static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
-{
-	struct call *c = arg;
-	struct credential_query *q = &setup->query;
-	const struct policy_attribute *attribute;
-	const struct owner *owner;
-	const struct leg *to = relay_to(r);
-
-	if (to == c->b) {
-		attribute = c->hunt.hop.attribute;
-		q->egress = c->hunt.hop.agent;
-		q->ingress = c->hunt.source.agent;
-		owner = c->hunt.called.agent ? NULL : &c->hunt.owner;
-	} else {
-		attribute = route_back(c, &setup->method);
-		q->egress = c->hunt.source.agent;
-		q->ingress = c->hunt.hop.agent;
-		owner = c->hunt.called.agent ? &c->hunt.called : NULL;
-	}
-
-	if (attribute) {
-		q->realm = attribute->realm;
-		q->lookup = attribute->auth_user_lookup;
-		if (!q->realm[0] && q->egress)
-			q->realm = q->egress->realm_id;
-	}
-	q->egress_realm = to->realm->config->identifier;
-	if (owner) {
-		q->owner = *owner;
-		q->to_registrar =
-			hunt_knows_challenger(c->worker, owner, to->realm,
-					      &to->to.dst, setup->challenge);
-	}
-}
-
-/* SDP of an answer inside the dialog */
-static int relay_media(struct call *c, struct relay *r,
-		       const struct message *msg, struct mbuf **out)
-{
-	enum side side = relay_to(r) == c->b ? SIDE_B : SIDE_A, from;
-	struct pl sdp;
-
-	if (!has_sdp(msg, &sdp))
-		return 0;
-	if (media_offer_open(c->media, &from) && from != side)
-		return media_answer(c->media, side, &sdp, msg->code >= 200,
-				    out);
-	if (msg->code < 200)
-		return 0;
-	return media_offer(c->media, side, &sdp, out);
-}
-
-static void relay_answer(struct relay *r, const struct message *msg,
-			 struct leg_reply *reply, struct mbuf **sdp, void *arg)
-{
-	struct call *c = arg;
-
-	if (msg->code >= 300) {
-		if (relay_request(r) && relay_request(r)->body.l)
-			media_offer_failed(c->media);
-		return;
-	}
-	contact_of(relay_from(r), msg);
-	if (relay_media(c, r, msg, sdp)) {
-		count(COUNT_SDP_ANSWER_ERRORS, 1);
-		media_offer_failed(c->media);
-		reply->code = 488;
-		reply->reason = (struct pl){ 0 };
-		return;
-	}
-	if (!*sdp)
-		return;
-	reply->body = bytes_of(*sdp);
-	pl_set_str(&reply->ctype, "application/sdp");
-}
-
-/* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
- * because of a request that says nothing about the dialog (3.6) */
-static bool is_deadly(enum method_id method, uint16_t code,
-		      const struct message *msg)
-{
-	if (code != 408 && code != 481)
-		return false;
-	if (!msg)
-		return method == INVITE || method == UPDATE;
-	return method != INFO && method != MESSAGE && method != OPTIONS;
-}
-
-static void relay_done(struct relay *r, uint16_t code,
-		       const struct message *msg, void *arg)
-{
-	struct call *c = arg;
-	enum method_id method = relay_method(r);
-	bool to_a = relay_to(r) == c->a;
-
-	if (r == c->reinvite) {
-		c->reinvite = NULL;
-		if (code >= 300)
-			media_offer_failed(c->media);
-	}
-	if (method == BYE) {
-		if (c->byes && !--c->byes)
-			feed(c, BOTH_GONE, NULL);
-		return;
-	}
-	if (is_deadly(method, code, msg))
-		feed(c, to_a ? A_LOST : B_LOST, NULL);
-}
-
-static const struct relay_user relay_user = {
-	.edit = relay_edit,
-	.proof = relay_proof,
-	.challenged = relay_challenged,
-	.proved = relay_proved,
-	.answer = relay_answer,
-	.done = relay_done,
-};
-
-/* Answer a request inside the dialog here */
-static void refuse(struct transaction *t, uint16_t code, const char *extra)
-{
-	struct wire_response r = {
-		.request = transaction_request(t),
-		.from = transaction_arrival(t),
-		.code = code,
-	};
-	struct mbuf *mb;
-
-	if (extra)
-		pl_set_str(&r.extra, extra);
-	if (!wire_response(&mb, &r)) {
-		(void)transaction_reply(t, code, mb);
-		mem_deref(mb);
-	}
-	transaction_forget(t);
-}
-
-static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
-		     const struct message *msg)
-{
-	refuse(t, 200, NULL);
-	if (!leg->confirmed && leg == c->a) {
-		/* behaviour.md 3.3: BYE of the caller in an early dialog */
-		feed(c, A_CANCEL, NULL);
-		return;
-	}
-	feed(c, leg == c->a ? A_BYE : B_BYE, msg);
-}
-
-/* Rewrite the SDP of a request for the other side. 0, or the SIP code */
-static uint16_t request_media(struct call *c, const struct leg *from,
-			      const struct message *msg, struct mbuf **out)
-{
-	struct pl sdp;
-
-	if (!has_sdp(msg, &sdp))
-		return 0;
-	switch (media_offer(c->media, from == c->a ? SIDE_A : SIDE_B, &sdp,
-			    out)) {
-
-	case 0:
-		return 0;
-	case ENOSPC:
-		return 503;
-	case EPROTO:
-		return 488;
-	case EALREADY:
-		return 491;
-	case ENOMEM:
-		return 503;
-	default:
-		return 400;
-	}
-}
-
-/* RFC 3261 14.2, 14.1; behaviour.md 3.6 */
-static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
-{
-	if (c->reinvite)
-		return relay_from(c->reinvite) == leg ? 500 : 491;
-	if (c->state != CALL_TALKING || leg->answer)
-		return 491;
-	return 0;
 }
 
 struct leg *call_other(const struct leg *leg)
@@ -1198,117 +920,6 @@ struct leg *call_other(const struct leg *leg)
 	const struct call *c = leg->arg;
 
 	return leg == c->a ? c->b : c->a;
-}
-
-/* A REFER names dialogs of the side that it goes to, and of no other tenant */
-static int refer_edit(struct message **copyp, const struct leg *leg,
-		      const struct leg *other, const struct message *msg)
-{
-	int err = message_clone(copyp, msg);
-
-	if (!err)
-		err = replaces_refer(*copyp, leg->tags, leg->realm,
-				     other->realm, call_other);
-	return err;
-}
-
-static void request_relay(struct call *c, struct leg *leg,
-			  struct transaction *t, const struct message *msg)
-{
-	struct leg *other = leg == c->a ? c->b : c->a;
-	struct mbuf *sdp = NULL;
-	struct message *edited = NULL;
-	struct relay *relay = NULL;
-	struct relay_setup setup = {
-		.plan = c->plan,
-		.list = &c->relays,
-		.from = leg,
-		.to = other,
-		.server = t,
-		.request = msg,
-		.method = (enum method_id)msg->method_id,
-		.trusted = true,
-		.user = &relay_user,
-		.arg = c,
-	};
-	bool invite = msg->method_id == INVITE;
-	uint16_t code = 0;
-	int err;
-
-	if (invite)
-		code = reinvite_collides(c, leg);
-	if (!code && (invite || msg->method_id == UPDATE))
-		code = request_media(c, leg, msg, &sdp);
-	if (code) {
-		refuse(t, code, code == 500 ? "Retry-After: 5\r\n" : NULL);
-		return;
-	}
-
-	if (sdp)
-		setup.body = bytes_of(sdp);
-	if (invite) {
-		count(COUNT_REINVITES, 1);
-		leg_refresh_target(leg, msg);
-		leg->invite = t;
-		transaction_handler(t, leg_transaction, leg);
-	} else if (msg->method_id == UPDATE) {
-		leg_refresh_target(leg, msg);
-	}
-
-	err = 0;
-	if (msg->method_id == REFER) {
-		err = refer_edit(&edited, leg, other, msg);
-		setup.request = edited;
-	}
-	if (!err)
-		err = relay_start(&relay, &setup);
-	mem_deref(edited);
-	mem_deref(sdp);
-	if (!err) {
-		if (invite)
-			c->reinvite = relay;
-		return;
-	}
-	if (setup.body.p)
-		media_offer_failed(c->media);
-	if (invite)
-		leg->invite = NULL;
-	refuse(t, err == EBADMSG ? 400 : 503, NULL);
-}
-
-static void no_event(struct transaction *t, enum transaction_event ev,
-		     const struct message *msg, void *arg)
-{
-	(void)t;
-	(void)ev;
-	(void)msg;
-	(void)arg;
-}
-
-void call_request(struct leg *leg, const struct arrival *from,
-		  const struct message *msg)
-{
-	struct call *c = leg->arg;
-	struct transaction *t = NULL;
-	uint16_t code;
-
-	if (transaction_open(&t, c->worker->transactions, from, msg, no_event,
-			     NULL))
-		return;
-
-	code = leg->closed ? 481 : leg_admit(leg, from, msg);
-	if (!code && msg->method_id != BYE &&
-	    (!c->b || !c->b->confirmed || c->state >= CALL_CLOSING))
-		code = c->state >= CALL_CLOSING ? 481 : 500;
-	if (code) {
-		refuse(t, code, code == 500 ? "Retry-After: 2\r\n" : NULL);
-		return;
-	}
-
-	if (msg->method_id == BYE)
-		bye_came(c, leg, t, msg);
-	else
-		request_relay(c, leg, t, msg);
 }
 
 void call_ack(struct leg *leg, const struct message *msg)
@@ -1321,11 +932,11 @@ void call_ack(struct leg *leg, const struct message *msg)
 	leg->answer = mem_deref(leg->answer);
 
 	if (c->state == CALL_ANSWERED && leg == c->a) {
-		feed(c, A_ACK, msg);
+		call_feed(c, A_ACK, msg);
 		return;
 	}
 	if (other && other->ack_waits && ack_media(c, leg, other, msg))
-		feed(c, MEDIA_BAD, NULL);
+		call_feed(c, MEDIA_BAD, NULL);
 }
 
 void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
@@ -1334,7 +945,7 @@ void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
 		return;
 	c->cdr.ended_by = (uint8_t)by;
 	c->cdr.reason = (uint8_t)reason;
-	feed(c, OPERATOR, NULL);
+	call_feed(c, OPERATOR, NULL);
 }
 
 /* --- Beginning ---------------------------------------------------------- */
@@ -1365,7 +976,7 @@ static void destructor(void *data)
 
 static void expires_over(void *arg)
 {
-	feed(arg, TIMER_EXPIRES, NULL);
+	call_feed(arg, TIMER_EXPIRES, NULL);
 }
 
 static void record_begin(struct call *c, const struct call_setup *setup)
@@ -1457,7 +1068,7 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 	hunt->owner = setup->owner;
 	hunt->called = setup->called;
 	hunt->media = c->media;
-	hunt->has_offer = has_sdp(setup->invite, &sdp);
+	hunt->has_offer = sdp_of_message(setup->invite, &sdp);
 	hunt->route = setup->route;
 	hunt->leg_h = leg_b;
 	hunt->h = hunted;
@@ -1505,6 +1116,6 @@ uint16_t call_place(const struct call_setup *setup)
 	if (expires)
 		timer_start(&c->expires, expires, expires_over, c);
 
-	feed(c, CALL_BEGIN, NULL);
+	call_feed(c, CALL_BEGIN, NULL);
 	return 0;
 }

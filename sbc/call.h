@@ -59,6 +59,7 @@ struct call_home {
 	struct table tags;                    /* struct leg_tag */
 	struct table ids;                     /* struct call by id */
 	struct list calls;                    /* in order of their beginning */
+	const struct relay_user *relay_user;  /* sbc/within */
 	void (*gone)(struct call_home *home); /* a call was freed */
 };
 
@@ -107,9 +108,14 @@ struct call_setup {
  */
 uint16_t call_place(const struct call_setup *setup);
 
-/** A request inside the dialog, other than ACK */
-void call_request(struct leg *leg, const struct arrival *from,
-		  const struct message *msg);
+/** Feed an event; the call may be gone afterwards */
+void call_feed(struct call *c, enum call_event ev, const struct message *msg);
+
+/** Edit the identities of a message inside the call in a clone of it, for the
+ *  called side (to_b) or the caller's. 0; ENOMEM; EBADMSG */
+int call_edit(const struct call *c, bool to_b, struct message *out,
+	      const struct message *msg);
+
 /** The other leg of its call; NULL while there is none */
 struct leg *call_other(const struct leg *leg);
 /** The ACK of a 2xx */

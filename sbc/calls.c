@@ -6,6 +6,7 @@
 #include "sbc/call.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
+#include "sbc/within.h"
 
 struct calls {
 	struct call_home home;
@@ -34,6 +35,7 @@ int calls_open(struct calls **cp, struct worker *w)
 		return ENOMEM;
 	c->home.worker = w;
 	c->home.gone = gone;
+	c->home.relay_user = &within_relay_user;
 	table_init(&c->home.tags);
 	table_init(&c->home.ids);
 	*cp = c;

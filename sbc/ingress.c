@@ -15,6 +15,7 @@
 #include "sbc/counters.h"
 #include "sbc/ingress.h"
 #include "sbc/random.h"
+#include "sbc/within.h"
 #include "sbc/replaces.h"
 
 #define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
@@ -597,7 +598,7 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 	struct leg *leg = calls_by_tag(w->calls, &msg->to_tag);
 
 	if (leg) {
-		call_request(leg, from, msg);
+		within_request(leg, from, msg);
 		return;
 	}
 	/* Nothing of ours, or over: the same word for both */

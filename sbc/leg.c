@@ -883,6 +883,28 @@ uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 	return 0;
 }
 
+void leg_contact(struct leg *leg, const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_CONTACT);
+	struct address addr = { .uri = { .has_user = false } };
+	char *contact = NULL;
+	const struct sa *local = port_local(leg->port);
+	enum transport transport = port_transport(leg->port);
+	int err;
+
+	if (leg->contact)
+		return;
+	if (value.l)
+		(void)address_read(&addr, &value);
+	err = re_sdprintf(
+		&contact, "sip:%r%s%J%s%s", &addr.uri.user,
+		addr.uri.user.l ? "@" : "", local,
+		transport == TRANSPORT_UDP ? "" : ";transport=",
+		transport == TRANSPORT_UDP ? "" : transport_name(transport));
+	if (!err)
+		leg->contact = contact;
+}
+
 void leg_close(struct leg *leg)
 {
 	if (!leg)

@@ -193,5 +193,9 @@ uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 /** Take over Contact of a target refresh request or its 2xx (12.2.1.2) */
 void leg_refresh_target(struct leg *leg, const struct message *msg);
 
+/** Give the leg its Contact, when it has none: our sip-port, with the user part
+ *  of the other side's Contact in msg (behaviour.md 5.2, 5.3) */
+void leg_contact(struct leg *leg, const struct message *msg);
+
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);

@@ -23,10 +23,10 @@ import pytest
 NOBODY = 65534
 
 
-def sbcd(sbc, *arguments, **words):
+def sbcd(sbc, *arguments, program=None, **words):
     """Run sbcd to its end; (exit status, stdout, stderr)"""
-    result = subprocess.run([f"{sbc.build}/sbcd", *arguments], capture_output=True, text=True,
-                            timeout=20, **words)
+    result = subprocess.run([program or f"{sbc.build}/sbcd", *arguments], capture_output=True,
+                            text=True, timeout=20, **words)
     text = result.stdout + result.stderr
     assert "Sanitizer" not in text and "runtime error" not in text, text
     assert "secret-" not in text
@@ -201,8 +201,11 @@ def test_a_read_only_database_is_told_in_one_line(sbc, what):
     sbc.start()
     sbc.stop()
     # root may write everything: another user tries it, in a folder that he can reach
-    folder = tempfile.mkdtemp(dir="/tmp")
+    folder, programs = tempfile.mkdtemp(dir="/tmp"), tempfile.mkdtemp(dir="/tmp")
     try:
+        # The build may lie where he must not go
+        program = shutil.copy(f"{sbc.build}/sbcd", programs)
+        os.chmod(programs, 0o755)
         for name in ("sbc.db", "sbc.key"):
             shutil.copy(f"{sbc.folder}/{name}", folder)
         as_root = os.getuid() == 0
@@ -212,12 +215,14 @@ def test_a_read_only_database_is_told_in_one_line(sbc, what):
         os.chmod(f"{folder}/sbc.db", 0o600 if what == "folder" else 0o400)
         os.chmod(folder, 0o500 if what == "folder" else 0o700)
         words = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if as_root else {}
-        code, _, stderr = sbcd(sbc, "--db", f"{folder}/sbc.db", "--socket", f"{folder}/sock", **words)
+        code, _, stderr = sbcd(sbc, "--db", f"{folder}/sbc.db", "--socket", f"{folder}/sock",
+                               program=program, **words)
         assert code == 1
         assert re.search("read-only|Permission denied|Read-only", stands_alone(stderr)), stderr
     finally:
         os.chmod(folder, 0o700)
         shutil.rmtree(folder)
+        shutil.rmtree(programs)
 
 
 def test_a_second_daemon_on_the_same_database_is_refused(sbc, trunk):

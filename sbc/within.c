@@ -1,0 +1,369 @@
+/*
+ * Requests inside the dialogs of a call
+ *
+ * A request of one leg becomes a relay to the other (sbc/relay); BYE is an event
+ * of the call. What a relay asks of its call - credentials, SDP, identities, the
+ * meaning of its end - stands here too (behaviour.md 3.6, 6.2).
+ */
+#include <errno.h>
+#include <string.h>
+#include "policy/sdp.h"
+#include "sbc/clock.h"
+#include "sbc/counters.h"
+#include "sbc/replaces.h"
+#include "sbc/within.h"
+
+/* Route that a new request of the called side towards the caller would take:
+ * its credentials answer for challenges of the caller's side (6.2) */
+static const struct policy_attribute *route_back(struct call *c,
+						 const struct pl *method)
+{
+	struct route_query q = { .realm = c->b->realm, .method = *method };
+	struct pl from, to;
+	struct address from_addr, to_addr;
+	struct route *route;
+	const struct policy_attribute *found = NULL;
+
+	pl_set_str(&from, c->b->remote);
+	pl_set_str(&to, c->b->local);
+	if (address_read(&from_addr, &from) || address_read(&to_addr, &to))
+		return NULL;
+	q.from = &from_addr.uri;
+	q.to = &to_addr.uri;
+	clock_local(&q.now);
+
+	route = mem_zalloc(sizeof(*route), NULL);
+	if (!route)
+		return NULL;
+	if (!route_find(c->plan->routes, &q, route)) {
+		for (uint32_t i = 0; i < route->n && !found; i++)
+			if (route->hops[i].realm == c->a->realm)
+				found = route->hops[i].attribute;
+	}
+	mem_deref(route);
+	return found;
+}
+
+static int relay_edit(struct relay *r, struct message *out,
+		      const struct message *msg, void *arg)
+{
+	const struct call *c = arg;
+	bool to_b = relay_to(r) == c->b;
+
+	/* An answer goes back */
+	return call_edit(c, msg->code ? !to_b : to_b, out, msg);
+}
+
+static void relay_challenged(struct relay *r, enum proof result,
+			     const struct proof_report *report, void *arg)
+{
+	struct call *c = arg;
+	(void)r;
+
+	cdr_challenged(&c->cdr, result, report, true);
+}
+
+static void relay_proved(struct relay *r, const struct proof_report *report,
+			 uint16_t code, void *arg)
+{
+	struct call *c = arg;
+	(void)r;
+
+	cdr_proved(&c->cdr, report, code);
+}
+
+static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
+{
+	struct call *c = arg;
+	struct credential_query *q = &setup->query;
+	const struct policy_attribute *attribute;
+	const struct owner *owner;
+	const struct leg *to = relay_to(r);
+
+	if (to == c->b) {
+		attribute = c->hunt.hop.attribute;
+		q->egress = c->hunt.hop.agent;
+		q->ingress = c->hunt.source.agent;
+		owner = c->hunt.called.agent ? NULL : &c->hunt.owner;
+	} else {
+		attribute = route_back(c, &setup->method);
+		q->egress = c->hunt.source.agent;
+		q->ingress = c->hunt.hop.agent;
+		owner = c->hunt.called.agent ? &c->hunt.called : NULL;
+	}
+
+	if (attribute) {
+		q->realm = attribute->realm;
+		q->lookup = attribute->auth_user_lookup;
+		if (!q->realm[0] && q->egress)
+			q->realm = q->egress->realm_id;
+	}
+	q->egress_realm = to->realm->config->identifier;
+	if (owner) {
+		q->owner = *owner;
+		q->to_registrar =
+			hunt_knows_challenger(c->worker, owner, to->realm,
+					      &to->to.dst, setup->challenge);
+	}
+}
+
+/* SDP of an answer inside the dialog */
+static int relay_media(struct call *c, struct relay *r,
+		       const struct message *msg, struct mbuf **out)
+{
+	enum side side = relay_to(r) == c->b ? SIDE_B : SIDE_A, from;
+	struct pl sdp;
+
+	if (!sdp_of_message(msg, &sdp))
+		return 0;
+	if (media_offer_open(c->media, &from) && from != side)
+		return media_answer(c->media, side, &sdp, msg->code >= 200,
+				    out);
+	if (msg->code < 200)
+		return 0;
+	return media_offer(c->media, side, &sdp, out);
+}
+
+static void relay_answer(struct relay *r, const struct message *msg,
+			 struct leg_reply *reply, struct mbuf **sdp, void *arg)
+{
+	struct call *c = arg;
+
+	if (msg->code >= 300) {
+		if (relay_request(r) && relay_request(r)->body.l)
+			media_offer_failed(c->media);
+		return;
+	}
+	leg_contact(relay_from(r), msg);
+	if (relay_media(c, r, msg, sdp)) {
+		count(COUNT_SDP_ANSWER_ERRORS, 1);
+		media_offer_failed(c->media);
+		reply->code = 488;
+		reply->reason = (struct pl){ 0 };
+		return;
+	}
+	if (!*sdp)
+		return;
+	reply->body = bytes_of(*sdp);
+	pl_set_str(&reply->ctype, "application/sdp");
+}
+
+/* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
+ * because of a request that says nothing about the dialog (3.6) */
+static bool is_deadly(enum method_id method, uint16_t code,
+		      const struct message *msg)
+{
+	if (code != 408 && code != 481)
+		return false;
+	if (!msg)
+		return method == INVITE || method == UPDATE;
+	return method != INFO && method != MESSAGE && method != OPTIONS;
+}
+
+static void relay_done(struct relay *r, uint16_t code,
+		       const struct message *msg, void *arg)
+{
+	struct call *c = arg;
+	enum method_id method = relay_method(r);
+	bool to_a = relay_to(r) == c->a;
+
+	if (r == c->reinvite) {
+		c->reinvite = NULL;
+		if (code >= 300)
+			media_offer_failed(c->media);
+	}
+	if (method == BYE) {
+		if (c->byes && !--c->byes)
+			call_feed(c, BOTH_GONE, NULL);
+		return;
+	}
+	if (is_deadly(method, code, msg))
+		call_feed(c, to_a ? A_LOST : B_LOST, NULL);
+}
+
+const struct relay_user within_relay_user = {
+	.edit = relay_edit,
+	.proof = relay_proof,
+	.challenged = relay_challenged,
+	.proved = relay_proved,
+	.answer = relay_answer,
+	.done = relay_done,
+};
+
+/* Answer a request inside the dialog here */
+static void refuse(struct transaction *t, uint16_t code, const char *extra)
+{
+	struct wire_response r = {
+		.request = transaction_request(t),
+		.from = transaction_arrival(t),
+		.code = code,
+	};
+	struct mbuf *mb;
+
+	if (extra)
+		pl_set_str(&r.extra, extra);
+	if (!wire_response(&mb, &r)) {
+		(void)transaction_reply(t, code, mb);
+		mem_deref(mb);
+	}
+	transaction_forget(t);
+}
+
+static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
+		     const struct message *msg)
+{
+	refuse(t, 200, NULL);
+	if (!leg->confirmed && leg == c->a) {
+		/* behaviour.md 3.3: BYE of the caller in an early dialog */
+		call_feed(c, A_CANCEL, NULL);
+		return;
+	}
+	call_feed(c, leg == c->a ? A_BYE : B_BYE, msg);
+}
+
+/* Rewrite the SDP of a request for the other side. 0, or the SIP code */
+static uint16_t request_media(struct call *c, const struct leg *from,
+			      const struct message *msg, struct mbuf **out)
+{
+	struct pl sdp;
+
+	if (!sdp_of_message(msg, &sdp))
+		return 0;
+	switch (media_offer(c->media, from == c->a ? SIDE_A : SIDE_B, &sdp,
+			    out)) {
+
+	case 0:
+		return 0;
+	case ENOSPC:
+		return 503;
+	case EPROTO:
+		return 488;
+	case EALREADY:
+		return 491;
+	case ENOMEM:
+		return 503;
+	default:
+		return 400;
+	}
+}
+
+/* RFC 3261 14.2, 14.1; behaviour.md 3.6 */
+static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
+{
+	if (c->reinvite)
+		return relay_from(c->reinvite) == leg ? 500 : 491;
+	if (c->state != CALL_TALKING || leg->answer)
+		return 491;
+	return 0;
+}
+
+/* A REFER names dialogs of the side that it goes to, and of no other tenant */
+static int refer_edit(struct message **copyp, const struct leg *leg,
+		      const struct leg *other, const struct message *msg)
+{
+	int err = message_clone(copyp, msg);
+
+	if (!err)
+		err = replaces_refer(*copyp, leg->tags, leg->realm,
+				     other->realm, call_other);
+	return err;
+}
+
+static void request_relay(struct call *c, struct leg *leg,
+			  struct transaction *t, const struct message *msg)
+{
+	struct leg *other = leg == c->a ? c->b : c->a;
+	struct mbuf *sdp = NULL;
+	struct message *edited = NULL;
+	struct relay *relay = NULL;
+	struct relay_setup setup = {
+		.plan = c->plan,
+		.list = &c->relays,
+		.from = leg,
+		.to = other,
+		.server = t,
+		.request = msg,
+		.method = (enum method_id)msg->method_id,
+		.trusted = true,
+		.user = &within_relay_user,
+		.arg = c,
+	};
+	bool invite = msg->method_id == INVITE;
+	uint16_t code = 0;
+	int err;
+
+	if (invite)
+		code = reinvite_collides(c, leg);
+	if (!code && (invite || msg->method_id == UPDATE))
+		code = request_media(c, leg, msg, &sdp);
+	if (code) {
+		refuse(t, code, code == 500 ? "Retry-After: 5\r\n" : NULL);
+		return;
+	}
+
+	if (sdp)
+		setup.body = bytes_of(sdp);
+	if (invite) {
+		count(COUNT_REINVITES, 1);
+		leg_refresh_target(leg, msg);
+		leg->invite = t;
+		transaction_handler(t, leg_transaction, leg);
+	} else if (msg->method_id == UPDATE) {
+		leg_refresh_target(leg, msg);
+	}
+
+	err = 0;
+	if (msg->method_id == REFER) {
+		err = refer_edit(&edited, leg, other, msg);
+		setup.request = edited;
+	}
+	if (!err)
+		err = relay_start(&relay, &setup);
+	mem_deref(edited);
+	mem_deref(sdp);
+	if (!err) {
+		if (invite)
+			c->reinvite = relay;
+		return;
+	}
+	if (setup.body.p)
+		media_offer_failed(c->media);
+	if (invite)
+		leg->invite = NULL;
+	refuse(t, err == EBADMSG ? 400 : 503, NULL);
+}
+
+static void no_event(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg)
+{
+	(void)t;
+	(void)ev;
+	(void)msg;
+	(void)arg;
+}
+
+void within_request(struct leg *leg, const struct arrival *from,
+		    const struct message *msg)
+{
+	struct call *c = leg->arg;
+	struct transaction *t = NULL;
+	uint16_t code;
+
+	if (transaction_open(&t, c->worker->transactions, from, msg, no_event,
+			     NULL))
+		return;
+
+	code = leg->closed ? 481 : leg_admit(leg, from, msg);
+	if (!code && msg->method_id != BYE &&
+	    (!c->b || !c->b->confirmed || c->state >= CALL_CLOSING))
+		code = c->state >= CALL_CLOSING ? 481 : 500;
+	if (code) {
+		refuse(t, code, code == 500 ? "Retry-After: 2\r\n" : NULL);
+		return;
+	}
+
+	if (msg->method_id == BYE)
+		bye_came(c, leg, t, msg);
+	else
+		request_relay(c, leg, t, msg);
+}
