@@ -16,6 +16,10 @@ warnings=$([ "${CI:-}" ] && echo -Dwerror=true || true)
 case $part in
 asan|fuzz)
 	;;
+bench)
+	build build-release -Dbuildtype=release
+	export SBC_BUILD=$PWD/build-release
+	;;
 *)
 	build build $warnings
 	;;

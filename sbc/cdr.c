@@ -315,11 +315,13 @@ static void put_times(struct writer *w, const struct cdr *cdr)
 
 void cdr_write(const struct cdr *cdr, struct database *db)
 {
-	struct writer *w = mem_zalloc(sizeof(*w), NULL);
+	struct writer *w = mem_alloc(sizeof(*w), NULL);
 	int err = ENOMEM;
 
 	if (!w)
 		goto out;
+	memset(&w->record, 0, sizeof(w->record));
+	w->at = 0;
 
 	put_str(w, F_TYPE, cdr->connect ? "stop" : "attempt");
 	put_str(w, F_VERSION, "1");

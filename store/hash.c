@@ -131,9 +131,13 @@ uint64_t hash_nocase(const void *p, size_t n)
 
 uint64_t hash_mix(uint64_t a, uint64_t b)
 {
-	uint64_t both[2] = { a, b };
+	/* What is joined is keyed already, so a stranger chooses neither; this
+	 * only has to spread: the finalizer of 64-bit MurmurHash3 */
+	uint64_t x = a ^ (b * 0x9e3779b97f4a7c15ull + (a << 6) + (a >> 2));
 
-	return hash_bytes(both, sizeof(both));
+	x = (x ^ x >> 33) * 0xff51afd7ed558ccdull;
+	x = (x ^ x >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return x ^ x >> 33;
 }
 
 static struct entry **slot_of(struct entry **slots, size_t size, uint64_t hash)

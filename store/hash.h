@@ -37,7 +37,7 @@ uint64_t hash_keyed(const uint64_t k[2], const void *p, size_t n);
 /** Hash of bytes, ASCII letters taken in lower case */
 uint64_t hash_nocase(const void *p, size_t n);
 
-/** Join two hashes, order matters */
+/** Join two hashes, order matters; at least one must be a keyed hash already */
 uint64_t hash_mix(uint64_t a, uint64_t b);
 
 /** Make an empty table; nothing is allocated before the first insert */
