@@ -71,6 +71,7 @@ struct agents {
 	struct level *_Atomic levels; /* the largest first */
 	struct agent **sorted;        /* by name; of the changing thread */
 	uint32_t n;
+	bool pings; /* somebody sends them */
 };
 
 #define GET(x)    atomic_load_explicit(&(x), memory_order_relaxed)
@@ -217,13 +218,13 @@ static void codes_set(struct limits *limits, const struct codes *codes)
 }
 
 static void limits_set(struct limits *limits,
-		       const struct session_agent *config)
+		       const struct session_agent *config, bool pings)
 {
 	uint32_t ttr = config->ttr_no_response;
 
 	SET(limits->enabled, config->state);
 	SET(limits->constraints, config->constraints);
-	SET(limits->ping, has_ping(config));
+	SET(limits->ping, pings && has_ping(config));
 	SET(limits->sessions, config->max_sessions);
 	SET(limits->by_way[AGENT_INBOUND], config->max_inbound_sessions);
 	SET(limits->by_way[AGENT_OUTBOUND], config->max_outbound_sessions);
@@ -247,7 +248,7 @@ static int agent_new(struct agent **agentp, struct agents *a,
 	agent->hash = hash_nocase(config->hostname, strlen(config->hostname));
 	err = str_dup(&agent->hostname, config->hostname);
 	if (!err) {
-		limits_set(&agent->limits, config);
+		limits_set(&agent->limits, config, a->pings);
 		err = level_add(a, agent);
 	}
 
@@ -300,7 +301,7 @@ int agents_change(struct agents *a, const struct config *cfg)
 		struct agent *agent = name_find(a, config->hostname);
 
 		if (agent) {
-			limits_set(&agent->limits, config);
+			limits_set(&agent->limits, config, a->pings);
 			continue;
 		}
 		err = agent_new(&agent, a, config);
@@ -647,4 +648,9 @@ void agents_walk(struct agents *a, agent_h *h, void *arg)
 		if (GET(agent->limits.present) || GET(agent->sessions))
 			h(agent, arg);
 	}
+}
+
+void agents_expect_pings(struct agents *a)
+{
+	a->pings = true;
 }

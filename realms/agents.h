@@ -45,6 +45,10 @@ struct agent_report {
 int agents_open(struct agents **ap);
 void agents_close(struct agents *a);
 
+/** Somebody sends the pings of ping-method and tells agent_ping_result. Before
+ *  agents_change; without it session-agents live as if they had no ping */
+void agents_expect_pings(struct agents *a);
+
 /**
  * Take over a configuration: new session-agents appear, those that are gone
  * stay until their last session ended. One thread at a time.

@@ -1030,6 +1030,10 @@ static int media_make(struct call *c, const struct call_setup *setup)
 		.plan = c->plan,
 		.realm = { setup->source.realm, setup->route->hops[0].realm },
 		.peer = { setup->from.src },
+		.early_media_allow =
+			setup->source.agent
+				? setup->source.agent->early_media_allow
+				: AGENT_EARLY_MEDIA_ALLOW_EMPTY,
 	};
 
 	return media_alloc(&c->media, &media, media_news, c);

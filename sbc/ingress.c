@@ -32,7 +32,7 @@ struct ingress {
 	struct transaction *transaction;
 	/* check-message */
 	struct uri ruri;
-	char extra[160]; /* header lines of a refusal */
+	char extra[1024]; /* header lines of a refusal */
 	/* name-source */
 	const struct endpoint *at;
 	struct source source;
@@ -284,6 +284,31 @@ static uint16_t route_by_policy(struct ingress *in)
 	return 0;
 }
 
+/* policy-attributes action redirect: the caller gets the next hops as Contacts
+ * (RFC 3261 21.3.3). Redirects stand alone in a list of hops */
+static uint16_t redirect(struct ingress *in)
+{
+	const struct route *route = in->route;
+	size_t at = 0;
+
+	if (!route->n || !route->hops[0].attribute ||
+	    route->hops[0].attribute->action != POLICY_ACTION_REDIRECT)
+		return 0;
+
+	for (uint32_t i = 0; i < route->n; i++) {
+		int n = re_snprintf(in->extra + at, sizeof(in->extra) - at,
+				    "Contact: <sip:%r%s%s>\r\n", &in->ruri.user,
+				    in->ruri.user.l ? "@" : "",
+				    route->hops[i].next_hop);
+
+		if (n < 0) /* no room for more of them */
+			break;
+		at += (size_t)n;
+	}
+	in->extra[at] = '\0';
+	return 302;
+}
+
 static void find_owner(struct ingress *in)
 {
 	struct identity_live live = { 0 };
@@ -364,9 +389,13 @@ static uint16_t find_route(struct ingress *in)
 
 static uint16_t choose_route(struct ingress *in)
 {
-	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	uint16_t code;
 
-	return in->route ? find_route(in) : 503;
+	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	if (!in->route)
+		return 503;
+	code = find_route(in);
+	return code ? code : redirect(in);
 }
 
 /* --- place-call --------------------------------------------------------- */

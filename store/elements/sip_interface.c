@@ -142,7 +142,7 @@ static const struct field sip_interface_fields[] = {
 	WORD(S, tcp_keepalive, "tcp-keepalive", .flags = UNSERVED, .dflt = "none", .words = tcp_keepalive_words,
 		.help = "TCP keep-alive probes; none is as the system does",
 		.source = "RFC 1122 4.2.3.6"),
-	TEXT(S, user_agent, "user-agent",
+	TEXT(S, user_agent, "user-agent", .flags = UNSERVED,
 		.help = "User-Agent and Server of messages that the SBC makes",
 		.source = "RFC 3261 20.41"),
 	NAME(S, sip_authentication_profile, "sip-authentication-profile", .flags = UNSERVED, .to = "sip-authentication-profile",

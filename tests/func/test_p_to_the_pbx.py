@@ -138,3 +138,16 @@ def test_a_pbx_reaches_another_tenants_contact_only_as_a_number_of_its_own_trunk
     assert [c["username"] for c in trunk.credentials(trunk.invites()[-1])] == ["a1"]
     assert silent(pbx_b)
     call.hang_up()
+
+
+def test_a_policy_with_action_redirect_gives_the_caller_the_next_hops(sbc, trunk, pbx_a):
+    """behaviour.md 2.3: 302 with one Contact for each candidate"""
+    attributes = sbc.policy("pbx-a")["policy-attributes"]
+    attributes[0]["action"] = "redirect"
+    attributes.append(dict(attributes[0], **{"next-hop": "192.0.2.7:5070", "cost": "1"}))
+    sbc.start().registered()
+    refused = pbx_a.calls("0301234").until_refused()
+    assert refused.status == 302
+    assert refused.all("Contact") == ["<sip:0301234@trunk.example>", "<sip:0301234@192.0.2.7:5070>"]
+    assert not trunk.invites()
+    sbc.no_session_is_left()

@@ -23,6 +23,7 @@ static int setup(void **state)
 	f.config = config_add(f.cfg, &element_session_agent, "hostname",
 			      "trunk.example", NULL);
 	assert_int_equal(agents_open(&f.agents), 0);
+	agents_expect_pings(f.agents);
 	*state = &f;
 
 	return 0;
