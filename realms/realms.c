@@ -162,9 +162,12 @@ static int add_endpoint(struct realms *r, const struct sip_interface *iface,
 			 address_hash(&ep->local));
 }
 
-/* A disabled interface is still the realm's own: it has no ports then */
+/* A disabled interface is still the realm's own: it has no ports then. With
+ * sip-config disabled none has */
 static int open_interfaces(struct realms *r)
 {
+	const struct sip_config *sip =
+		config_single(r->config, &element_sip_config);
 	size_t n = config_count(r->config, &element_sip_interface);
 	int err;
 
@@ -181,7 +184,8 @@ static int open_interfaces(struct realms *r)
 		realm->interface = iface;
 		realm->interface_realm = realm;
 		realm->endpoints = r->index->endpoints + from;
-		for (uint32_t p = 0; iface->state && p < iface->sip_ports.n;
+		for (uint32_t p = 0;
+		     sip->state && iface->state && p < iface->sip_ports.n;
 		     ++p) {
 			err = add_endpoint(r, iface, iface->sip_ports.v[p],
 					   realm);

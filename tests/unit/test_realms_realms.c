@@ -102,6 +102,22 @@ static void parents_in_a_circle_are_refused(void **state)
 	(void)state;
 }
 
+static void no_interface_has_ports_while_sip_is_disabled(void **state)
+{
+	struct config *cfg = config_new();
+	struct realms *r = NULL;
+
+	realm_add(cfg, "top", "127.0.0.2");
+	item_set(&element_sip_config,
+		 (void *)config_single(cfg, &element_sip_config), "state",
+		 "disabled");
+	assert_int_equal(realms_alloc(&r, cfg), 0);
+	assert_int_equal(at(r, "top")->endpoints_n, 0);
+	mem_deref(r);
+	config_give(cfg);
+	(void)state;
+}
+
 static void a_disabled_interface_has_no_ports(void **state)
 {
 	struct config *cfg = config_new();
@@ -212,6 +228,7 @@ int main(void)
 		cmocka_unit_test(a_realm_is_found_by_its_name_letter_by_letter),
 		cmocka_unit_test(what_a_realm_lacks_is_its_nearest_parents),
 		cmocka_unit_test(parents_in_a_circle_are_refused),
+		cmocka_unit_test(no_interface_has_ports_while_sip_is_disabled),
 		cmocka_unit_test(a_disabled_interface_has_no_ports),
 		cmocka_unit_test(
 			the_first_port_that_fits_transport_and_family_sends),
