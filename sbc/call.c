@@ -305,11 +305,15 @@ static int pass_progress(void *obj, const struct message *msg)
 	if (early)
 		r.tag = early->tag_a.text;
 	if (sdp_of_message(msg, &sdp)) {
-		/* Early media that cannot be used are left out; the final
-		 * answer decides */
-		if (!media_answer(c->media, SIDE_B, &sdp, false, &sdp_out))
+		/* Early media that cannot be used, or that the caller's realm
+		 * does not want, are left out; the final answer decides */
+		if (!media_answer(c->media, SIDE_B, &sdp, false, &sdp_out) &&
+		    !media_hides_early(c->media)) {
 			r.body = bytes_of(sdp_out);
-		pl_set_str(&r.ctype, "application/sdp");
+			pl_set_str(&r.ctype, "application/sdp");
+		} else if (copy) {
+			(void)message_drop(copy, HDR_CONTENT_TYPE);
+		}
 	}
 	(void)leg_reply(c->a, &r);
 	mem_deref(sdp_out);

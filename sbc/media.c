@@ -1042,6 +1042,11 @@ bool media_offer_open(const struct media *m, enum side *from)
 	return true;
 }
 
+bool media_hides_early(const struct media *m)
+{
+	return m->early == EARLY_MEDIA_ALLOW_NONE;
+}
+
 void media_started(struct media *m)
 {
 	uint32_t i;

@@ -96,6 +96,9 @@ void media_offer_failed(struct media *m);
 /** Has an offer been made that waits for its answer; from which side? */
 bool media_offer_open(const struct media *m, enum side *from);
 
+/** Does the caller see no SDP before the answer (early-media-allow none)? */
+bool media_hides_early(const struct media *m);
+
 /** The call is answered: initial-guard-timer begins */
 void media_started(struct media *m);
 
