@@ -28,10 +28,15 @@ HELD, HELD_RATE = 5000, 500
 AORS = 10000
 TICK = os.sysconf("SC_CLK_TCK")
 rows = []
+missed = []  # what did not reach its target, and loads in which calls failed
 
 
-def row(work, values, unit, target):
+def row(work, values, unit, target, most=None):
+    """`most` is what the median may be; above it the benchmark fails"""
     text = f"{statistics.median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
+    if most is not None and statistics.median(values) > most:
+        missed.append(f"{work}: {text} {unit}, at most {most} wanted")
+        target += ", MISSED"
     rows.append((work, text, unit, target))
     print(f"{work:58} {text:>26} {unit:14} target {target}", flush=True)
 
@@ -90,7 +95,8 @@ class Bench:
         trunk.terminate()
         trunk.wait()
         if code:
-            print(f"   sipp ended with {code}: some calls failed", flush=True)
+            missed.append(f"calls failed in SIPp: {uas}, {calls} calls at {rate}/s")
+            print(f"   {missed[-1]}", flush=True)
         return used
 
 
@@ -121,10 +127,10 @@ def bench_calls():
         with Bench(f"124.{run + 101}", no_nonces) as b:
             relayed.append(b.load("uas-407.xml", CALLS, RATE, 100) * 1000 / CALLS)
     row(f"call INVITE-180-200-ACK-BYE at {RATE}/s, media direct", plain, "s CPU / 1000", "0.060")
-    row("the same, every INVITE challenged with 407", challenged, "s CPU / 1000", "0.075")
-    row(f"the same at {SLOW_RATE}/s: a wake-up for each message", slow, "s CPU / 1000", "-")
+    row("the same, every INVITE challenged with 407", challenged, "s CPU / 1000", "0.075; 0.120 first", 0.120)
+    row(f"the same at {SLOW_RATE}/s: a wake-up for each message", slow, "s CPU / 1000", "0.120 first", 0.120)
     row("the same, cached nonce", cached, "s CPU / 1000", "0.060")
-    row("challenged call with media ports opened and closed", relayed, "s CPU / 1000", "-")
+    row("challenged call with media ports opened and closed", relayed, "s CPU / 1000", "0.120 first", 0.120)
 
 
 def bench_held():
@@ -225,7 +231,9 @@ def main():
     print("| work | measured: median (range) | unit | target |\n|---|---|---|---|")
     for line in rows:
         print("| " + " | ".join(line) + " |")
-    return 0
+    for text in missed:
+        print(f"FAILED {text}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
