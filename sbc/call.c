@@ -34,8 +34,8 @@ void call_feed(struct call *c, enum call_event ev, const struct message *msg)
 static bool is_trusted(const struct call *c, bool side_b)
 {
 	const struct hunt *hunt = &c->hunt;
-	struct source called = { .realm = hunt->hop.realm,
-				 .agent = hunt->hop.agent,
+	struct source called = { .realm = hunt->now->hop.realm,
+				 .agent = hunt->now->hop.agent,
 				 .in_prefix = true };
 
 	if (side_b)
@@ -50,15 +50,15 @@ static void parties(const struct call *c, bool to_b, const struct message *msg,
 		    struct rewrite_setup *s)
 {
 	const struct hunt *hunt = &c->hunt;
-	const struct leg *to = to_b ? hunt->leg : c->a;
+	const struct leg *to = to_b ? hunt->now->leg : c->a;
 	/* NULL: no hop is left, and the best answer so far goes back */
-	const struct leg *from = to_b ? c->a : hunt->leg;
+	const struct leg *from = to_b ? c->a : hunt->now->leg;
 	struct hop registrar;
 
 	memset(s, 0, sizeof(*s));
 	s->plan = c->plan;
 	s->msg = msg;
-	s->ingress = from ? from->realm : hunt->hop.realm;
+	s->ingress = from ? from->realm : hunt->now->hop.realm;
 	s->egress = to->realm;
 	s->local = port_local(to->port);
 	if (from) {
@@ -68,10 +68,10 @@ static void parties(const struct call *c, bool to_b, const struct message *msg,
 	s->target = &to->to.dst;
 	s->trusted = is_trusted(c, to_b);
 	if (to_b) {
-		s->hop = &hunt->hop;
+		s->hop = &hunt->now->hop;
 		s->owner = hunt->owner;
 		s->called = hunt->called;
-		s->to_trunk = hunt->to_trunk;
+		s->to_trunk = hunt->now->to_trunk;
 		return;
 	}
 	/* Back to where the call came from: the PBX and the trunk change their
@@ -219,7 +219,7 @@ static int first_hop(void *obj, const struct message *msg)
 static int next_hop(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	uint16_t code = msg ? msg->code : c->hunt.leg->code;
+	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
 
 	timer_cancel(&c->timer_c);
 	return event_of(hunt_failed(&c->hunt, code, msg));
@@ -232,21 +232,22 @@ static void record_hop(struct call *c)
 	struct cdr *cdr = &c->cdr;
 	struct cdr_side *b = &cdr->side[SIDE_B];
 	struct address addr;
-	struct item_ref policy = { &element_local_policy, hunt->hop.policy };
+	struct item_ref policy = { &element_local_policy,
+				   hunt->now->hop.policy };
 	char *key = NULL;
 
-	cdr_str(&b->callid, hunt->leg->callid);
-	cdr_text(&b->called, &hunt->rw.ruri);
-	if (!address_read(&addr, &hunt->rw.from))
+	cdr_str(&b->callid, hunt->now->leg->callid);
+	cdr_text(&b->called, &hunt->now->rw.ruri);
+	if (!address_read(&addr, &hunt->now->rw.from))
 		cdr_text(&b->calling, &addr.spec);
-	b->realm = hunt->hop.realm->config->identifier;
-	b->agent = hunt->hop.agent ? hunt->hop.agent->hostname : "";
-	b->remote = hunt->leg->to.dst;
-	b->local = *port_local(hunt->leg->port);
-	b->transport = hunt->leg->to.transport;
-	cdr->next_hop = hunt->hop.next_hop;
+	b->realm = hunt->now->hop.realm->config->identifier;
+	b->agent = hunt->now->hop.agent ? hunt->now->hop.agent->hostname : "";
+	b->remote = hunt->now->leg->to.dst;
+	b->local = *port_local(hunt->now->leg->port);
+	b->transport = hunt->now->leg->to.transport;
+	cdr->next_hop = hunt->now->hop.next_hop;
 	cdr->routes_tried = hunt->tried;
-	if (hunt->hop.policy &&
+	if (hunt->now->hop.policy &&
 	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
 		cdr_str(&cdr->policy, key);
 	mem_deref(key);
@@ -257,7 +258,7 @@ static int sent(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->b = c->hunt.leg;
+	c->b = c->hunt.now->leg;
 	if (c->hunt.tried == 1 && !c->trying) {
 		c->trying = true;
 		reply_trying(c);
@@ -276,7 +277,7 @@ static void timer_c_over(void *arg)
 /* RFC 3261 16.6: begins with the first 1xx, anew with each 101-199 */
 static void timer_c_start(struct call *c)
 {
-	uint32_t s = c->hunt.hop.realm->interface->invite_expire;
+	uint32_t s = c->hunt.now->hop.realm->interface->invite_expire;
 
 	if (!s)
 		s = c->plan->sip->invite_expire;
@@ -372,9 +373,9 @@ static void accepted(struct call *c, const struct message *msg)
 	struct proof_setup setup;
 
 	hunt_proof(&c->hunt, &setup, NULL);
-	if (prove_report(&setup, &c->hunt.tries, &report))
+	if (prove_report(&setup, &c->hunt.now->tries, &report))
 		cdr_proved(&c->cdr, &report, msg->code);
-	prove_accepted(&setup, &c->hunt.tries, msg);
+	prove_accepted(&setup, &c->hunt.now->tries, msg);
 }
 
 static int pass_answer(void *obj, const struct message *msg)
@@ -440,10 +441,10 @@ static int prove(void *obj, const struct message *msg)
 		return NO_PROOF;
 
 	hunt_proof(&c->hunt, &setup, msg);
-	result = prove_challenge(&setup, &c->hunt.tries, c->credentials,
+	result = prove_challenge(&setup, &c->hunt.now->tries, c->credentials,
 				 &report, NULL, NULL);
 	if (result == PROOF_SPENT)
-		(void)prove_report(&setup, &c->hunt.tries, &report);
+		(void)prove_report(&setup, &c->hunt.now->tries, &report);
 	cdr_challenged(&c->cdr, result, &report, false);
 	if (result == PROOF_READY)
 		return PROOF;
@@ -461,7 +462,7 @@ static int send_again(void *obj, const struct message *msg)
 	c->credentials = mem_deref(c->credentials);
 	if (!err)
 		return 0;
-	c->hunt.leg->code = 503;
+	c->hunt.now->leg->code = 503;
 	return B_REFUSE;
 }
 
@@ -484,9 +485,9 @@ static int cancel_b(struct call *c, const struct pl *reason)
 {
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
-	if (!c->hunt.leg || !c->hunt.leg->invite)
+	if (!c->hunt.now->leg || !c->hunt.now->leg->invite)
 		return B_REFUSE;
-	leg_cancel(c->hunt.leg, reason);
+	leg_cancel(c->hunt.now->leg, reason);
 	return 0;
 }
 
@@ -670,7 +671,7 @@ static int answer_too_late(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->b = c->hunt.leg;
+	c->b = c->hunt.now->leg;
 	(void)leg_ack(c->b, NULL, NULL);
 	closing(c);
 	leg_close(c->a);
@@ -761,7 +762,7 @@ static int end(void *obj, const struct message *msg)
 	closing(c);
 	list_flush(&c->relays);
 	leg_close(c->a);
-	leg_close(c->hunt.leg);
+	leg_close(c->hunt.now->leg);
 	hunt_finish(&c->hunt);
 	if (c->answered)
 		gauge(COUNT_SESSIONS_ESTABLISHED, -1);

@@ -57,24 +57,25 @@ static void note_failure(struct hunt *hunt, uint16_t code,
 
 /* --- One hop ------------------------------------------------------------ */
 
-static void agent_let_go(struct hunt *hunt)
+static void agent_let_go(struct branch *b)
 {
-	if (hunt->agent)
-		agent_give(hunt->agent, AGENT_OUTBOUND);
-	hunt->agent = NULL;
+	if (b->agent)
+		agent_give(b->agent, AGENT_OUTBOUND);
+	b->agent = NULL;
 }
 
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
-	if (hunt->agent)
-		outage_answered(hunt->agent, hunt->hop.agent->hostname, code,
-				(uint32_t)(clock_ms() - hunt->sent));
+	if (hunt->now->agent)
+		outage_answered(hunt->now->agent,
+				hunt->now->hop.agent->hostname, code,
+				(uint32_t)(clock_ms() - hunt->now->sent));
 }
 
 void hunt_agent_silent(struct hunt *hunt)
 {
-	if (hunt->agent)
-		outage_silent(hunt->agent, hunt->hop.agent->hostname);
+	if (hunt->now->agent)
+		outage_silent(hunt->now->agent, hunt->now->hop.agent->hostname);
 }
 
 /* Is this hop the registrar of the call's owner (behaviour.md 2.1, 5.2)? */
@@ -83,17 +84,18 @@ static void compare_registrar(struct hunt *hunt,
 {
 	struct hop registrar;
 
-	hunt->to_trunk = hunt->to_registrar = false;
+	hunt->now->to_trunk = hunt->now->to_registrar = false;
 	if (!hunt->owner.agent ||
 	    plan_registrar(hunt->plan, hunt->owner.agent, &registrar))
 		return;
-	hunt->to_trunk = registrar.realm == hunt->hop.realm;
-	if (!hunt->to_trunk)
+	hunt->now->to_trunk = registrar.realm == hunt->now->hop.realm;
+	if (!hunt->now->to_trunk)
 		return;
-	hunt->to_registrar =
-		!hunt->hop.policy ||
-		(hunt->hop.agent && hunt->hop.agent == registrar.agent) ||
-		host_equal(&hunt->hop.host, &registrar.host);
+	hunt->now->to_registrar =
+		!hunt->now->hop.policy ||
+		(hunt->now->hop.agent &&
+		 hunt->now->hop.agent == registrar.agent) ||
+		host_equal(&hunt->now->hop.host, &registrar.host);
 	(void)view;
 }
 
@@ -112,25 +114,26 @@ static bool hop_admits(struct hunt *hunt)
 
 	/* behaviour.md 4.4: routes of an AoR whose credentials the registrar
 	 * refused count as out of service, of nobody else */
-	if (hunt->to_registrar && view.refused) {
+	if (hunt->now->to_registrar && view.refused) {
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
 		own_reason(hunt, 503, offline);
 		return false;
 	}
 
-	if (!hunt->hop.agent)
+	if (!hunt->now->hop.agent)
 		return true;
-	hunt->agent = agents_find(hunt->worker->agents, hunt->hop.agent);
-	if (!hunt->agent)
+	hunt->now->agent =
+		agents_find(hunt->worker->agents, hunt->now->hop.agent);
+	if (!hunt->now->agent)
 		return true;
-	if (!agent_usable(hunt->agent, now)) {
-		hunt->agent = NULL;
+	if (!agent_usable(hunt->now->agent, now)) {
+		hunt->now->agent = NULL;
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
 		own_reason(hunt, 503, offline);
 		return false;
 	}
-	if (agent_take(hunt->agent, AGENT_OUTBOUND, now)) {
-		hunt->agent = NULL;
+	if (agent_take(hunt->now->agent, AGENT_OUTBOUND, now)) {
+		hunt->now->agent = NULL;
 		count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
 		own_reason(hunt, 503, offline);
 		return false;
@@ -146,14 +149,14 @@ static void resolved_later(int err, const struct resolved *found, void *arg)
 	struct hunt *hunt = arg;
 	enum hunt_verdict v;
 
-	hunt->resolving = NULL;
+	hunt->now->resolving = NULL;
 	if (err) {
 		own_reason(hunt, err == ENOENT ? 404 : 503,
 			   err == ENOENT ? 0 : 5);
-		agent_let_go(hunt);
+		agent_let_go(hunt->now);
 		v = hop_next(hunt);
 	} else {
-		hunt->targets = *found;
+		hunt->now->targets = *found;
 		v = target_try(hunt);
 	}
 	hunt->h(v, hunt->arg);
@@ -162,9 +165,9 @@ static void resolved_later(int err, const struct resolved *found, void *arg)
 static void one_target(struct hunt *hunt, const struct sa *dst,
 		       uint8_t transport)
 {
-	hunt->targets.addr[0] = *dst;
-	hunt->targets.transport[0] = transport;
-	hunt->targets.n = 1;
+	hunt->now->targets.addr[0] = *dst;
+	hunt->now->targets.transport[0] = transport;
+	hunt->now->targets.n = 1;
 }
 
 /* Addresses of the hop. The owner's registrar is met at the very target of the
@@ -172,14 +175,14 @@ static void one_target(struct hunt *hunt, const struct sa *dst,
 static int hop_resolve(struct hunt *hunt)
 {
 	struct resolve_query q = {
-		.realm = hunt->hop.realm,
-		.host = hunt->hop.host,
-		.port = hunt->hop.port,
-		.transport = hunt->hop.transport,
+		.realm = hunt->now->hop.realm,
+		.host = hunt->now->hop.host,
+		.port = hunt->now->hop.port,
+		.transport = hunt->now->hop.transport,
 	};
 	struct registration_view view;
 
-	if (hunt->to_registrar &&
+	if (hunt->now->to_registrar &&
 	    !surrogates_by_owner(hunt->worker->surrogates, &hunt->owner,
 				 &view) &&
 	    view.bound && view.target &&
@@ -189,15 +192,15 @@ static int hop_resolve(struct hunt *hunt)
 		return 0;
 	}
 
-	if (sa_isset(&hunt->hop.addr, SA_ADDR)) {
-		one_target(hunt, &hunt->hop.addr,
-			   hunt->hop.transport == TRANSPORT_NONE
+	if (sa_isset(&hunt->now->hop.addr, SA_ADDR)) {
+		one_target(hunt, &hunt->now->hop.addr,
+			   hunt->now->hop.transport == TRANSPORT_NONE
 				   ? TRANSPORT_UDP
-				   : (uint8_t)hunt->hop.transport);
+				   : (uint8_t)hunt->now->hop.transport);
 		return 0;
 	}
-	return resolve(&hunt->resolving, hunt->worker->resolver, &q,
-		       &hunt->targets, resolved_later, hunt);
+	return resolve(&hunt->now->resolving, hunt->worker->resolver, &q,
+		       &hunt->now->targets, resolved_later, hunt);
 }
 
 static enum hunt_verdict hop_next(struct hunt *hunt)
@@ -205,10 +208,10 @@ static enum hunt_verdict hop_next(struct hunt *hunt)
 	int err;
 
 	while (hunt->next < hunt->route->n) {
-		hunt->hop = hunt->route->hops[hunt->next++];
-		hunt->target = 0;
-		hunt->targets.n = 0;
-		hunt->leg = mem_deref(hunt->leg);
+		hunt->now->hop = hunt->route->hops[hunt->next++];
+		hunt->now->target = 0;
+		hunt->now->targets.n = 0;
+		hunt->now->leg = mem_deref(hunt->now->leg);
 		if (!hop_admits(hunt))
 			continue;
 
@@ -225,7 +228,7 @@ static enum hunt_verdict hop_next(struct hunt *hunt)
 		count(COUNT_POLICY_HOP_FAILURES, 1);
 		own_reason(hunt, err == ENOENT ? 404 : 503,
 			   err == ETIMEDOUT ? 5 : 0);
-		agent_let_go(hunt);
+		agent_let_go(hunt->now);
 	}
 	if (!hunt->code)
 		hunt->code = 503;
@@ -275,7 +278,7 @@ static enum hunt_verdict first_hop(struct hunt *hunt)
 
 static uint32_t timer_b(const struct hunt *hunt)
 {
-	const struct sip_interface *i = hunt->hop.realm->interface;
+	const struct sip_interface *i = hunt->now->hop.realm->interface;
 	const struct sip_config *c = hunt->plan->sip;
 	uint32_t s = i->initial_inv_trans_expire;
 
@@ -337,8 +340,10 @@ static int option_remove(struct message *msg, enum header_id id,
 static int port_of(struct port **portp, const struct hunt *hunt)
 {
 	const struct endpoint *e = realm_endpoint(
-		hunt->hop.realm, &hunt->targets.addr[hunt->target],
-		(enum transport)hunt->targets.transport[hunt->target]);
+		hunt->now->hop.realm,
+		&hunt->now->targets.addr[hunt->now->target],
+		(enum transport)
+			hunt->now->targets.transport[hunt->now->target]);
 
 	if (!e)
 		return EAFNOSUPPORT;
@@ -352,7 +357,7 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 	struct leg_setup setup = {
 		.worker = hunt->worker,
 		.tags = hunt->tags,
-		.realm = hunt->hop.realm,
+		.realm = hunt->now->hop.realm,
 		.port = port,
 		.t1 = c->init_timer,
 		.t2 = c->max_timer,
@@ -361,29 +366,29 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 		.arg = hunt->arg,
 	};
 
-	if (hunt->leg) {
-		hunt->leg->port = port;
+	if (hunt->now->leg) {
+		hunt->now->leg->port = port;
 		return 0;
 	}
-	return leg_open(&hunt->leg, &setup);
+	return leg_open(&hunt->now->leg, &setup);
 }
 
 /* Does this peer get identities (RFC 3325)? */
 static bool peer_is_trusted(const struct hunt *hunt)
 {
 	struct source peer = {
-		.realm = hunt->hop.realm,
-		.agent = hunt->hop.agent,
+		.realm = hunt->now->hop.realm,
+		.agent = hunt->now->hop.agent,
 		.in_prefix = true,
 	};
 
-	return match_trusts(hunt->hop.realm, &peer);
+	return match_trusts(hunt->now->hop.realm, &peer);
 }
 
 /* RFC 3261 19.1.1: without a transport parameter a Contact means UDP */
 static int contact_transport(struct hunt *hunt, enum transport transport)
 {
-	struct pl *contact = &hunt->rw.contact, value;
+	struct pl *contact = &hunt->now->rw.contact, value;
 	struct uri uri;
 	char *text = NULL;
 	int err;
@@ -395,8 +400,8 @@ static int contact_transport(struct hunt *hunt, enum transport transport)
 			  transport_name(transport));
 	if (err)
 		return err;
-	mem_deref(hunt->contact);
-	hunt->contact = text;
+	mem_deref(hunt->now->contact);
+	hunt->now->contact = text;
 	pl_set_str(contact, text);
 	return 0;
 }
@@ -410,17 +415,17 @@ static int identities(struct hunt *hunt, const struct port *port)
 		.plan = hunt->plan,
 		.msg = hunt->invite,
 		.ingress = hunt->source.realm,
-		.egress = hunt->hop.realm,
+		.egress = hunt->now->hop.realm,
 		.source = hunt->source,
 		.src = hunt->from.src,
 		.local = port_local(port),
 		.received_at = port_local(hunt->from.port),
-		.target = &hunt->targets.addr[hunt->target],
-		.hop = &hunt->hop,
+		.target = &hunt->now->targets.addr[hunt->now->target],
+		.hop = &hunt->now->hop,
 		.owner = hunt->owner,
 		.called = hunt->called,
-		.to_trunk = hunt->to_trunk,
-		.to_registrar = hunt->to_registrar,
+		.to_trunk = hunt->now->to_trunk,
+		.to_registrar = hunt->now->to_registrar,
 		.trusted = peer_is_trusted(hunt),
 	};
 
@@ -433,10 +438,11 @@ static int identities(struct hunt *hunt, const struct port *port)
 	    view.bound) {
 		if (view.contact)
 			pl_set_str(&setup.contact, view.contact);
-		if (view.service_route && hunt->to_registrar)
+		if (view.service_route && hunt->now->to_registrar)
 			pl_set_str(&setup.service_route, view.service_route);
 	}
-	err = rewrite_request(&hunt->rw, hunt->scratch, hunt->out, &setup);
+	err = rewrite_request(&hunt->now->rw, hunt->now->scratch,
+			      hunt->now->out, &setup);
 	return err ? err : contact_transport(hunt, port_transport(port));
 }
 
@@ -450,36 +456,36 @@ static int compose(struct hunt *hunt, const struct port *port)
 	struct pl ctype = message_value(hunt->invite, HDR_CONTENT_TYPE), sdp;
 	int err;
 
-	hunt->out = mem_deref(hunt->out);
-	mem_deref(hunt->scratch);
-	hunt->scratch = mbuf_alloc(512);
-	if (!hunt->scratch)
+	hunt->now->out = mem_deref(hunt->now->out);
+	mem_deref(hunt->now->scratch);
+	hunt->now->scratch = mbuf_alloc(512);
+	if (!hunt->now->scratch)
 		return ENOMEM;
 
-	err = message_clone(&hunt->out, hunt->invite);
+	err = message_clone(&hunt->now->out, hunt->invite);
 	/* RFC 3325 5: what a stranger asserts is nobody's identity */
 	if (!err && !match_trusts(hunt->source.realm, &hunt->source))
-		err = message_drop(hunt->out, HDR_P_ASSERTED_IDENTITY);
+		err = message_drop(hunt->now->out, HDR_P_ASSERTED_IDENTITY);
 	if (!err)
-		err = hide_edit(hunt->out, &hide);
+		err = hide_edit(hunt->now->out, &hide);
 	if (!err)
-		err = option_remove(hunt->out, HDR_SUPPORTED, "100rel");
+		err = option_remove(hunt->now->out, HDR_SUPPORTED, "100rel");
 	if (!err)
 		err = identities(hunt, port);
 	if (err)
 		return err;
 
-	hunt->without = hide_set(hunt->out, &hide);
+	hunt->now->without = hide_set(hunt->now->out, &hide);
 
-	err = media_move(hunt->media, hunt->hop.realm,
-			 &hunt->targets.addr[hunt->target]);
+	err = media_move(hunt->media, hunt->now->hop.realm,
+			 &hunt->now->targets.addr[hunt->now->target]);
 	if (!hunt->has_offer || err)
 		return err;
-	hunt->offer = mem_deref(hunt->offer);
+	hunt->now->offer = mem_deref(hunt->now->offer);
 	if (!err)
 		err = sdp_find(&ctype, &hunt->invite->body, &sdp);
 	if (!err)
-		err = media_offer(hunt->media, SIDE_A, &sdp, &hunt->offer);
+		err = media_offer(hunt->media, SIDE_A, &sdp, &hunt->now->offer);
 	return err;
 }
 
@@ -487,34 +493,34 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 {
 	struct leg_invite invite = {
 		.to = {
-			.dst = hunt->targets.addr[hunt->target],
-			.transport = hunt->targets.transport[hunt->target],
+			.dst = hunt->now->targets.addr[hunt->now->target],
+			.transport = hunt->now->targets.transport[hunt->now->target],
 		},
-		.ruri = hunt->rw.ruri,
-		.from = hunt->rw.from,
-		.to_value = hunt->rw.to,
-		.contact = hunt->rw.contact,
-		.routes = hunt->rw.routes,
-		.src = hunt->out,
-		.without = hunt->without,
+		.ruri = hunt->now->rw.ruri,
+		.from = hunt->now->rw.from,
+		.to_value = hunt->now->rw.to,
+		.contact = hunt->now->rw.contact,
+		.routes = hunt->now->rw.routes,
+		.src = hunt->now->out,
+		.without = hunt->now->without,
 		.credentials = bytes_of(credentials),
-		.body = bytes_of(hunt->offer),
+		.body = bytes_of(hunt->now->offer),
 		.max_forwards = max_forwards(hunt->invite),
 		.expire = timer_b(hunt),
-		.same_cseq = hunt->target > 0 && !credentials,
+		.same_cseq = hunt->now->target > 0 && !credentials,
 	};
 
 	/* A multipart body is replaced by its SDP part */
-	if (hunt->offer)
+	if (hunt->now->offer)
 		pl_set_str(&invite.ctype, "application/sdp");
 	else
 		invite.body = hunt->invite->body;
 	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
 	 * same connection */
-	if (credentials && hunt->leg->invite)
-		invite.to = *transaction_target(hunt->leg->invite);
-	hunt->sent = clock_ms();
-	return leg_invite(hunt->leg, &invite);
+	if (credentials && hunt->now->leg->invite)
+		invite.to = *transaction_target(hunt->now->leg->invite);
+	hunt->now->sent = clock_ms();
+	return leg_invite(hunt->now->leg, &invite);
 }
 
 /* What cannot be composed ends the search; the caller hears why */
@@ -539,7 +545,7 @@ static void compose_failed(struct hunt *hunt, int err)
 		hunt_end(hunt, 400, NULL);
 		break;
 	}
-	agent_let_go(hunt);
+	agent_let_go(hunt->now);
 	hunt->next = hunt->route->n;
 }
 
@@ -550,7 +556,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 	struct port *port;
 	int err;
 
-	for (; hunt->target < hunt->targets.n; hunt->target++) {
+	for (; hunt->now->target < hunt->now->targets.n; hunt->now->target++) {
 		err = port_of(&port, hunt);
 		if (err) {
 			own_reason(hunt, 503, 0);
@@ -564,26 +570,27 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 			return HUNT_EMPTY;
 		}
 
-		tries_reset(&hunt->tries);
+		tries_reset(&hunt->now->tries);
 		ahead = mbuf_alloc(512);
 		if (!ahead) {
 			compose_failed(hunt, ENOMEM);
 			return HUNT_EMPTY;
 		}
 		hunt_proof(hunt, &proof, NULL);
-		(void)prove_ahead(&proof, &hunt->tries, ahead);
+		(void)prove_ahead(&proof, &hunt->now->tries, ahead);
 		err = send_invite(hunt, ahead->end ? ahead : NULL);
 		mem_deref(ahead);
 		if (!err)
 			return HUNT_SENT;
 
 		target_failed(hunt->worker->resolver,
-			      &hunt->targets.addr[hunt->target],
-			      hunt->targets.transport[hunt->target], AVOID);
+			      &hunt->now->targets.addr[hunt->now->target],
+			      hunt->now->targets.transport[hunt->now->target],
+			      AVOID);
 		own_reason(hunt, 503, 0);
 	}
 
-	agent_let_go(hunt);
+	agent_let_go(hunt->now);
 	return hop_next(hunt);
 }
 
@@ -591,13 +598,14 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 
 enum hunt_verdict hunt_start(struct hunt *hunt)
 {
+	hunt->now = &hunt->first;
 	return first_hop(hunt);
 }
 
 /* Does this answer end the search (behaviour.md 2.4)? */
 static bool is_last(const struct hunt *hunt, uint16_t code)
 {
-	const struct hop *hop = &hunt->hop;
+	const struct hop *hop = &hunt->now->hop;
 
 	if (code >= 600 || hunt->next >= hunt->route->n)
 		return true;
@@ -611,16 +619,16 @@ static bool is_last(const struct hunt *hunt, uint16_t code)
 enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 			      const struct message *msg)
 {
-	const struct sa *dst = &hunt->targets.addr[hunt->target];
-	uint8_t transport = hunt->targets.transport[hunt->target];
+	const struct sa *dst = &hunt->now->targets.addr[hunt->now->target];
+	uint8_t transport = hunt->now->targets.transport[hunt->now->target];
 
 	note_failure(hunt, code, msg);
 
 	/* RFC 3263 4.3: no answer, a transport error or 503: next target */
 	if (!msg || code == 503) {
 		target_failed(hunt->worker->resolver, dst, transport, AVOID);
-		if (++hunt->target < hunt->targets.n) {
-			hunt->offer = mem_deref(hunt->offer);
+		if (++hunt->now->target < hunt->now->targets.n) {
+			hunt->now->offer = mem_deref(hunt->now->offer);
 			if (hunt->has_offer)
 				media_offer_failed(hunt->media);
 			return target_try(hunt);
@@ -629,11 +637,11 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 		target_worked(hunt->worker->resolver, dst, transport);
 	}
 
-	agent_let_go(hunt);
+	agent_let_go(hunt->now);
 	if (is_last(hunt, code))
 		return HUNT_EMPTY;
 
-	hunt->offer = mem_deref(hunt->offer);
+	hunt->now->offer = mem_deref(hunt->now->offer);
 	if (hunt->has_offer)
 		media_offer_failed(hunt->media);
 	return hop_next(hunt);
@@ -703,54 +711,63 @@ void hunt_query(struct credential_query *q, const struct hop *hop,
 void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 		const struct message *challenge)
 {
-	const struct hop *hop = &hunt->hop;
+	const struct hop *hop = &hunt->now->hop;
 	struct credential_query *q = &setup->query;
 
 	memset(setup, 0, sizeof(*setup));
 	setup->worker = hunt->worker;
-	setup->target = hunt->leg->invite
-				? transaction_target(hunt->leg->invite)
+	setup->target = hunt->now->leg->invite
+				? transaction_target(hunt->now->leg->invite)
 				: NULL;
 	if (!setup->target) {
 		/* Before the first send: the leg has it from the targets */
-		hunt->leg->to.dst = hunt->targets.addr[hunt->target];
-		hunt->leg->to.transport = hunt->targets.transport[hunt->target];
-		setup->target = &hunt->leg->to;
+		hunt->now->leg->to.dst =
+			hunt->now->targets.addr[hunt->now->target];
+		hunt->now->leg->to.transport =
+			hunt->now->targets.transport[hunt->now->target];
+		setup->target = &hunt->now->leg->to;
 	}
 	pl_set_str(&setup->method, "INVITE");
-	setup->uri = hunt->rw.ruri;
-	setup->body = hunt->offer ? bytes_of(hunt->offer) : hunt->invite->body;
+	setup->uri = hunt->now->rw.ruri;
+	setup->body = hunt->now->offer ? bytes_of(hunt->now->offer)
+				       : hunt->invite->body;
 	setup->challenge = challenge;
-	pl_set_str(&setup->callid, hunt->leg->callid);
+	pl_set_str(&setup->callid, hunt->now->leg->callid);
 
 	hunt_query(q, hop, &hunt->owner, &hunt->called, hunt->source.agent);
 	q->method = setup->method;
-	q->to_registrar = hunt->to_trunk &&
-			  hunt_knows_challenger(
-				  hunt->worker, &hunt->owner, hop->realm,
-				  &hunt->targets.addr[hunt->target], challenge);
+	q->to_registrar =
+		hunt->now->to_trunk &&
+		hunt_knows_challenger(
+			hunt->worker, &hunt->owner, hop->realm,
+			&hunt->now->targets.addr[hunt->now->target], challenge);
 }
 
 /* --- The end ------------------------------------------------------------ */
 
+static void branch_finish(struct branch *b)
+{
+	resolve_cancel(b->resolving);
+	b->resolving = NULL;
+	b->out = mem_deref(b->out);
+	b->scratch = mem_deref(b->scratch);
+	b->contact = mem_deref(b->contact);
+	b->offer = mem_deref(b->offer);
+	tries_reset(&b->tries);
+}
+
 void hunt_finish(struct hunt *hunt)
 {
 	timer_cancel(&hunt->patience);
-	resolve_cancel(hunt->resolving);
-	hunt->resolving = NULL;
-	hunt->out = mem_deref(hunt->out);
-	hunt->scratch = mem_deref(hunt->scratch);
-	hunt->contact = mem_deref(hunt->contact);
-	hunt->offer = mem_deref(hunt->offer);
+	branch_finish(&hunt->first);
 	hunt->invite = mem_deref(hunt->invite);
 	hunt->route = mem_deref(hunt->route);
 	hunt->best = mem_deref(hunt->best);
-	tries_reset(&hunt->tries);
 }
 
 void hunt_clear(struct hunt *hunt)
 {
 	hunt_finish(hunt);
-	agent_let_go(hunt);
-	hunt->leg = mem_deref(hunt->leg);
+	agent_let_go(&hunt->first);
+	hunt->first.leg = mem_deref(hunt->first.leg);
 }

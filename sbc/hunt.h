@@ -23,6 +23,24 @@ enum hunt_verdict {
 
 typedef void(hunt_h)(enum hunt_verdict v, void *arg);
 
+/** One hop that is tried: its targets, and the leg that calls there */
+struct branch {
+	struct hop hop;
+	struct resolved targets;
+	uint32_t target;
+	struct resolve *resolving;
+	struct agent *agent; /* session taken at the hop */
+	bool to_trunk, to_registrar;
+	struct message *out; /* what leaves, less dialog headers */
+	struct mbuf *scratch, *offer;
+	char *contact; /* rw.contact with its transport, where that is not UDP */
+	struct rewritten rw;
+	struct header_set without;
+	struct tries tries;
+	struct leg *leg; /* the called side's; the call takes it */
+	uint64_t sent;   /* [ms] */
+};
+
 struct hunt {
 	struct worker *worker;
 	const struct plan *plan;
@@ -37,23 +55,11 @@ struct hunt {
 	struct route *route;
 	uint32_t next;  /* hop to be tried next */
 	uint32_t tried; /* hops sent to */
-	struct hop hop; /* the present one */
-	struct resolved targets;
-	uint32_t target;
-	struct resolve *resolving;
+	struct branch first;
+	struct branch *now;    /* the one that the last event is about */
 	struct timer patience; /* waiting for the owner's registration */
 	uint64_t patient;      /* until then [ms] */
-	struct agent *agent;   /* session taken at the present hop */
-	bool to_trunk, to_registrar;
-	struct message *out; /* what leaves, less dialog headers */
-	struct mbuf *scratch, *offer;
-	char *contact; /* rw.contact with its transport, where that is not UDP */
-	struct rewritten rw;
-	struct header_set without;
-	struct tries tries;
-	struct leg *leg; /* the called side's; the call takes it */
-	uint64_t sent;   /* [ms] */
-	uint16_t code;   /* what the caller gets when it ends here */
+	uint16_t code;         /* what the caller gets when it ends here */
 	uint32_t retry_after;
 	struct message *best; /* answer behind code, or NULL: made here */
 	uint64_t session_id;

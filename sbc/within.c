@@ -81,14 +81,14 @@ static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
 	const struct leg *to = relay_to(r);
 
 	if (to == c->b) {
-		attribute = c->hunt.hop.attribute;
-		q->egress = c->hunt.hop.agent;
+		attribute = c->hunt.now->hop.attribute;
+		q->egress = c->hunt.now->hop.agent;
 		q->ingress = c->hunt.source.agent;
 		owner = c->hunt.called.agent ? NULL : &c->hunt.owner;
 	} else {
 		attribute = route_back(c, &setup->method);
 		q->egress = c->hunt.source.agent;
-		q->ingress = c->hunt.hop.agent;
+		q->ingress = c->hunt.now->hop.agent;
 		owner = c->hunt.called.agent ? &c->hunt.called : NULL;
 	}
 
