@@ -60,6 +60,14 @@ uint64_t clock_cpu_us(void)
 	return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
+void clock_rest(uint64_t us)
+{
+	const struct timespec ts = { .tv_sec = (time_t)(us / 1000000),
+				     .tv_nsec = (long)(us % 1000000) * 1000 };
+
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
 void clock_local(struct local_time *out)
 {
 	static _Thread_local struct local_time cached;

@@ -28,3 +28,6 @@ void clock_rfc3339(char buf[25], uint64_t wall_ms);
 
 /** CPU time used by the calling thread [us] */
 uint64_t clock_cpu_us(void);
+
+/** Let this thread sleep [us], unless a signal ends it */
+void clock_rest(uint64_t us);

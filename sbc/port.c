@@ -26,9 +26,9 @@
 #include <unistd.h>
 #include <linux/errqueue.h> /* needs time.h, asks for nothing */
 #include "store/base.h"
-#include <re_main.h>
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/intake.h"
 #include "sbc/port.h"
 #include "sbc/turn.h"
 
@@ -250,6 +250,8 @@ static void udp_receive(struct port *port)
 		n = recvmmsg(port->fd, in->msgs, BATCH, MSG_DONTWAIT, NULL);
 	} while (n < 0 && errno != EAGAIN && --tries);
 
+	if (n == BATCH)
+		intake_again();
 	wall = n > 0 ? clock_wall_ms() : 0;
 	for (i = 0; i < n && !port->closed; ++i) {
 		struct msghdr *hdr = &in->msgs[i].msg_hdr;
@@ -340,10 +342,10 @@ static void udp_refusals(struct port *port)
 
 static void udp_watch(struct port *port, int flags)
 {
-	/* A descriptor that is in the loop can be changed there: epoll_ctl does
+	/* A descriptor that is watched can be changed there: epoll_ctl does
 	 * not fail for it */
 	if (port->flags != flags &&
-	    !fd_listen(port->fd, flags, udp_event, port))
+	    !intake_listen(port->fd, flags, udp_event, port))
 		port->flags = flags;
 }
 
@@ -557,7 +559,7 @@ static int udp_open(struct port *port, const struct port_setup *setup)
 
 	port->flags = FD_READ;
 
-	return fd_listen(port->fd, FD_READ, udp_event, port);
+	return intake_listen(port->fd, FD_READ, udp_event, port);
 }
 
 static void stream_message(uint64_t conn, const struct sa *peer,
@@ -640,7 +642,7 @@ static void port_shut(struct port *port)
 	port->closed = true;
 	turn_forget(&port->flush);
 	if (port->fd >= 0) {
-		fd_close(port->fd);
+		intake_close(port->fd);
 		(void)close(port->fd);
 		port->fd = -1;
 		gauge(COUNT_SOCKETS, -1);

@@ -53,6 +53,12 @@ uint64_t clock_cpu_us(void)
 	return now * 1000;
 }
 
+/* The sleeper finds that time has passed */
+void clock_rest(uint64_t us)
+{
+	fake_clock_advance((us + 999) / 1000);
+}
+
 static struct tm broken_down(uint64_t wall_ms)
 {
 	time_t t = (time_t)(wall_ms / 1000);
