@@ -13,6 +13,7 @@
 #include "sbc/counters.h"
 #include "sbc/random.h"
 #include "sbc/replaces.h"
+#include "sbc/sides.h"
 
 static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 {
@@ -30,95 +31,33 @@ void call_feed(struct call *c, enum call_event ev, const struct message *msg)
 
 /* --- What an answer carries across -------------------------------------- */
 
-/* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
-static bool is_trusted(const struct call *c, bool side_b)
+/* The called side of the present hop; none is left when the best answer so far
+ * goes back */
+static struct sides sides_of(const struct call *c)
 {
-	const struct hunt *hunt = &c->hunt;
-	struct source called = { .realm = hunt->now->hop.realm,
-				 .agent = hunt->now->hop.agent,
-				 .in_prefix = true };
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->hunt.now->leg };
 
-	if (side_b)
-		return match_trusts(called.realm, &called);
-
-	return match_trusts(c->a->realm, &hunt->source);
-}
-
-/* Who is who for the tables of behaviour.md 5.2 and 5.3, seen from the side that
- * a message inside the call goes to */
-static void parties(const struct call *c, bool to_b, const struct message *msg,
-		    struct rewrite_setup *s)
-{
-	const struct hunt *hunt = &c->hunt;
-	const struct leg *to = to_b ? hunt->now->leg : c->a;
-	/* NULL: no hop is left, and the best answer so far goes back */
-	const struct leg *from = to_b ? c->a : hunt->now->leg;
-	struct hop registrar;
-
-	memset(s, 0, sizeof(*s));
-	s->plan = c->plan;
-	s->msg = msg;
-	s->ingress = from ? from->realm : hunt->now->hop.realm;
-	s->egress = to->realm;
-	s->local = port_local(to->port);
-	if (from) {
-		s->src = from->to.dst;
-		s->received_at = port_local(from->port);
-	}
-	s->target = &to->to.dst;
-	s->trusted = is_trusted(c, to_b);
-	if (to_b) {
-		s->hop = &hunt->now->hop;
-		s->owner = hunt->owner;
-		s->called = hunt->called;
-		s->to_trunk = hunt->now->to_trunk;
-		return;
-	}
-	/* Back to where the call came from: the PBX and the trunk change their
-	 * places */
-	s->called = hunt->owner;
-	s->owner = hunt->called;
-	s->to_trunk = s->owner.agent &&
-		      !plan_registrar(c->plan, s->owner.agent, &registrar) &&
-		      registrar.realm == to->realm;
+	return s;
 }
 
 /* Identities in a message inside the call, edited in a clone of it */
 int call_edit(const struct call *c, bool to_b, struct message *out,
 	      const struct message *msg)
 {
-	struct mbuf *scratch = mbuf_alloc(256);
-	struct rewrite_setup setup;
-	int err;
+	struct sides s = sides_of(c);
 
-	if (!scratch)
-		return ENOMEM;
-	parties(c, to_b, msg, &setup);
-	setup.trusted = setup.trusted && is_trusted(c, !to_b);
-	err = rewrite_within(scratch, out, &setup);
-	mem_deref(scratch);
-	return err;
+	return sides_edit(&s, to_b, out, msg);
 }
 
-/* An answer of the called side on its way to the caller. rb holds the copy
+/* An answer of the called side on its way to the caller. copyp holds the copy
  * that is edited: the caller lets it go */
 static void answer_copy(const struct call *c, struct leg_reply *r,
 			struct message **copyp, const struct message *msg,
 			bool challenge)
 {
-	struct hide_setup hide = { .trusted = true, .challenge = challenge };
+	struct sides s = sides_of(c);
 
-	r->code = msg->code;
-	r->reason = msg->reason;
-	if (message_clone(copyp, msg))
-		return;
-	(void)hide_edit(*copyp, &hide);
-	(void)call_edit(c, false, *copyp, msg);
-	r->src = *copyp;
-	r->without = hide_set(*copyp, &hide);
-	/* The whole SBC is not out of service because one target is */
-	if (msg->code == 503)
-		(void)message_drop(*copyp, HDR_RETRY_AFTER);
+	sides_answer(&s, r, copyp, msg, challenge);
 }
 
 /* --- The caller is answered --------------------------------------------- */

@@ -11,38 +11,8 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/replaces.h"
+#include "sbc/sides.h"
 #include "sbc/within.h"
-
-/* Route that a new request of the called side towards the caller would take:
- * its credentials answer for challenges of the caller's side (6.2) */
-static const struct policy_attribute *route_back(struct call *c,
-						 const struct pl *method)
-{
-	struct route_query q = { .realm = c->b->realm, .method = *method };
-	struct pl from, to;
-	struct address from_addr, to_addr;
-	struct route *route;
-	const struct policy_attribute *found = NULL;
-
-	pl_set_str(&from, c->b->remote);
-	pl_set_str(&to, c->b->local);
-	if (address_read(&from_addr, &from) || address_read(&to_addr, &to))
-		return NULL;
-	q.from = &from_addr.uri;
-	q.to = &to_addr.uri;
-	clock_local(&q.now);
-
-	route = mem_zalloc(sizeof(*route), NULL);
-	if (!route)
-		return NULL;
-	if (!route_find(c->plan->routes, &q, route)) {
-		for (uint32_t i = 0; i < route->n && !found; i++)
-			if (route->hops[i].realm == c->a->realm)
-				found = route->hops[i].attribute;
-	}
-	mem_deref(route);
-	return found;
-}
 
 static int relay_edit(struct relay *r, struct message *out,
 		      const struct message *msg, void *arg)
@@ -74,37 +44,10 @@ static void relay_proved(struct relay *r, const struct proof_report *report,
 
 static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
 {
-	struct call *c = arg;
-	struct credential_query *q = &setup->query;
-	const struct policy_attribute *attribute;
-	const struct owner *owner;
-	const struct leg *to = relay_to(r);
+	const struct call *c = arg;
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
 
-	if (to == c->b) {
-		attribute = c->hunt.now->hop.attribute;
-		q->egress = c->hunt.now->hop.agent;
-		q->ingress = c->hunt.source.agent;
-		owner = c->hunt.called.agent ? NULL : &c->hunt.owner;
-	} else {
-		attribute = route_back(c, &setup->method);
-		q->egress = c->hunt.source.agent;
-		q->ingress = c->hunt.now->hop.agent;
-		owner = c->hunt.called.agent ? &c->hunt.called : NULL;
-	}
-
-	if (attribute) {
-		q->realm = attribute->realm;
-		q->lookup = attribute->auth_user_lookup;
-		if (!q->realm[0] && q->egress)
-			q->realm = q->egress->realm_id;
-	}
-	q->egress_realm = to->realm->config->identifier;
-	if (owner) {
-		q->owner = *owner;
-		q->to_registrar =
-			hunt_knows_challenger(c->worker, owner, to->realm,
-					      &to->to.dst, setup->challenge);
-	}
+	sides_proof(&s, relay_to(r) == c->b, setup);
 }
 
 /* SDP of an answer inside the dialog */

@@ -1,0 +1,178 @@
+/*
+ * Who is who on the two sides, and what may cross between them
+ */
+#include <errno.h>
+#include <string.h>
+#include "policy/hide.h"
+#include "sbc/clock.h"
+#include "sbc/sides.h"
+
+/* --- Identities --------------------------------------------------------- */
+
+static const struct realm *realm_a(const struct sides *s)
+{
+	return s->a ? s->a->realm : s->hunt->source.realm;
+}
+
+static const struct realm *realm_b(const struct sides *s)
+{
+	return s->b ? s->b->realm : s->hunt->now->hop.realm;
+}
+
+/* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
+static bool is_trusted(const struct sides *s, bool side_b)
+{
+	struct source called = { .realm = s->hunt->now->hop.realm,
+				 .agent = s->hunt->now->hop.agent,
+				 .in_prefix = true };
+
+	if (side_b)
+		return match_trusts(called.realm, &called);
+
+	return match_trusts(realm_a(s), &s->hunt->source);
+}
+
+/* For the tables of behaviour.md 5.2 and 5.3, a message to side B */
+static void towards_b(const struct sides *s, struct rewrite_setup *r)
+{
+	const struct hunt *hunt = s->hunt;
+
+	r->ingress = realm_a(s);
+	r->egress = realm_b(s);
+	r->src = s->a ? s->a->to.dst : hunt->from.src;
+	r->received_at = port_local(s->a ? s->a->port : hunt->from.port);
+	r->local = port_local(s->b->port);
+	r->target = &s->b->to.dst;
+	r->hop = &hunt->now->hop;
+	r->owner = hunt->owner;
+	r->called = hunt->called;
+	r->to_trunk = hunt->now->to_trunk;
+}
+
+/* Back to where it came from: the PBX and the trunk change their places */
+static void towards_a(const struct sides *s, struct rewrite_setup *r)
+{
+	const struct hunt *hunt = s->hunt;
+	struct hop registrar;
+
+	r->ingress = realm_b(s);
+	r->egress = realm_a(s);
+	if (s->b) {
+		r->src = s->b->to.dst;
+		r->received_at = port_local(s->b->port);
+	}
+	r->local = port_local(s->a ? s->a->port : hunt->from.port);
+	r->target = s->a ? &s->a->to.dst : &hunt->from.src;
+	r->called = hunt->owner;
+	r->owner = hunt->called;
+	r->to_trunk = r->owner.agent &&
+		      !plan_registrar(hunt->plan, r->owner.agent, &registrar) &&
+		      registrar.realm == r->egress;
+}
+
+int sides_edit(const struct sides *s, bool to_b, struct message *out,
+	       const struct message *msg)
+{
+	struct mbuf *scratch = mbuf_alloc(256);
+	struct rewrite_setup setup;
+	int err;
+
+	if (!scratch)
+		return ENOMEM;
+	memset(&setup, 0, sizeof(setup));
+	setup.plan = s->hunt->plan;
+	setup.msg = msg;
+	if (to_b)
+		towards_b(s, &setup);
+	else
+		towards_a(s, &setup);
+	setup.trusted = is_trusted(s, true) && is_trusted(s, false);
+	err = rewrite_within(scratch, out, &setup);
+	mem_deref(scratch);
+	return err;
+}
+
+void sides_answer(const struct sides *s, struct leg_reply *r,
+		  struct message **copyp, const struct message *msg,
+		  bool challenge)
+{
+	struct hide_setup hide = { .trusted = true, .challenge = challenge };
+
+	r->code = msg->code;
+	r->reason = msg->reason;
+	if (message_clone(copyp, msg))
+		return;
+	(void)hide_edit(*copyp, &hide);
+	(void)sides_edit(s, false, *copyp, msg);
+	r->src = *copyp;
+	r->without = hide_set(*copyp, &hide);
+	/* The whole SBC is not out of service because one target is */
+	if (msg->code == 503)
+		(void)message_drop(*copyp, HDR_RETRY_AFTER);
+}
+
+/* --- Credentials -------------------------------------------------------- */
+
+/* Route that a new request of the called side towards the caller would take:
+ * its credentials answer for challenges of the caller's side (6.2) */
+static const struct policy_attribute *route_back(const struct sides *s,
+						 const struct pl *method)
+{
+	struct route_query q = { .realm = s->b->realm, .method = *method };
+	struct pl from = range_of(s->b->remote), to = range_of(s->b->local);
+	struct address from_addr, to_addr;
+	struct route *route;
+	const struct policy_attribute *found = NULL;
+
+	if (address_read(&from_addr, &from) || address_read(&to_addr, &to))
+		return NULL;
+	q.from = &from_addr.uri;
+	q.to = &to_addr.uri;
+	clock_local(&q.now);
+
+	route = mem_zalloc(sizeof(*route), NULL);
+	if (!route)
+		return NULL;
+	if (!route_find(s->hunt->plan->routes, &q, route)) {
+		for (uint32_t i = 0; i < route->n && !found; i++)
+			if (route->hops[i].realm == s->a->realm)
+				found = route->hops[i].attribute;
+	}
+	mem_deref(route);
+	return found;
+}
+
+void sides_proof(const struct sides *s, bool to_b, struct proof_setup *setup)
+{
+	const struct hunt *hunt = s->hunt;
+	struct credential_query *q = &setup->query;
+	const struct policy_attribute *attribute;
+	const struct owner *owner;
+	const struct leg *to = to_b ? s->b : s->a;
+
+	if (to_b) {
+		attribute = hunt->now->hop.attribute;
+		q->egress = hunt->now->hop.agent;
+		q->ingress = hunt->source.agent;
+		owner = hunt->called.agent ? NULL : &hunt->owner;
+	} else {
+		attribute = route_back(s, &setup->method);
+		q->egress = hunt->source.agent;
+		q->ingress = hunt->now->hop.agent;
+		owner = hunt->called.agent ? &hunt->called : NULL;
+	}
+
+	if (attribute) {
+		q->realm = attribute->realm;
+		q->lookup = attribute->auth_user_lookup;
+		if (!q->realm[0] && q->egress)
+			q->realm = q->egress->realm_id;
+	}
+	q->egress_realm = to->realm->config->identifier;
+	if (owner) {
+		q->owner = *owner;
+		q->to_registrar =
+			hunt_knows_challenger(hunt->worker, owner, to->realm,
+					      &to->to.dst, setup->challenge);
+	}
+}
