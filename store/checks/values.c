@@ -151,8 +151,8 @@ static bool is_known_option(const struct field *f, const char *option)
 static bool is_idle_option(const char *option)
 {
 	static const char *const idle[] = {
-		"max-udp-length", "add-error-to-tag",    "add-reg-expires",
-		"dropResponse",   "strip-route-headers", "via-origin",
+		"max-udp-length", "add-error-to-tag", "add-reg-expires",
+		"dropResponse",   "via-origin",
 	};
 	size_t n = strcspn(option, "=");
 
