@@ -529,16 +529,30 @@ static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
 	leg_close(leg);
 }
 
+/* RFC 3261 15.1.2: pending requests get 487 */
+static void unanswered_end(struct call *c)
+{
+	struct le *le = c->relays.head;
+
+	c->reinvite = NULL;
+	while (le) {
+		struct relay *r = le->data;
+
+		le = le->next;
+		if (relay_is_open(r))
+			relay_close(r, 487);
+	}
+	queue_end(&c->queue[SIDE_A], 487);
+	queue_end(&c->queue[SIDE_B], 487);
+}
+
 /* The side that hung up has its 200; unanswered requests end with it */
 static void closing(struct call *c)
 {
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);
-	if (c->reinvite) {
-		relay_close(c->reinvite, 487);
-		c->reinvite = NULL;
-	}
+	unanswered_end(c);
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_wall_ms();
 }
@@ -904,6 +918,8 @@ static void destructor(void *data)
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);
+	queue_end(&c->queue[SIDE_A], 0);
+	queue_end(&c->queue[SIDE_B], 0);
 	list_flush(&c->relays);
 	hunt_clear(&c->hunt);
 	mem_deref(c->a);
@@ -1037,6 +1053,9 @@ uint16_t call_place(const struct call_setup *setup)
 	c->worker = setup->home->worker;
 	c->plan = plan_take(setup->plan);
 	c->id = random_u64() >> 1;
+	for (int side = SIDE_A; side <= SIDE_B; side++)
+		queue_init(&c->queue[side], c->plan->sip->max_timer,
+			   c->home->serve[side], c);
 
 	err = media_make(c, setup);
 	if (!err)

@@ -12,6 +12,7 @@
 #include "sbc/hunt.h"
 #include "sbc/relay.h"
 #include "sbc/machine.h"
+#include "sbc/queue.h"
 
 enum call_state {
 	CALL_TRYING,
@@ -60,6 +61,7 @@ struct call_home {
 	struct table ids;                     /* struct call by id */
 	struct list calls;                    /* in order of their beginning */
 	const struct relay_user *relay_user;  /* sbc/within */
+	queue_h *serve[2];                    /* sbc/within, by enum side */
 	void (*gone)(struct call_home *home); /* a call was freed */
 };
 
@@ -78,6 +80,7 @@ struct call {
 	const struct surrogate_agent *pbx; /* of the plan; knows of the call */
 	struct list relays;
 	struct relay *reinvite; /* the one that is unanswered */
+	struct queue queue[2];  /* by the side that asks */
 	struct timer timer_c, expires, life;
 	uint32_t byes;              /* of ours, unanswered */
 	bool by_id_entered, trying; /* in the table; 100 was sent */

@@ -36,6 +36,8 @@ int calls_open(struct calls **cp, struct worker *w)
 	c->home.worker = w;
 	c->home.gone = gone;
 	c->home.relay_user = &within_relay_user;
+	c->home.serve[SIDE_A] = within_serve_a;
+	c->home.serve[SIDE_B] = within_serve_b;
 	table_init(&c->home.tags);
 	table_init(&c->home.ids);
 	*cp = c;

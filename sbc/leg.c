@@ -156,6 +156,8 @@ static void target_resolved(int err, const struct resolved *found, void *arg)
 	/* A name that leads nowhere: the peer of the INVITE stays the target */
 	if (!err && found->n)
 		aim(leg, &found->addr[0], found->transport[0]);
+	if (leg->aimed)
+		leg->aimed(leg->aimed_arg);
 }
 
 /* Find the address behind route set or remote target. A name is resolved in
@@ -180,8 +182,8 @@ static void retarget(struct leg *leg)
 
 	err = resolve(&leg->resolving, leg->worker->resolver, &q, &found,
 		      target_resolved, leg);
-	if (!err)
-		target_resolved(0, &found, leg);
+	if (err != EINPROGRESS)
+		target_resolved(err, &found, leg);
 }
 
 /* Value of a Record-Route turned round for the UAC (12.1.2): last first */
@@ -294,6 +296,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	wire_reply_target(&leg->first, from);
 	leg->to = leg->first;
 	leg->remote_cseq = invite->cseq;
+	leg->heard = true;
 	leg->callid = text_of(&invite->callid);
 	leg->local = text_tagged(&to, leg->tag.text);
 	leg->remote = text_of(&from_value);
@@ -876,9 +879,10 @@ uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 	/* RFC 3261 12.2.2; ACK has the number of its INVITE */
 	if (request->method_id == ACK)
 		return 0;
-	if (request->cseq <= leg->remote_cseq)
+	if (leg->heard && request->cseq <= leg->remote_cseq)
 		return 500;
 	leg->remote_cseq = request->cseq;
+	leg->heard = true;
 
 	return 0;
 }

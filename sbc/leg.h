@@ -59,6 +59,8 @@ struct leg {
 	struct target to;          /* where requests of the dialog go */
 	struct target first;       /* where the INVITE came from or went to */
 	struct resolve *resolving; /* of a remote target that is a name */
+	void (*aimed)(void *arg);  /* told when that is over; or NULL */
+	void *aimed_arg;
 	char *callid;
 	char *local, *remote; /* header values, tags in them once known */
 	struct pl remote_tag; /* within remote */
@@ -76,6 +78,7 @@ struct leg {
 	uint32_t t1, t2, expire; /* [ms] */
 	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
 	bool uac, confirmed, closed;
+	bool heard;     /* remote_cseq is set */
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
 	leg_h *h;
 	void *arg;

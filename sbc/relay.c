@@ -22,6 +22,7 @@ struct relay {
 	struct tries tries;
 	enum method_id method;
 	uint8_t max_forwards;
+	bool settled;
 	bool answered; /* a 2xx to re-INVITE: only repetitions come still */
 	const struct relay_user *user;
 	void *arg;
@@ -66,11 +67,22 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 	return leg_request(&r->client, r->to, &q, client, r);
 }
 
+/* From here on no retry with a higher CSeq can come */
+static void settle(struct relay *r)
+{
+	if (r->settled)
+		return;
+	r->settled = true;
+	if (r->user->settled)
+		r->user->settled(r, r->arg);
+}
+
 static void finish(struct relay *r, uint16_t code, const struct message *msg)
 {
 	const struct relay_user *user = r->user;
 	void *arg = r->arg;
 
+	settle(r);
 	/* The call may go with this word, and all relays in its list */
 	list_unlink(&r->le);
 	user->done(r, code, msg, arg);
@@ -211,6 +223,11 @@ static void final(struct relay *r, const struct message *msg)
 		return;
 	if (!challenge)
 		accepted(r, msg);
+	settle(r);
+	/* RFC 3261 12.2.2, RFC 6141: a refused request changes no target */
+	if ((r->method == INVITE || r->method == UPDATE) && msg->code < 300 &&
+	    r->server && r->request)
+		leg_refresh_target(r->from, r->request);
 	if (r->method == INVITE && msg->code < 300) {
 		invite_answered(r, msg);
 		return;
@@ -229,6 +246,7 @@ static void client(struct transaction *t, enum transaction_event ev,
 	switch (ev) {
 
 	case PROVISIONAL:
+		settle(r);
 		if (msg->code > 100 && r->method == INVITE)
 			reply(r, msg->code, msg);
 		break;
@@ -350,6 +368,11 @@ void relay_cancel(struct relay *r, const struct pl *reason)
 {
 	if (r->client && !r->answered)
 		(void)transaction_cancel(r->client, reason);
+}
+
+bool relay_is_open(const struct relay *r)
+{
+	return r->server != NULL;
 }
 
 struct leg *relay_from(const struct relay *r)

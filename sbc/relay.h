@@ -31,6 +31,9 @@ struct relay_user {
 	 *  that reply->body names: the relay lets go of them */
 	void (*answer)(struct relay *r, const struct message *msg,
 		       struct leg_reply *reply, struct mbuf **sdp, void *arg);
+	/** It has an answer that is no challenge, or is over: what was sent
+	 *  behind it may follow. May be NULL */
+	void (*settled)(struct relay *r, void *arg);
 	/** It is over: code of the final answer, 408 none came, 503 transport */
 	void (*done)(struct relay *r, uint16_t code, const struct message *msg,
 		     void *arg);
@@ -68,6 +71,8 @@ void relay_close(struct relay *r, uint16_t code);
 /** The sender gave his re-INVITE up: CANCEL it on the other side */
 void relay_cancel(struct relay *r, const struct pl *reason);
 
+/** Is a request of a peer unanswered still? */
+bool relay_is_open(const struct relay *r);
 struct leg *relay_from(const struct relay *r);
 struct leg *relay_to(const struct relay *r);
 enum method_id relay_method(const struct relay *r);

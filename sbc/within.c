@@ -10,6 +10,7 @@
 #include "policy/sdp.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/random.h"
 #include "sbc/replaces.h"
 #include "sbc/sides.h"
 #include "sbc/within.h"
@@ -93,14 +94,23 @@ static void relay_answer(struct relay *r, const struct message *msg,
 
 /* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
  * because of a request that says nothing about the dialog (3.6) */
-static bool is_deadly(enum method_id method, uint16_t code,
-		      const struct message *msg)
+static bool is_deadly(enum method_id method, uint16_t code)
 {
-	if (code != 408 && code != 481)
-		return false;
-	if (!msg)
-		return method == INVITE || method == UPDATE;
-	return method != INFO && method != MESSAGE && method != OPTIONS;
+	return (code == 408 || code == 481) && method != INFO &&
+	       method != MESSAGE && method != OPTIONS;
+}
+
+static enum side side_of(const struct call *c, const struct leg *leg)
+{
+	return leg == c->a ? SIDE_A : SIDE_B;
+}
+
+static void relay_settled(struct relay *r, void *arg)
+{
+	struct call *c = arg;
+
+	if (relay_from(r))
+		queue_pass(&c->queue[side_of(c, relay_from(r))], r);
 }
 
 static void relay_done(struct relay *r, uint16_t code,
@@ -109,6 +119,7 @@ static void relay_done(struct relay *r, uint16_t code,
 	struct call *c = arg;
 	enum method_id method = relay_method(r);
 	bool to_a = relay_to(r) == c->a;
+	(void)msg;
 
 	if (r == c->reinvite) {
 		c->reinvite = NULL;
@@ -120,7 +131,7 @@ static void relay_done(struct relay *r, uint16_t code,
 			call_feed(c, BOTH_GONE, NULL);
 		return;
 	}
-	if (is_deadly(method, code, msg))
+	if (is_deadly(method, code))
 		call_feed(c, to_a ? A_LOST : B_LOST, NULL);
 }
 
@@ -130,6 +141,7 @@ const struct relay_user within_relay_user = {
 	.challenged = relay_challenged,
 	.proved = relay_proved,
 	.answer = relay_answer,
+	.settled = relay_settled,
 	.done = relay_done,
 };
 
@@ -195,9 +207,21 @@ static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
 {
 	if (c->reinvite)
 		return relay_from(c->reinvite) == leg ? 500 : 491;
+	if (queue_has_invite(&c->queue[side_of(c, leg)]))
+		return 500;
 	if (c->state != CALL_TALKING || leg->answer)
 		return 491;
 	return 0;
+}
+
+static void refuse_collision(struct transaction *t, uint16_t code)
+{
+	char extra[32];
+
+	if (code == 500)
+		(void)re_snprintf(extra, sizeof(extra), "Retry-After: %u\r\n",
+				  random_between(0, 10));
+	refuse(t, code, code == 500 ? extra : NULL);
 }
 
 /* A REFER names dialogs of the side that it goes to, and of no other tenant */
@@ -240,7 +264,7 @@ static void request_relay(struct call *c, struct leg *leg,
 	if (!code && (invite || msg->method_id == UPDATE))
 		code = request_media(c, leg, msg, &sdp);
 	if (code) {
-		refuse(t, code, code == 500 ? "Retry-After: 5\r\n" : NULL);
+		refuse_collision(t, code);
 		return;
 	}
 
@@ -248,11 +272,8 @@ static void request_relay(struct call *c, struct leg *leg,
 		setup.body = bytes_of(sdp);
 	if (invite) {
 		count(COUNT_REINVITES, 1);
-		leg_refresh_target(leg, msg);
 		leg->invite = t;
 		transaction_handler(t, leg_transaction, leg);
-	} else if (msg->method_id == UPDATE) {
-		leg_refresh_target(leg, msg);
 	}
 
 	err = 0;
@@ -265,6 +286,7 @@ static void request_relay(struct call *c, struct leg *leg,
 	mem_deref(edited);
 	mem_deref(sdp);
 	if (!err) {
+		queue_hold(&c->queue[side_of(c, leg)], relay);
 		if (invite)
 			c->reinvite = relay;
 		return;
@@ -283,6 +305,50 @@ static void no_event(struct transaction *t, enum transaction_event ev,
 	(void)ev;
 	(void)msg;
 	(void)arg;
+}
+
+static void aimed(void *arg)
+{
+	struct queue *q = arg;
+
+	queue_pass(q, q);
+}
+
+/* Serve a request whose turn it is: what waited may meet another call than the
+ * one it came to */
+static void serve(struct call *c, struct leg *leg, struct transaction *t)
+{
+	const struct message *msg = transaction_request(t);
+	struct queue *q = &c->queue[side_of(c, leg)];
+	struct leg *other = call_other(leg);
+
+	if (!msg || c->state >= CALL_CLOSING || !other) {
+		refuse(t, 481, NULL);
+		return;
+	}
+	if (other->resolving) {
+		other->aimed = aimed;
+		other->aimed_arg = q;
+		if (queue_return(q, t, q))
+			refuse(t, 503, NULL);
+		return;
+	}
+	transaction_handler(t, no_event, NULL);
+	request_relay(c, leg, t, msg);
+}
+
+void within_serve_a(struct transaction *t, void *arg)
+{
+	struct call *c = arg;
+
+	serve(c, c->a, t);
+}
+
+void within_serve_b(struct transaction *t, void *arg)
+{
+	struct call *c = arg;
+
+	serve(c, c->b, t);
 }
 
 void within_request(struct leg *leg, const struct arrival *from,
@@ -305,8 +371,13 @@ void within_request(struct leg *leg, const struct arrival *from,
 		return;
 	}
 
-	if (msg->method_id == BYE)
+	if (msg->method_id == BYE) {
 		bye_came(c, leg, t, msg);
-	else
-		request_relay(c, leg, t, msg);
+		return;
+	}
+	code = msg->method_id == INVITE ? reinvite_collides(c, leg) : 0;
+	if (code)
+		refuse_collision(t, code);
+	else if (queue_put(&c->queue[side_of(c, leg)], t))
+		refuse(t, 503, NULL);
 }

@@ -19,5 +19,9 @@
 void within_request(struct leg *leg, const struct arrival *from,
 		    const struct message *msg);
 
+/** The turn of a request came; arg is the call; struct call_home points to them */
+void within_serve_a(struct transaction *t, void *arg);
+void within_serve_b(struct transaction *t, void *arg);
+
 /** What calls do for their relays; struct call_home points to it */
 extern const struct relay_user within_relay_user;

@@ -1,0 +1,158 @@
+/*
+ * Requests of one leg, one after the other
+ */
+#include <errno.h>
+#include "sbc/queue.h"
+#include "sbc/wire.h"
+
+struct queued {
+	struct le le;
+	struct transaction *t;
+};
+
+static void destructor(void *data)
+{
+	struct queued *e = data;
+
+	list_unlink(&e->le);
+	transaction_forget(e->t);
+}
+
+static struct transaction *take(struct queued *e)
+{
+	struct transaction *t = e->t;
+
+	e->t = NULL;
+	mem_deref(e);
+	return t;
+}
+
+static void next(void *arg)
+{
+	struct queue *q = arg;
+
+	q->ahead = NULL;
+	while (!q->ahead && q->waiting.head)
+		q->h(take(q->waiting.head->data), q->arg);
+}
+
+static void answer(struct transaction *t, uint16_t code)
+{
+	struct wire_response r = {
+		.request = transaction_request(t),
+		.from = transaction_arrival(t),
+		.code = code,
+	};
+	struct mbuf *mb;
+
+	if (!r.request || wire_response(&mb, &r))
+		return;
+	(void)transaction_reply(t, code, mb);
+	mem_deref(mb);
+}
+
+/* RFC 3261 9.2 */
+static void event(struct transaction *t, enum transaction_event ev,
+		  const struct message *msg, void *arg)
+{
+	struct queued *e = arg;
+	(void)msg;
+
+	if (ev != CANCELLED)
+		return;
+	answer(t, 487);
+	mem_deref(e);
+}
+
+static struct queued *queued(struct transaction *t)
+{
+	struct queued *e = mem_zalloc(sizeof(*e), destructor);
+
+	if (!e)
+		return NULL;
+	e->t = t;
+	transaction_handler(t, event, e);
+	return e;
+}
+
+void queue_init(struct queue *q, uint32_t patience, queue_h *h, void *arg)
+{
+	list_init(&q->waiting);
+	q->patience = patience;
+	q->h = h;
+	q->arg = arg;
+}
+
+int queue_put(struct queue *q, struct transaction *t)
+{
+	struct queued *e;
+
+	if (!queue_is_busy(q)) {
+		q->h(t, q->arg);
+		return 0;
+	}
+	e = queued(t);
+	if (!e)
+		return ENOMEM;
+	list_append(&q->waiting, &e->le, e);
+	return 0;
+}
+
+int queue_return(struct queue *q, struct transaction *t, const void *who)
+{
+	struct queued *e = queued(t);
+
+	if (!e)
+		return ENOMEM;
+	list_prepend(&q->waiting, &e->le, e);
+	queue_hold(q, who);
+	return 0;
+}
+
+void queue_hold(struct queue *q, const void *who)
+{
+	q->ahead = who;
+	if (who)
+		timer_start(&q->timer, q->patience, next, q);
+}
+
+bool queue_is_busy(const struct queue *q)
+{
+	return q->ahead || q->waiting.head;
+}
+
+void queue_pass(struct queue *q, const void *who)
+{
+	if (!who || q->ahead != who)
+		return;
+	q->ahead = NULL;
+	if (q->waiting.head)
+		timer_start(&q->timer, 0, next, q);
+	else
+		timer_cancel(&q->timer);
+}
+
+bool queue_has_invite(const struct queue *q)
+{
+	for (struct le *le = q->waiting.head; le; le = le->next) {
+		const struct queued *e = le->data;
+		const struct message *msg = transaction_request(e->t);
+
+		if (msg && msg->method_id == INVITE)
+			return true;
+	}
+	return false;
+}
+
+void queue_end(struct queue *q, uint16_t code)
+{
+	timer_cancel(&q->timer);
+	q->ahead = NULL;
+	while (q->waiting.head) {
+		struct queued *e = q->waiting.head->data;
+
+		if (code)
+			answer(e->t, code);
+		mem_deref(e);
+	}
+}
