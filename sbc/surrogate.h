@@ -2,204 +2,23 @@
  * One AoR that registers for a PBX, a machine
  *
  * The table of behaviour.md 4.3, one row per filled cell. A registration sends,
- * is challenged, and judges the answer by itself; when it may send, and what is
- * written to the database, its host (sbc/surrogates) decides.
+ * is challenged, and judges the answer by itself.
  */
 #pragma once
 
-#include "policy/plan.h"
 #include "sbc/machine.h"
-#include "sbc/names.h"
-#include "sbc/prove.h"
-#include "sbc/resolver.h"
-#include "sbc/timer.h"
-#include "sbc/transaction.h"
-
-enum surrogate_state {
-	SUR_DISABLED,
-	SUR_WAITING,
-	SUR_REGISTERING,
-	SUR_REGISTERED,
-	SUR_REFRESHING, /* shown as registered */
-	SUR_BACKOFF,
-	SUR_REFUSED,
-	SUR_IDLE,
-	SUR_SILENT,
-	SUR_LEAVING,
-	SUR_GIVEN_UP,
-	SUR_STATES
-};
-
-enum surrogate_event {
-	SUR_ENABLED = 1, /* agent enabled, loaded */
-	SUR_DUE,         /* its time has come and the pacer lets it go */
-	SUR_OK,          /* 200 with own Contact */
-	SUR_CHALLENGED,  /* 401, 407 */
-	SUR_REFUSE,      /* 403, challenged again, no password */
-	SUR_BRIEF,       /* 423 */
-	SUR_OPTION,      /* 420 */
-	SUR_ELSEWHERE,   /* 3xx */
-	SUR_LOST,        /* timeout, transport error, 480, 408, 500, 503, 504 */
-	SUR_NO_TARGET,   /* ... and none is left */
-	SUR_FAIL,        /* any other final answer */
-	SUR_EXPIRED,     /* the binding is over */
-	SUR_PENDING,     /* ... while a retry waits */
-	SUR_EXHAUSTED,   /* max-register-attempts */
-	SUR_CHANGED,     /* credentials or agent */
-	SUR_ANEW,        /* ... and the registrar too */
-	SUR_CONTACT,     /* Contact changed */
-	SUR_REMOVE_OLD,  /* the former Contact is to be removed */
-	SUR_OLD_GONE,    /* that was answered */
-	SUR_ACTIVE,      /* PBX active (triggered) */
-	SUR_QUIET,       /* PBX silent too long (triggered) */
-	SUR_GONE,        /* agent disabled or deleted */
-	SUR_SHUTDOWN,
-	SUR_ORDER_IN,    /* notify sipd register */
-	SUR_ORDER_OUT,   /* notify sipd unregister */
-	SUR_TARGET_GONE, /* invalidate-registrations */
-	SUR_LEAVE,       /* un-register is to be sent */
-	SUR_STAY_OUT,    /* -> disabled, */
-	SUR_STAY_IDLE,   /* -> idle, */
-	SUR_STAY_SILENT, /* -> silent */
-	SUR_EVENTS
-};
+#include "sbc/registration.h"
 
 /** Word of acli.md 2.3 */
 const char *surrogate_state_name(enum surrogate_state s);
 extern const struct machine surrogate_machine;
 
-/** Order of the queue of a registrar (behaviour.md 4.5) */
-enum surrogate_class {
-	DUE_BINDING,
-	DUE_LEAVE,
-	DUE_NEW
-};
-
-struct registration;
-struct registry;
-struct flock;
-
-/** Whoever keeps the registrations; called on the worker's thread */
-struct surrogate_host {
-	/** It is due: queue it for its registrar, or take it out again */
-	void (*due)(struct registration *r, enum surrogate_class c);
-	void (*not_due)(struct registration *r);
-	/** One more REGISTER leaves without waiting for a token */
-	void (*again)(struct registration *r);
-	/** Of a REGISTER: the answer; code 0: none came */
-	void (*answered)(struct registration *r, uint16_t code);
-	/** No target answered: it waits for the registrar to come back */
-	void (*unreachable)(struct registration *r);
-	/** Its session-agent went out of service just now */
-	void (*agent_down)(struct registration *r);
-	/** Write its row */
-	void (*store)(struct registration *r);
-	/** P-Associated-URI of a 200; NULL: the binding is gone */
-	void (*associate)(struct registration *r, const struct message *msg);
-	/** The state changed; may free the registration */
-	void (*moved)(struct registration *r, enum surrogate_state from);
-};
-
-/** What the AoRs of one registrar share */
-struct registry {
-	struct worker *worker;
-	struct hop hop;                    /* in the present plan */
-	char *name;                        /* "host|egress-realm" */
-	struct resolved known;             /* the last resolution */
-	uint64_t healthy[RESOLVE_TARGETS]; /* since [ms]; 0: is not */
-	bool unreachable;
-};
-
-enum {
-	FLOCK_REALMS = 8
-};
-
-/** What the AoRs of one agent share */
-struct flock {
-	const struct surrogate_host *host;
-	struct worker *worker;
-	const struct surrogate_agent *agent; /* in plan */
-	const struct plan *plan;             /* a reference */
-	struct registry *registry;           /* NULL: no egress realm */
-	char *key;                           /* as item_key_print writes it */
-	char *realms[FLOCK_REALMS]; /* auth-realms that challenged REGISTER */
-	uint32_t realms_n;
-	uint32_t bound; /* AoRs with a binding */
-	bool enabled;   /* in the present plan, and its state is */
-	bool active;    /* triggered: the PBX is */
-	bool no_path;   /* 420: Supported: path is left out */
-};
-
-enum surrogate_alarm {
-	RAISED_FAILED = 1 << 0,
-	RAISED_REFUSED = 1 << 1,
-	RAISED_GAVE_UP = 1 << 2,
-};
-
-struct attempt; /* while a REGISTER is out */
-
-/** One AoR. Moments are monotonic [ms] */
-struct registration {
-	struct timer timer; /* next try, or end of the binding */
-	struct flock *flock;
-	struct attempt *attempt;
-	uint64_t next; /* moment of the next try; 0: none */
-	uint64_t
-		expires; /* end of the binding, also when it is over; 0: none */
-	uint32_t number, granted, cseq, reserved, min_expires;
-	uint16_t code;       /* last answer; 0: none */
-	uint16_t failures;   /* in a row */
-	uint8_t refusals;    /* in a row */
-	uint8_t state, goal; /* goal: where leaving ends */
-	uint8_t later;       /* event that waits for the answer */
-	uint8_t alarms;
-	bool bound;
-	struct target target; /* of the binding; its tls_name is the hop's */
-	char callid[CALLID_SIZE], tag[TAG_SIZE];
-	char *contact, *old_contact; /* URIs; the former one is to be removed */
-	char *route;                 /* value of Service-Route, or NULL */
-	char *associated;            /* value of P-Associated-URI, or NULL */
-	char *moved;                 /* 301: URI that counts; NULL: none */
-	const char *reason;          /* of the last failure, constant text */
-	struct associated *uris;     /* of the host */
-	/* of the queue of the registrar, by the host */
-	struct registration *older, *newer;
-	uint64_t since, key;
-	uint32_t place, slot; /* in the heap of the queue; in its herd */
-	uint8_t where, class;
-};
-
-/** Make one: disabled, with a new Call-ID and tag. 0; ENOMEM */
-int surrogate_alloc(struct registration **rp, struct flock *flock,
-		    uint32_t number);
-
 /** Something happened to it */
 void surrogate_feed(struct registration *r, enum surrogate_event ev,
 		    const struct message *msg);
-
-/** Taken up from the database: the alarms of its state rise again */
-void surrogate_remind(struct registration *r);
 
 /** Set when to try next and watch the end of the binding: after loading */
 void surrogate_arm(struct registration *r);
 
 /** Is anything of it under way? */
 bool surrogate_is_out(const struct registration *r);
-
-/** "user@host" of its AoR; -1 if it does not fit */
-int surrogate_aor(char *buf, size_t size, const struct registration *r);
-
-/** Own Contact URI, as sent from this sip-port. Length; -1 if it does not fit */
-int surrogate_contact(char *buf, size_t size,
-		      const struct surrogate_agent *agent, uint32_t number,
-		      const struct endpoint *from);
-
-/** Is a Contact of an answer our own: same user, host and port? */
-bool surrogate_is_own(const struct uri *contact, const struct uri *own);
-
-/** Pause after the n-th failure in a row, before the jitter [s] */
-uint32_t surrogate_pause(uint32_t retry_time, uint32_t n);
-
-/** Targets of a registry: 0 at once; EINPROGRESS; errno, as resolve */
-int surrogate_resolve(struct resolve **pendingp, struct registry *registry,
-		      struct resolved *found, resolve_h *h, void *arg);

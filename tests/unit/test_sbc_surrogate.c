@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include "tests/unit/config_fixture.h"
+#include "sbc/register.h"
+#include "sbc/retry.h"
 #include "sbc/surrogate.h"
 
 static const struct rule *rules(void)
@@ -170,11 +172,11 @@ static void the_contact_names_the_sending_port(void **s)
 					 .transport = rows[i].transport };
 		char buf[256];
 
-		assert_true(surrogate_contact(buf, sizeof(buf), &agent, 7,
-					      &from) > 0);
+		assert_true(registration_contact(buf, sizeof(buf), &agent, 7,
+						 &from) > 0);
 		assert_string_equal(buf, rows[i].expected);
-		assert_int_equal(surrogate_contact(buf, 12, &agent, 7, &from),
-				 -1);
+		assert_int_equal(
+			registration_contact(buf, 12, &agent, 7, &from), -1);
 	}
 	(void)s;
 }
@@ -204,7 +206,7 @@ static void own_is_same_user_host_and_port(void **s)
 
 		if (uri_read(&a, &ta) || uri_read(&b, &tb))
 			assert_false(rows[i].own);
-		else if (surrogate_is_own(&a, &b) != rows[i].own)
+		else if (register_is_own(&a, &b) != rows[i].own)
 			fail_msg("%s, %s", rows[i].a, rows[i].b);
 	}
 	(void)s;
@@ -212,11 +214,11 @@ static void own_is_same_user_host_and_port(void **s)
 
 static void a_pause_doubles_up_to_an_hour(void **s)
 {
-	assert_int_equal(surrogate_pause(30, 1), 30);
-	assert_int_equal(surrogate_pause(30, 2), 60);
-	assert_int_equal(surrogate_pause(30, 7), 1920);
-	assert_int_equal(surrogate_pause(30, 8), 3600);
-	assert_int_equal(surrogate_pause(3600, UINT32_MAX), 3600);
+	assert_int_equal(retry_pause(30, 1), 30);
+	assert_int_equal(retry_pause(30, 2), 60);
+	assert_int_equal(retry_pause(30, 7), 1920);
+	assert_int_equal(retry_pause(30, 8), 3600);
+	assert_int_equal(retry_pause(3600, UINT32_MAX), 3600);
 	(void)s;
 }
 

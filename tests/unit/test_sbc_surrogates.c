@@ -14,8 +14,10 @@
 #include <re_main.h>
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
+#include "sbc/nonces.h"
 #include "sbc/surrogates.h"
 #include "sbc/turn.h"
+#include "sbc/worker.h"
 
 #define SECOND 1000ull
 

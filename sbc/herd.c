@@ -1,0 +1,263 @@
+/*
+ * The AoRs of one agent, in an array by number
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/registrations.h"
+#include "sbc/herd.h"
+#include "sbc/identities.h"
+#include "sbc/worker.h"
+
+struct herd_key {
+	const char *host, *user, *realm;
+};
+
+static uint64_t herd_hash(const struct herd_key *k)
+{
+	uint64_t h = hash_bytes(k->host, strlen(k->host));
+
+	h = hash_mix(h, hash_bytes(k->user, strlen(k->user)));
+
+	return hash_mix(h, hash_bytes(k->realm, strlen(k->realm)));
+}
+
+static bool herd_matches(const struct entry *e, const void *arg)
+{
+	const struct herd *h = (const struct herd *)((const char *)e -
+						     offsetof(struct herd, e));
+	const struct surrogate_agent *a = h->f.agent;
+	const struct herd_key *k = arg;
+
+	return !strcmp(a->register_host, k->host) &&
+	       !strcmp(a->register_user, k->user) &&
+	       !strcmp(a->realm_id, k->realm);
+}
+
+struct herd *herd_find(const struct surrogates *all,
+		       const struct surrogate_agent *agent)
+{
+	const struct herd_key key = { agent->register_host,
+				      agent->register_user, agent->realm_id };
+	struct entry *e =
+		table_find(&all->herds, herd_hash(&key), herd_matches, &key);
+
+	return e ? (struct herd *)((char *)e - offsetof(struct herd, e)) : NULL;
+}
+
+int herd_enter(struct herd *h)
+{
+	const struct surrogate_agent *a = h->f.agent;
+	const struct herd_key key = { a->register_host, a->register_user,
+				      a->realm_id };
+
+	return table_add(&h->all->herds, &h->e, herd_hash(&key));
+}
+
+struct walk {
+	herd_h *h;
+	void *arg;
+};
+
+static void walk_one(struct entry *e, void *arg)
+{
+	const struct walk *w = arg;
+
+	w->h((struct herd *)((char *)e - offsetof(struct herd, e)), w->arg);
+}
+
+void herd_walk(struct surrogates *all, herd_h *h, void *arg)
+{
+	struct walk w = { h, arg };
+	size_t at = 0;
+
+	do {
+		at = table_walk(&all->herds, at, HERD_SLICE, walk_one, &w);
+	} while (at);
+}
+
+struct herd *herd_of(const struct registration *r)
+{
+	return (struct herd *)r->flock;
+}
+
+bool herd_is_triggered(const struct herd *h)
+{
+	return h->f.agent->register_mode == REGISTER_MODE_TRIGGERED;
+}
+
+static void herd_destructor(void *arg)
+{
+	struct herd *h = arg;
+
+	list_unlink(&h->le);
+	timer_cancel(&h->quiet);
+	timer_cancel(&h->sweep);
+	for (uint32_t i = 0; i < h->n; i++)
+		mem_deref(h->v[i]);
+	mem_deref(h->v);
+	mem_deref(h->line.due.v);
+	mem_deref(h->f.key);
+	for (uint32_t i = 0; i < h->f.realms_n; i++)
+		mem_deref(h->f.realms[i]);
+	if (h->f.plan)
+		plan_give(h->f.plan);
+}
+
+int herd_alloc(struct herd **hp, struct surrogates *all,
+	       const struct surrogate_agent *agent)
+{
+	struct item_ref ref = { &element_surrogate_agent, agent };
+	struct herd *h = mem_zalloc(sizeof(*h), herd_destructor);
+	int err;
+
+	if (!h)
+		return ENOMEM;
+
+	h->all = all;
+	h->f.host = all->host;
+	h->f.worker = all->worker;
+	h->f.line = &h->line;
+	line_init(&h->line);
+	err = re_sdprintf(&h->f.key, "%H", item_key_print, &ref);
+	if (err)
+		mem_deref(h);
+	else
+		*hp = h;
+
+	return err;
+}
+
+int herd_use(struct herd *h, const struct plan *plan,
+	     const struct surrogate_agent *agent, bool *moved)
+{
+	const struct plan *before = h->f.plan;
+	struct office *o = NULL, *was = (struct office *)h->f.registry;
+	int err = office_get(&o, &h->all->offices, plan, agent);
+
+	if (err == ENOMEM)
+		return err;
+
+	*moved = o != was;
+	if (*moved) {
+		/* what waits for the former registrar does not any more */
+		for (uint32_t i = 0; was && i < h->n; i++)
+			if (h->v[i])
+				office_not_due(h->v[i]);
+		office_forget(was, &h->line);
+		if (o)
+			o->users++;
+		h->f.registry = o ? &o->r : NULL;
+	}
+	h->f.plan = plan_take(plan);
+	h->f.agent = agent;
+	h->f.enabled = agent->state;
+	if (before)
+		plan_give(before);
+
+	return 0;
+}
+
+void herd_dismiss(struct herd *h)
+{
+	office_forget((struct office *)h->f.registry, &h->line);
+	mem_deref(h);
+}
+
+void herd_set_state(struct registration *r, enum surrogate_state state)
+{
+	struct surrogates *all = herd_of(r)->all;
+
+	all->counts[r->state]--;
+	r->state = (uint8_t)state;
+	all->counts[state]++;
+}
+
+/* Leaving for good ---------------------------------------------------------- */
+
+void herd_bury(struct registration *r)
+{
+	struct herd *h = herd_of(r);
+	struct surrogates *all = h->all;
+	char aor[AOR_SIZE];
+
+	if (registration_aor(aor, sizeof(aor), r) >= 0)
+		(void)registrations_drop(all->worker->db, h->f.key, aor);
+	office_not_due(r);
+	identities_drop(&herd_of(r)->all->associated, r);
+	all->counts[r->state]--;
+	h->v[r->slot] = NULL;
+	mem_deref(r);
+	if (--h->alive)
+		return;
+
+	herd_dismiss(h);
+}
+
+void herd_retire(struct herd *h)
+{
+	struct surrogates *all = h->all;
+	uint32_t n = h->n;
+
+	h->retired = true;
+	h->f.enabled = false;
+	timer_cancel(&h->quiet);
+	timer_cancel(&h->sweep);
+	list_append(&all->retired, &h->le, h);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (h->v[i])
+			h->v[i]->slot = i;
+
+	mem_ref(h); /* the last one buried takes the herd with it */
+	for (uint32_t i = 0; i < n; i++) {
+		struct registration *r = h->v[i];
+
+		if (!r)
+			continue;
+		if (r->state == SUR_DISABLED)
+			herd_bury(r);
+		else
+			surrogate_feed(r, SUR_GONE, NULL);
+	}
+	mem_deref(h);
+}
+
+/* Sweeps --------------------------------------------------------------------- */
+
+static void sweep_slice(struct herd *h, uint32_t limit)
+{
+	for (; limit && h->swept < h->n; limit--) {
+		struct registration *r = h->v[h->swept++];
+
+		surrogate_feed(r, (enum surrogate_event)h->sweep_event, NULL);
+	}
+	if (h->swept >= h->n)
+		h->sweep_event = 0;
+}
+
+static void take_sweep(void *arg)
+{
+	struct herd *h = arg;
+
+	sweep_slice(h, HERD_SLICE);
+	if (h->sweep_event)
+		timer_start(&h->sweep, 1, take_sweep, h);
+}
+
+void herd_sweep(struct herd *h, enum surrogate_event ev)
+{
+	bool back = ev == SUR_ACTIVE || ev == SUR_QUIET;
+
+	if (h->sweep_event && !(back && (h->sweep_event == SUR_ACTIVE ||
+					 h->sweep_event == SUR_QUIET)))
+		sweep_slice(h, UINT32_MAX);
+	h->sweep_event = (uint8_t)ev;
+	h->swept = 0;
+	take_sweep(h);
+}
+
+void herd_sweep_end(struct herd *h)
+{
+	if (h->sweep_event)
+		sweep_slice(h, UINT32_MAX);
+}

@@ -1,0 +1,93 @@
+/*
+ * The AoRs of one agent, in an array by number
+ *
+ * So an owner is found by agent and number without a table of AoRs. What
+ * concerns all AoRs of an agent is a sweep of slices.
+ */
+#pragma once
+
+#include "sbc/office.h"
+
+struct surrogates;
+
+struct herd {
+	struct flock f; /* first: flock and herd are one */
+	struct entry e; /* of surrogates.herds */
+	struct le le;   /* of surrogates.retired */
+	struct surrogates *all;
+	struct line line;
+	struct registration **v;
+	uint32_t n, alive;
+	size_t first; /* rows before it in the order of configuration */
+	struct timer quiet, sweep;
+	uint64_t last_active;
+	uint32_t calls; /* in progress; 0 again when the agent comes back */
+	uint32_t swept;
+	uint8_t sweep_event;
+	bool retired, seen;
+};
+
+/** All AoRs */
+struct surrogates {
+	struct worker *worker;
+	const struct surrogate_host *host;
+	struct offices offices;
+	struct table herds, associated, loaded;
+	struct list retired;
+	struct herd **order; /* of configuration */
+	uint32_t n;
+	size_t rows;
+	uint32_t counts[SUR_STATES];
+	uint64_t written; /* of the database, wall [s] */
+	struct timer stop;
+	void (*done)(void *arg);
+	void *done_arg;
+	bool triggered; /* an agent is, in the present plan */
+	bool stopping;
+};
+
+enum {
+	HERD_SLICE = 200 /* AoRs of one sweep before the loop goes on */
+};
+
+/** One for an agent, in no table yet, without AoRs. 0; ENOMEM */
+int herd_alloc(struct herd **hp, struct surrogates *all,
+	       const struct surrogate_agent *agent);
+
+/** Point to a plan and its agent; take a registrar, moved: another one. 0;
+ *  ENOMEM */
+int herd_use(struct herd *h, const struct plan *plan,
+	     const struct surrogate_agent *agent, bool *moved);
+
+/** Has no AoRs any more, or never had: let go of its registrar, free it */
+void herd_dismiss(struct herd *h);
+
+/** Put in the table. 0; ENOMEM */
+int herd_enter(struct herd *h);
+/** The one with the key of this agent, or NULL */
+struct herd *herd_find(const struct surrogates *all,
+		       const struct surrogate_agent *agent);
+/** Told of one */
+typedef void(herd_h)(struct herd *h, void *arg);
+/** Each one in the table; h may take it out */
+void herd_walk(struct surrogates *all, herd_h *h, void *arg);
+
+/** That of a registration */
+struct herd *herd_of(const struct registration *r);
+/** Does it register only while its PBX is active? */
+bool herd_is_triggered(const struct herd *h);
+
+/** Set the state of one that was loaded */
+void herd_set_state(struct registration *r, enum surrogate_state state);
+
+/** Tell all AoRs of an agent, 200 in a turn. A sweep that is under way is ended
+ *  first, unless the new one takes it back */
+void herd_sweep(struct herd *h, enum surrogate_event ev);
+/** End a sweep that is under way now */
+void herd_sweep_end(struct herd *h);
+
+/** Free a registration that is disabled, and its herd with the last one */
+void herd_bury(struct registration *r);
+/** Leave for good, under no table: each AoR leaves by the table of 4.3 and is
+ *  buried when it is disabled */
+void herd_retire(struct herd *h);

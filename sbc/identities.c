@@ -1,0 +1,163 @@
+/*
+ * Associated URIs, and the AoR that each belongs to
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/log.h"
+#include "sbc/identities.h"
+
+enum {
+	URIS_MAX = 16 /* associated URIs of one AoR */
+};
+
+/** An associated URI of an AoR, kept with its customer-host in mind */
+struct associated {
+	struct entry e;
+	struct registration *r;
+	struct associated *next;
+	struct pl user, host; /* in text; host empty: tel */
+	char text[];
+};
+
+/** Visual separators do not count (RFC 3966 5.1.1) */
+static uint64_t user_hash(const struct pl *user)
+{
+	char buf[AOR_USER_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < user->l && n < sizeof(buf); i++)
+		if (!strchr("-.()", user->p[i]))
+			buf[n++] = user->p[i];
+
+	return hash_bytes(buf, n);
+}
+
+struct associated_key {
+	const struct realm *realm;
+	const struct uri *uri;
+};
+
+static bool realm_has(const struct realm *realm, const char *name)
+{
+	for (; realm; realm = realm->parent)
+		if (!strcmp(realm->config->identifier, name))
+			return true;
+
+	return false;
+}
+
+static bool is_tel(const struct uri *uri)
+{
+	return !pl_strcasecmp(&uri->scheme, "tel");
+}
+
+static bool associated_matches(const struct entry *e, const void *arg)
+{
+	const struct associated *a = (const struct associated *)e;
+	const struct surrogate_agent *agent = a->r->flock->agent;
+	const struct associated_key *key = arg;
+	struct pl customer;
+
+	if (!a->r->flock->enabled || !realm_has(key->realm, agent->realm_id) ||
+	    !user_equal(&a->user, &key->uri->user))
+		return false;
+	if (!a->host.l || is_tel(key->uri))
+		return true;
+
+	pl_set_str(&customer, agent->customer_host);
+	if (customer.l && host_equal(&customer, &key->uri->host))
+		return true;
+
+	return !customer.l && host_equal(&a->host, &key->uri->host);
+}
+
+void identities_drop(struct table *all, struct registration *r)
+{
+	while (r->uris) {
+		struct associated *a = r->uris;
+
+		r->uris = a->next;
+		table_remove(all, &a->e);
+		mem_deref(a);
+	}
+}
+
+/** Does another AoR of the same tenant have it? The older one keeps it */
+static bool is_taken(const struct table *all, const struct registration *r,
+		     const struct uri *uri)
+{
+	const struct realm *realm =
+		realm_named(r->flock->plan->realms, r->flock->agent->realm_id);
+	const struct associated_key key = { realm, uri };
+	const struct associated *a = (const struct associated *)table_find(
+		all, user_hash(&uri->user), associated_matches, &key);
+
+	return a && a->r != r;
+}
+
+static void associated_add(struct table *all, struct registration *r,
+			   const struct uri *uri)
+{
+	struct associated *a;
+	size_t host_l = is_tel(uri) ? 0 : uri->host.l;
+	char aor[AOR_SIZE] = "";
+
+	if (is_taken(all, r, uri)) {
+		(void)registration_aor(aor, sizeof(aor), r);
+		if (log_admit("reg-uri-taken"))
+			log_warning(SURROGATE, "reg-uri-taken",
+				    "aor=%s text=\"an associated URI belongs "
+				    "to another AoR already\"",
+				    aor);
+		return;
+	}
+
+	a = mem_zalloc(sizeof(*a) + uri->user.l + host_l, NULL);
+	if (!a)
+		return;
+	memcpy(a->text, uri->user.p, uri->user.l);
+	if (host_l)
+		memcpy(a->text + uri->user.l, uri->host.p, host_l);
+	a->user = (struct pl){ a->text, uri->user.l };
+	a->host = (struct pl){ a->text + uri->user.l, host_l };
+	a->r = r;
+	if (table_add(all, &a->e, user_hash(&a->user))) {
+		mem_deref(a);
+		return;
+	}
+	a->next = r->uris;
+	r->uris = a;
+}
+
+void identities_take(struct table *all, struct registration *r)
+{
+	struct pl rest, value;
+
+	identities_drop(all, r);
+	if (!r->bound || !r->associated)
+		return;
+
+	pl_set_str(&rest, r->associated);
+	for (int i = 0; i < URIS_MAX && !list_next(&rest, &value); i++) {
+		struct address addr;
+
+		if (!address_read(&addr, &value) && addr.uri.scheme.l &&
+		    addr.uri.user.l)
+			associated_add(all, r, &addr.uri);
+	}
+}
+
+int identities_find(struct owner *who, const struct table *all,
+		    const struct realm *realm, const struct uri *uri)
+{
+	const struct associated_key key = { realm, uri };
+	const struct associated *a = (const struct associated *)table_find(
+		all, user_hash(&uri->user), associated_matches, &key);
+
+	if (!a)
+		return ENOENT;
+	who->agent = a->r->flock->agent;
+	who->number = a->r->number;
+
+	return 0;
+}

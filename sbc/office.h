@@ -1,0 +1,84 @@
+/*
+ * A registrar: its pacer, and who waits for it
+ *
+ * The queue is two heaps deep: an office holds lines, one for each agent, and a
+ * line its AoRs that are due; so one agent with 100,000 AoRs takes at most every
+ * second token while others wait (behaviour.md 4.5).
+ */
+#pragma once
+
+#include "sbc/heap.h"
+#include "sbc/pacer.h"
+#include "sbc/surrogate.h"
+
+/** Those of one agent that wait for a token */
+struct line {
+	struct heap due;
+	uint32_t place; /* in office->lines; UINT32_MAX: nobody waits */
+};
+
+/** Registrations in order of coming */
+struct fifo {
+	struct registration *oldest, *newest;
+	uint8_t where;
+};
+
+struct office {
+	struct registry r; /* first: registry and office are one */
+	struct entry e;    /* of offices.by_name */
+	struct le le;
+	const struct plan *plan; /* a reference: hop points into it */
+	struct pacer pacer;
+	struct heap lines;
+	struct line *last; /* took the last token */
+	struct fifo queued, stranded;
+	struct timer timer;
+	uint32_t users;  /* agents */
+	uint8_t backlog; /* 0, or 1 + enum alarm_level raised */
+	bool waking, turning, seen;
+};
+
+/** All registrars */
+struct offices {
+	struct worker *worker;
+	struct table by_name;
+	struct list list;
+};
+
+/** Begin with none */
+void offices_init(struct offices *all, struct worker *w);
+/** Free all; nobody may use one any more */
+void offices_finish(struct offices *all);
+
+/** A new plan comes: until office_get, none is seen in it */
+void offices_unsee(struct offices *all);
+/** The plan is taken over: those without users go; those with users in no plan
+ *  any more speak from the realm of the same name */
+void offices_settle(struct offices *all, const struct plan *plan);
+/** Orderly end: un-REGISTERs leave at once, ten times as fast (4.7) */
+void offices_hurry(struct offices *all);
+
+/** The registrar of an agent, made when it is the first. 0; ENOENT; ENOMEM */
+int office_get(struct office **op, struct offices *all, const struct plan *plan,
+	       const struct surrogate_agent *agent);
+
+/** Begin with nobody */
+void line_init(struct line *l);
+/** A line leaves for good. o may be NULL */
+void office_forget(struct office *o, const struct line *l);
+
+/* The part of surrogate_host that concerns the registrar */
+
+/** It is due: it waits for a token */
+void office_due(struct registration *r, enum surrogate_class c);
+/** It waits for nothing any more */
+void office_not_due(struct registration *r);
+/** One more REGISTER leaves without waiting for a token */
+void office_again(struct registration *r);
+/** Of a REGISTER: the answer; code 0: none came */
+void office_answered(struct registration *r, uint16_t code);
+/** No target answered: it waits for the registrar to come back */
+void office_unreachable(struct registration *r);
+
+/** Does it wait for a token? */
+bool office_has(const struct registration *r);
