@@ -210,23 +210,6 @@ out:
 	return err;
 }
 
-int hide_edit(struct message *msg, const struct hide_setup *setup)
-{
-	int err;
-
-	err = filter(msg, HDR_SUPPORTED, is_relayed_option);
-	if (err)
-		return err;
-	err = filter(msg, HDR_REQUIRE, is_relayed_option);
-	if (err)
-		return err;
-	err = filter(msg, HDR_ALLOW, is_relayed_method);
-	if (err)
-		return err;
-
-	return hide_warning(msg, setup);
-}
-
 static bool is_hidden_line(const char *p, const char *e)
 {
 	const char *colon = memchr(p, ':', (size_t)(e - p));
@@ -276,4 +259,59 @@ int hide_fragment(struct mbuf *mb, const struct pl *body)
 	}
 
 	return 0;
+}
+
+/* RFC 3261 27.5, RFC 3420 */
+static bool is_fragment(const struct message *msg)
+{
+	static const char *const types[] = { "message/sip", "message/sipfrag" };
+	struct pl value = message_value(msg, HDR_CONTENT_TYPE), type;
+	const char *end = memchr(value.p, ';', value.l);
+
+	type.p = value.p;
+	type.l = end ? (size_t)(end - value.p) : value.l;
+	while (type.l &&
+	       (type.p[type.l - 1] == ' ' || type.p[type.l - 1] == '\t'))
+		type.l--;
+
+	return !pl_strcasecmp(&type, types[0]) ||
+	       !pl_strcasecmp(&type, types[1]);
+}
+
+static int hide_body(struct message *msg)
+{
+	struct mbuf *mb = mbuf_alloc(msg->body.l + 1);
+	struct pl body;
+	int err;
+
+	if (!mb)
+		return ENOMEM;
+	err = hide_fragment(mb, &msg->body);
+	if (!err && mb->end != msg->body.l) {
+		body = bytes_of(mb);
+		err = message_set_body(msg, &body, NULL);
+	}
+	mem_deref(mb);
+	return err;
+}
+
+int hide_edit(struct message *msg, const struct hide_setup *setup)
+{
+	int err;
+
+	err = filter(msg, HDR_SUPPORTED, is_relayed_option);
+	if (err)
+		return err;
+	err = filter(msg, HDR_REQUIRE, is_relayed_option);
+	if (err)
+		return err;
+	err = filter(msg, HDR_ALLOW, is_relayed_method);
+	if (err)
+		return err;
+
+	err = hide_warning(msg, setup);
+	if (err || !msg->body.l || !is_fragment(msg))
+		return err;
+
+	return hide_body(msg);
 }

@@ -19,8 +19,8 @@ struct hide_setup {
 struct header_set hide_set(const struct message *msg,
 			   const struct hide_setup *setup);
 
-/** Edit what crosses in another form: Supported, Require, Allow, Warning,
- *  Privacy's effect on P-Asserted-Identity. 0; ENOMEM */
+/** Edit what crosses in another form: Supported, Require, Allow, Warning, a
+ *  body that is a message (hide_fragment). 0; ENOMEM */
 int hide_edit(struct message *msg, const struct hide_setup *setup);
 
 /**

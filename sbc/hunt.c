@@ -1,5 +1,5 @@
 /*
- * Hops and targets tried in order until one takes the INVITE
+ * Hops and targets tried in order until one takes the request
  */
 #include <errno.h>
 #include <string.h>
@@ -21,6 +21,12 @@ enum {
 	PATIENCE = 4000, /* [ms] */
 	LOOK = 50        /* [ms] */
 };
+
+/* Is it a call? Other requests take no session, and have no media */
+static bool is_call(const struct hunt *hunt)
+{
+	return hunt->invite->method_id == INVITE;
+}
 
 /* --- What the caller gets ----------------------------------------------- */
 
@@ -59,9 +65,10 @@ static void note_failure(struct hunt *hunt, uint16_t code,
 
 static void agent_let_go(struct branch *b)
 {
-	if (b->agent)
+	if (b->agent && b->taken)
 		agent_give(b->agent, AGENT_OUTBOUND);
 	b->agent = NULL;
+	b->taken = false;
 }
 
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
@@ -132,12 +139,15 @@ static bool hop_admits(struct hunt *hunt)
 		own_reason(hunt, 503, offline);
 		return false;
 	}
+	if (!is_call(hunt))
+		return true;
 	if (agent_take(hunt->now->agent, AGENT_OUTBOUND, now)) {
 		hunt->now->agent = NULL;
 		count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
 		own_reason(hunt, 503, offline);
 		return false;
 	}
+	hunt->now->taken = true;
 	return true;
 }
 
@@ -275,6 +285,18 @@ static enum hunt_verdict first_hop(struct hunt *hunt)
 }
 
 /* --- One target --------------------------------------------------------- */
+
+/* Timer F; the sender waits as long in all (RFC 3261 17.1.2.2) */
+static uint32_t timer_f(const struct hunt *hunt)
+{
+	const struct sip_interface *i = hunt->now->hop.realm->interface;
+	uint32_t s = i->trans_expire ? i->trans_expire
+				     : hunt->plan->sip->trans_expire;
+	uint64_t now = clock_ms();
+	uint64_t left = hunt->deadline > now ? hunt->deadline - now : 1;
+
+	return s * 1000ULL < left ? s * 1000 : (uint32_t)left;
+}
 
 static uint32_t timer_b(const struct hunt *hunt)
 {
@@ -446,6 +468,35 @@ static int identities(struct hunt *hunt, const struct port *port)
 	return err ? err : contact_transport(hunt, port_transport(port));
 }
 
+/* Methods that make a dialog say where its requests shall go (RFC 3261 12.1.1,
+ * RFC 6665 4.1.2.1); MESSAGE must not (RFC 3428 4) */
+static struct pl contact_of(const struct hunt *hunt)
+{
+	struct pl none = { "", 0 };
+
+	switch (hunt->invite->method_id) {
+
+	case INVITE:
+	case SUBSCRIBE:
+	case REFER:
+		return hunt->now->rw.contact;
+	default:
+		return none;
+	}
+}
+
+/* Header lines of the user for this sip-port */
+static int lines_write(struct hunt *hunt, const struct port *port)
+{
+	struct branch *b = hunt->now;
+
+	b->lines = mem_deref(b->lines);
+	if (!hunt->lines)
+		return 0;
+	b->lines = mbuf_alloc(256);
+	return b->lines ? hunt->lines(b->lines, port, hunt->arg) : ENOMEM;
+}
+
 /* The message for this target: hidden, rewritten, with our media */
 static int compose(struct hunt *hunt, const struct port *port)
 {
@@ -476,7 +527,12 @@ static int compose(struct hunt *hunt, const struct port *port)
 		return err;
 
 	hunt->now->without = hide_set(hunt->now->out, &hide);
+	err = lines_write(hunt, port);
+	if (err)
+		return err;
 
+	if (!hunt->media)
+		return 0;
 	err = media_move(hunt->media, hunt->now->hop.realm,
 			 &hunt->now->targets.addr[hunt->now->target]);
 	if (!hunt->has_offer || err)
@@ -492,6 +548,7 @@ static int compose(struct hunt *hunt, const struct port *port)
 static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 {
 	struct leg_invite invite = {
+		.method = (enum method_id)hunt->invite->method_id,
 		.to = {
 			.dst = hunt->now->targets.addr[hunt->now->target],
 			.transport = hunt->now->targets.transport[hunt->now->target],
@@ -499,14 +556,15 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 		.ruri = hunt->now->rw.ruri,
 		.from = hunt->now->rw.from,
 		.to_value = hunt->now->rw.to,
-		.contact = hunt->now->rw.contact,
+		.contact = contact_of(hunt),
 		.routes = hunt->now->rw.routes,
 		.src = hunt->now->out,
 		.without = hunt->now->without,
+		.extra = bytes_of(hunt->now->lines),
 		.credentials = bytes_of(credentials),
 		.body = bytes_of(hunt->now->offer),
 		.max_forwards = max_forwards(hunt->invite),
-		.expire = timer_b(hunt),
+		.expire = is_call(hunt) ? timer_b(hunt) : timer_f(hunt),
 		.same_cseq = hunt->now->target > 0 && !credentials,
 	};
 
@@ -514,7 +572,7 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 	if (hunt->now->offer)
 		pl_set_str(&invite.ctype, "application/sdp");
 	else
-		invite.body = hunt->invite->body;
+		invite.body = hunt->now->out->body;
 	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
 	 * same connection */
 	if (credentials && hunt->now->leg->invite)
@@ -599,6 +657,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 enum hunt_verdict hunt_start(struct hunt *hunt)
 {
 	hunt->now = &hunt->first;
+	hunt->deadline = clock_ms() + hunt->plan->sip->trans_expire * 1000ULL;
 	return first_hop(hunt);
 }
 
@@ -623,11 +682,15 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 	uint8_t transport = hunt->now->targets.transport[hunt->now->target];
 
 	note_failure(hunt, code, msg);
+	/* RFC 4320 4.2: nobody waits for the answer any more */
+	if (!is_call(hunt) && clock_ms() >= hunt->deadline)
+		hunt->next = hunt->route->n;
 
 	/* RFC 3263 4.3: no answer, a transport error or 503: next target */
 	if (!msg || code == 503) {
 		target_failed(hunt->worker->resolver, dst, transport, AVOID);
-		if (++hunt->now->target < hunt->now->targets.n) {
+		if (++hunt->now->target < hunt->now->targets.n &&
+		    (is_call(hunt) || clock_ms() < hunt->deadline)) {
 			hunt->now->offer = mem_deref(hunt->now->offer);
 			if (hunt->has_offer)
 				media_offer_failed(hunt->media);
@@ -727,10 +790,10 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 			hunt->now->targets.transport[hunt->now->target];
 		setup->target = &hunt->now->leg->to;
 	}
-	pl_set_str(&setup->method, "INVITE");
+	setup->method = hunt->invite->method;
 	setup->uri = hunt->now->rw.ruri;
 	setup->body = hunt->now->offer ? bytes_of(hunt->now->offer)
-				       : hunt->invite->body;
+				       : hunt->now->out->body;
 	setup->challenge = challenge;
 	pl_set_str(&setup->callid, hunt->now->leg->callid);
 
@@ -752,6 +815,7 @@ static void branch_finish(struct branch *b)
 	b->out = mem_deref(b->out);
 	b->scratch = mem_deref(b->scratch);
 	b->contact = mem_deref(b->contact);
+	b->lines = mem_deref(b->lines);
 	b->offer = mem_deref(b->offer);
 	tries_reset(&b->tries);
 }

@@ -1,10 +1,13 @@
 /*
- * Hops and targets tried in order until one takes the INVITE
+ * Hops and targets tried in order until one takes the request
  *
  * For one call: skips what is out of service, resolves, rewrites, offers media,
  * opens the called side's leg and sends. Each target is a new branch of one
  * leg's INVITE (RFC 3263 4.3), each hop a new leg (behaviour.md 2.4). It decides
  * nothing about the answers but whether the search goes on.
+ *
+ * A request other than INVITE goes the same way, without session and media, and
+ * within the time in which its sender waits for the answer.
  */
 #pragma once
 
@@ -23,16 +26,21 @@ enum hunt_verdict {
 
 typedef void(hunt_h)(enum hunt_verdict v, void *arg);
 
+/** Append header lines of the user's own for a request that leaves by this
+ *  sip-port. 0; ENOMEM; EBADMSG the request cannot be sent */
+typedef int(hunt_lines_h)(struct mbuf *mb, const struct port *port, void *arg);
+
 /** One hop that is tried: its targets, and the leg that calls there */
 struct branch {
 	struct hop hop;
 	struct resolved targets;
 	uint32_t target;
 	struct resolve *resolving;
-	struct agent *agent; /* session taken at the hop */
+	struct agent *agent; /* session-agent of the hop */
+	bool taken;          /* a session of it */
 	bool to_trunk, to_registrar;
 	struct message *out; /* what leaves, less dialog headers */
-	struct mbuf *scratch, *offer;
+	struct mbuf *scratch, *offer, *lines;
 	char *contact; /* rw.contact with its transport, where that is not UDP */
 	struct rewritten rw;
 	struct header_set without;
@@ -45,12 +53,13 @@ struct hunt {
 	struct worker *worker;
 	const struct plan *plan;
 	struct table *tags;
-	struct message *invite; /* as received; a reference */
+	struct message *invite; /* the request as received; a reference */
 	struct arrival from;
 	struct source source;
 	const struct endpoint *at; /* that received it */
 	struct owner owner, called;
-	struct media *media; /* of the call; not ours */
+	struct media *media; /* of the call; not ours; NULL: no call */
+	uint64_t deadline;   /* no call: nobody waits beyond it [ms] */
 	bool has_offer;
 	struct route *route;
 	uint32_t next;  /* hop to be tried next */
@@ -64,11 +73,13 @@ struct hunt {
 	struct message *best; /* answer behind code, or NULL: made here */
 	uint64_t session_id;
 	leg_h *leg_h;
+	hunt_lines_h *lines; /* or NULL */
 	hunt_h *h;
 	void *arg;
 };
 
-/** Zeroed by the caller and filled: worker .. has_offer, route, leg_h, h, arg.
+/** Zeroed by the caller and filled: worker .. has_offer, route, leg_h, h, arg;
+ *  deadline is computed here.
  *  invite and route are taken over */
 enum hunt_verdict hunt_start(struct hunt *hunt);
 

@@ -450,6 +450,18 @@ bool leg_is_remote(const struct leg *leg, const struct message *msg)
 	return tags_equal(&leg->remote_tag, &msg->to_tag);
 }
 
+static int remote_put(struct leg *leg, const struct pl *value,
+		      const struct pl *tag)
+{
+	int err = text_put(&leg->remote, value);
+
+	if (err)
+		return err;
+	leg->remote_tag = *tag;
+	leg->remote_tag.p = leg->remote + (tag->p - value->p);
+	return 0;
+}
+
 /* Learn the dialog from the 2xx that wins (RFC 3261 12.1.2, 13.2.2.4) */
 static int dialog_confirm(struct leg *leg, const struct message *msg,
 			  const struct target *went)
@@ -457,11 +469,9 @@ static int dialog_confirm(struct leg *leg, const struct message *msg,
 	struct pl to = message_value(msg, HDR_TO), uri;
 	int err;
 
-	err = text_put(&leg->remote, &to);
+	err = remote_put(leg, &to, &msg->to_tag);
 	if (err)
 		return err;
-	leg->remote_tag = msg->to_tag;
-	leg->remote_tag.p = leg->remote + (msg->to_tag.p - to.p);
 
 	err = routes_reversed(&leg->routes, msg);
 	if (err)
@@ -474,10 +484,48 @@ static int dialog_confirm(struct leg *leg, const struct message *msg,
 	return err;
 }
 
-/* Who lost the race of a fork is acknowledged and hung up (13.2.2.4) */
-static void loser_end(struct leg *leg, const struct message *msg)
+int leg_confirm(struct leg *leg, const struct message *answer,
+		const struct target *went)
 {
-	struct leg *loser = NULL;
+	struct pl uri;
+	int err = contact_uri(&uri, answer);
+
+	return err ? err : dialog_confirm(leg, answer, went);
+}
+
+int leg_confirm_by(struct leg *leg, const struct arrival *from,
+		   const struct message *request)
+{
+	struct pl value = message_value(request, HDR_FROM), uri;
+	int err;
+
+	err = contact_uri(&uri, request);
+	if (!err)
+		err = remote_put(leg, &value, &request->from_tag);
+	if (!err)
+		err = routes_straight(&leg->routes, request);
+	if (!err)
+		err = text_put(&leg->target, &uri);
+	if (err)
+		return err;
+
+	leg->confirmed = true;
+	wire_reply_target(&leg->first, from);
+	leg->first.only = false;
+	leg->to = leg->first;
+	retarget(leg);
+	return 0;
+}
+
+static int text_copy(char **where, const char *text)
+{
+	struct pl pl = range_of(text);
+
+	return text ? text_put(where, &pl) : 0;
+}
+
+int leg_fork(struct leg **legp, const struct leg *leg)
+{
 	struct leg_setup setup = {
 		.worker = leg->worker,
 		.tags = leg->tags,
@@ -486,32 +534,54 @@ static void loser_end(struct leg *leg, const struct message *msg)
 		.t1 = leg->t1,
 		.t2 = leg->t2,
 		.expire = leg->expire,
+		.h = leg->h,
+		.arg = leg->arg,
 	};
+	struct leg *fork = NULL;
+	int err;
+
+	err = leg_make(&fork, &setup);
+	if (err)
+		return err;
+
+	/* The tag on the wire is that of the first leg, in `local` */
+	table_remove(fork->tags, &fork->tag.entry);
+	fork->tag.leg = NULL;
+	fork->uac = true;
+	fork->method = leg->method;
+	fork->cseq = leg->cseq;
+	fork->invite_cseq = leg->invite_cseq;
+	fork->first = fork->to = leg->first;
+	err = text_copy(&fork->callid, leg->callid);
+	if (!err)
+		err = text_copy(&fork->local, leg->local);
+	if (!err)
+		err = text_copy(&fork->contact, leg->contact);
+	if (!err)
+		err = text_copy(&fork->credentials, leg->credentials);
+	if (err)
+		mem_deref(fork);
+	else
+		*legp = fork;
+
+	return err;
+}
+
+/* Who lost the race of a fork is acknowledged and hung up (13.2.2.4) */
+static void loser_end(struct leg *leg, const struct message *msg)
+{
+	struct leg *loser = NULL;
 	struct leg_request bye = { .method = BYE, .max_forwards = 70 };
-	struct pl pl;
 
 	count(COUNT_MULTIPLE_OK_TERMS, 1);
-	if (leg_make(&loser, &setup))
+	if (leg_fork(&loser, leg))
 		return;
 
-	/* The same dialog but for the remote tag */
-	loser->uac = true;
-	loser->cseq = loser->invite_cseq = leg->invite_cseq;
-	pl = range_of(leg->callid);
-	if (text_put(&loser->callid, &pl))
-		goto out;
-	pl = range_of(leg->local);
-	if (text_put(&loser->local, &pl))
-		goto out;
-	if (leg->credentials) {
-		pl = range_of(leg->credentials);
-		(void)text_put(&loser->credentials, &pl);
-	}
+	loser->cseq = loser->invite_cseq;
 	if (!dialog_confirm(loser, msg, transaction_target(leg->invite))) {
 		(void)leg_ack(loser, NULL, NULL);
 		(void)leg_request(NULL, loser, &bye, NULL, NULL);
 	}
-out:
 	mem_deref(loser);
 }
 
@@ -545,13 +615,17 @@ static void client(struct transaction *t, enum transaction_event ev,
 	switch (ev) {
 
 	case PROVISIONAL:
-		if (msg->code > 100)
+		if (msg->code > 100 && leg->method == INVITE)
 			leg->h(leg, LEG_PROGRESS, msg, leg->arg);
 		break;
 
 	case FINAL:
-		if (msg->code < 300) {
+		if (msg->code < 300 && leg->method == INVITE) {
 			answered(leg, msg);
+			break;
+		}
+		if (msg->code < 300) {
+			leg->h(leg, LEG_ANSWER, msg, leg->arg);
 			break;
 		}
 		leg->code = msg->code;
@@ -594,11 +668,28 @@ static int invite_texts(struct leg *leg, const struct leg_invite *invite)
 	return err;
 }
 
+static int lines_join(char **linesp, const struct pl *a, const struct pl *b)
+{
+	char *s = mem_alloc(a->l + b->l + 1, NULL);
+
+	if (!s)
+		return ENOMEM;
+	if (a->l)
+		memcpy(s, a->p, a->l);
+	if (b->l)
+		memcpy(s + a->l, b->p, b->l);
+	s[a->l + b->l] = '\0';
+	*linesp = s;
+
+	return 0;
+}
+
 int leg_invite(struct leg *leg, const struct leg_invite *invite)
 {
 	char branch[BRANCH_SIZE];
+	enum method_id method = invite->method ? invite->method : INVITE;
 	struct wire_request r = {
-		.method = INVITE,
+		.method = method,
 		.ruri = invite->ruri,
 		.port = leg->port,
 		.branch = branch,
@@ -616,9 +707,10 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 		.port = leg->port,
 		.to = invite->to,
 		.branch = branch,
-		.method = INVITE,
+		.method = method,
 		.expire = invite->expire,
 	};
+	char *joined = NULL;
 	int err;
 
 	leg->credentials = mem_deref(leg->credentials);
@@ -626,13 +718,21 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 	if (err)
 		return err;
 
+	leg->method = (uint8_t)method;
 	names_branch(branch, leg->worker->number);
 	r.from = range_of(leg->local);
 	r.callid = range_of(leg->callid);
 	if (!invite->same_cseq)
 		leg->cseq++;
 	r.cseq = leg->invite_cseq = leg->cseq;
+	if (invite->extra.l) {
+		err = lines_join(&joined, &invite->extra, &invite->credentials);
+		if (err)
+			return err;
+		r.extra = range_of(joined);
+	}
 	err = wire_request(&setup.mb, &r);
+	mem_deref(joined);
 	if (err)
 		return err;
 
@@ -766,22 +866,6 @@ static int credentials_keep(struct leg *leg, const struct pl *credentials)
 	leg->credentials = mem_deref(leg->credentials);
 
 	return credentials->l ? text_put(&leg->credentials, credentials) : 0;
-}
-
-static int lines_join(char **linesp, const struct pl *a, const struct pl *b)
-{
-	char *s = mem_alloc(a->l + b->l + 1, NULL);
-
-	if (!s)
-		return ENOMEM;
-	if (a->l)
-		memcpy(s, a->p, a->l);
-	if (b->l)
-		memcpy(s + a->l, b->p, b->l);
-	s[a->l + b->l] = '\0';
-	*linesp = s;
-
-	return 0;
 }
 
 int leg_request(struct transaction **tp, struct leg *leg,

@@ -38,7 +38,7 @@ struct early {
 
 enum leg_event {
 	LEG_PROGRESS = 1, /* 101-199 */
-	LEG_ANSWER,       /* first 2xx */
+	LEG_ANSWER, /* first 2xx; of another request than INVITE: the only one */
 	LEG_REFUSE, /* final failure; msg NULL: none came, see leg->code */
 	LEG_CANCEL, /* the caller gave up; msg is the CANCEL */
 	LEG_ACK,    /* the ACK of our 2xx; msg is the ACK */
@@ -70,13 +70,15 @@ struct leg {
 	uint32_t cseq;        /* last one we used */
 	uint32_t remote_cseq; /* last one the peer used */
 	uint32_t invite_cseq; /* of our last INVITE */
-	struct transaction *invite; /* INVITE that is under way, either kind */
+	struct transaction *invite; /* INVITE that is under way, either kind, or
+				     * the request that hunt placed instead */
 	struct repeat *answer;      /* our 2xx until its ACK */
 	struct mbuf *ack;           /* our ACK, for repeated 2xx */
 	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
 	char *credentials;       /* lines of the INVITE that got the 2xx */
 	uint32_t t1, t2, expire; /* [ms] */
 	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
+	uint8_t method;          /* UAC: of the request that was placed */
 	bool uac, confirmed, closed;
 	bool heard;     /* remote_cseq is set */
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
@@ -118,22 +120,28 @@ void leg_transaction(struct transaction *t, enum transaction_event ev,
 /** Make the called side's leg: Call-ID and From tag of its own; nothing is sent */
 int leg_open(struct leg **legp, const struct leg_setup *setup);
 
-/** What an INVITE of ours says; all ranges are the caller's */
+/** What an INVITE of ours says, or another request outside a dialog; all ranges
+ *  are the caller's */
 struct leg_invite {
+	enum method_id method; /* 0: INVITE */
 	struct target to;
 	struct pl ruri, from, to_value, contact, routes;
 	const struct message *src;
 	struct header_set without;
-	struct pl credentials; /* header lines */
+	struct pl extra;       /* header lines */
+	struct pl credentials; /* more of them */
 	struct pl body, ctype;
 	uint8_t max_forwards;
-	uint32_t expire; /* timer B [ms] */
+	uint32_t expire; /* timer B or F [ms] */
 	bool same_cseq; /* another target for the same request (RFC 3263 4.3) */
 };
 
 /**
  * Send the INVITE; again with the same leg and credentials: the next CSeq and a
  * new branch (RFC 3261 22.2)
+ *
+ * Another request than INVITE makes no dialog by itself: its maker confirms it,
+ * where the method says so.
  *
  * @return 0; errno of the transport: no event follows
  */
@@ -171,6 +179,20 @@ int leg_choose(struct leg *leg, struct leg *caller, const struct early *e);
 
 /** Is this 1xx or 2xx of the fork that won? */
 bool leg_is_remote(const struct leg *leg, const struct message *msg);
+
+/** Make the dialog of the answer to a request of ours other than INVITE, which
+ *  went to `went` (RFC 6665 4.1.2.1). 0; ENOMEM; EBADMSG no usable Contact */
+int leg_confirm(struct leg *leg, const struct message *answer,
+		const struct target *went);
+
+/** Make the dialog of a request that came before the answer to ours, or from
+ *  another branch of a fork (RFC 6665 4.4.1). 0; ENOMEM; EBADMSG */
+int leg_confirm_by(struct leg *leg, const struct arrival *from,
+		   const struct message *request);
+
+/** A leg for one more dialog of the request that this leg sent: the same Call-ID,
+ *  tag and CSeq on the wire. It is not found by its tag. 0; ENOMEM */
+int leg_fork(struct leg **legp, const struct leg *leg);
 
 /** A request of ours inside the dialog */
 struct leg_request {
