@@ -44,6 +44,7 @@ struct limits {
 struct agent {
 	char *hostname;
 	uint64_t hash;
+	bool stays; /* of the changing thread */
 	struct limits limits;
 	_Atomic uint64_t service;     /* state in 8 bits, since [ms] above */
 	_Atomic uint64_t sessions;    /* inbound in the low half */
@@ -267,11 +268,11 @@ static int name_order(const void *a, const void *b)
 	return strcasecmp((*x)->hostname, (*y)->hostname);
 }
 
-/* Room for all that are there and all that may come */
+/* Room for those that are there and `more` */
 static int sorted_room(struct agents *a, size_t more)
 {
 	struct agent **sorted =
-		mem_alloc((a->n + more + 1) * sizeof(*sorted), NULL);
+		mem_alloc((a->n + more) * sizeof(*sorted), NULL);
 
 	if (!sorted)
 		return ENOMEM;
@@ -284,34 +285,72 @@ static int sorted_room(struct agents *a, size_t more)
 	return 0;
 }
 
+static size_t count_missing(const struct agents *a, const struct config *cfg)
+{
+	size_t n = config_count(cfg, &element_session_agent), missing = 0;
+
+	for (size_t i = 0; i < n; ++i) {
+		const struct session_agent *config =
+			config_at(cfg, &element_session_agent, i);
+
+		missing += !name_find(a, config->hostname);
+	}
+
+	return missing;
+}
+
+int agents_prepare(struct agents *a, const struct config *cfg)
+{
+	size_t n = config_count(cfg, &element_session_agent);
+	size_t missing = count_missing(a, cfg);
+	int err;
+
+	if (!missing)
+		return 0;
+
+	err = sorted_room(a, missing);
+	for (size_t i = 0; !err && i < n; ++i) {
+		const struct session_agent *config =
+			config_at(cfg, &element_session_agent, i);
+		struct agent *agent;
+
+		if (name_find(a, config->hostname))
+			continue;
+		err = agent_new(&agent, a, config);
+		if (!err)
+			a->sorted[a->n++] = agent;
+	}
+	if (a->n)
+		qsort(a->sorted, a->n, sizeof(*a->sorted), name_order);
+
+	return err;
+}
+
+/* Others may ask about an agent meanwhile: one that stays is never gone */
 int agents_change(struct agents *a, const struct config *cfg)
 {
 	size_t n = config_count(cfg, &element_session_agent);
-	int err = sorted_room(a, n);
+	int err = agents_prepare(a, cfg);
 
 	if (err)
 		return err;
 
 	for (uint32_t i = 0; i < a->n; ++i)
-		SET(a->sorted[i]->limits.present, false);
-
-	for (size_t i = 0; !err && i < n; ++i) {
+		a->sorted[i]->stays = false;
+	for (size_t i = 0; i < n; ++i) {
 		const struct session_agent *config =
 			config_at(cfg, &element_session_agent, i);
 		struct agent *agent = name_find(a, config->hostname);
 
-		if (agent) {
-			limits_set(&agent->limits, config, a->pings);
-			continue;
-		}
-		err = agent_new(&agent, a, config);
-		if (!err)
-			a->sorted[a->n++] = agent;
+		agent->stays = true;
+		limits_set(&agent->limits, config, a->pings);
+	}
+	for (uint32_t i = 0; i < a->n; ++i) {
+		if (!a->sorted[i]->stays)
+			SET(a->sorted[i]->limits.present, false);
 	}
 
-	qsort(a->sorted, a->n, sizeof(*a->sorted), name_order);
-
-	return err;
+	return 0;
 }
 
 struct agent *agents_find(const struct agents *a,

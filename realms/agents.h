@@ -49,11 +49,15 @@ void agents_close(struct agents *a);
  *  agents_change; without it session-agents live as if they had no ping */
 void agents_expect_pings(struct agents *a);
 
+/** Make room for the session-agents of a configuration, so that agents_change
+ *  cannot fail with it. What is known already serves on. 0; ENOMEM */
+int agents_prepare(struct agents *a, const struct config *cfg);
+
 /**
  * Take over a configuration: new session-agents appear, those that are gone
  * stay until their last session ended. One thread at a time.
  *
- * @return 0; ENOMEM
+ * @return 0; ENOMEM, never after agents_prepare
  */
 int agents_change(struct agents *a, const struct config *cfg);
 

@@ -34,9 +34,16 @@ struct pool {
 	bool gone, kept;
 };
 
+struct waiting {
+	uint64_t free_at;
+	uint32_t i;
+};
+
 struct ports {
 	struct table pools;
 	struct list all;
+	struct waiting *desk; /* room to sort the pairs of a pool */
+	uint32_t desk_n;
 };
 
 static void pool_destructor(void *arg)
@@ -55,6 +62,7 @@ static void ports_destructor(void *arg)
 	struct ports *p = arg;
 
 	list_flush(&p->all);
+	mem_deref(p->desk);
 	table_finish(&p->pools);
 }
 
@@ -108,11 +116,6 @@ static uint32_t pairs_of(const struct steering_pool *config)
 					: 0;
 }
 
-struct waiting {
-	uint64_t free_at;
-	uint32_t i;
-};
-
 static int free_order(const void *a, const void *b)
 {
 	const struct waiting *x = a, *y = b;
@@ -123,27 +126,23 @@ static int free_order(const void *a, const void *b)
 	return x->i < y->i ? -1 : x->i > y->i;
 }
 
-/* Line up all pairs that may be taken: those free for longest in front */
-static int line_up(struct pool *pool)
+/* Line up all pairs that may be taken: those free for longest in front. The
+ * desk has room for them */
+static void line_up(struct ports *p, struct pool *pool)
 {
-	struct waiting *v = mem_alloc((pool->n + 1) * sizeof(*v), NULL);
+	struct waiting *v = p->desk;
 	uint32_t count = 0;
-
-	if (!v)
-		return ENOMEM;
 
 	for (uint32_t i = 0; i < pool->n; ++i) {
 		if (!pool->in_use[i])
 			v[count++] = (struct waiting){ pool->free_at[i], i };
 	}
-	qsort(v, count, sizeof(*v), free_order);
+	if (count)
+		qsort(v, count, sizeof(*v), free_order);
 
 	pool->head = pool->tail = NONE;
 	for (uint32_t i = 0; i < count; ++i)
 		push_last(pool, v[i].i);
-	mem_deref(v);
-
-	return 0;
 }
 
 static int make_room(struct pool *pool, uint32_t room)
@@ -175,20 +174,38 @@ static int make_room(struct pool *pool, uint32_t room)
 	return 0;
 }
 
+static int desk_reserve(struct ports *p, uint32_t n)
+{
+	struct waiting *desk;
+
+	if (n <= p->desk_n)
+		return 0;
+	desk = mem_alloc(n * sizeof(*desk), NULL);
+	if (!desk)
+		return ENOMEM;
+	mem_deref(p->desk);
+	p->desk = desk;
+	p->desk_n = n;
+
+	return 0;
+}
+
+static int pool_reserve(struct ports *p, struct pool *pool, uint32_t n)
+{
+	int err = desk_reserve(p, n);
+
+	if (!err && n > pool->room)
+		err = make_room(pool, n);
+
+	return err;
+}
+
 /* Another end-port: pairs beyond it leave the queue, those in use stay until
  * they are given back. The arrays never get shorter. */
-static int pool_resize(struct pool *pool, uint32_t n)
+static void pool_resize(struct ports *p, struct pool *pool, uint32_t n)
 {
-	int err = 0;
-
-	if (n > pool->room)
-		err = make_room(pool, n);
-	if (err)
-		return err;
-
 	pool->n = n;
-
-	return line_up(pool);
+	line_up(p, pool);
 }
 
 /* --- configuration --- */
@@ -239,10 +256,11 @@ static int pool_open(struct ports *p, const struct steering_pool *config)
 	if (err)
 		goto out;
 
-	err = pool_resize(pool, pairs_of(config));
+	err = pool_reserve(p, pool, pairs_of(config));
 	if (err)
 		goto out;
 
+	pool_resize(p, pool, pairs_of(config));
 	err = table_add(&p->pools, &pool->e, pool_hash(config));
 	if (err)
 		goto out;
@@ -275,31 +293,50 @@ static void drop_rest(struct ports *p)
 	}
 }
 
-int ports_change(struct ports *p, const struct config *cfg)
+int ports_prepare(struct ports *p, const struct config *cfg)
 {
-	struct le *le;
+	size_t n = config_count(cfg, &element_steering_pool);
 	int err = 0;
 
-	LIST_FOREACH(&p->all, le)
-	((struct pool *)le->data)->kept = false;
-
-	for (size_t i = 0; i < config_count(cfg, &element_steering_pool); ++i) {
+	for (size_t i = 0; i < n && !err; ++i) {
 		const struct steering_pool *config =
 			config_at(cfg, &element_steering_pool, i);
 		struct pool *pool = pool_find(p, config);
 
-		if (!pool) {
+		if (!pool)
 			err = pool_open(p, config);
-		} else {
-			pool->kept = true;
-			if (pool->n != pairs_of(config))
-				err = pool_resize(pool, pairs_of(config));
-		}
-		if (err)
-			return err;
+		else if (pool->n != pairs_of(config))
+			err = pool_reserve(p, pool, pairs_of(config));
+	}
+
+	return err;
+}
+
+int ports_change(struct ports *p, const struct config *cfg)
+{
+	size_t n = config_count(cfg, &element_steering_pool);
+	struct le *le;
+	int err = ports_prepare(p, cfg);
+
+	if (err)
+		return err;
+
+	LIST_FOREACH(&p->all, le)
+	((struct pool *)le->data)->kept = false;
+
+	for (size_t i = 0; i < n; ++i) {
+		const struct steering_pool *config =
+			config_at(cfg, &element_steering_pool, i);
+		struct pool *pool = pool_find(p, config);
+
+		pool->kept = true;
+		if (pool->n != pairs_of(config))
+			pool_resize(p, pool, pairs_of(config));
 	}
 
 	drop_rest(p);
+	p->desk = mem_deref(p->desk);
+	p->desk_n = 0;
 
 	return 0;
 }

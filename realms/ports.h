@@ -23,7 +23,12 @@ int ports_open(struct ports **pp);
 /** Forget all; pairs that were taken must not be given back any more */
 void ports_close(struct ports *p);
 
-/** Take over a configuration; pairs in use stay until they are given back */
+/** Make room for the pools of a configuration, so that ports_change cannot fail
+ *  with it; ports_change with the former one takes that back. 0; ENOMEM */
+int ports_prepare(struct ports *p, const struct config *cfg);
+
+/** Take over a configuration; pairs in use stay until they are given back.
+ *  0; ENOMEM, never after ports_prepare */
 int ports_change(struct ports *p, const struct config *cfg);
 
 /**

@@ -7,6 +7,7 @@
 #include "sbc/attempt.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/doors.h"
 #include "sbc/pen.h"
 
 enum {

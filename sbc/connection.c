@@ -813,6 +813,13 @@ void connections_close(struct connections *all)
 	mem_deref(all);
 }
 
+void connections_change(struct connections *all, uint32_t message_max,
+			uint32_t idle)
+{
+	all->setup.message_max = message_max;
+	all->setup.idle = idle;
+}
+
 const struct sa *connections_local(const struct connections *all)
 {
 	return &all->setup.local;

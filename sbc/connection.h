@@ -44,6 +44,10 @@ int connections_open(struct connections **allp,
  *  ENOTCONN, losses are not told. NULL is fine */
 void connections_close(struct connections *all);
 
+/** Take over limits for what comes from now on */
+void connections_change(struct connections *all, uint32_t message_max,
+			uint32_t idle);
+
 /** Address that is listened at */
 const struct sa *connections_local(const struct connections *all);
 

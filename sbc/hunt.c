@@ -8,6 +8,7 @@
 #include "policy/cause.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/doors.h"
 #include "sbc/hunt.h"
 #include "sbc/outage.h"
 
@@ -389,7 +390,8 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 	};
 
 	if (hunt->now->leg) {
-		hunt->now->leg->port = port;
+		mem_deref(hunt->now->leg->port);
+		hunt->now->leg->port = mem_ref(port);
 		return 0;
 	}
 	return leg_open(&hunt->now->leg, &setup);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "policy/header.h"
 #include "sbc/counters.h"
+#include "sbc/doors.h"
 #include "sbc/leg.h"
 
 static void early_free(struct leg *leg)
@@ -33,6 +34,7 @@ static void destructor(void *data)
 	timer_cancel(&leg->settle);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->invite);
+	mem_deref(leg->port);
 	mem_deref(leg->answer);
 	mem_deref(leg->ack);
 	mem_deref(leg->credentials);
@@ -105,7 +107,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 	leg->worker = setup->worker;
 	leg->tags = setup->tags;
 	leg->realm = setup->realm;
-	leg->port = setup->port;
+	leg->port = mem_ref(setup->port);
 	leg->t1 = setup->t1;
 	leg->t2 = setup->t2;
 	leg->expire = setup->expire;

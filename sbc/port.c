@@ -729,6 +729,14 @@ void port_close(struct port *port)
 	mem_deref(port);
 }
 
+void port_change(struct port *port, const struct port_setup *setup)
+{
+	port->message_max = setup->message_max;
+	if (port->connections)
+		connections_change(port->connections, setup->message_max,
+				   setup->idle);
+}
+
 int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	      sent_h *h, void *arg)
 {

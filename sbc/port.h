@@ -55,6 +55,10 @@ int port_open(struct port **portp, const struct port_setup *setup, arrival_h *h,
  *  is fine */
 void port_close(struct port *port);
 
+/** Take over limits for what comes from now on; address, transport and buffer
+ *  stay, and the endpoint is not read */
+void port_change(struct port *port, const struct port_setup *setup);
+
 /**
  * Send a message: mb from pos to end. The port takes a reference of mb, which
  * must not be changed afterwards. Within a turn UDP leaves at its end.

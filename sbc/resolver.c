@@ -1634,6 +1634,11 @@ static int resolver_set(struct resolver *r, const struct resolver_setup *setup)
 	const char *d = sys->dns_domain ? sys->dns_domain : "";
 	int err;
 
+	/* First, since the realms of before may go even when the rest fails */
+	r->realms = setup->realms;
+	r->timeout = 1000 * sys->dns_timeout;
+	r->max_ttl = sys->dns_max_ttl;
+
 	servers_print(text, &sys->dns_servers);
 	err = str_dup(&servers, text);
 	if (!err)
@@ -1647,9 +1652,6 @@ static int resolver_set(struct resolver *r, const struct resolver_setup *setup)
 	mem_deref(r->domain);
 	r->servers = servers;
 	r->domain = domain;
-	r->realms = setup->realms;
-	r->timeout = 1000 * sys->dns_timeout;
-	r->max_ttl = sys->dns_max_ttl;
 	servers = domain = NULL;
 
 out:

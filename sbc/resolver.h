@@ -46,7 +46,7 @@ int resolver_open(struct resolver **rp, const struct resolver_setup *setup);
 /** Who still waits is not called, and his question is gone */
 void resolver_close(struct resolver *r);
 /** Take over a new configuration; cache and questions under way stay. 0; ENOMEM,
- *  then the old one holds */
+ *  then the former servers are asked */
 int resolver_change(struct resolver *r, const struct resolver_setup *setup);
 
 /**

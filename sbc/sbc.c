@@ -4,15 +4,14 @@
  * Runs on the front thread and asks the worker. A change has two halves
  * (architecture.md 4): preparing may fail and undoes itself, committing cannot.
  */
+#include <assert.h>
 #include <errno.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include "store/log.h"
-#include "sbc/alarm.h"
 #include "sbc/calls.h"
-#include "sbc/clock.h"
+#include "sbc/doors.h"
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
@@ -22,144 +21,24 @@
 #include "sbc/transaction.h"
 
 enum {
-	RECEIVE_BUFFER = 4 << 20, /* libre.md: the default loses bursts */
 	FLOWS_MAX = 65536
 };
 
 struct sbc {
 	struct worker worker;
 	const struct plan *plan;
-	struct port **drained; /* removed sip-ports: dialogs still use them */
-	uint32_t drained_n;
-	struct order *order; /* of sbc_open, while it runs */
-	sem_t ended;         /* calls, registrations: one post each */
+	const struct plan *prepared; /* between sbc_prepare and its end */
+	struct order *order;         /* of sbc_open, while it runs */
+	sem_t ended;                 /* calls, registrations: one post each */
 };
 
 /* Arguments of what runs on the worker, and how it went */
 struct order {
 	struct sbc *sbc;
 	const struct plan *plan, *before;
-	struct port **ports; /* by endpoint of `plan`, while it is prepared */
-	char *why;
+	char *why; /* DOORS_WHY bytes */
 	int err;
 };
-
-static const char *endpoint_text(const struct endpoint *e, char buf[80])
-{
-	(void)re_snprintf(buf, 80, "%J/%s", &e->local,
-			  transport_name(e->transport));
-	return buf;
-}
-
-/* --- sip-ports ---------------------------------------------------------- */
-
-static bool port_serves(const struct port *port, const struct endpoint *e)
-{
-	return port_transport(port) == e->transport &&
-	       sa_cmp(port_local(port), &e->local, SA_ALL);
-}
-
-static struct port *port_find(const struct worker *w, const struct endpoint *e)
-{
-	for (uint32_t i = 0; i < w->ports_n; i++)
-		if (w->ports[i] && port_serves(w->ports[i], e))
-			return w->ports[i];
-	return NULL;
-}
-
-static bool port_is_kept(const struct order *o, const struct port *port)
-{
-	for (uint32_t i = 0; i < o->plan->realms->endpoints_n; i++)
-		if (o->ports[i] == port)
-			return true;
-	return false;
-}
-
-static int port_open_for(struct order *o, uint32_t i)
-{
-	const struct endpoint *e = &o->plan->realms->endpoints[i];
-	struct port_setup setup = {
-		.endpoint = e,
-		.message_max = o->plan->sip->sip_message_len,
-		.idle = o->plan->sip->inactive_dynamic_conn,
-		.receive_buffer = RECEIVE_BUFFER,
-	};
-	struct worker *w = &o->sbc->worker;
-	char text[80];
-	int err;
-
-	o->ports[i] = port_find(w, e);
-	if (o->ports[i])
-		return 0;
-
-	err = port_open(&o->ports[i], &setup, ingress_arrival, w);
-	if (!err) {
-		port_refused_handler(o->ports[i], transactions_refused,
-				     w->transactions);
-		port_keepalive_handler(o->ports[i], ingress_keepalive, w);
-	} else {
-		snprintf(o->why, 256,
-			 "sip-port %s of sip-interface [%s] cannot be "
-			 "opened: %s",
-			 endpoint_text(e, text), e->interface->realm_id,
-			 strerror(err));
-	}
-	return err;
-}
-
-/* Open what the plan has and the worker has not; all or nothing */
-static void ports_prepare(struct order *o)
-{
-	struct worker *w = &o->sbc->worker;
-	uint32_t n = o->plan->realms->endpoints_n;
-
-	o->ports = mem_zalloc((n + 1) * sizeof(*o->ports), NULL);
-	if (!o->ports) {
-		o->err = ENOMEM;
-		return;
-	}
-	for (uint32_t i = 0; i < n && !o->err; i++)
-		o->err = port_open_for(o, i);
-	if (!o->err)
-		return;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (o->ports[i] &&
-		    port_find(w, &o->plan->realms->endpoints[i]) != o->ports[i])
-			port_close(o->ports[i]);
-	}
-	o->ports = mem_deref(o->ports);
-}
-
-/* Dialogs go on over a sip-port that was removed; new requests do not */
-static void port_drain(struct sbc *sbc, struct port *port)
-{
-	struct port **more;
-
-	port_renumber(port, UINT32_MAX);
-	more = mem_realloc(sbc->drained, (sbc->drained_n + 1) * sizeof(*more));
-	if (!more) {
-		log_error(SIPD, "port-drain", "text=\"no memory\"");
-		return;
-	}
-	sbc->drained = more;
-	sbc->drained[sbc->drained_n++] = port;
-}
-
-static void ports_commit(struct order *o)
-{
-	struct worker *w = &o->sbc->worker;
-	uint32_t n = o->plan->realms->endpoints_n;
-
-	for (uint32_t i = 0; i < w->ports_n; i++)
-		if (w->ports[i] && !port_is_kept(o, w->ports[i]))
-			port_drain(o->sbc, w->ports[i]);
-	mem_deref(w->ports);
-	w->ports = o->ports;
-	w->ports_n = n;
-	for (uint32_t i = 0; i < n; i++)
-		port_renumber(w->ports[i], i);
-}
 
 /* --- On the worker ------------------------------------------------------ */
 
@@ -185,10 +64,18 @@ static int tables_open(struct worker *w)
 		.news = w->mailbox,
 	};
 	struct transactions_setup transactions;
+	struct doors_handlers doors = {
+		.arrival = ingress_arrival,
+		.keepalive = ingress_keepalive,
+		.refused = transactions_refused,
+	};
 	int err;
 
 	transactions_setup_of(&transactions, w, plan);
 	err = transactions_open(&w->transactions, &transactions);
+	doors.refused_arg = w->transactions;
+	if (!err)
+		err = doors_open(&w->doors, w, &doors);
 	if (!err)
 		err = resolver_open(&w->resolver, &resolver);
 	if (!err)
@@ -215,10 +102,10 @@ static void begin(struct worker *w, void *arg)
 		snprintf(o->why, 256, "cannot start: %s", strerror(o->err));
 		return;
 	}
-	ports_prepare(o);
+	o->err = doors_prepare(w->doors, o->plan, o->why);
 	if (o->err)
 		return;
-	ports_commit(o);
+	doors_commit(w->doors);
 	o->err = surrogates_change(w->surrogates, o->plan, o->before);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
@@ -227,24 +114,44 @@ static void begin(struct worker *w, void *arg)
 
 static void finish(struct worker *w, void *arg)
 {
-	struct sbc *sbc = arg;
+	(void)arg;
 
 	calls_close(w->calls);
 	surrogates_close(w->surrogates);
 	transactions_close(w->transactions);
-	for (uint32_t i = 0; i < w->ports_n; i++)
-		port_close(w->ports[i]);
-	for (uint32_t i = 0; i < sbc->drained_n; i++)
-		port_close(sbc->drained[i]);
+	doors_close(w->doors);
 	forward_close(w->forward);
 	credentials_close(w->credentials);
 	nonces_close(w->nonces);
 	resolver_close(w->resolver);
 	plan_give(w->plan);
-	w->ports = mem_deref(w->ports);
-	w->ports_n = 0;
 }
 
+/* Sockets belong to the loop of the worker, media ports to whoever takes them */
+static void prepare(void *arg, void *x)
+{
+	struct worker *w = arg;
+	struct order *o = x;
+
+	snprintf(o->why, DOORS_WHY, "no memory");
+	o->err = ports_prepare(w->media_ports, o->plan->config);
+	if (!o->err)
+		o->err = doors_prepare(w->doors, o->plan, o->why);
+	if (o->err)
+		(void)ports_change(w->media_ports, w->plan->config);
+}
+
+static void abandon(void *arg, void *x)
+{
+	struct worker *w = arg;
+	(void)x;
+
+	doors_abandon(w->doors);
+	(void)ports_change(w->media_ports, w->plan->config);
+}
+
+/* Nothing fails any more: what runs out of memory is logged and stays as it
+ * was, or is missing until the next change */
 static void commit(void *arg, void *x)
 {
 	struct worker *w = arg;
@@ -256,14 +163,9 @@ static void commit(void *arg, void *x)
 	struct transactions_setup transactions;
 	const struct plan *before = w->plan;
 
-	ports_prepare(o);
-	if (o->err)
-		return;
-
-	/* From here on nothing fails: what runs out of memory is logged and
-	 * stays as it was */
 	w->plan = plan_take(o->plan);
-	ports_commit(o);
+	doors_commit(w->doors);
+	(void)ports_change(w->media_ports, w->plan->config); /* prepared */
 	transactions_setup_of(&transactions, w, w->plan);
 	transactions_change(w->transactions, &transactions);
 	if (resolver_change(w->resolver, &resolver))
@@ -353,6 +255,7 @@ void sbc_close(struct sbc *sbc)
 		return;
 	w = &sbc->worker;
 
+	sbc_abandon(sbc);
 	mailbox_ask(w->mailbox, stop, sbc);
 	/* Both keep their time limit themselves */
 	for (int i = 0; i < 2; i++)
@@ -363,35 +266,50 @@ void sbc_close(struct sbc *sbc)
 	agents_close(w->agents);
 	ports_close(w->media_ports);
 	plan_give(sbc->plan);
-	mem_deref(sbc->drained);
 	sem_destroy(&sbc->ended);
 	mem_deref(sbc);
 }
 
-int sbc_change(struct sbc *sbc, const struct plan *plan, char *why)
+int sbc_prepare(struct sbc *sbc, const struct plan *plan, char *why)
 {
 	struct order order = { .sbc = sbc, .plan = plan, .why = why };
 	struct worker *w = &sbc->worker;
 	int err;
 
-	snprintf(why, 256, "no memory");
-	err = agents_change(w->agents, plan->config);
-	if (!err)
-		err = ports_change(w->media_ports, plan->config);
-	if (err)
-		return err;
-
-	mailbox_ask(w->mailbox, commit, &order);
-	if (order.err) {
-		/* Back to what runs; it fitted before */
-		(void)agents_change(w->agents, sbc->plan->config);
-		(void)ports_change(w->media_ports, sbc->plan->config);
-		return order.err;
+	assert(!sbc->prepared);
+	snprintf(why, DOORS_WHY, "no memory");
+	err = agents_prepare(w->agents, plan->config);
+	if (!err) {
+		mailbox_ask(w->mailbox, prepare, &order);
+		err = order.err;
 	}
-	plan_take(plan);
+	if (err)
+		(void)agents_change(w->agents, sbc->plan->config);
+	else
+		sbc->prepared = plan_take(plan);
+	return err;
+}
+
+void sbc_abandon(struct sbc *sbc)
+{
+	if (!sbc->prepared)
+		return;
+	mailbox_ask(sbc->worker.mailbox, abandon, NULL);
+	(void)agents_change(sbc->worker.agents, sbc->plan->config);
+	plan_give(sbc->prepared);
+	sbc->prepared = NULL;
+}
+
+void sbc_commit(struct sbc *sbc)
+{
+	struct order order = { .sbc = sbc, .plan = sbc->prepared };
+
+	/* The worker finds the limits of the agents as its plan has them */
+	(void)agents_change(sbc->worker.agents, order.plan->config);
+	mailbox_ask(sbc->worker.mailbox, commit, &order);
 	plan_give(sbc->plan);
-	sbc->plan = plan;
-	return 0;
+	sbc->plan = sbc->prepared;
+	sbc->prepared = NULL;
 }
 
 struct question {

@@ -29,14 +29,32 @@ int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why);
  *  shutdown-timeout, registrations as behaviour.md 4.7 says; blocks */
 void sbc_close(struct sbc *sbc);
 
-/** Take another plan: prepare, then commit (architecture.md 4). On error the
- *  old one goes on. 0; errno with why */
-int sbc_change(struct sbc *sbc, const struct plan *plan, char *why);
+/**
+ * First half of a change (architecture.md 4): everything that may fail
+ *
+ * New sip-ports are opened and room is made; what runs does not notice. On
+ * success sbc_commit or sbc_abandon must follow; sbc_close abandons, too. All
+ * three are of the front thread and wait for the worker.
+ *
+ * @param sbc   SBC
+ * @param plan  Plan to come; a reference is taken
+ * @param why   Set to one clear line on error, 256 bytes
+ *
+ * @return 0; errno of what failed, and then nothing is changed
+ */
+int sbc_prepare(struct sbc *sbc, const struct plan *plan, char *why);
+
+/** Second half: the plan that was prepared is in force, and what differs follows
+ *  it. Calls in progress keep theirs. Cannot fail */
+void sbc_commit(struct sbc *sbc);
+
+/** Take sbc_prepare back */
+void sbc_abandon(struct sbc *sbc);
 
 /** Run fn on the worker's thread and wait: what show commands use. Walk in
  *  slices of 200 rows, one sbc_ask each, so the loop is never held up */
 void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 	     void *arg);
 
-/** The running plan; give it back with plan_give. Any thread */
+/** The running plan; give it back with plan_give. Front thread */
 const struct plan *sbc_plan(struct sbc *sbc);

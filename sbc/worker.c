@@ -165,8 +165,3 @@ void worker_join(struct worker *w)
 	mailbox_post(w->mailbox, &stop);
 	pthread_join(w->thread, NULL);
 }
-
-struct port *worker_port(const struct worker *w, const struct endpoint *e)
-{
-	return e && e->number < w->ports_n ? w->ports[e->number] : NULL;
-}

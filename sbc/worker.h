@@ -25,7 +25,8 @@ struct worker {
 	const struct seal *seal;
 	struct agents *agents; /* atomic words */
 	struct ports *media_ports;
-	struct port **ports; /* sip-ports by endpoint number */
+	struct doors *doors;
+	struct port **ports; /* sip-ports by endpoint number; doors owns it */
 	uint32_t ports_n;
 	struct transactions *transactions;
 	struct resolver *resolver;
@@ -35,9 +36,6 @@ struct worker {
 	struct forward *forward;
 	struct calls *calls;
 };
-
-/** sip-port of an endpoint of the plan; NULL while it is not open */
-struct port *worker_port(const struct worker *w, const struct endpoint *e);
 
 typedef void(worker_main_h)(struct worker *w, void *arg);
 

@@ -168,6 +168,19 @@ void port_lost_handler(struct port *port, port_lost_h *h, void *arg)
 	port->lost_arg = arg;
 }
 
+void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg)
+{
+	(void)port;
+	(void)h;
+	(void)arg;
+}
+
+void port_change(struct port *port, const struct port_setup *setup)
+{
+	(void)port;
+	(void)setup;
+}
+
 void port_refused_handler(struct port *port, port_refused_h *h, void *arg)
 {
 	port->refused = h;

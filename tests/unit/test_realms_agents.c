@@ -326,6 +326,36 @@ static void state_and_sessions_outlive_a_change(void **state)
 	config_give(empty);
 }
 
+static void what_was_prepared_and_given_up_leaves_the_rest_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct config *next = config_new();
+	struct session_agent *more, *same;
+	struct agent *agent;
+
+	set(f, "constraints", "enabled");
+	set(f, "max-sessions", "1");
+	start(f);
+	same = config_add(next, &element_session_agent, "hostname",
+			  "trunk.example", NULL);
+	more = config_add(next, &element_session_agent, "hostname",
+			  "more.example", NULL);
+	assert_int_equal(agents_prepare(f->agents, next), 0);
+
+	/* not in force yet: the limit of before holds */
+	assert_ptr_equal(agents_find(f->agents, same), f->agent);
+	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), 0);
+	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), EBUSY);
+
+	assert_int_equal(agents_change(f->agents, f->cfg), 0);
+	agent = agents_find(f->agents, more);
+	assert_non_null(agent);
+	assert_false(agent_usable(agent, T0));
+	assert_int_equal(agents_change(f->agents, next), 0);
+	assert_true(agent_usable(agent, T0));
+	config_give(next);
+}
+
 static void count_agent(struct agent *agent, void *arg)
 {
 	struct agent_report report, *last = arg;
@@ -402,6 +432,7 @@ int main(void)
 		T(a_disabled_one_takes_nothing_new),
 		T(refused_credentials_leave_it_usable),
 		T(state_and_sessions_outlive_a_change),
+		T(what_was_prepared_and_given_up_leaves_the_rest_alone),
 		T(one_that_is_gone_is_shown_while_it_has_sessions),
 		T(a_thousand_names_are_found_and_walked_in_order),
 	};

@@ -196,6 +196,28 @@ static void a_changed_end_keeps_what_is_in_use(void **state)
 	assert_int_equal(take(f, "a", 9000, &pair), 0);
 }
 
+static void what_was_prepared_and_given_up_changes_no_pool(void **state)
+{
+	struct fixture *f = *state;
+	struct config *next = config_new();
+	struct port_pair pair;
+
+	pool(f->cfg, "a", "127.0.0.1", "20000", "20003");
+	pool(next, "a", "127.0.0.1", "20000", "20007");
+	pool(next, "b", "127.0.0.2", "20000", "20007");
+	assert_int_equal(take(f, "a", 0, &pair), 20000);
+	assert_int_equal(ports_prepare(f->ports, next), 0);
+	assert_count(f, 1, 1);
+	assert_int_equal(ports_change(f->ports, f->cfg), 0);
+	assert_count(f, 1, 1);
+
+	assert_int_equal(ports_prepare(f->ports, next), 0);
+	assert_int_equal(ports_change(f->ports, next), 0);
+	assert_count(f, 1, 3);
+	ports_give(f->ports, &pair, 1);
+	config_give(next);
+}
+
 static void a_pool_that_is_gone_lives_until_its_last_pair(void **state)
 {
 	struct fixture *f = *state;
@@ -224,6 +246,7 @@ int main(void)
 		T(a_pair_is_quiet_for_two_seconds),
 		T(realms_and_families_are_apart),
 		T(a_changed_end_keeps_what_is_in_use),
+		T(what_was_prepared_and_given_up_changes_no_pool),
 		T(a_pool_that_is_gone_lives_until_its_last_pair),
 	};
 

@@ -169,21 +169,6 @@ static void workers_start_and_end_again_and_again(void **state)
 	(void)state;
 }
 
-static void a_port_is_found_by_the_number_of_its_endpoint(void **state)
-{
-	struct port *ports[2] = { NULL, (struct port *)ports };
-	struct worker w = { .ports = ports, .ports_n = 2 };
-	struct endpoint e[] = { { .number = 0 },
-				{ .number = 1 },
-				{ .number = 2 } };
-
-	assert_null(worker_port(&w, &e[0]));
-	assert_ptr_equal(worker_port(&w, &e[1]), ports[1]);
-	assert_null(worker_port(&w, &e[2]));
-	assert_null(worker_port(&w, NULL));
-	(void)state;
-}
-
 static int group_open(void **s)
 {
 	(void)s;
@@ -205,7 +190,6 @@ int main(void)
 		cmocka_unit_test(its_wheel_turns_under_its_loop),
 		cmocka_unit_test(letters_before_the_join_are_all_opened),
 		cmocka_unit_test(workers_start_and_end_again_and_again),
-		cmocka_unit_test(a_port_is_found_by_the_number_of_its_endpoint),
 	};
 
 	return cmocka_run_group_tests(tests, group_open, group_close);

@@ -1,0 +1,296 @@
+/*
+ * The sip-ports of a worker: opened for a plan, kept, drained
+ *
+ * A sip-port is known by address, port and transport; the realm behind it may
+ * change without a word to its sockets. Legs and transactions hold a reference
+ * of the sip-port they use, so the one of this file is the last when nothing
+ * uses it any more: that ends the draining.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "store/log.h"
+#include "sbc/doors.h"
+#include "sbc/timer.h"
+
+enum {
+	RECEIVE_BUFFER = 4 << 20, /* libre.md: the default loses bursts */
+	LOOK = 1000               /* at what is drained [ms] */
+};
+#define CLOSED UINT32_MAX /* number of a sip-port without endpoint */
+
+struct door {
+	struct le le;
+	struct port *port;
+	bool wanted;  /* by the plan that is prepared */
+	bool fresh;   /* opened for it */
+	bool drained; /* the running plan has it not */
+};
+
+struct doors {
+	struct worker *worker;
+	struct doors_handlers handlers;
+	struct list all; /* struct door */
+	uint32_t drained_n;
+	struct timer look;
+	const struct plan *plan; /* being prepared */
+	struct port **ports;     /* by its endpoints */
+};
+
+static bool port_serves(const struct port *port, const struct endpoint *e)
+{
+	return port_transport(port) == e->transport &&
+	       sa_cmp(port_local(port), &e->local, SA_ALL);
+}
+
+static struct door *door_find(const struct doors *doors,
+			      const struct endpoint *e)
+{
+	for (struct le *le = list_head(&doors->all); le; le = le->next) {
+		struct door *door = le->data;
+
+		if (port_serves(door->port, e))
+			return door;
+	}
+	return NULL;
+}
+
+static void door_destructor(void *arg)
+{
+	struct door *door = arg;
+
+	list_unlink(&door->le);
+	port_close(door->port);
+}
+
+static void port_setup_of(struct port_setup *setup, const struct plan *plan,
+			  const struct endpoint *e)
+{
+	memset(setup, 0, sizeof(*setup));
+	setup->endpoint = e;
+	setup->message_max = plan->sip->sip_message_len;
+	setup->idle = plan->sip->inactive_dynamic_conn;
+	setup->receive_buffer = RECEIVE_BUFFER;
+}
+
+static int door_open(struct door **doorp, struct doors *doors,
+		     const struct endpoint *e)
+{
+	struct door *door = mem_zalloc(sizeof(*door), door_destructor);
+	struct port_setup setup;
+	int err;
+
+	if (!door)
+		return ENOMEM;
+
+	port_setup_of(&setup, doors->plan, e);
+	err = port_open(&door->port, &setup, doors->handlers.arrival,
+			doors->worker);
+	if (err) {
+		mem_deref(door);
+		return err;
+	}
+
+	port_renumber(door->port, CLOSED);
+	port_refused_handler(door->port, doors->handlers.refused,
+			     doors->handlers.refused_arg);
+	port_keepalive_handler(door->port, doors->handlers.keepalive,
+			       doors->worker);
+	door->fresh = true;
+	list_append(&doors->all, &door->le, door);
+	*doorp = door;
+	return 0;
+}
+
+static int endpoint_prepare(struct doors *doors, uint32_t i, char *why)
+{
+	const struct endpoint *e = &doors->plan->realms->endpoints[i];
+	struct door *door = door_find(doors, e);
+	int err = door ? 0 : door_open(&door, doors, e);
+
+	if (err) {
+		(void)re_snprintf(why, DOORS_WHY,
+				  "sip-port %J/%s of sip-interface [%s] cannot "
+				  "be opened: %s",
+				  &e->local, transport_name(e->transport),
+				  e->interface->realm_id, strerror(err));
+		return err;
+	}
+	door->wanted = true;
+	doors->ports[i] = door->port;
+	return 0;
+}
+
+static void done(struct doors *doors)
+{
+	plan_give(doors->plan);
+	doors->plan = NULL;
+	doors->ports = mem_deref(doors->ports);
+	for (struct le *le = list_head(&doors->all); le; le = le->next) {
+		struct door *door = le->data;
+
+		door->wanted = door->fresh = false;
+	}
+}
+
+int doors_prepare(struct doors *doors, const struct plan *plan, char *why)
+{
+	uint32_t n = plan->realms->endpoints_n;
+	int err = 0;
+
+	assert(!doors->plan);
+	doors->ports = mem_zalloc((n + 1) * sizeof(*doors->ports), NULL);
+	if (!doors->ports) {
+		snprintf(why, DOORS_WHY, "no memory");
+		return ENOMEM;
+	}
+	doors->plan = plan_take(plan);
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = endpoint_prepare(doors, i, why);
+	if (err)
+		doors_abandon(doors);
+	return err;
+}
+
+void doors_abandon(struct doors *doors)
+{
+	struct le *le = list_head(&doors->all);
+
+	while (le) {
+		struct door *door = le->data;
+
+		le = le->next;
+		if (door->fresh)
+			mem_deref(door);
+	}
+	done(doors);
+}
+
+static void door_say(const struct door *door, const char *event)
+{
+	char text[80];
+
+	(void)re_snprintf(text, sizeof(text), "%J/%s", port_local(door->port),
+			  transport_name(port_transport(door->port)));
+	log_info(SIPD, event, "sip-port=%s", text);
+}
+
+/* What a plan says of all sip-ports holds for those that stay, too */
+static void door_keep(struct doors *doors, struct door *door)
+{
+	struct port_setup setup;
+
+	if (door->drained)
+		doors->drained_n--;
+	door->drained = false;
+	port_setup_of(&setup, doors->plan, NULL);
+	port_change(door->port, &setup);
+	if (door->fresh)
+		door_say(door, "port-open");
+}
+
+static void door_drain(struct doors *doors, struct door *door)
+{
+	if (door->drained)
+		return;
+	doors->drained_n++;
+	door->drained = true;
+	port_renumber(door->port, CLOSED);
+	door_say(door, "port-drain");
+}
+
+/* Nobody but us holds it: nothing is under way there any more */
+static void look(void *arg)
+{
+	struct doors *doors = arg;
+	struct le *le = list_head(&doors->all);
+
+	while (le) {
+		struct door *door = le->data;
+
+		le = le->next;
+		if (!door->drained || mem_nrefs(door->port) > 1)
+			continue;
+		doors->drained_n--;
+		door_say(door, "port-close");
+		mem_deref(door);
+	}
+	if (doors->drained_n)
+		timer_start(&doors->look, LOOK, look, doors);
+}
+
+void doors_commit(struct doors *doors)
+{
+	struct worker *w = doors->worker;
+	uint32_t n = doors->plan->realms->endpoints_n;
+
+	for (struct le *le = list_head(&doors->all); le; le = le->next) {
+		struct door *door = le->data;
+
+		if (door->wanted)
+			door_keep(doors, door);
+		else
+			door_drain(doors, door);
+	}
+
+	mem_deref(w->ports);
+	w->ports = doors->ports;
+	w->ports_n = n;
+	doors->ports = NULL;
+	for (uint32_t i = 0; i < n; i++)
+		port_renumber(w->ports[i], i);
+	done(doors);
+	if (doors->drained_n)
+		timer_start(&doors->look, LOOK, look, doors);
+}
+
+uint32_t doors_drained(const struct doors *doors)
+{
+	return doors->drained_n;
+}
+
+static void doors_destructor(void *arg)
+{
+	struct doors *doors = arg;
+
+	timer_cancel(&doors->look);
+	done(doors);
+	list_flush(&doors->all);
+	doors->worker->ports = mem_deref(doors->worker->ports);
+	doors->worker->ports_n = 0;
+}
+
+int doors_open(struct doors **doorsp, struct worker *w,
+	       const struct doors_handlers *handlers)
+{
+	struct doors *doors = mem_zalloc(sizeof(*doors), doors_destructor);
+
+	if (!doors)
+		return ENOMEM;
+
+	doors->worker = w;
+	doors->handlers = *handlers;
+	*doorsp = doors;
+	return 0;
+}
+
+void doors_close(struct doors *doors)
+{
+	mem_deref(doors);
+}
+
+struct port *worker_port(const struct worker *w, const struct endpoint *e)
+{
+	const struct door *door;
+
+	if (!e)
+		return NULL;
+	if (w->plan && e->number < w->ports_n &&
+	    e == &w->plan->realms->endpoints[e->number])
+		return w->ports[e->number];
+
+	/* Of the plan that a call began with */
+	door = w->doors ? door_find(w->doors, e) : NULL;
+	return door ? door->port : NULL;
+}
