@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from peers.crossing import crossings  # noqa: E402
 from peers.kamailio import Carrier, Kamailio  # noqa: E402
 from peers.pbx import Pbx  # noqa: E402
 from peers.trunk import Trunk  # noqa: E402
@@ -183,8 +184,12 @@ def sbc(tmp_path):
     assert not daemon.files_with_secrets()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "crosses(why): something crosses the SBC on purpose")
+
+
 @pytest.fixture
-def peers(sbc):
+def peers(sbc, request):
     opened = []
 
     def make(kind, *arguments, **words):
@@ -195,6 +200,10 @@ def peers(sbc):
     yield make
     for peer in opened:
         peer.close()
+    # Behaviour.md 3.1, after every test
+    if not request.node.get_closest_marker("crosses"):
+        agents = sbc.config["session-router"].get("surrogate-agent", [])
+        assert not crossings(opened, [a.get("customer-host") for a in agents])
 
 
 @pytest.fixture

@@ -133,6 +133,15 @@ class Taken:
 
 
 class Pbx(Endpoint):
+    def gives_up(self, cancel):
+        """487 to the INVITE that is cancelled, with the tag it rang with"""
+        ringing = [m for m in self.sent if m.status and m.call_id == cancel.call_id and
+                   m.get("CSeq") == f"{cancel.cseq} INVITE"]
+        invite = next(m for m in self.seen if m.status is None and m.method == "INVITE" and
+                      m.call_id == cancel.call_id)
+        if ringing and ringing[-1].status < 200:
+            self.reply(invite, 487, tag=ringing[-1].tag("To") or None)
+
     def __init__(self, ip, sbc_ip, domain, media_port=30000):
         self.sbc = (sbc_ip, 5060)
         self.domain = domain
@@ -170,5 +179,8 @@ class Pbx(Endpoint):
             for code in self.answers:
                 body = self.sdp() if code == 200 else ""
                 self.reply(request, code, tag=tag, headers=[contact, *self.answer_headers], body=body)
-        elif request.method in ("BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "NOTIFY", "MESSAGE"):
+        elif request.method in ("BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "NOTIFY", "MESSAGE",
+                                "REFER"):
             self.reply(request, 200)
+            if request.method == "CANCEL" and self.answers and self.answers[-1] < 200:
+                self.gives_up(request)
