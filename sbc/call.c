@@ -1078,7 +1078,7 @@ uint16_t call_place(const struct call_setup *setup)
 				     : c->hunt.called.agent;
 	if (c->pbx)
 		surrogates_call(c->worker->surrogates, c->pbx, 1);
-	c->a->invite = setup->transaction;
+	c->a->asked = setup->transaction;
 	transaction_handler(setup->transaction, leg_transaction, c->a);
 	if (expires)
 		timer_start(&c->expires, expires, expires_over, c);

@@ -33,6 +33,7 @@ static void destructor(void *data)
 	early_free(leg);
 	timer_cancel(&leg->settle);
 	resolve_cancel(leg->resolving);
+	transaction_forget(leg->asked);
 	transaction_forget(leg->invite);
 	mem_deref(leg->port);
 	mem_deref(leg->answer);
@@ -365,7 +366,7 @@ static int answer_repeat(struct leg *leg, struct mbuf *mb)
 		.limit = 64 * leg->t1,
 	};
 
-	wire_reply_target(&setup.to, transaction_arrival(leg->invite));
+	wire_reply_target(&setup.to, transaction_arrival(leg->asked));
 	leg->answer = mem_deref(leg->answer);
 	return repeat_start(&leg->answer, &setup, answer_lost, leg);
 }
@@ -386,10 +387,10 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 	struct mbuf *mb = NULL;
 	int err;
 
-	if (!leg->invite)
+	if (!leg->asked)
 		return EALREADY;
-	r.request = transaction_request(leg->invite);
-	r.from = transaction_arrival(leg->invite);
+	r.request = transaction_request(leg->asked);
+	r.from = transaction_arrival(leg->asked);
 	if (!r.request)
 		return EALREADY;
 	/* RFC 3261 8.2.6.2: no tag in 100 */
@@ -408,9 +409,9 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 		if (err)
 			goto out;
 	}
-	err = transaction_reply(leg->invite, reply->code, mb);
+	err = transaction_reply(leg->asked, reply->code, mb);
 	if (reply->code >= 200)
-		leg->invite = transaction_forget(leg->invite);
+		leg->asked = transaction_forget(leg->asked);
 
 out:
 	mem_deref(mb);
@@ -1001,5 +1002,6 @@ void leg_close(struct leg *leg)
 		return;
 	leg->closed = true;
 	leg->answer = mem_deref(leg->answer);
+	leg->asked = transaction_forget(leg->asked);
 	leg->invite = transaction_forget(leg->invite);
 }

@@ -70,7 +70,8 @@ struct leg {
 	uint32_t cseq;        /* last one we used */
 	uint32_t remote_cseq; /* last one the peer used */
 	uint32_t invite_cseq; /* of our last INVITE */
-	struct transaction *invite; /* INVITE that is under way, either kind, or
+	struct transaction *asked;  /* INVITE of the peer that is unanswered */
+	struct transaction *invite; /* INVITE of ours that began the dialog, or
 				     * the request that hunt placed instead */
 	struct repeat *answer;      /* our 2xx until its ACK */
 	struct mbuf *ack;           /* our ACK, for repeated 2xx */

@@ -113,7 +113,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	if (r->method == INVITE) {
 		(void)leg_reply(r->from, &lr);
 		if (lr.code >= 200)
-			r->server = NULL; /* was the leg's, which let it go */
+			r->server = transaction_forget(r->server);
 	} else {
 		struct wire_response wr = {
 			.request = transaction_request(r->server),

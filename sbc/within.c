@@ -272,7 +272,7 @@ static void request_relay(struct call *c, struct leg *leg,
 		setup.body = bytes_of(sdp);
 	if (invite) {
 		count(COUNT_REINVITES, 1);
-		leg->invite = t;
+		leg->asked = mem_ref(t);
 		transaction_handler(t, leg_transaction, leg);
 	}
 
@@ -294,7 +294,7 @@ static void request_relay(struct call *c, struct leg *leg,
 	if (setup.body.p)
 		media_offer_failed(c->media);
 	if (invite)
-		leg->invite = NULL;
+		leg->asked = transaction_forget(leg->asked);
 	refuse(t, err == EBADMSG ? 400 : 503, NULL);
 }
 
