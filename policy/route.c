@@ -19,6 +19,9 @@
  * sorted list of at most ROUTE_HOPS candidates. A candidate whose (next hop,
  * realm) pair stands there already takes its place or is dropped, so the list
  * always holds the best distinct ones and nothing is lost by its bound.
+ *
+ * That is one look-up. A route with lookup multi asks for another one with the
+ * key it names (2.3); `gather` joins the stages into one list.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,6 +31,10 @@
 #include "store/number.h"
 #include "policy/pattern.h"
 #include "policy/route.h"
+
+enum {
+	ROUTE_KEYS = 32 /* look-ups of one question at most */
+};
 
 /* A policy-attribute, ready. What each question asks stands in front, so that
  * testing a candidate is one cache line and not a walk through the
@@ -44,6 +51,7 @@ struct option {
 	uint8_t fault; /* enum route_fault; ROUTE_FITS: hop is set */
 	bool enabled, has_methods, has_carrier, has_profiles;
 	bool is_redirect, is_last;
+	bool is_multi; /* its key is looked up as long as stages are left */
 	const struct local_policy *policy;
 	const struct policy_attribute *attribute;
 	struct hop hop;
@@ -73,6 +81,9 @@ struct routes {
 	const struct realms *realms;
 	const struct match *match;
 	const struct sip_config *sip;
+	const struct session_router *router;
+	uint32_t *holidays; /* MMDD, or YYYYMMDD of one year */
+	uint32_t holidays_n;
 	struct line *lines;
 	uint32_t lines_n;
 	struct option *options;
@@ -101,6 +112,7 @@ static const char *const fault_names[] = {
 	[ROUTE_CARRIER] = "carrier",
 	[ROUTE_NEXT_HOP] = "next-hop",
 	[ROUTE_EGRESS_REALM] = "egress-realm",
+	[ROUTE_LOOKUP] = "lookup",
 	[ROUTE_CUT] = "cut",
 };
 
@@ -316,6 +328,7 @@ static void routes_destructor(void *arg)
 	mem_deref(routes->any);
 	mem_deref(routes->lines);
 	mem_deref(routes->options);
+	mem_deref(routes->holidays);
 }
 
 static void *array(size_t n, size_t size)
@@ -372,6 +385,8 @@ static void compile_option(struct option *option, const struct routes *routes)
 	option->has_profiles = a->media_profiles.n > 0;
 	option->is_redirect = a->action == POLICY_ACTION_REDIRECT;
 	option->is_last = a->terminate_recursion;
+	option->is_multi = a->lookup == POLICY_LOOKUP_MULTI &&
+			   routes->router->additional_lp_lookups;
 	option->fault = (uint8_t)lead(option, routes);
 }
 
@@ -406,7 +421,8 @@ static int number_pairs(struct routes *routes)
 		struct pair *pair = &pairs[i], *known;
 		uint64_t hash;
 
-		if (option->fault != ROUTE_FITS)
+		option->pair = i;
+		if (option->fault != ROUTE_FITS || option->is_multi)
 			continue;
 		hash = pair_hash(&option->hop);
 		known = (struct pair *)table_find(&table, hash, same_pair,
@@ -573,6 +589,25 @@ static uint32_t read_max_routes(const struct sip_config *sip)
 	return (uint32_t)n;
 }
 
+static int compile_holidays(struct routes *routes)
+{
+	const struct items *items = &routes->router->holidays;
+
+	routes->holidays = array(items->n, sizeof(*routes->holidays));
+	if (!routes->holidays)
+		return ENOMEM;
+
+	for (uint32_t i = 0; i < items->n; ++i) {
+		const struct holiday *holiday = items->v[i];
+		struct pl date;
+
+		pl_set_str(&date, holiday->date);
+		routes->holidays[routes->holidays_n++] = date_read(&date);
+	}
+
+	return 0;
+}
+
 int routes_alloc(struct routes **rp, const struct realms *realms,
 		 const struct match *match)
 {
@@ -586,6 +621,7 @@ int routes_alloc(struct routes **rp, const struct realms *realms,
 	routes->realms = realms;
 	routes->match = match;
 	routes->sip = config_single(cfg, &element_sip_config);
+	routes->router = config_single(cfg, &element_session_router);
 	routes->max_routes = read_max_routes(routes->sip);
 	routes->lines_n = (uint32_t)config_count(cfg, &element_local_policy);
 	routes->options_n = count_options(cfg);
@@ -593,6 +629,10 @@ int routes_alloc(struct routes **rp, const struct realms *realms,
 	routes->options = array(routes->options_n, sizeof(*routes->options));
 	routes->by_realm = array(realms->n, sizeof(*routes->by_realm));
 	err = routes->lines && routes->options && routes->by_realm ? 0 : ENOMEM;
+	if (err)
+		goto out;
+
+	err = compile_holidays(routes);
 	if (err)
 		goto out;
 
@@ -613,6 +653,18 @@ out:
 
 /* --- tests that only the question decides --- */
 
+struct search {
+	const struct routes *routes;
+	const struct route_query *q;
+	struct pattern_key to, from;
+	struct pattern_rank to_rank; /* of the to-address at hand */
+	struct candidate best[ROUTE_HOPS];
+	uint32_t n;
+	bool out_of_time; /* one lay outside its time only */
+	bool holiday;     /* today is one */
+	bool further;     /* another stage may follow */
+};
+
 static bool is_active(const struct option *option, stamp now)
 {
 	return (!option->from || now >= option->from) &&
@@ -621,10 +673,10 @@ static bool is_active(const struct option *option, stamp now)
 
 /* 2.7: on a holiday both `H` and the letter of the weekday match */
 static bool is_in_window(const struct option *option,
-			 const struct local_time *t)
+			 const struct local_time *t, bool holiday)
 {
-	bool today = (option->on >> t->weekday & 1) ||
-		     (t->holiday && option->on >> 7);
+	bool today =
+		(option->on >> t->weekday & 1) || (holiday && option->on >> 7);
 
 	return today && t->of_day >= option->start && t->of_day < option->end;
 }
@@ -653,17 +705,23 @@ static bool has_carrier(const struct option *option,
 
 /* The checks of 2.2 behind the match, in its order */
 static enum route_fault option_check(const struct option *option,
-				     const struct route_query *q)
+				     const struct search *s)
 {
+	const struct route_query *q = s->q;
+
 	if (!q->now.any && !is_active(option, q->now.now))
 		return ROUTE_ACTIVE_TIME;
-	if (!q->now.any && !is_in_window(option, &q->now))
+	if (!q->now.any && !is_in_window(option, &q->now, s->holiday))
 		return ROUTE_TIME_OF_DAY;
 	if (option->has_methods &&
 	    !names_have(&option->attribute->methods, &q->method))
 		return ROUTE_METHODS;
 	if (!has_carrier(option, q))
 		return ROUTE_CARRIER;
+
+	/* what is looked up further need not lead anywhere itself */
+	if (option->is_multi && s->further)
+		return ROUTE_FITS;
 
 	return (enum route_fault)option->fault;
 }
@@ -725,16 +783,6 @@ static int order(const struct candidate *a, const struct candidate *b)
 	return x->place < y->place ? -1 : x->place > y->place;
 }
 
-struct search {
-	const struct routes *routes;
-	const struct route_query *q;
-	struct pattern_key to, from;
-	struct pattern_rank to_rank; /* of the to-address at hand */
-	struct candidate best[ROUTE_HOPS];
-	uint32_t n;
-	bool out_of_time; /* one lay outside its time only */
-};
-
 static void remove_at(struct search *s, uint32_t i)
 {
 	--s->n;
@@ -777,7 +825,7 @@ static void try_option(struct search *s, const struct option *option,
 	if (!option->enabled)
 		return;
 
-	switch (option_check(option, s->q)) {
+	switch (option_check(option, s)) {
 
 	case ROUTE_FITS:
 		c.media = media_rank(option, s->q);
@@ -798,6 +846,7 @@ static void try_option(struct search *s, const struct option *option,
 	case ROUTE_CARRIER:
 	case ROUTE_NEXT_HOP:
 	case ROUTE_EGRESS_REALM:
+	case ROUTE_LOOKUP:
 	case ROUTE_CUT:
 		break;
 	}
@@ -824,19 +873,66 @@ static void to_found(void *value, struct pattern_rank rank, void *arg)
 	pattern_index_walk(value, &s->from, from_found, s);
 }
 
-/*
- * What ends the list (2.3): a route with terminate-recursion is the last,
- * max-routes keeps the first N, and redirects stand alone: behind another route
- * a redirect ends the list, behind a redirect another route does
- */
-static uint32_t cut(const struct search *s)
+/* Local date against the holidays of session-router */
+static bool is_holiday(const struct routes *routes, const struct local_time *t)
 {
-	uint32_t max = s->routes->max_routes, n = 0;
+	uint32_t date = (uint32_t)(t->now / 1000000);
+
+	for (uint32_t i = 0; i < routes->holidays_n; ++i) {
+		uint32_t day = routes->holidays[i];
+
+		if (day == (day < 10000 ? date % 10000 : date))
+			return true;
+	}
+
+	return t->holiday;
+}
+
+static void search_init(struct search *s, const struct routes *routes,
+			const struct route_query *q, bool further)
+{
+	s->routes = routes;
+	s->q = q;
+	s->n = 0;
+	s->out_of_time = false;
+	s->further = further;
+	s->holiday = is_holiday(routes, &q->now);
+	pattern_key_read(&s->to, q->to);
+	pattern_key_read(&s->from, q->from);
+}
+
+/* The realms whose policies serve the question's realm: it, and its parents with
+ * match-lp-src-parent-realms */
+static const struct realm *realm_above(const struct routes *routes,
+				       const struct realm *realm)
+{
+	return routes->router->match_lp_src_parent_realms ? realm->parent
+							  : NULL;
+}
+
+/* One stage */
+static void look_up(struct search *s)
+{
+	const struct routes *routes = s->routes;
+
+	for (const struct realm *r = s->q->realm; r;
+	     r = realm_above(routes, r)) {
+		const struct pattern_index *own = routes->by_realm[r->number];
+
+		if (own)
+			pattern_index_walk(own, &s->to, to_found, s);
+	}
+	if (routes->any)
+		pattern_index_walk(routes->any, &s->to, to_found, s);
+}
+
+/* terminate-recursion and max-lp-lookups-routes-per-lookup end one stage */
+static uint32_t cut_stage(const struct search *s)
+{
+	uint32_t max = s->routes->router->max_lp_lookups_routes_per_lookup;
+	uint32_t n = 0;
 
 	while (n < s->n && (!max || n < max)) {
-		if (s->best[n].option->is_redirect !=
-		    s->best[0].option->is_redirect)
-			break;
 		if (s->best[n++].option->is_last)
 			break;
 	}
@@ -844,49 +940,216 @@ static uint32_t cut(const struct search *s)
 	return n;
 }
 
-static void search_init(struct search *s, const struct routes *routes,
-			const struct route_query *q)
+/* --- stages --- */
+
+/* What was looked up for one question */
+struct gather {
+	const struct routes *routes;
+	struct route *out;
+	struct {
+		const struct realm *realm;
+		struct uri uri;
+	} keys[ROUTE_KEYS];
+	uint32_t keys_n;
+	uint32_t n, loops;
+	bool out_of_time;
+};
+
+static bool is_key(const struct pl *a, const struct pl *b)
 {
-	s->routes = routes;
-	s->q = q;
-	s->n = 0;
-	s->out_of_time = false;
-	pattern_key_read(&s->to, q->to);
-	pattern_key_read(&s->from, q->from);
+	return a->l == b->l && (!a->l || !strncasecmp(a->p, b->p, a->l));
+}
+
+/* Has this been looked up before? Notes it otherwise. More keys than there is
+ * room for are a loop, too */
+static bool is_loop(struct gather *g, const struct realm *realm,
+		    const struct uri *uri)
+{
+	for (uint32_t i = 0; i < g->keys_n; ++i) {
+		if (g->keys[i].realm == realm &&
+		    is_key(&g->keys[i].uri.user, &uri->user) &&
+		    is_key(&g->keys[i].uri.host, &uri->host))
+			return true;
+	}
+	if (g->keys_n == ROUTE_KEYS)
+		return true;
+
+	g->keys[g->keys_n].realm = realm;
+	g->keys[g->keys_n++].uri = *uri;
+
+	return false;
+}
+
+/* A next-hop as a key: its host */
+static void key_read(struct uri *uri, const char *next_hop)
+{
+	enum transport transport;
+	struct pl text;
+	uint16_t port;
+	struct sa sa;
+
+	memset(uri, 0, sizeof(*uri));
+	pl_set_str(&uri->scheme, "sip");
+	pl_set_str(&text, next_hop);
+	(void)cut_transport(&text, &transport);
+	if (!address_parse_text(&sa, &text))
+		text = address_text(&text);
+	else
+		(void)cut_port(&text, &port);
+	uri->host = text;
+}
+
+/* What a route with lookup multi asks for. False: the message has no such URI */
+static bool next_key(struct uri *key, const struct policy_attribute *attribute,
+		     const struct route_query *q)
+{
+	const struct uri *uri = NULL;
+
+	switch ((enum policy_next_key)attribute->next_key) {
+
+	case POLICY_NEXT_KEY_EMPTY:
+		key_read(key, attribute->next_hop);
+		return true;
+
+	case POLICY_NEXT_KEY_TO:
+		uri = q->called;
+		break;
+
+	case POLICY_NEXT_KEY_FROM:
+		uri = q->from;
+		break;
+
+	case POLICY_NEXT_KEY_PAI:
+		uri = q->asserted;
+		break;
+	}
+	if (uri)
+		*key = *uri;
+
+	return uri != NULL;
+}
+
+static bool same_hop(const struct hop *a, const struct hop *b)
+{
+	return a->realm == b->realm && a->agent == b->agent &&
+	       (a->agent || !strcasecmp(a->next_hop, b->next_hop));
+}
+
+static void append(struct gather *g, const struct hop *hop)
+{
+	if (g->n == ROUTE_HOPS)
+		return;
+	for (uint32_t i = 0; i < g->n; ++i) {
+		if (same_hop(&g->out->hops[i], hop))
+			return;
+	}
+	g->out->hops[g->n++] = *hop;
+}
+
+static void gather(struct gather *g, const struct route_query *q,
+		   uint32_t stages);
+
+static void further(struct gather *g, const struct route_query *q,
+		    const struct option *option, uint32_t stages)
+{
+	struct route_query next = *q;
+	struct uri key;
+
+	if (!next_key(&key, option->attribute, q))
+		return;
+	next.to = &key;
+	if (g->routes->router->multi_stage_src_realm_override &&
+	    option->hop.realm)
+		next.realm = option->hop.realm;
+	if (is_loop(g, next.realm, &key)) {
+		++g->loops;
+		return;
+	}
+	gather(g, &next, stages - 1);
+}
+
+/* Results of the later stage come first, those of this one stay behind them */
+static void gather(struct gather *g, const struct route_query *q,
+		   uint32_t stages)
+{
+	struct search s;
+	uint32_t n;
+
+	search_init(&s, g->routes, q, stages > 0);
+	look_up(&s);
+	n = cut_stage(&s);
+	for (uint32_t i = 0; stages && i < n; ++i) {
+		if (s.best[i].option->is_multi)
+			further(g, q, s.best[i].option, stages);
+	}
+	for (uint32_t i = 0; i < n; ++i) {
+		if (!stages || !s.best[i].option->is_multi)
+			append(g, &s.best[i].option->hop);
+	}
+	g->out_of_time = g->out_of_time || s.out_of_time;
+}
+
+static bool is_redirect(const struct hop *hop)
+{
+	return hop->attribute->action == POLICY_ACTION_REDIRECT;
+}
+
+/*
+ * What ends the list (2.3): max-routes keeps the first N, total-lp-routes as
+ * many, and redirects stand alone: behind another route a redirect ends the
+ * list, behind a redirect another route does
+ */
+static uint32_t cut(const struct gather *g)
+{
+	uint32_t max = g->routes->max_routes, n = 0;
+	uint32_t total = g->routes->router->total_lp_routes;
+
+	if (total && (!max || total < max))
+		max = total;
+	while (n < g->n && (!max || n < max) &&
+	       is_redirect(&g->out->hops[n]) == is_redirect(&g->out->hops[0]))
+		++n;
+
+	return n;
 }
 
 int route_find(const struct routes *routes, const struct route_query *q,
 	       struct route *out)
 {
-	const struct pattern_index *own = routes->by_realm[q->realm->number];
-	struct search s;
+	struct gather g; /* keys need not be zero */
 
-	search_init(&s, routes, q);
-	if (own)
-		pattern_index_walk(own, &s.to, to_found, &s);
-	if (routes->any)
-		pattern_index_walk(routes->any, &s.to, to_found, &s);
-	if (!s.n)
-		return s.out_of_time ? ERANGE : ENOENT;
+	g.routes = routes;
+	g.out = out;
+	g.n = g.keys_n = g.loops = 0;
+	g.out_of_time = false;
+	(void)is_loop(&g, q->realm, q->to);
+	gather(&g, q, routes->router->additional_lp_lookups);
+	if (!g.n)
+		return g.out_of_time ? ERANGE : ENOENT;
 
-	out->n = cut(&s);
-	for (uint32_t i = 0; i < out->n; ++i)
-		out->hops[i] = s.best[i].option->hop;
+	out->n = cut(&g);
+	out->loops = g.loops;
 
 	return 0;
 }
 
 /* --- explaining --- */
 
-static bool has_source(const struct local_policy *policy,
+static bool has_source(const struct routes *routes,
+		       const struct local_policy *policy,
 		       const struct realm *realm)
 {
 	struct pl name, any = PL("*");
 
-	pl_set_str(&name, realm->config->identifier);
+	if (names_have(&policy->source_realm, &any))
+		return true;
+	for (; realm; realm = realm_above(routes, realm)) {
+		pl_set_str(&name, realm->config->identifier);
+		if (names_have(&policy->source_realm, &name))
+			return true;
+	}
 
-	return names_have(&policy->source_realm, &any) ||
-	       names_have(&policy->source_realm, &name);
+	return false;
 }
 
 static enum route_fault explain(const struct option *option,
@@ -896,14 +1159,14 @@ static enum route_fault explain(const struct option *option,
 
 	if (!policy->state || !option->attribute->state)
 		return ROUTE_STATE;
-	if (!has_source(policy, s->q->realm))
+	if (!has_source(s->routes, policy, s->q->realm))
 		return ROUTE_SOURCE_REALM;
 	if (patterns_matches(&policy->from_address, &s->from) < 0)
 		return ROUTE_FROM_ADDRESS;
 	if (patterns_matches(&policy->to_address, &s->to) < 0)
 		return ROUTE_TO_ADDRESS;
 
-	return option_check(option, s->q);
+	return option_check(option, s);
 }
 
 static bool is_chosen(const struct route *route, const struct option *option)
@@ -922,7 +1185,7 @@ void route_explain(const struct routes *routes, const struct route_query *q,
 	struct route route = { .n = 0 };
 	struct search s;
 
-	search_init(&s, routes, q);
+	search_init(&s, routes, q, routes->router->additional_lp_lookups > 0);
 	if (route_find(routes, q, &route))
 		route.n = 0;
 
@@ -931,7 +1194,7 @@ void route_explain(const struct routes *routes, const struct route_query *q,
 		enum route_fault fault = explain(option, &s);
 
 		if (fault == ROUTE_FITS && !is_chosen(&route, option))
-			fault = ROUTE_CUT;
+			fault = option->is_multi ? ROUTE_LOOKUP : ROUTE_CUT;
 		h(option->policy, option->attribute, fault, arg);
 	}
 }

@@ -20,7 +20,7 @@ struct local_time {
 	stamp now; /* YYYYMMDDhhmmss */
 	hhmm of_day;
 	uint8_t weekday; /* 0 Sunday */
-	bool holiday;    /* today is one of the holidays of session-router */
+	bool holiday;    /* today counts as one, whatever session-router says */
 	bool any;        /* times do not count */
 };
 
@@ -28,6 +28,8 @@ struct route_query {
 	const struct realm *realm; /* ingress */
 	struct pl method;
 	const struct uri *from, *to; /* From URI; Request-URI */
+	const struct uri *called;    /* To URI, for next-key; or NULL */
+	const struct uri *asserted;  /* P-Asserted-Identity, for it; or NULL */
 	struct local_time now;
 	const struct session_agent *agent; /* ingress, or NULL */
 	const struct pl *codecs;           /* encoding names of the offer */
@@ -51,6 +53,7 @@ struct hop {
 struct route {
 	struct hop hops[ROUTE_HOPS];
 	uint32_t n;
+	uint32_t loops; /* further look-ups for a key that was used before */
 };
 
 /** Why a candidate was left out: for test-policy */
@@ -67,7 +70,8 @@ enum route_fault {
 	ROUTE_CARRIER,
 	ROUTE_NEXT_HOP, /* unreadable, or not for local-policies */
 	ROUTE_EGRESS_REALM,
-	ROUTE_CUT, /* terminate-recursion, max-routes, doubled */
+	ROUTE_LOOKUP, /* not sent: what it names was looked up (lookup multi) */
+	ROUTE_CUT,    /* terminate-recursion, max-routes, doubled */
 };
 
 /** Words for test-policy: "state", "source-realm", ... */
@@ -83,6 +87,8 @@ int routes_alloc(struct routes **rp, const struct realms *realms,
 /**
  * Find the hops a request may take, best first
  *
+ * Routes with lookup multi are replaced by what a look-up of their key finds, as
+ * many stages as session-router allows; results of a later stage come first.
  * Session-agents out of service stay in the list: whoever sends skips them.
  *
  * @param routes  Compiled routes

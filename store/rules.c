@@ -119,6 +119,8 @@ const struct rule_text rules[] = {
 	  "may send calls back to where they came from", "Narrow from-address or to-address")
 	W("0328", "has a sip-interface, but no policy and no surrogate with route-to-registrar",
 	  "has no local-policy, calls from it get 404", "Add one")
+	W("0329", "lookup multi, session-router additional-lp-lookups 0",
+	  "has lookup [multi] but additional-lp-lookups is 0", "Set it to 1 or more")
 	W("0330", "stop-recurse lacks 401 or 407",
 	  "does not stop recursion on [v]", "A challenge would start the next route")
 	N("0331", "two attributes equal in every key of the order",

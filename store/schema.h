@@ -144,6 +144,7 @@ const struct element *element_find(const struct pl *name);
 #define ADDRESS(S, m, n, ...)   { .name = n, .type = &type_address, .offset = FIELD_OF(S, m, struct sa), __VA_ARGS__ }
 #define PREFIX(S, m, n, ...)    { .name = n, .type = &type_prefix, .offset = FIELD_OF(S, m, struct prefix), __VA_ARGS__ }
 #define STAMP(S, m, n, ...)     { .name = n, .type = &type_stamp, .offset = FIELD_OF(S, m, stamp), __VA_ARGS__ }
+#define DATE(S, m, n, ...)      { .name = n, .type = &type_date, .offset = FIELD_OF(S, m, char *), __VA_ARGS__ }
 #define HHMM(S, m, n, ...)      { .name = n, .type = &type_hhmm, .offset = FIELD_OF(S, m, hhmm), __VA_ARGS__ }
 #define WEEKDAYS(S, m, n, ...)  { .name = n, .type = &type_weekdays, .offset = FIELD_OF(S, m, weekdays), __VA_ARGS__ }
 #define PASSWORD(S, m, n, ...)  { .name = n, .type = &type_secret, .offset = FIELD_OF(S, m, struct secret), __VA_ARGS__ }

@@ -377,6 +377,44 @@ static int host_parse(void *slot, const struct pl *text, const struct field *f,
 	return host_store(slot, text);
 }
 
+/* Dates: of one year, or of all */
+
+uint32_t date_read(const struct pl *text)
+{
+	static const unsigned last[] = { 31, 29, 31, 30, 31, 30,
+					 31, 31, 30, 31, 30, 31 };
+	const char *form = text->l == 5 ? "##-##" : "####-##-##";
+	unsigned month, day;
+	uint32_t n = 0;
+
+	if (text->l != strlen(form))
+		return 0;
+	for (size_t i = 0; i < text->l; i++) {
+		bool digit = text->p[i] >= '0' && text->p[i] <= '9';
+
+		if (form[i] == '#' ? !digit : text->p[i] != '-')
+			return 0;
+		if (digit)
+			n = 10 * n + (uint32_t)(text->p[i] - '0');
+	}
+	month = n / 100 % 100;
+	day = n % 100;
+	if (!month || month > 12 || !day || day > last[month - 1])
+		return 0;
+
+	return n;
+}
+
+static int date_parse(void *slot, const struct pl *text, const struct field *f,
+		      struct value_fault *fault)
+{
+	(void)f;
+	if (!date_read(text))
+		return refuse(fault, "is no date YYYY-MM-DD or MM-DD");
+
+	return text_replace(slot, text->p, text->l);
+}
+
 /* Targets: configuration.md 3.1 */
 
 static bool starts(const struct pl *text, const char *head, struct pl *rest)
@@ -2052,6 +2090,7 @@ SCALAR(address, "TEXT",   struct sa, address, address_same, address_copy, addres
 SCALAR(prefix, "TEXT",    struct prefix, prefix, prefix_same, prefix_copy, prefix_clear,
        "an address, or address/bits");
 SCALAR(stamp,  "TEXT",    stamp,    stamp,  stamp_same,  stamp_copy,  stamp_clear,  "yyyy-mm-dd hh:mm:ss");
+SCALAR(date,   "TEXT",    char *,   text,   text_same,   text_copy,   text_clear,   "YYYY-MM-DD, or MM-DD for every year");
 SCALAR(hhmm,   "TEXT",    hhmm,     hhmm,   hhmm_same,   hhmm_copy,   hhmm_clear,   "0000-2400");
 SCALAR(weekdays, "TEXT",  weekdays, weekdays, byte_same, byte_copy,   byte_clear,
        "U M T W R F S H, ranges with -, parted by commas: M-F,H");

@@ -140,6 +140,7 @@ extern const struct type type_level;    /* uint8_t, log level: word or number */
 extern const struct type type_address;  /* struct sa, port 0 if not written */
 extern const struct type type_prefix;   /* struct prefix */
 extern const struct type type_stamp;    /* stamp */
+extern const struct type type_date;     /* char *, see date_read */
 extern const struct type type_hhmm;     /* hhmm */
 extern const struct type type_weekdays; /* weekdays */
 extern const struct type type_secret;   /* struct secret */
@@ -200,3 +201,6 @@ int option_get(const struct names *options, const char *name, struct pl *value);
 
 /** Is the status code in the list? */
 bool codes_have(const struct codes *list, uint16_t code);
+
+/** "2027-12-25" as 20271225, "12-25" (every year) as 1225; 0: no date */
+uint32_t date_read(const struct pl *text);

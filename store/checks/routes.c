@@ -88,6 +88,20 @@ static void loop_check(struct survey *s, const struct local_policy *policy,
 		     "sends calls to [%s], which is this SBC", a->next_hop);
 }
 
+static void lookup_check(struct survey *s, const struct policy_attribute *a,
+			 struct finding_about about)
+{
+	const struct session_router *router =
+		config_single(s->cfg, &element_session_router);
+
+	about.parameter = "lookup";
+	about.value = "multi";
+	if (a->lookup == POLICY_LOOKUP_MULTI && !router->additional_lp_lookups)
+		survey_found(s, "VC-0329", &about,
+			     "has lookup [multi] but additional-lp-lookups "
+			     "is 0");
+}
+
 /* --- The attributes of a policy in the order of routing ------------------ */
 
 struct rank {
@@ -201,6 +215,8 @@ static void ranks_check(struct survey *s, const struct item *item,
 {
 	const struct policy_attribute *ends[ENDS_MAX], *last = NULL;
 	uint32_t ends_n = 0, always = 0;
+	bool parallel =
+		((const struct local_policy *)item->value)->parallel_forking;
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct policy_attribute *a = v[i].a, *by = NULL;
@@ -220,7 +236,8 @@ static void ranks_check(struct survey *s, const struct item *item,
 			always++;
 			last = a;
 		}
-		if (i && is_equal_rank(&v[i - 1], &v[i]) &&
+		/* with parallel-forking that is what the operator wants */
+		if (i && !parallel && is_equal_rank(&v[i - 1], &v[i]) &&
 		    meet(v[i - 1].a, a)) {
 			struct finding_about about = about_item(item);
 			const char *first = survey_key(
@@ -371,6 +388,7 @@ static void policy_check(struct survey *s, const struct item *item)
 		if (!p->state || !a->state)
 			continue;
 		realm_check(s, a, of);
+		lookup_check(s, a, of);
 		loop_check(s, p, a, of);
 	}
 }

@@ -6,8 +6,8 @@
 /* clang-format off */
 #define S holiday
 static const struct field holiday_fields[] = {
-	TEXT(S, date, "date", .flags = KEY | REQUIRED, .max = 10, .chars = "0-9-",
-		.help = "YYYY-MM-DD, or MM-DD for every year",
+	DATE(S, date, "date", .flags = KEY | REQUIRED,
+		.help = "A day that H of days-of-week means",
 		.source = "RFC 3339 5.6"),
 	TEXT(S, description, "description",
 		.help = "Text shown to operators",

@@ -68,6 +68,7 @@ struct question {
 	const struct pl *codecs;
 	uint32_t codecs_n;
 	const struct session_agent *agent;
+	const char *called, *asserted;
 };
 
 /* A Wednesday noon */
@@ -98,7 +99,16 @@ static int ask(struct fixture *f, const struct question *question,
 				 .codecs = question->codecs,
 				 .codecs_n = question->codecs_n,
 				 .agent = question->agent };
+	struct uri called, asserted;
 
+	if (question->called) {
+		called = uri_of(question->called);
+		q.called = &called;
+	}
+	if (question->asserted) {
+		asserted = uri_of(question->asserted);
+		q.asserted = &asserted;
+	}
 	if (!f->plan)
 		assert_int_equal(plan_alloc(&f->plan, f->cfg), 0);
 	if (!q.now.now)
@@ -649,6 +659,259 @@ static void an_agent_that_is_not_for_policies_leads_nowhere(void **state)
 	assert_hops(f, "");
 }
 
+/* --- parent realms and holidays --- */
+
+static void *router(struct fixture *f, const char *name, const char *value)
+{
+	return config_add(f->cfg, &element_session_router, name, value, NULL);
+}
+
+static void a_parents_policies_serve_its_children_where_that_is_wanted(
+	void **state)
+{
+	static const char *const rows[][2] = {
+		{ "disabled", "own.example" },
+		{ "enabled", "own.example parent.example grand.example" },
+	};
+
+	for (size_t i = 0; i < 2; ++i) {
+		const struct question q = { .realm = "child" };
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		router(f, "match-lp-src-parent-realms", rows[i][0]);
+		config_add(f->cfg, &element_realm_config, "identifier",
+			   "middle", "parent-realm", "a", NULL);
+		config_add(f->cfg, &element_realm_config, "identifier", "child",
+			   "parent-realm", "middle", NULL);
+		leads(policy(f->cfg, "*", "493", "a"), "grand.example");
+		leads(policy(f->cfg, "*", "4930", "middle"), "parent.example");
+		leads(policy(f->cfg, "*", "49301", "child middle a"),
+		      "own.example");
+		leads(policy(f->cfg, "*", "*", "b"), "other.example");
+		assert_hops_of(f, &q, rows[i][1]);
+	}
+}
+
+static void a_holiday_is_a_date_of_one_year_or_of_all(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *date; stamp now; bool holiday;
+	} rows[] = {
+		{ "2027-01-06", 20270106120000, true  },
+		{ "2027-01-06", 20280106120000, false },
+		{ "01-06",      20270106000000, true  },
+		{ "01-06",      20280106235959, true  },
+		{ "01-06",      20270107000000, false },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		struct question q = { .now = noon };
+		struct session_router *r;
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		r = router(f, "additional-lp-lookups", "0");
+		item_add(&r->holidays, &element_holiday, "date", rows[i].date,
+			 NULL);
+		set(leads(policy(f->cfg, "*", "*", "a"), "day.example"),
+		    "days-of-week", "U-S");
+		set(leads(policy(f->cfg, "1 *", "*", "a"), "holiday.example"),
+		    "days-of-week", "H");
+		q.now.now = rows[i].now;
+		/* H alone has the fewest days */
+		assert_hops_of(f, &q,
+			       rows[i].holiday ? "holiday.example day.example"
+					       : "day.example");
+	}
+}
+
+/* --- stages --- */
+
+static struct policy_attribute *multi(struct policy_attribute *a,
+				      const char *next_key)
+{
+	set(a, "lookup", "multi");
+	set(a, "next-key", next_key);
+
+	return a;
+}
+
+static void without_further_lookups_multi_is_a_route_like_others(void **state)
+{
+	struct fixture *f = *state;
+
+	multi(leads(policy(f->cfg, "*", "4930", "a"), "x.example"), "");
+	leads(policy(f->cfg, "*", "*", "a"), "y.example");
+	assert_hops(f, "x.example y.example");
+}
+
+static void a_key_is_what_next_hop_or_next_key_names(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *next_hop, *next_key, *pattern, *hops;
+	} rows[] = {
+		{ "x.example",  "",      "x.example",  "end.example" },
+		{ "X.Example:5070;transport=tcp", "", "x.example", "end.example" },
+		{ "10.0.0.1:5070", "",   "10.0.0.1",   "end.example" },
+		{ "10.0.0.1",   "",      "10.0.0.2",   ""            },
+		{ "[2001:db8::1]:5070", "", "2001:db8::1", "end.example" },
+		{ "x.example",  "$TO",   "111",        "end.example" },
+		{ "x.example",  "$FROM", "4930100",    "end.example" },
+		{ "x.example",  "$PAI",  "333",        "end.example" },
+		{ "x.example",  "$TO",   "x.example",  ""            },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		const struct question q = { .to = "sip:999@sbc.local",
+					    .called = "sip:111@sbc.local",
+					    .asserted = "tel:333" };
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		router(f, "additional-lp-lookups", "1");
+		multi(leads(policy(f->cfg, "*", "999", "a"), rows[i].next_hop),
+		      rows[i].next_key);
+		leads(policy(f->cfg, "*", rows[i].pattern, "a"), "end.example");
+		assert_hops_of(f, &q, rows[i].hops);
+	}
+}
+
+static void a_key_that_the_message_does_not_have_leads_nowhere(void **state)
+{
+	struct fixture *f = *state;
+
+	router(f, "additional-lp-lookups", "1");
+	multi(leads(policy(f->cfg, "*", "4930", "a"), "x.example"), "$PAI");
+	leads(policy(f->cfg, "*", "49", "a"), "y.example");
+	assert_hops(f, "y.example");
+}
+
+static void later_stages_come_first_and_earlier_ones_stay_behind(void **state)
+{
+	/* Stages, and what they give */
+	static const char *const rows[][2] = {
+		{ "1", "b1.example s.three b2.example a1.example a2.example" },
+		{ "2", "c1.example b1.example b2.example a1.example "
+		       "a2.example" },
+	};
+
+	for (size_t i = 0; i < 2; ++i) {
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		router(f, "additional-lp-lookups", rows[i][0]);
+		leads(policy(f->cfg, "*", "4930123", "a"), "a1.example");
+		multi(leads(policy(f->cfg, "*", "493012", "a"), "s.two"), "");
+		leads(policy(f->cfg, "*", "49301", "a"), "a2.example");
+		leads(policy(f->cfg, "*", "s.two", "b"), "other.example");
+		leads(policy(f->cfg, "*", "s.two", "a"), "b1.example");
+		multi(leads(policy(f->cfg, "1 *", "s.two", "a"), "s.three"),
+		      "");
+		leads(policy(f->cfg, "2 *", "s.two", "a"), "b2.example");
+		leads(policy(f->cfg, "*", "s.three", "a"), "c1.example");
+		assert_hops(f, rows[i][1]);
+	}
+}
+
+static void a_key_that_was_used_is_a_loop_and_dropped(void **state)
+{
+	const struct question q = { .realm = "a" };
+	struct fixture *f = *state;
+	struct route route = { .n = 0 };
+
+	router(f, "additional-lp-lookups", "5");
+	multi(leads(policy(f->cfg, "*", "4930", "a"), "s.two"), "");
+	multi(leads(policy(f->cfg, "*", "s.two", "a"), "s.three"), "");
+	leads(policy(f->cfg, "1 *", "s.two", "a"), "x.example");
+	multi(leads(policy(f->cfg, "*", "s.three", "a"), "s.two"), "");
+	leads(policy(f->cfg, "1 *", "s.three", "a"), "y.example");
+	assert_int_equal(ask(f, &q, &route), 0);
+	assert_int_equal(route.loops, 1);
+	assert_int_equal(route.n, 2);
+	assert_string_equal(route.hops[0].next_hop, "y.example");
+	assert_string_equal(route.hops[1].next_hop, "x.example");
+}
+
+static void a_further_stage_asks_for_the_same_source_realm_or_the_routes(
+	void **state)
+{
+	static const char *const rows[][2] = {
+		{ "disabled", "of-a.example" },
+		{ "enabled", "of-trunk.example" },
+	};
+
+	for (size_t i = 0; i < 2; ++i) {
+		struct session_router *r;
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		r = router(f, "additional-lp-lookups", "1");
+		item_set(&element_session_router, r,
+			 "multi-stage-src-realm-override", rows[i][0]);
+		multi(leads(policy(f->cfg, "*", "49", "a"), "s.three"), "");
+		leads(policy(f->cfg, "*", "s.three", "a"), "of-a.example");
+		leads(policy(f->cfg, "*", "s.three", "trunk"),
+		      "of-trunk.example");
+		assert_hops(f, rows[i][1]);
+	}
+}
+
+static void limits_cut_each_lookup_and_the_whole(void **state)
+{
+	/* clang-format off */
+	static const char *const rows[][3] = {
+		{ "0", "0", "b1.example b2.example b3.example a1.example a2.example" },
+		{ "2", "0", "b1.example b2.example a1.example" },
+		{ "0", "4", "b1.example b2.example b3.example a1.example" },
+		{ "2", "2", "b1.example b2.example" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		struct session_router *r;
+		struct fixture *f;
+
+		anew(state);
+		f = *state;
+		r = router(f, "additional-lp-lookups", "1");
+		item_set(&element_session_router, r,
+			 "max-lp-lookups-routes-per-lookup", rows[i][0]);
+		item_set(&element_session_router, r, "total-lp-routes",
+			 rows[i][1]);
+		multi(leads(policy(f->cfg, "*", "4930123", "a"), "s.three"),
+		      "");
+		leads(policy(f->cfg, "*", "4930", "a"), "a1.example");
+		leads(policy(f->cfg, "*", "493", "a"), "a2.example");
+		leads(policy(f->cfg, "*", "s.three", "a"), "b1.example");
+		leads(policy(f->cfg, "*", ".three", "a"), "b2.example");
+		leads(policy(f->cfg, "*", "*", "a"), "b3.example");
+		assert_hops(f, rows[i][2]);
+	}
+}
+
+static void terminate_recursion_of_a_later_stage_ends_that_stage(void **state)
+{
+	struct fixture *f = *state;
+
+	router(f, "additional-lp-lookups", "1");
+	multi(leads(policy(f->cfg, "*", "493", "a"), "s.three"), "");
+	leads(policy(f->cfg, "*", "49", "a"), "a.example");
+	set(leads(policy(f->cfg, "*", "s.three", "a"), "b.example"),
+	    "terminate-recursion", "enabled");
+	leads(policy(f->cfg, "*", ".three", "a"), "c.example");
+	assert_hops(f, "b.example a.example");
+}
+
 /* --- explaining --- */
 
 struct explained {
@@ -730,6 +993,16 @@ int main(void)
 		T(next_hops_are_read_as_the_configuration_says),
 		T(an_address_is_another_agent_in_another_realm),
 		T(an_agent_that_is_not_for_policies_leads_nowhere),
+		T(a_parents_policies_serve_its_children_where_that_is_wanted),
+		T(a_holiday_is_a_date_of_one_year_or_of_all),
+		T(without_further_lookups_multi_is_a_route_like_others),
+		T(a_key_is_what_next_hop_or_next_key_names),
+		T(a_key_that_the_message_does_not_have_leads_nowhere),
+		T(later_stages_come_first_and_earlier_ones_stay_behind),
+		T(a_key_that_was_used_is_a_loop_and_dropped),
+		T(a_further_stage_asks_for_the_same_source_realm_or_the_routes),
+		T(limits_cut_each_lookup_and_the_whole),
+		T(terminate_recursion_of_a_later_stage_ends_that_stage),
 		T(each_option_names_the_first_check_that_failed),
 	};
 

@@ -342,9 +342,40 @@ static void options_and_codes_are_looked_up(void **s)
 	field_clear(&codes, &ranges);
 }
 
+static void a_date_has_a_month_and_a_day_that_exist(void **s)
+{
+	static const struct {
+		const char *text;
+		uint32_t date;
+	} rows[] = {
+		{ "2027-12-25", 20271225 },
+		{ "12-25", 1225 },
+		{ "02-29", 229 },
+		{ "02-30", 0 },
+		{ "2027-13-01", 0 },
+		{ "00-10", 0 },
+		{ "10-00", 0 },
+		{ "10-6", 0 },
+		{ "1006", 0 },
+		{ "-01-06", 0 },
+		{ "2027-0106", 0 },
+		{ "", 0 },
+		{ "2027-12-25 ", 0 },
+	};
+	(void)s;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pl date;
+
+		pl_set_str(&date, rows[i].text);
+		assert_int_equal(date_read(&date), rows[i].date);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_date_has_a_month_and_a_day_that_exist),
 		cmocka_unit_test(values_are_read_and_printed_or_refused),
 		cmocka_unit_test(patterns_are_compiled_at_the_door),
 		cmocka_unit_test(prefixes_hold_what_shares_their_bits),
