@@ -64,10 +64,14 @@ static uint32_t next_cseq(struct registration *r)
 		r->cseq = r->reserved = 0;
 	}
 	if (r->cseq + CSEQ_AHEAD >= r->reserved) {
+		/* a Call-ID that no row has yet dies with us: no row for it */
+		bool known = r->reserved;
+
 		r->reserved = r->cseq + CSEQ_AHEAD + CSEQ_BLOCK;
 		if (r->reserved > CSEQ_MAX)
 			r->reserved = CSEQ_MAX;
-		r->flock->host->store(r);
+		if (known)
+			r->flock->host->store(r);
 	}
 
 	return ++r->cseq;

@@ -1,16 +1,18 @@
 /*
  * How many registrations may leave for a registrar now
  *
- * One for each registrar: tokens lie on an even grid. A turn that comes late
- * may catch up SLACK, so that a timer of whole milliseconds keeps the rate; the
- * grid is wider by that much, so that no second ever holds more than the rate.
+ * One for each registrar: tokens lie on an even grid. At high rates several are
+ * gathered for a turn, because a wake-up costs more than a REGISTER. A turn that
+ * comes late may catch up SLACK; the grid is wider by that much, so that no
+ * second ever holds more than the rate.
  */
 #include <errno.h>
 #include "sbc/pacer.h"
 
 enum {
 	SECOND = 1000000,  /* [us] */
-	SLACK = 2000,      /* [us] */
+	GATHER = 5000,     /* tokens of so long make a turn [us] */
+	SLACK = 7000,      /* [us] */
 	SLOWEST = 1000,    /* one a second [1/1000 s] */
 	IDLE_SECONDS = 64, /* longer than any doubling takes */
 };
@@ -120,12 +122,18 @@ void pacer_take_anyway(struct pacer *p, uint64_t now_us)
 
 uint64_t pacer_next(const struct pacer *p, uint64_t now_us)
 {
+	uint64_t between;
+
 	if (!p->rate)
 		return now_us;
 	if (is_full(p))
 		return UINT64_MAX;
 
-	return p->next > now_us ? p->next : now_us;
+	if (p->next <= now_us)
+		return now_us;
+	between = interval(p);
+
+	return between < GATHER ? p->next + GATHER - between : p->next;
 }
 
 void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us)

@@ -26,7 +26,8 @@ void pacer_change(struct pacer *p, uint32_t rate);
 int pacer_take(struct pacer *p, uint64_t now_us);
 /** A retry with credentials: it never waits, but takes a token */
 void pacer_take_anyway(struct pacer *p, uint64_t now_us);
-/** Moment of the next token [us]; UINT64_MAX: not before an answer comes */
+/** When to come again [us]: at the next token, or a few later where they are
+ *  close; UINT64_MAX: not before an answer comes */
 uint64_t pacer_next(const struct pacer *p, uint64_t now_us);
 /** A final answer came, or none in time; trouble: timeout, 503 or 500 */
 void pacer_answered(struct pacer *p, bool trouble, uint64_t now_us);

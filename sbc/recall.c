@@ -8,6 +8,7 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/identities.h"
+#include "sbc/pen.h"
 #include "sbc/recall.h"
 #include "sbc/worker.h"
 
@@ -59,14 +60,18 @@ void recall_store(struct registration *r)
 		.refresh = to_wall(r->next),
 		.state = r->state,
 	};
+	struct pen tt = { target, sizeof(target), 0, false };
 	int err;
 
 	if (registration_aor(aor, sizeof(aor), r) < 0)
 		return;
-	if (sa_isset(&r->target.dst, SA_ADDR))
-		(void)re_snprintf(target, sizeof(target), "%J;transport=%s",
-				  &r->target.dst,
-				  transport_name(r->target.transport));
+	if (sa_isset(&r->target.dst, SA_ADDR)) {
+		pen_put_address(&tt, &r->target.dst);
+		pen_put(&tt, ":");
+		pen_put_uint(&tt, sa_port(&r->target.dst));
+		pen_put(&tt, ";transport=");
+		pen_put(&tt, transport_name(r->target.transport));
+	}
 
 	err = registrations_put(h->all->worker->db, &row);
 	if (err && log_admit("reg-store"))

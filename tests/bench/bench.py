@@ -198,7 +198,7 @@ def bench_registrations():
         registrar = Registrar(b.sbc.ip(11))
         with b:
             before, size = cpu(b.pid), resident(b.pid)
-            b.sbc.waits("show surrogate-agents state registered", rf"\b{AORS} registered", 90)
+            b.sbc.waits("show registration", rf"Surrogate Regs +{AORS}\b", 90)
             used.append((cpu(b.pid) - before) * 1000 / AORS)
             memory.append((resident(b.pid) - size) / AORS)
             sent.append(registrar.count)

@@ -64,6 +64,33 @@ static void tokens_come_evenly(void **s)
 	(void)s;
 }
 
+/* Whoever comes when pacer_next says loses nothing, and comes seldom */
+static void at_high_rates_a_turn_takes_several(void **s)
+{
+	static const uint32_t rates[] = { 100, 200, 1000, 20000 };
+
+	for (size_t i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
+		uint32_t tokens = 0, turns = 0;
+		uint64_t now = 10 * SECOND;
+		struct pacer p;
+
+		pacer_init(&p, rates[i], 0);
+		(void)run(&p, 0, now, false);
+		while (now < 20 * SECOND) {
+			turns++;
+			while (!pacer_take(&p, now)) {
+				pacer_answered(&p, false, now);
+				tokens++;
+			}
+			/* a timer of whole milliseconds */
+			now = (pacer_next(&p, now) + 999) / 1000 * 1000;
+		}
+		assert_in_range(tokens, rates[i] * 99 / 10, rates[i] * 10);
+		assert_in_range(turns, 10, 10 * 220);
+	}
+	(void)s;
+}
+
 static void it_starts_with_a_tenth_and_doubles(void **s)
 {
 	static const uint32_t expected[] = { 100, 200, 400, 800, 1000, 1000 };
@@ -180,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_second_holds_more_than_the_rate),
 		cmocka_unit_test(tokens_come_evenly),
+		cmocka_unit_test(at_high_rates_a_turn_takes_several),
 		cmocka_unit_test(it_starts_with_a_tenth_and_doubles),
 		cmocka_unit_test(trouble_halves_down_to_one_a_second),
 		cmocka_unit_test(not_more_than_twice_the_rate_is_unanswered),
