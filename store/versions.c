@@ -1,5 +1,5 @@
 /*
- * Saved and running configuration by version number
+ * Editing, saved and running configuration by version number
  *
  * Each element has a table of its name; each sub-element one named
  * "parent/name", with the id of the row it belongs to. Columns are the fields,
@@ -408,22 +408,38 @@ static const char running_sql[] =
 static const char saved_sql[] = "SELECT max(number) FROM version WHERE ?1 = 0";
 static const char exists_sql[] = "SELECT number FROM version WHERE number = ?1";
 
+static int saved_find(struct connection *c, uint64_t *numberp)
+{
+	int err = 0;
+
+	if (!*numberp)
+		err = number_read(c, running_sql, 0, numberp);
+	if (!err)
+		err = number_read(c, exists_sql, *numberp, numberp);
+	if (!err && !*numberp)
+		err = ENOENT;
+
+	return err;
+}
+
 static int version_load(struct connection *c, void *arg)
 {
 	struct load *load = arg;
 	uint64_t number = load->version;
-	int err = 0;
+	int err;
 
-	if (!number)
-		err = number_read(c, running_sql, 0, &number);
-	if (!err)
-		err = number_read(c, exists_sql, number, &number);
-	if (!err && !number)
-		err = ENOENT;
-
-	load->version = (uint32_t)number;
+	if (load->version == VERSION_EDITING)
+		err = number_read(c, saved_sql, 0, &number);
+	else
+		err = saved_find(c, &number);
+	if (load->version == VERSION_EDITING) {
+		number++;
+		load->version = 0;
+	} else {
+		load->version = (uint32_t)number;
+	}
 	for (const struct element *const *e = elements; *e && !err; e++)
-		err = element_read(c, *e, load->version, row_append, load);
+		err = element_read(c, *e, (uint32_t)number, row_append, load);
 
 	return err;
 }
@@ -883,7 +899,89 @@ static int version_insert(struct save *save)
 	return statement_run(s);
 }
 
-static int version_save(struct connection *c, void *arg)
+/* ---- edits ---- */
+
+struct edits_look {
+	uint64_t number; /* of editing */
+	bool found;
+};
+
+static int table_look(struct connection *c, const struct element *type,
+		      const char *name, bool child, void *arg)
+{
+	struct edits_look *look = arg;
+	char sql[2 * NAME_SIZE + 128];
+	uint64_t found = 0;
+	int err;
+
+	(void)type;
+	if (child || look->found)
+		return 0;
+	(void)snprintf(sql, sizeof(sql),
+		       "SELECT count(*) FROM \"%s\" WHERE born = ?1"
+		       " OR died = ?1",
+		       name);
+	err = number_read(c, sql, look->number, &found);
+	look->found = found > 0;
+
+	return err == ENOENT ? 0 : err; /* there is no such table yet */
+}
+
+static int edits_find(struct connection *c, struct edits_look *look)
+{
+	int err = number_read(c, saved_sql, 0, &look->number);
+
+	look->number++;
+	look->found = false;
+
+	return err ? err : tables_walk(c, table_look, look);
+}
+
+/* Parents come before their sub-elements in the walk */
+static int table_discard(struct connection *c, const struct element *type,
+			 const char *name, bool child, void *arg)
+{
+	const struct edits_look *look = arg;
+	const char *slash = strrchr(name, '/');
+	char sql[2 * NAME_SIZE + 256];
+	int err;
+
+	(void)type;
+	err = column_exists(c, name, "id");
+	if (err)
+		return err == ENOENT ? 0 : err;
+
+	if (child) {
+		(void)snprintf(sql, sizeof(sql),
+			       "DELETE FROM \"%s\" WHERE parent NOT IN"
+			       " (SELECT id FROM \"%.*s\")",
+			       name, (int)(slash - name), name);
+		return connection_run(c, sql);
+	}
+	(void)snprintf(sql, sizeof(sql),
+		       "DELETE FROM \"%s\" WHERE born = %llu;"
+		       " UPDATE \"%s\" SET died = NULL WHERE died = %llu",
+		       name, (unsigned long long)look->number, name,
+		       (unsigned long long)look->number);
+
+	return connection_run(c, sql);
+}
+
+static int edits_discard(struct connection *c, void *arg)
+{
+	struct edits_look look;
+	int err = edits_find(c, &look);
+
+	(void)arg;
+	if (err || !look.found)
+		return err;
+
+	return tables_walk(c, table_discard, &look);
+}
+
+/* The rows in which the configuration differs from the newest saved version
+ * become those of the next one */
+static int edits_write(struct connection *c, void *arg)
 {
 	struct save *save = arg;
 	uint64_t newest = 0;
@@ -891,6 +989,8 @@ static int version_save(struct connection *c, void *arg)
 
 	save->c = c;
 	err = tables_walk(c, table_make, NULL);
+	if (!err)
+		err = edits_discard(c, NULL);
 	if (!err)
 		err = number_read(c, saved_sql, 0, &newest);
 	if (err)
@@ -900,6 +1000,15 @@ static int version_save(struct connection *c, void *arg)
 	save->number = save->newest + 1;
 	for (const struct element *const *e = elements; *e && !err; e++)
 		err = element_save(save, *e);
+
+	return err;
+}
+
+static int version_save(struct connection *c, void *arg)
+{
+	struct save *save = arg;
+	int err = edits_write(c, save);
+
 	if (err)
 		return err;
 
@@ -909,6 +1018,81 @@ static int version_save(struct connection *c, void *arg)
 	}
 
 	return version_insert(save);
+}
+
+int versions_edit(struct database *db, const struct config *cfg,
+		  const struct seal *seal)
+{
+	struct save save = { .cfg = cfg, .seal = seal };
+
+	if (!db || !cfg || !seal)
+		return EINVAL;
+
+	return database_call(db, edits_write, &save);
+}
+
+static int edits_save(struct connection *c, void *arg)
+{
+	struct save *save = arg;
+	struct edits_look look;
+	int err = edits_find(c, &look);
+
+	if (err)
+		return err;
+	save->c = c;
+	save->number = (uint32_t)look.number;
+	if (!look.found && save->number > 1) {
+		save->number--;
+		return EALREADY;
+	}
+
+	return version_insert(save);
+}
+
+int versions_save_edits(uint32_t *numberp, struct database *db, const char *by)
+{
+	struct config *cfg = NULL;
+	struct save save = { .by = by };
+	int err;
+
+	if (!numberp || !db || !by)
+		return EINVAL;
+
+	err = versions_load(&cfg, db, VERSION_EDITING); /* to count */
+	if (err)
+		return err;
+	save.cfg = cfg;
+	err = database_call(db, edits_save, &save);
+	config_give(cfg);
+	if (!err || err == EALREADY)
+		*numberp = save.number;
+
+	return err;
+}
+
+int versions_discard(struct database *db)
+{
+	return db ? database_call(db, edits_discard, NULL) : EINVAL;
+}
+
+static int edited_read(struct connection *c, void *arg)
+{
+	return edits_find(c, arg);
+}
+
+int versions_edited(bool *editedp, struct database *db)
+{
+	struct edits_look look;
+	int err;
+
+	if (!editedp || !db)
+		return EINVAL;
+
+	err = database_read(db, edited_read, &look);
+	if (!err)
+		*editedp = look.found;
+
+	return err;
 }
 
 int versions_save(uint32_t *numberp, struct database *db,

@@ -1,16 +1,21 @@
 /*
- * Saved and running configuration by version number
+ * Editing, saved and running configuration by version number
  *
- * Each object is one row with `born` and `died`: the first version that has it
+ * Editing is the version after the newest saved one. Each object is one row with `born` and `died`: the first version that has it
  * and the first that has it not (architecture.md 4). Writing goes through the
  * writer thread of the database, or directly while no such thread runs.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "store/config.h"
 #include "store/database.h"
 #include "store/seal.h"
+
+/** The editing configuration, where a version is asked for; what is loaded
+ *  bears the number 0 */
+#define VERSION_EDITING UINT32_MAX
 
 struct version_info {
 	uint32_t number;
@@ -27,7 +32,7 @@ struct version_info {
  *
  * @param cfgp     Set to the configuration; give back with config_give
  * @param db       Database
- * @param version  Number; 0: the running one
+ * @param version  Number; 0: the running one; VERSION_EDITING
  *
  * @return 0; ENOENT no such version, or none was ever activated; EBADMSG
  *         damaged; ENOMEM; EIO
@@ -38,7 +43,8 @@ int versions_load(struct config **cfgp, struct database *db, uint32_t version);
  * Save a configuration as the newest version; one transaction
  *
  * Rows that did not change live on; equal to the newest saved version: no new
- * number. Secrets are sealed. The order of the objects is kept.
+ * number. Secrets are sealed. The order of the objects is kept. Editing is equal
+ * to it then: edits that were not saved are gone.
  *
  * @param numberp  Set to the number of the version
  * @param db       Database
@@ -51,6 +57,35 @@ int versions_load(struct config **cfgp, struct database *db, uint32_t version);
 int versions_save(uint32_t *numberp, struct database *db,
 		  const struct config *cfg, const struct seal *seal,
 		  const char *by);
+
+/**
+ * Make a configuration the editing one; one transaction
+ *
+ * @param db    Database
+ * @param cfg   Configuration
+ * @param seal  Key
+ *
+ * @return 0; errno as of versions_save, and then nothing is changed
+ */
+int versions_edit(struct database *db, const struct config *cfg,
+		  const struct seal *seal);
+
+/**
+ * The editing configuration becomes the newest saved version
+ *
+ * @param numberp  Set to the number of the newest saved version
+ * @param db       Database
+ * @param by       Who, "anna@local"
+ *
+ * @return 0; EALREADY editing does not differ from it; errno of the database
+ */
+int versions_save_edits(uint32_t *numberp, struct database *db, const char *by);
+
+/** Editing becomes as last saved again. 0; errno of the database */
+int versions_discard(struct database *db);
+
+/** Does editing differ from the newest saved version? 0; errno */
+int versions_edited(bool *editedp, struct database *db);
 
 /**
  * Make a saved version the running one

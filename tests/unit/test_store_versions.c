@@ -486,6 +486,146 @@ static void old_versions_are_swept_and_the_running_one_stays(void **s)
 	(void)s;
 }
 
+/* --- editing --- */
+
+static const char *const ad[] = { "alice", "dora", NULL };
+
+static void edit(struct database *db, const char *const *users,
+		 const char *retry)
+{
+	struct config *cfg = config_of(users, retry);
+
+	assert_int_equal(versions_edit(db, cfg, seal), 0);
+	config_give(cfg);
+}
+
+static void editing_is(struct database *db, const char *const *users)
+{
+	struct config *cfg = NULL;
+
+	assert_int_equal(versions_load(&cfg, db, VERSION_EDITING), 0);
+	assert_int_equal(cfg->version, 0);
+	users_are(cfg, users);
+	config_give(cfg);
+}
+
+static bool is_edited(struct database *db)
+{
+	bool edited = false;
+
+	assert_int_equal(versions_edited(&edited, db), 0);
+
+	return edited;
+}
+
+static void saved_is(struct database *db, uint32_t number)
+{
+	uint32_t saved = 0;
+
+	assert_int_equal(versions_numbers(db, &saved, NULL), 0);
+	assert_int_equal(saved, number);
+}
+
+static void editing_touches_no_saved_version_and_survives(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60");
+	uint32_t number = 0;
+
+	editing_is(db, (const char *const[]){ NULL });
+	assert_int_equal(save(db, cfg), 1);
+	editing_is(db, abc);
+	assert_false(is_edited(db));
+
+	edit(db, ad, "60");
+	assert_true(is_edited(db));
+	close_sealed(db);
+	db = open_sealed();
+	editing_is(db, ad);
+	config_give(cfg);
+	cfg = load(db, 1);
+	users_are(cfg, abc);
+	saved_is(db, 1);
+
+	assert_int_equal(versions_save_edits(&number, db, "anna@local"), 0);
+	assert_int_equal(number, 2);
+	saved_is(db, 2);
+	assert_false(is_edited(db));
+	editing_is(db, ad);
+	assert_int_equal(versions_save_edits(&number, db, "anna@local"),
+			 EALREADY);
+	assert_int_equal(number, 2);
+	config_give(cfg);
+	cfg = load(db, 1);
+	users_are(cfg, abc);
+	config_give(cfg);
+	cfg = load(db, 2);
+	users_are(cfg, ad);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void discard_brings_every_row_back(void **s)
+{
+	static const char rows_sql[] = "SELECT count(*) FROM "
+				       "\"realm-config/auth-attribute\"";
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60"), *none;
+	uint64_t rows;
+
+	(void)save(db, cfg);
+	rows = number_in(db, rows_sql);
+	assert_int_equal(config_alloc(&none), 0);
+	assert_int_equal(versions_edit(db, none, seal), 0);
+	editing_is(db, (const char *const[]){ NULL });
+	edit(db, ad, "99");
+	assert_int_equal(versions_discard(db), 0);
+	assert_false(is_edited(db));
+	editing_is(db, abc);
+	assert_int_equal(number_in(db, rows_sql), rows);
+	assert_int_equal(save(db, cfg), 1);
+	assert_int_equal(versions_discard(db), 0);
+	config_give(none);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void what_is_edited_back_is_no_change(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60");
+
+	(void)save(db, cfg);
+	edit(db, ad, "60");
+	edit(db, abc, "60");
+	assert_false(is_edited(db));
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void a_save_from_outside_ends_the_edits(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60"), *next;
+
+	(void)save(db, cfg);
+	edit(db, ad, "60");
+	next = config_of(abc, "90");
+	assert_int_equal(save(db, next), 2);
+	assert_false(is_edited(db));
+	editing_is(db, abc);
+	config_give(next);
+	next = load(db, 2);
+	assert_int_equal(agent_at(next, 0)->register_retry_time, 90);
+	config_give(next);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +640,10 @@ int main(void)
 		TEST(a_missing_column_is_added_with_its_default),
 		TEST(a_value_of_no_use_becomes_the_default),
 		TEST(a_save_that_fails_changes_nothing),
+		TEST(editing_touches_no_saved_version_and_survives),
+		TEST(discard_brings_every_row_back),
+		TEST(what_is_edited_back_is_no_change),
+		TEST(a_save_from_outside_ends_the_edits),
 		TEST(old_versions_are_swept_and_the_running_one_stays),
 	};
 
