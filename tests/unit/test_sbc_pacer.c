@@ -67,7 +67,7 @@ static void tokens_come_evenly(void **s)
 /* Whoever comes when pacer_next says loses nothing, and comes seldom */
 static void at_high_rates_a_turn_takes_several(void **s)
 {
-	static const uint32_t rates[] = { 100, 200, 1000, 5000 };
+	static const uint32_t rates[] = { 100, 200, 1000, 2000 };
 
 	for (size_t i = 0; i < sizeof(rates) / sizeof(*rates); i++) {
 		uint32_t tokens = 0, turns = 0;
