@@ -69,18 +69,3 @@ struct sdp_rewrite {
  */
 int sdp_write(struct mbuf *mb, const struct pl *text,
 	      const struct sdp_rewrite *rw);
-
-/**
- * Find the SDP of a body: the body itself, or a part of multipart/mixed
- *
- * @param ctype  Value of Content-Type
- * @param body   Body
- * @param sdp    Set to the SDP's range within body
- *
- * @return 0; ENOENT no SDP in it; EBADMSG multipart that cannot be read
- */
-int sdp_find(const struct pl *ctype, const struct pl *body, struct pl *sdp);
-
-/** Has the message SDP in its body, by itself or as a part? Then sdp is set */
-struct message;
-bool sdp_of_message(const struct message *msg, struct pl *sdp);

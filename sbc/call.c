@@ -6,6 +6,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "policy/body.h"
 #include "policy/cause.h"
 #include "sbc/alarm.h"
 #include "sbc/call.h"
@@ -83,11 +84,13 @@ static int refuse_a(void *obj, const struct message *msg)
 	struct call *c = obj;
 	struct message *copy = NULL;
 	struct leg_reply r = { .code = c->hunt.code };
+	const struct pl no_sdp = { "", 0 };
 	struct mbuf *extra = mbuf_alloc(32);
 	(void)msg;
 
 	if (c->hunt.best) {
 		answer_copy(c, &r, &copy, c->hunt.best, true);
+		leg_reply_body(&r, copy, &no_sdp);
 	} else if (c->hunt.retry_after && extra) {
 		retry_after(extra, c->hunt.retry_after);
 		r.extra = bytes_of(extra);
@@ -244,17 +247,15 @@ static int pass_progress(void *obj, const struct message *msg)
 		early = leg_early(c->b, c->a, &msg->to_tag);
 	if (early)
 		r.tag = early->tag_a.text;
-	if (sdp_of_message(msg, &sdp)) {
+	if (body_sdp(msg, &sdp)) {
 		/* Early media that cannot be used, or that the caller's realm
 		 * does not want, are left out; the final answer decides */
-		if (!media_answer(c->media, SIDE_B, &sdp, false, &sdp_out) &&
-		    !media_hides_early(c->media)) {
-			r.body = bytes_of(sdp_out);
-			pl_set_str(&r.ctype, "application/sdp");
-		} else if (copy) {
-			(void)message_drop(copy, HDR_CONTENT_TYPE);
-		}
+		if (media_answer(c->media, SIDE_B, &sdp, false, &sdp_out) ||
+		    media_hides_early(c->media))
+			sdp_out = mem_deref(sdp_out);
 	}
+	sdp = bytes_of(sdp_out);
+	leg_reply_body(&r, copy, &sdp);
 	(void)leg_reply(c->a, &r);
 	mem_deref(sdp_out);
 	mem_deref(copy);
@@ -268,7 +269,7 @@ static int answer_media(struct call *c, const struct message *msg,
 	struct pl sdp;
 	enum side from;
 
-	if (!sdp_of_message(msg, &sdp))
+	if (!body_sdp(msg, &sdp))
 		return 0;
 	if (media_offer_open(c->media, &from) && from == SIDE_A)
 		return media_answer(c->media, SIDE_B, &sdp, true, out);
@@ -324,6 +325,7 @@ static int pass_answer(void *obj, const struct message *msg)
 	struct leg_reply r;
 	struct mbuf *sdp_out = NULL;
 	struct early *early;
+	struct pl sdp;
 	int err, event = 0;
 
 	memset(&r, 0, sizeof(r));
@@ -345,11 +347,8 @@ static int pass_answer(void *obj, const struct message *msg)
 		goto out;
 	}
 
-	if (sdp_out)
-		r.body = bytes_of(sdp_out);
-	pl_set_str(&r.ctype, "application/sdp");
-	if (!r.body.p)
-		r.ctype = (struct pl){ 0 };
+	sdp = bytes_of(sdp_out);
+	leg_reply_body(&r, copy, &sdp);
 	/* RFC 3261 13.2.2.4: with the offer in the INVITE the ACK needs nothing
 	 * of the caller */
 	if (!c->b->ack_waits)
@@ -658,7 +657,7 @@ static int ack_media(struct call *c, struct leg *asked, struct leg *other,
 	int err = EBADMSG;
 
 	pl_set_str(&ctype, "application/sdp");
-	if (sdp_of_message(ack, &sdp))
+	if (body_sdp(ack, &sdp))
 		err = media_answer(c->media, asked == c->a ? SIDE_A : SIDE_B,
 				   &sdp, true, &out);
 	if (!err)
@@ -1032,7 +1031,7 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 	hunt->owner = setup->owner;
 	hunt->called = setup->called;
 	hunt->media = c->media;
-	hunt->has_offer = sdp_of_message(setup->invite, &sdp);
+	hunt->has_offer = body_sdp(setup->invite, &sdp);
 	hunt->route = setup->route;
 	hunt->leg_h = leg_b;
 	hunt->h = hunted;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "policy/body.h"
 #include "policy/cause.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
@@ -499,6 +500,33 @@ static int lines_write(struct hunt *hunt, const struct port *port)
 	return b->lines ? hunt->lines(b->lines, port, hunt->arg) : ENOMEM;
 }
 
+/* What the called side shall see of the caller's media */
+static int offer_write(struct hunt *hunt)
+{
+	struct pl sdp;
+	int err;
+
+	if (!hunt->media)
+		return 0;
+	err = media_move(hunt->media, hunt->now->hop.realm,
+			 &hunt->now->targets.addr[hunt->now->target]);
+	if (!hunt->has_offer || err)
+		return err;
+	hunt->now->offer = mem_deref(hunt->now->offer);
+	if (!body_sdp(hunt->invite, &sdp))
+		return EBADMSG;
+	return media_offer(hunt->media, SIDE_A, &sdp, &hunt->now->offer);
+}
+
+/* The body as it leaves. SDP that nobody has rewritten names the other side: it
+ * stays there */
+static struct pl body_of(const struct hunt *hunt)
+{
+	const struct message *out = hunt->now->out;
+
+	return body_is_sdp(out) ? bytes_of(hunt->now->offer) : out->body;
+}
+
 /* The message for this target: hidden, rewritten, with our media */
 static int compose(struct hunt *hunt, const struct port *port)
 {
@@ -506,7 +534,7 @@ static int compose(struct hunt *hunt, const struct port *port)
 		.trusted = peer_is_trusted(hunt),
 		.authorization = true,
 	};
-	struct pl ctype = message_value(hunt->invite, HDR_CONTENT_TYPE), sdp;
+	struct pl offer;
 	int err;
 
 	hunt->now->out = mem_deref(hunt->now->out);
@@ -533,18 +561,11 @@ static int compose(struct hunt *hunt, const struct port *port)
 	if (err)
 		return err;
 
-	if (!hunt->media)
-		return 0;
-	err = media_move(hunt->media, hunt->now->hop.realm,
-			 &hunt->now->targets.addr[hunt->now->target]);
-	if (!hunt->has_offer || err)
+	err = offer_write(hunt);
+	if (err)
 		return err;
-	hunt->now->offer = mem_deref(hunt->now->offer);
-	if (!err)
-		err = sdp_find(&ctype, &hunt->invite->body, &sdp);
-	if (!err)
-		err = media_offer(hunt->media, SIDE_A, &sdp, &hunt->now->offer);
-	return err;
+	offer = bytes_of(hunt->now->offer);
+	return body_cross(hunt->now->out, &offer);
 }
 
 static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
@@ -564,17 +585,12 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 		.without = hunt->now->without,
 		.extra = bytes_of(hunt->now->lines),
 		.credentials = bytes_of(credentials),
-		.body = bytes_of(hunt->now->offer),
+		.body = body_of(hunt),
 		.max_forwards = max_forwards(hunt->invite),
 		.expire = is_call(hunt) ? timer_b(hunt) : timer_f(hunt),
 		.same_cseq = hunt->now->target > 0 && !credentials,
 	};
 
-	/* A multipart body is replaced by its SDP part */
-	if (hunt->now->offer)
-		pl_set_str(&invite.ctype, "application/sdp");
-	else
-		invite.body = hunt->now->out->body;
 	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
 	 * same connection */
 	if (credentials && hunt->now->leg->invite)
@@ -794,8 +810,8 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 	}
 	setup->method = hunt->invite->method;
 	setup->uri = hunt->now->rw.ruri;
-	setup->body = hunt->now->offer ? bytes_of(hunt->now->offer)
-				       : hunt->now->out->body;
+	if (hunt->now->out)
+		setup->body = body_of(hunt);
 	setup->challenge = challenge;
 	pl_set_str(&setup->callid, hunt->now->leg->callid);
 

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "policy/body.h"
 #include "policy/header.h"
 #include "sbc/counters.h"
 #include "sbc/doors.h"
@@ -369,6 +370,23 @@ static int answer_repeat(struct leg *leg, struct mbuf *mb)
 	wire_reply_target(&setup.to, transaction_arrival(leg->asked));
 	leg->answer = mem_deref(leg->answer);
 	return repeat_start(&leg->answer, &setup, answer_lost, leg);
+}
+
+void leg_reply_body(struct leg_reply *reply, struct message *copy,
+		    const struct pl *sdp)
+{
+	reply->body = *sdp;
+	reply->ctype = (struct pl){ 0 };
+	if (copy && copy->body.l && !body_is_sdp(copy)) {
+		/* What cannot be read could name the other side */
+		if (body_cross(copy, sdp))
+			reply->body = (struct pl){ 0 };
+		else
+			reply->body = copy->body;
+		return;
+	}
+	if (sdp->l)
+		pl_set_str(&reply->ctype, "application/sdp");
 }
 
 int leg_reply(struct leg *leg, const struct leg_reply *reply)

@@ -159,6 +159,12 @@ struct leg_reply {
 	struct pl body, ctype;
 };
 
+/** The body of an answer that crosses, out of `copy`, the edited clone of what
+ *  came: its SDP became `sdp`, or is left out when that is empty. Sets body and
+ *  ctype */
+void leg_reply_body(struct leg_reply *reply, struct message *copy,
+		    const struct pl *sdp);
+
 /** Answer the INVITE under way. A 2xx is repeated until its ACK. 0; errno */
 int leg_reply(struct leg *leg, const struct leg_reply *reply);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "store/number.h"
+#include "policy/body.h"
 #include "policy/cause.h"
 #include "policy/hide.h"
 #include "sbc/counters.h"
@@ -45,6 +46,15 @@ static void destructor(void *data)
 static void client(struct transaction *t, enum transaction_event ev,
 		   const struct message *msg, void *arg);
 
+/* SDP that nobody has rewritten names the other side: it stays there */
+static struct pl body_of(const struct relay *r)
+{
+	if (r->body || !r->request || body_is_sdp(r->request))
+		return bytes_of(r->body);
+
+	return r->request->body;
+}
+
 /* Send, for the first time or again with credentials */
 static int relay_send(struct relay *r, struct mbuf *credentials)
 {
@@ -60,8 +70,7 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 		q.method_name = r->request->method;
 	q.extra = bytes_of(r->extra);
 	q.credentials = bytes_of(credentials);
-	q.body = bytes_of(r->body);
-	q.keep_body = !r->body && r->request;
+	q.body = body_of(r);
 	r->client = transaction_forget(r->client);
 
 	return leg_request(&r->client, r->to, &q, client, r);
@@ -96,6 +105,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	struct message *copy = NULL;
 	struct mbuf *sdp = NULL;
 	struct hide_setup hide = { .trusted = true, .challenge = true };
+	struct pl body;
 
 	if (!r->server)
 		return;
@@ -109,6 +119,8 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	}
 	if (msg)
 		r->user->answer(r, msg, &lr, &sdp, r->arg);
+	body = lr.body;
+	leg_reply_body(&lr, copy, &body);
 
 	if (r->method == INVITE) {
 		(void)leg_reply(r->from, &lr);
@@ -125,7 +137,6 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 			.extra = lr.extra,
 			.body = lr.body,
 			.ctype = lr.ctype,
-			.keep_body = !lr.body.p && lr.src,
 		};
 		struct mbuf *mb;
 
@@ -153,9 +164,7 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 	else
 		pl_set_str(&p->method, method_name(r->method));
 	pl_set_str(&p->uri, r->to->target);
-	p->body = r->body      ? bytes_of(r->body)
-		  : r->request ? r->request->body
-			       : (struct pl){ 0 };
+	p->body = body_of(r);
 	pl_set_str(&p->callid, r->to->callid);
 	p->in_dialog = true;
 	p->query.method = p->method;
@@ -329,7 +338,9 @@ int relay_start(struct relay **rp, const struct relay_setup *setup)
 		err = mbuf_write_pl(r->extra, &setup->extra);
 	if (!err && setup->request)
 		err = request_take(r, setup);
-	if (!err && setup->body.p) {
+	if (!err && r->request)
+		err = body_cross(r->request, &setup->body);
+	if (!err && setup->body.p && (!r->request || body_is_sdp(r->request))) {
 		r->body = mbuf_alloc(setup->body.l + 1);
 		err = r->body ? mbuf_write_pl(r->body, &setup->body) : ENOMEM;
 		r->ctype = setup->ctype;

@@ -7,7 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
-#include "policy/sdp.h"
+#include "policy/body.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/random.h"
@@ -51,6 +51,13 @@ static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
 	sides_proof(&s, relay_to(r) == c->b, setup);
 }
 
+/* RFC 3264 in RFC 3261 14, 3311, 3262: SDP of other methods is none of the
+ * session's */
+static bool carries_offers(enum method_id method)
+{
+	return method == INVITE || method == UPDATE || method == PRACK;
+}
+
 /* SDP of an answer inside the dialog */
 static int relay_media(struct call *c, struct relay *r,
 		       const struct message *msg, struct mbuf **out)
@@ -58,7 +65,7 @@ static int relay_media(struct call *c, struct relay *r,
 	enum side side = relay_to(r) == c->b ? SIDE_B : SIDE_A, from;
 	struct pl sdp;
 
-	if (!sdp_of_message(msg, &sdp))
+	if (!carries_offers(relay_method(r)) || !body_sdp(msg, &sdp))
 		return 0;
 	if (media_offer_open(c->media, &from) && from != side)
 		return media_answer(c->media, side, &sdp, msg->code >= 200,
@@ -74,7 +81,8 @@ static void relay_answer(struct relay *r, const struct message *msg,
 	struct call *c = arg;
 
 	if (msg->code >= 300) {
-		if (relay_request(r) && relay_request(r)->body.l)
+		if (carries_offers(relay_method(r)) && relay_request(r) &&
+		    relay_request(r)->body.l)
 			media_offer_failed(c->media);
 		return;
 	}
@@ -89,7 +97,6 @@ static void relay_answer(struct relay *r, const struct message *msg,
 	if (!*sdp)
 		return;
 	reply->body = bytes_of(*sdp);
-	pl_set_str(&reply->ctype, "application/sdp");
 }
 
 /* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
@@ -182,7 +189,7 @@ static uint16_t request_media(struct call *c, const struct leg *from,
 {
 	struct pl sdp;
 
-	if (!sdp_of_message(msg, &sdp))
+	if (!body_sdp(msg, &sdp))
 		return 0;
 	switch (media_offer(c->media, from == c->a ? SIDE_A : SIDE_B, &sdp,
 			    out)) {

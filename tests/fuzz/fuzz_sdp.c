@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "policy/sdp.h"
+#include "policy/body.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -80,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		type.p = mem;
 		type.l = (size_t)(nl - mem);
-		if (!sdp_find(&type, &body, &part))
+		if (!body_find_sdp(&type, &body, &part))
 			assert(part.p >= body.p &&
 			       part.p + part.l <= body.p + body.l);
 	}

@@ -318,60 +318,6 @@ static void a_name_or_zero_gives_no_address_to_send_to(void **state)
 	(void)state;
 }
 
-static void sdp_is_found_in_a_body_and_in_parts(void **state)
-{
-	static const struct {
-		const char *type, *body, *sdp;
-		int err;
-	} bodies[] = {
-		{ "application/sdp", "v=0\r\n", "v=0\r\n", 0 },
-		{ "Application/SDP;charset=x", "v=0\r\n", "v=0\r\n", 0 },
-		{ "text/plain", "v=0\r\n", NULL, ENOENT },
-		{ "application/sdp", "", NULL, ENOENT },
-		{ "", "v=0", NULL, ENOENT },
-		{ "multipart/mixed;boundary=b",
-		  "preamble\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n"
-		  "--b \r\ncontent-type : application/sdp\r\nX: y\r\n\r\n"
-		  "v=0\r\ns=--b\r\n\r\n--b--\r\nepilogue",
-		  "v=0\r\ns=--b\r\n", 0 },
-		{ "multipart/mixed; boundary=\"b b\"",
-		  "--b b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n"
-		  "--b b--",
-		  "v=0", 0 },
-		{ "multipart/mixed;boundary=b",
-		  "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n", NULL,
-		  ENOENT },
-		{ "multipart/mixed;boundary=b",
-		  "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n", NULL,
-		  EBADMSG },
-		{ "multipart/mixed;boundary=b", "--b", NULL, EBADMSG },
-		{ "multipart/mixed;boundary=b", "--b\r\n--b--", NULL, EBADMSG },
-		{ "multipart/mixed;boundary=c", "--b\r\n--b--", NULL, EBADMSG },
-		{ "multipart/mixed", "--b\r\n--b--", NULL, EBADMSG },
-		{ "multipart/mixed;boundary=\"\"", "--\r\n", NULL, EBADMSG },
-		{ "multipart/mixed;boundary="
-		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		  "aaaaaaaaaaaaaaaa",
-		  "x", NULL, EBADMSG },
-	};
-	struct pl type, body, sdp;
-	size_t i;
-	int err;
-
-	for (i = 0; i < sizeof(bodies) / sizeof(*bodies); ++i) {
-		type = pl(bodies[i].type);
-		body = pl(bodies[i].body);
-		err = sdp_find(&type, &body, &sdp);
-		if (err != bodies[i].err)
-			fail_msg("row %zu: %d", i, err);
-		if (!err) {
-			assert_int_equal(sdp.l, strlen(bodies[i].sdp));
-			assert_memory_equal(sdp.p, bodies[i].sdp, sdp.l);
-		}
-	}
-	(void)state;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,7 +331,6 @@ int main(void)
 		cmocka_unit_test(ipv6_is_ours_too),
 		cmocka_unit_test(the_hash_knows_a_change_but_not_the_version),
 		cmocka_unit_test(a_name_or_zero_gives_no_address_to_send_to),
-		cmocka_unit_test(sdp_is_found_in_a_body_and_in_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
