@@ -122,12 +122,11 @@ static void agent_line(struct agent *agent, void *arg)
 	row->n++;
 	reply_line(&row->s->reply,
 		   "%-24s %c %6u %6u %6u %6u %3u.%03u %3u.%03u %8llu %8llu",
-		   r.hostname, agent_letter(r.service),
-		   r.sessions[AGENT_INBOUND], r.high[AGENT_INBOUND],
-		   r.sessions[AGENT_OUTBOUND], r.high[AGENT_OUTBOUND],
+		   r.hostname, agent_letter(r.service), r.sessions[INBOUND],
+		   r.high[INBOUND], r.sessions[OUTBOUND], r.high[OUTBOUND],
 		   r.latency_avg / 1000, r.latency_avg % 1000,
 		   r.latency_max / 1000, r.latency_max % 1000,
-		   r.invites[AGENT_OUTBOUND], r.timeouts);
+		   r.invites[OUTBOUND], r.timeouts);
 }
 
 static void agents_rows(struct worker *w, void *arg)

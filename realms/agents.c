@@ -2,22 +2,18 @@
  * Session-agents at work: in service, sessions, rates, latency; take and give
  *
  * One object for each hostname that was ever configured; it never moves and is
- * freed at the end, so any thread may hold a pointer to it. Names are found in
- * levels of slots: a level that is full gets a larger one before it, and none is
- * ever changed but by filling an empty slot. So one thread may add while others
- * look up, without a lock.
- *
- * State and the moment it began are one atomic word, the sessions of both
- * directions another: what is decided together changes together.
+ * freed at the end, so any thread may hold a pointer to it. State and the moment
+ * it began are one atomic word: what is decided together changes together. I, O
+ * and S follow the table of moves; C, D and R lie over I and are asked for.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include "store/base.h"
-#include "store/hash.h"
 #include "store/number.h"
 #include "realms/agents.h"
+#include "realms/roster.h"
 
 enum {
 	SECOND = 1000,      /* [ms] */
@@ -25,16 +21,12 @@ enum {
 	TIMEOUTS_PING = 10, /* trans-timeouts with ping, and without */
 	TIMEOUTS = 5,
 	CODES = 700, /* one bit for each status code below */
-	FIRST_LEVEL = 64,
 };
 
 /* What is used of the configuration, copied: a configuration may go while
  * another thread asks. Each member is a word of its own. */
 struct limits {
-	_Atomic bool present, enabled, constraints, ping;
-	_Atomic uint32_t sessions;    /* 0: no limit */
-	_Atomic uint32_t by_way[2];   /* by direction */
-	_Atomic uint32_t resume;      /* time-to-resume [ms] */
+	_Atomic bool present, enabled, ping;
 	_Atomic uint32_t ttr;         /* ttr-no-response [ms] */
 	_Atomic uint32_t coming_back; /* in-service-period [ms] */
 	_Atomic uint32_t timeouts;    /* trans-timeouts; 0: never */
@@ -42,37 +34,28 @@ struct limits {
 };
 
 struct agent {
-	char *hostname;
-	uint64_t hash;
-	bool stays; /* of the changing thread */
+	struct roster_entry entry; /* hostname */
+	struct capacity *capacity;
+	struct agent *next; /* of the table, in order of coming */
+	bool stays;         /* of the changing thread */
 	struct limits limits;
-	_Atomic uint64_t service;     /* state in 8 bits, since [ms] above */
-	_Atomic uint64_t sessions;    /* inbound in the low half */
-	_Atomic uint64_t violated[2]; /* [ms], 0: no violation; by direction */
-	_Atomic bool refused;         /* state R */
-	_Atomic bool outage;          /* it went out and nobody was told that it
-				       * is back: time alone brings it back */
-	_Atomic uint32_t in_row;      /* timeouts */
-	_Atomic uint64_t heard;       /* [ms] */
+	_Atomic uint64_t service; /* state in 8 bits, since [ms] above */
+	_Atomic uint32_t in_row;  /* timeouts */
+	_Atomic uint64_t heard;   /* [ms] */
+	_Atomic uint8_t told;     /* state at the last news */
+	_Atomic int32_t registrations, refused;
 
 	/* Only counted */
-	_Atomic uint32_t high[2];
-	_Atomic uint64_t invites[2], violations[2];
-	_Atomic uint64_t answered, timeouts, latency_sum, latencies;
-	_Atomic uint32_t latency_max;
-};
-
-struct level {
-	struct level *smaller; /* filled before; read-only now */
-	size_t size, used;     /* a power of two; at most three quarters */
-	struct agent *_Atomic slots[];
+	_Atomic uint64_t answered, timeouts, latency_sum, latencies, pinged;
+	_Atomic uint32_t latency_max, targets, targets_out;
 };
 
 struct agents {
-	struct level *_Atomic levels; /* the largest first */
-	struct agent **sorted;        /* by name; of the changing thread */
+	struct roster *roster;
+	struct agent **sorted; /* by name; of the changing thread */
 	uint32_t n;
-	bool pings; /* somebody sends them */
+	struct agent *_Atomic first; /* of all, the newest first */
+	bool pings;                  /* somebody sends them */
 };
 
 #define GET(x)    atomic_load_explicit(&(x), memory_order_relaxed)
@@ -85,35 +68,35 @@ static void agent_destructor(void *arg)
 {
 	struct agent *agent = arg;
 
-	mem_deref(agent->hostname);
+	mem_deref(agent->entry.name);
+	mem_deref(agent->capacity);
 }
 
 static void agents_destructor(void *arg)
 {
 	struct agents *a = arg;
-	struct level *level = GET(a->levels);
 
 	for (uint32_t i = 0; i < a->n; ++i)
 		mem_deref(a->sorted[i]);
 	mem_deref(a->sorted);
-	while (level) {
-		struct level *smaller = level->smaller;
-
-		mem_deref(level);
-		level = smaller;
-	}
+	mem_deref(a->roster);
 }
 
 int agents_open(struct agents **ap)
 {
 	struct agents *a = mem_zalloc(sizeof(*a), agents_destructor);
+	int err;
 
 	if (!a)
 		return ENOMEM;
 
-	*ap = a;
+	err = roster_alloc(&a->roster);
+	if (err)
+		mem_deref(a);
+	else
+		*ap = a;
 
-	return 0;
+	return err;
 }
 
 void agents_close(struct agents *a)
@@ -121,63 +104,9 @@ void agents_close(struct agents *a)
 	mem_deref(a);
 }
 
-static struct agent *level_find(const struct level *level, const char *name,
-				uint64_t hash)
-{
-	for (size_t i = hash & (level->size - 1);;
-	     i = (i + 1) & (level->size - 1)) {
-		struct agent *agent = atomic_load_explicit(
-			&level->slots[i], memory_order_acquire);
-
-		if (!agent)
-			return NULL;
-		if (agent->hash == hash && !strcasecmp(agent->hostname, name))
-			return agent;
-	}
-}
-
 static struct agent *name_find(const struct agents *a, const char *name)
 {
-	uint64_t hash = hash_nocase(name, strlen(name));
-	const struct level *level =
-		atomic_load_explicit(&a->levels, memory_order_acquire);
-
-	for (; level; level = level->smaller) {
-		struct agent *agent = level_find(level, name, hash);
-
-		if (agent)
-			return agent;
-	}
-
-	return NULL;
-}
-
-static int level_add(struct agents *a, struct agent *agent)
-{
-	struct level *level = GET(a->levels);
-	size_t i;
-
-	if (!level || level->used >= level->size / 4 * 3) {
-		size_t size = level ? 4 * level->size : FIRST_LEVEL;
-		struct level *larger = mem_zalloc(
-			sizeof(*larger) + size * sizeof(larger->slots[0]),
-			NULL);
-
-		if (!larger)
-			return ENOMEM;
-		larger->size = size;
-		larger->smaller = level;
-		atomic_store_explicit(&a->levels, larger, memory_order_release);
-		level = larger;
-	}
-
-	i = agent->hash & (level->size - 1);
-	while (GET(level->slots[i]))
-		i = (i + 1) & (level->size - 1);
-	atomic_store_explicit(&level->slots[i], agent, memory_order_release);
-	++level->used;
-
-	return 0;
+	return (struct agent *)roster_find(a->roster, name);
 }
 
 /* --- configuration --- */
@@ -224,12 +153,7 @@ static void limits_set(struct limits *limits,
 	uint32_t ttr = config->ttr_no_response;
 
 	SET(limits->enabled, config->state);
-	SET(limits->constraints, config->constraints);
 	SET(limits->ping, pings && has_ping(config));
-	SET(limits->sessions, config->max_sessions);
-	SET(limits->by_way[AGENT_INBOUND], config->max_inbound_sessions);
-	SET(limits->by_way[AGENT_OUTBOUND], config->max_outbound_sessions);
-	SET(limits->resume, milliseconds(config->time_to_resume));
 	SET(limits->ttr, milliseconds(ttr ? ttr : TTR_DEFAULT));
 	SET(limits->coming_back, milliseconds(config->in_service_period));
 	SET(limits->timeouts, timeouts_of(config));
@@ -246,26 +170,33 @@ static int agent_new(struct agent **agentp, struct agents *a,
 	if (!agent)
 		return ENOMEM;
 
-	agent->hash = hash_nocase(config->hostname, strlen(config->hostname));
-	err = str_dup(&agent->hostname, config->hostname);
-	if (!err) {
-		limits_set(&agent->limits, config, a->pings);
-		err = level_add(a, agent);
+	agent->entry.hash = roster_hash(config->hostname);
+	err = str_dup(&agent->entry.name, config->hostname);
+	if (!err)
+		err = capacity_alloc(&agent->capacity);
+	if (!err)
+		err = capacity_prepare_agent(agent->capacity, config);
+	if (!err)
+		err = roster_add(a->roster, &agent->entry);
+	if (err) {
+		mem_deref(agent);
+		return err;
 	}
 
-	if (err)
-		mem_deref(agent);
-	else
-		*agentp = agent;
+	limits_set(&agent->limits, config, a->pings);
+	capacity_of_agent(agent->capacity, config);
+	agent->next = atomic_load(&a->first);
+	atomic_store_explicit(&a->first, agent, memory_order_release);
+	*agentp = agent;
 
-	return err;
+	return 0;
 }
 
 static int name_order(const void *a, const void *b)
 {
 	const struct agent *const *x = a, *const *y = b;
 
-	return strcasecmp((*x)->hostname, (*y)->hostname);
+	return strcasecmp((*x)->entry.name, (*y)->entry.name);
 }
 
 /* Room for those that are there and `more` */
@@ -303,19 +234,17 @@ int agents_prepare(struct agents *a, const struct config *cfg)
 {
 	size_t n = config_count(cfg, &element_session_agent);
 	size_t missing = count_missing(a, cfg);
-	int err;
+	int err = missing ? sorted_room(a, missing) : 0;
 
-	if (!missing)
-		return 0;
-
-	err = sorted_room(a, missing);
 	for (size_t i = 0; !err && i < n; ++i) {
 		const struct session_agent *config =
 			config_at(cfg, &element_session_agent, i);
-		struct agent *agent;
+		struct agent *agent = name_find(a, config->hostname);
 
-		if (name_find(a, config->hostname))
+		if (agent) {
+			err = capacity_prepare_agent(agent->capacity, config);
 			continue;
+		}
 		err = agent_new(&agent, a, config);
 		if (!err)
 			a->sorted[a->n++] = agent;
@@ -344,6 +273,7 @@ int agents_change(struct agents *a, const struct config *cfg)
 
 		agent->stays = true;
 		limits_set(&agent->limits, config, a->pings);
+		capacity_of_agent(agent->capacity, config);
 	}
 	for (uint32_t i = 0; i < a->n; ++i) {
 		if (!a->sorted[i]->stays)
@@ -361,6 +291,43 @@ struct agent *agents_find(const struct agents *a,
 
 /* --- state --- */
 
+enum event {
+	FAULT = 1, /* too many timeouts in a row, no connection, a bad ping, a
+		    * listed code */
+	SILENCE,   /* one timeout */
+	ANSWER,    /* to a request of a call or a registration */
+	PING_GOOD,
+	TIME /* goes by */
+};
+
+enum condition {
+	ALWAYS,
+	UNPINGED,     /* no ping decides about it */
+	TTR_OVER,     /* ttr-no-response */
+	UNPINGED_TTR, /* both */
+	PERIOD_OVER   /* in-service-period */
+};
+
+struct move {
+	enum agent_service in;
+	enum event on;
+	enum condition when;
+	enum agent_service to;
+};
+
+/* behaviour.md 2.5; what is not here changes nothing */
+/* clang-format off */
+static const struct move moves[] = {
+	{ AGENT_IN_SERVICE,     FAULT,     ALWAYS,       AGENT_OUT_OF_SERVICE },
+	{ AGENT_OUT_OF_SERVICE, PING_GOOD, TTR_OVER,     AGENT_COMING_BACK    },
+	{ AGENT_OUT_OF_SERVICE, TIME,      UNPINGED_TTR, AGENT_COMING_BACK    },
+	{ AGENT_OUT_OF_SERVICE, ANSWER,    UNPINGED,     AGENT_COMING_BACK    },  /* 4.6 */
+	{ AGENT_COMING_BACK,    FAULT,     ALWAYS,       AGENT_OUT_OF_SERVICE },
+	{ AGENT_COMING_BACK,    SILENCE,   ALWAYS,       AGENT_OUT_OF_SERVICE },
+	{ AGENT_COMING_BACK,    TIME,      PERIOD_OVER,  AGENT_IN_SERVICE     },
+};
+/* clang-format on */
+
 static enum agent_service service_of(uint64_t word)
 {
 	return (enum agent_service)(word & 0xff);
@@ -371,172 +338,136 @@ static uint64_t since_of(uint64_t word)
 	return word >> 8;
 }
 
-/* Change from the word that was read; false: another thread was faster */
-static bool move(struct agent *agent, uint64_t from, enum agent_service to,
-		 uint64_t now)
-{
-	return atomic_compare_exchange_strong(&agent->service, &from,
-					      now << 8 | (uint64_t)to);
-}
-
-static bool go_out(struct agent *agent, uint64_t now)
-{
-	uint64_t word = atomic_load(&agent->service);
-
-	if (service_of(word) == AGENT_OUT_OF_SERVICE ||
-	    !move(agent, word, AGENT_OUT_OF_SERVICE, now))
-		return false;
-
-	SET(agent->outage, true);
-	return true;
-}
-
-/* O to S, and on to I when in-service-period is 0 */
-static bool come_back(struct agent *agent, uint64_t word, uint64_t now)
-{
-	SET(agent->in_row, 0);
-
-	return move(agent, word,
-		    GET(agent->limits.coming_back) ? AGENT_COMING_BACK
-						   : AGENT_IN_SERVICE,
-		    now);
-}
-
 static bool is_over(uint64_t since, uint32_t wait, uint64_t now)
 {
 	return now >= since + wait;
 }
 
-/* What time alone does: O to S without ping, S to I (behaviour.md 2.5) */
-static void let_time_pass(struct agent *agent, uint64_t now)
+static bool holds(const struct agent *agent, enum condition when,
+		  uint64_t since, uint64_t now)
+{
+	const struct limits *limits = &agent->limits;
+
+	switch (when) {
+
+	case ALWAYS:
+		return true;
+	case UNPINGED:
+		return !GET(limits->ping);
+	case TTR_OVER:
+		return is_over(since, GET(limits->ttr), now);
+	case UNPINGED_TTR:
+		return !GET(limits->ping) &&
+		       is_over(since, GET(limits->ttr), now);
+	case PERIOD_OVER:
+		return is_over(since, GET(limits->coming_back), now);
+	}
+
+	return false;
+}
+
+/* One move by the table. False: none fits, or another thread was faster */
+static bool move(struct agent *agent, enum event on, uint64_t now)
 {
 	uint64_t word = atomic_load(&agent->service);
 
-	if (service_of(word) == AGENT_OUT_OF_SERVICE &&
-	    !GET(agent->limits.ping) &&
-	    is_over(since_of(word), GET(agent->limits.ttr), now)) {
-		(void)come_back(agent, word, now); /* or another thread did */
-		word = atomic_load(&agent->service);
+	for (size_t i = 0; i < sizeof(moves) / sizeof(moves[0]); ++i) {
+		const struct move *m = &moves[i];
+
+		if (m->in != service_of(word) || m->on != on ||
+		    !holds(agent, m->when, since_of(word), now))
+			continue;
+		if (m->to == AGENT_COMING_BACK)
+			SET(agent->in_row, 0);
+		return atomic_compare_exchange_strong(
+			&agent->service, &word, now << 8 | (uint64_t)m->to);
 	}
 
-	if (service_of(word) == AGENT_COMING_BACK &&
-	    is_over(since_of(word), GET(agent->limits.coming_back), now))
-		(void)move(agent, word, AGENT_IN_SERVICE, now);
+	return false;
 }
 
-/* --- limits --- */
-
-static uint32_t count_of(uint64_t sessions, enum agent_direction d)
+static bool let_time_pass(struct agent *agent, uint64_t now)
 {
-	return (uint32_t)(sessions >> 32 * d);
+	bool moved = false;
+
+	while (move(agent, TIME, now))
+		moved = true;
+
+	return moved;
 }
 
-static bool is_full(const struct agent *agent, uint64_t sessions,
-		    enum agent_direction d)
+/* An event, after what time has done, and before what it does at once: S to I
+ * without in-service-period */
+static bool feed(struct agent *agent, enum event on, uint64_t now)
 {
-	uint32_t all = GET(agent->limits.sessions);
-	uint32_t way = GET(agent->limits.by_way[d]);
-	uint64_t sum = (uint64_t)count_of(sessions, AGENT_INBOUND) +
-		       count_of(sessions, AGENT_OUTBOUND);
+	bool moved = let_time_pass(agent, now);
 
-	return (all && sum >= all) || (way && count_of(sessions, d) >= way);
-}
+	if (on != TIME && move(agent, on, now))
+		moved = true;
 
-/* In violation until the value is below the limit and time-to-resume over */
-static bool is_constrained(const struct agent *agent, enum agent_direction d,
-			   uint64_t now)
-{
-	uint64_t since = GET(agent->violated[d]);
-
-	if (!since || !GET(agent->limits.constraints))
-		return false;
-
-	return is_full(agent, GET(agent->sessions), d) ||
-	       !is_over(since, GET(agent->limits.resume), now);
-}
-
-static int refuse(struct agent *agent, enum agent_direction d, uint64_t now)
-{
-	ADD(agent->violations[d], 1);
-	if (!is_constrained(agent, d, now))
-		SET(agent->violated[d], now ? now : 1);
-
-	return EBUSY;
-}
-
-static void raise_to(_Atomic uint32_t *high, uint32_t value)
-{
-	uint32_t old = GET(*high);
-
-	while (old < value && !atomic_compare_exchange_weak(high, &old, value))
-		;
-}
-
-/*
- * The rates of behaviour.md 1.5 (burst, sustain, min-asr) have their place
- * here, before the session is counted.
- */
-int agent_take(struct agent *agent, enum agent_direction d, uint64_t now)
-{
-	bool limited = GET(agent->limits.constraints);
-	uint64_t sessions = atomic_load(&agent->sessions);
-
-	if (limited && is_constrained(agent, d, now))
-		return refuse(agent, d, now);
-
-	do {
-		if (limited && is_full(agent, sessions, d))
-			return refuse(agent, d, now);
-	} while (!atomic_compare_exchange_weak(&agent->sessions, &sessions,
-					       sessions + (1ull << 32 * d)));
-
-	SET(agent->violated[d], 0);
-	ADD(agent->invites[d], 1);
-	raise_to(&agent->high[d], count_of(sessions, d) + 1);
-
-	return 0;
-}
-
-void agent_give(struct agent *agent, enum agent_direction d)
-{
-	uint64_t sessions = atomic_load(&agent->sessions);
-
-	/* Giving more than was taken would run into the other direction */
-	do {
-		if (!count_of(sessions, d))
-			return;
-	} while (!atomic_compare_exchange_weak(&agent->sessions, &sessions,
-					       sessions - (1ull << 32 * d)));
+	return let_time_pass(agent, now) || moved;
 }
 
 /* --- questions --- */
+
+const char *agent_name(const struct agent *agent)
+{
+	return agent->entry.name;
+}
+
+struct capacity *agent_capacity(const struct agent *agent)
+{
+	return agent->capacity;
+}
+
+int agent_take(struct agent *agent, enum direction d, uint64_t now)
+{
+	return capacity_take(agent->capacity, d, now, false);
+}
+
+void agent_give(struct agent *agent, enum direction d)
+{
+	capacity_give(agent->capacity, d);
+}
+
+static bool is_there(const struct agent *agent)
+{
+	return GET(agent->limits.enabled) && GET(agent->limits.present);
+}
+
+static bool is_refused(const struct agent *agent)
+{
+	int32_t all = GET(agent->registrations);
+
+	return all > 0 && GET(agent->refused) >= all;
+}
 
 enum agent_service agent_service(const struct agent *agent, uint64_t now)
 {
 	enum agent_service service;
 
-	if (!GET(agent->limits.enabled) || !GET(agent->limits.present))
+	if (!is_there(agent))
 		return AGENT_DISABLED;
 
 	service = service_of(atomic_load(&agent->service));
 	if (service != AGENT_IN_SERVICE)
 		return service;
-	if (is_constrained(agent, AGENT_INBOUND, now) ||
-	    is_constrained(agent, AGENT_OUTBOUND, now))
+	if (capacity_is_exceeded(agent->capacity, INBOUND, now) ||
+	    capacity_is_exceeded(agent->capacity, OUTBOUND, now))
 		return AGENT_CONSTRAINED;
 
-	return GET(agent->refused) ? AGENT_REFUSED : AGENT_IN_SERVICE;
+	return is_refused(agent) ? AGENT_REFUSED : AGENT_IN_SERVICE;
 }
 
 bool agent_usable(struct agent *agent, uint64_t now)
 {
-	if (!GET(agent->limits.enabled) || !GET(agent->limits.present))
+	if (!is_there(agent))
 		return false;
 
-	let_time_pass(agent, now);
+	(void)feed(agent, TIME, now);
 
 	return service_of(atomic_load(&agent->service)) == AGENT_IN_SERVICE &&
-	       !is_constrained(agent, AGENT_OUTBOUND, now);
+	       !capacity_is_exceeded(agent->capacity, OUTBOUND, now);
 }
 
 char agent_letter(enum agent_service s)
@@ -550,12 +481,29 @@ char agent_letter(enum agent_service s)
 	return letters[s];
 }
 
+uint64_t agent_out_for(const struct agent *agent, uint64_t now)
+{
+	uint64_t word = atomic_load(&agent->service);
+	uint64_t end = since_of(word) + GET(agent->limits.ttr);
+
+	return service_of(word) == AGENT_OUT_OF_SERVICE && end > now ? end - now
+								     : 0;
+}
+
 /* --- news --- */
 
 static bool is_out_code(const struct agent *agent, uint16_t code)
 {
 	return code < CODES &&
 	       GET(agent->limits.out_codes[code / 64]) >> code % 64 & 1;
+}
+
+static void raise_to(_Atomic uint32_t *high, uint32_t value)
+{
+	uint32_t old = GET(*high);
+
+	while (old < value && !atomic_compare_exchange_weak(high, &old, value))
+		;
 }
 
 static void latency_add(struct agent *agent, uint32_t latency)
@@ -568,79 +516,72 @@ static void latency_add(struct agent *agent, uint32_t latency)
 bool agent_answered(struct agent *agent, uint16_t code, uint32_t latency,
 		    uint64_t now)
 {
-	uint64_t word;
-
 	SET(agent->in_row, 0);
 	SET(agent->heard, now);
 	latency_add(agent, latency);
 	if (code >= 200 && code < 300)
 		ADD(agent->answered, 1);
 	if (is_out_code(agent, code))
-		return go_out(agent, now);
+		return feed(agent, FAULT, now);
 
-	/* An answer ends the outage, where no ping decides about it (4.6) */
-	word = atomic_load(&agent->service);
-	if (GET(agent->limits.ping) || code == 408 || code == 503)
-		return false;
-	if (service_of(word) == AGENT_OUT_OF_SERVICE)
-		(void)come_back(agent, word, now); /* or another thread did */
-
-	word = atomic_load(&agent->service);
-	return service_of(word) == AGENT_IN_SERVICE && GET(agent->outage) &&
-	       atomic_exchange(&agent->outage, false);
+	/* These two say that it lives, not that it serves */
+	return feed(agent, code == 408 || code == 503 ? TIME : ANSWER, now);
 }
 
 bool agent_timed_out(struct agent *agent, uint64_t now)
 {
 	uint32_t limit = GET(agent->limits.timeouts);
 	uint32_t in_row = ADD(agent->in_row, 1) + 1;
-	enum agent_service service = service_of(atomic_load(&agent->service));
 
 	ADD(agent->timeouts, 1);
-	if (service == AGENT_COMING_BACK || (limit && in_row >= limit))
-		return go_out(agent, now);
 
-	return false;
+	return feed(agent, limit && in_row >= limit ? FAULT : SILENCE, now);
 }
 
 bool agent_ping_result(struct agent *agent, bool good, uint64_t now)
 {
-	uint64_t word = atomic_load(&agent->service);
-
+	SET(agent->pinged, now << 1 | good);
 	if (!good)
-		return go_out(agent, now);
+		return feed(agent, FAULT, now);
 
 	SET(agent->in_row, 0);
 	SET(agent->heard, now);
-	switch (service_of(word)) {
 
-	case AGENT_OUT_OF_SERVICE:
-		return is_over(since_of(word), GET(agent->limits.ttr), now) &&
-		       come_back(agent, word, now);
-
-	case AGENT_COMING_BACK:
-		return is_over(since_of(word), GET(agent->limits.coming_back),
-			       now) &&
-		       move(agent, word, AGENT_IN_SERVICE, now);
-
-	case AGENT_IN_SERVICE:
-	case AGENT_CONSTRAINED:
-	case AGENT_DISABLED:
-	case AGENT_REFUSED:
-		return false;
-	}
-
-	return false;
+	return feed(agent, PING_GOOD, now);
 }
 
 bool agent_failed(struct agent *agent, uint64_t now)
 {
-	return go_out(agent, now);
+	return feed(agent, FAULT, now);
 }
 
-bool agent_credentials_refused(struct agent *agent, bool refused)
+void agent_pinged(struct agent *agent, uint32_t targets, uint32_t out)
 {
-	return atomic_exchange(&agent->refused, refused) != refused;
+	SET(agent->targets, targets);
+	SET(agent->targets_out, out);
+}
+
+bool agent_registrations(struct agent *agent, int32_t all, int32_t refused)
+{
+	bool before = is_refused(agent);
+
+	ADD(agent->registrations, all);
+	ADD(agent->refused, refused);
+
+	return is_refused(agent) != before;
+}
+
+bool agent_news(struct agent *agent, uint64_t now, enum agent_service *was,
+		enum agent_service *is)
+{
+	if (is_there(agent))
+		(void)feed(agent, TIME, now);
+	*is = agent_service(agent, now);
+	if (GET(agent->told) == *is)
+		return false;
+	*was = (enum agent_service)atomic_exchange(&agent->told, (uint8_t)*is);
+
+	return *was != *is;
 }
 
 void agent_heard(struct agent *agent, uint64_t now)
@@ -658,24 +599,38 @@ uint64_t agent_last_heard(const struct agent *agent)
 void agent_report(const struct agent *agent, uint64_t now,
 		  struct agent_report *out)
 {
-	uint64_t sessions = GET(agent->sessions);
-	uint64_t n = GET(agent->latencies);
+	struct capacity_report seen;
+	uint64_t n = GET(agent->latencies), pinged = GET(agent->pinged);
 
 	memset(out, 0, sizeof(*out));
-	out->hostname = agent->hostname;
+	capacity_report(agent->capacity, &seen);
+	out->hostname = agent->entry.name;
 	out->service = agent_service(agent, now);
-	for (int d = AGENT_INBOUND; d <= AGENT_OUTBOUND; ++d) {
-		out->sessions[d] = count_of(sessions, (enum agent_direction)d);
-		out->high[d] = GET(agent->high[d]);
-		out->invites[d] = GET(agent->invites[d]);
-		out->violations[d] = GET(agent->violations[d]);
+	for (int d = INBOUND; d <= OUTBOUND; ++d) {
+		out->sessions[d] = seen.sessions[d];
+		out->high[d] = seen.high[d];
+		out->invites[d] = seen.invites[d];
+		out->violations[d] = seen.violations[d];
 	}
 	out->answered = GET(agent->answered);
 	out->timeouts = GET(agent->timeouts);
 	out->timeouts_in_row = GET(agent->in_row);
 	out->latency_avg = n ? (uint32_t)(GET(agent->latency_sum) / n) : 0;
 	out->latency_max = GET(agent->latency_max);
-	out->since = since_of(GET(agent->service));
+	out->since = since_of(atomic_load(&agent->service));
+	out->targets = GET(agent->targets);
+	out->targets_out = GET(agent->targets_out);
+	out->pinged = pinged >> 1;
+	out->ping_good = pinged & 1;
+}
+
+static bool has_sessions(const struct agent *agent)
+{
+	struct capacity_report seen;
+
+	capacity_report(agent->capacity, &seen);
+
+	return seen.sessions[INBOUND] || seen.sessions[OUTBOUND];
 }
 
 /* One that is gone is shown until its last session ended */
@@ -684,9 +639,15 @@ void agents_walk(struct agents *a, agent_h *h, void *arg)
 	for (uint32_t i = 0; i < a->n; ++i) {
 		struct agent *agent = a->sorted[i];
 
-		if (GET(agent->limits.present) || GET(agent->sessions))
+		if (GET(agent->limits.present) || has_sessions(agent))
 			h(agent, arg);
 	}
+}
+
+struct agent *agents_next(const struct agents *a, const struct agent *agent)
+{
+	return agent ? agent->next
+		     : atomic_load_explicit(&a->first, memory_order_acquire);
 }
 
 void agents_expect_pings(struct agents *a)

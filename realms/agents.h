@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "realms/realms.h"
+#include "realms/capacity.h"
 
 enum agent_service {
 	AGENT_IN_SERVICE,     /* I */
@@ -19,11 +19,6 @@ enum agent_service {
 	AGENT_CONSTRAINED,    /* C */
 	AGENT_DISABLED,       /* D */
 	AGENT_REFUSED,        /* R */
-};
-
-enum agent_direction {
-	AGENT_INBOUND,
-	AGENT_OUTBOUND
 };
 
 struct agents;
@@ -38,7 +33,10 @@ struct agent_report {
 	uint64_t answered, timeouts, violations[2];
 	uint32_t latency_avg, latency_max; /* [ms] */
 	uint32_t timeouts_in_row;
-	uint64_t since; /* [ms] of the state */
+	uint64_t since;                /* [ms] of the state */
+	uint32_t targets, targets_out; /* of the last ping */
+	uint64_t pinged;               /* last ping judged [ms]; 0: none */
+	bool ping_good;
 };
 
 /** Make the table; agents_close when no thread uses it any more */
@@ -65,6 +63,11 @@ int agents_change(struct agents *a, const struct config *cfg);
 struct agent *agents_find(const struct agents *a,
 			  const struct session_agent *config);
 
+/** Its hostname, as it was written first */
+const char *agent_name(const struct agent *agent);
+/** Sessions and rates of it */
+struct capacity *agent_capacity(const struct agent *agent);
+
 /** May a new request go to it (behaviour.md 2.5)? Also moves O to S to I when
  *  the time for it has come */
 bool agent_usable(struct agent *agent, uint64_t now);
@@ -72,19 +75,15 @@ enum agent_service agent_service(const struct agent *agent, uint64_t now);
 char agent_letter(enum agent_service s); /* 'I', 'O', ... */
 
 /**
- * Take one session in a direction
- *
- * A limit that is exceeded stops the directions it counts until the value is
- * below it and time-to-resume is over. With constraints disabled sessions are
- * only counted.
+ * Take one session in a direction (capacity_take)
  *
  * @return 0; EBUSY a limit is reached (behaviour.md 1.5)
  */
-int agent_take(struct agent *agent, enum agent_direction d, uint64_t now);
-void agent_give(struct agent *agent, enum agent_direction d);
+int agent_take(struct agent *agent, enum direction d, uint64_t now);
+void agent_give(struct agent *agent, enum direction d);
 
-/** Events of requests sent to it. Each returns true when the state changed,
- *  so that the caller logs and raises or clears the alarm. */
+/** Events of requests sent to it. Each returns true when the session-agent went
+ *  out of service or came back by it. */
 bool agent_answered(struct agent *agent, uint16_t code, uint32_t latency,
 		    uint64_t now);
 bool agent_timed_out(struct agent *agent, uint64_t now);
@@ -92,9 +91,24 @@ bool agent_ping_result(struct agent *agent, bool good, uint64_t now);
 /** A code of out-service-response-codes, or a connection that cannot be opened */
 bool agent_failed(struct agent *agent, uint64_t now);
 
-/** The credentials of all surrogate registrations over it are refused (state R),
- *  or one is accepted again. True when that is news */
-bool agent_credentials_refused(struct agent *agent, bool refused);
+/** What the last ping found, for agent_report: targets in all, those out */
+void agent_pinged(struct agent *agent, uint32_t targets, uint32_t out);
+
+/**
+ * Registrations over it changed: so many more (or fewer), so many more refused
+ *
+ * The session-agent is in state R while there are some and the credentials of
+ * all of them are refused. True when that is news.
+ */
+bool agent_registrations(struct agent *agent, int32_t all, int32_t refused);
+
+/** Was the state another one when this was last asked? Each change is news once,
+ *  whoever caused it: time, a ping, a call, a limit */
+bool agent_news(struct agent *agent, uint64_t now, enum agent_service *was,
+		enum agent_service *is);
+
+/** Time from going out of service until it may be tried again [ms from now] */
+uint64_t agent_out_for(const struct agent *agent, uint64_t now);
 
 /** Something came from it (keep-alive pings look at this) */
 void agent_heard(struct agent *agent, uint64_t now);
@@ -105,3 +119,6 @@ void agent_report(const struct agent *agent, uint64_t now,
 typedef void(agent_h)(struct agent *agent, void *arg);
 /** Walk all agents in the order of their names; front thread only */
 void agents_walk(struct agents *a, agent_h *h, void *arg);
+/** The next session-agent in no order, also of those that are gone; from NULL to
+ *  NULL. Any thread */
+struct agent *agents_next(const struct agents *a, const struct agent *agent);

@@ -925,7 +925,7 @@ static void destructor(void *data)
 	mem_deref(c->media);
 	mem_deref(c->credentials);
 	if (c->ingress_agent)
-		agent_give(c->ingress_agent, AGENT_INBOUND);
+		agent_give(c->ingress_agent, INBOUND);
 	if (c->pbx)
 		surrogates_call(c->worker->surrogates, c->pbx, -1);
 	cdr_clear(&c->cdr);

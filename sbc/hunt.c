@@ -68,7 +68,7 @@ static void note_failure(struct hunt *hunt, uint16_t code,
 static void agent_let_go(struct branch *b)
 {
 	if (b->agent && b->taken)
-		agent_give(b->agent, AGENT_OUTBOUND);
+		agent_give(b->agent, OUTBOUND);
 	b->agent = NULL;
 	b->taken = false;
 }
@@ -143,7 +143,7 @@ static bool hop_admits(struct hunt *hunt)
 	}
 	if (!is_call(hunt))
 		return true;
-	if (agent_take(hunt->now->agent, AGENT_OUTBOUND, now)) {
+	if (agent_take(hunt->now->agent, OUTBOUND, now)) {
 		hunt->now->agent = NULL;
 		count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
 		own_reason(hunt, 503, offline);

@@ -185,7 +185,7 @@ static uint16_t take_capacity(struct ingress *in)
 		return 0;
 
 	agent = agents_find(in->worker->agents, in->source.agent);
-	if (agent && agent_take(agent, AGENT_INBOUND, clock_ms())) {
+	if (agent && agent_take(agent, INBOUND, clock_ms())) {
 		count(COUNT_CAC_SESSION_DROP, 1);
 		return overloaded(in, random_between(5, 10));
 	}
@@ -511,7 +511,7 @@ static void release(struct ingress *in)
 	mem_deref(in->route);
 	mem_deref(in->edited);
 	if (in->agent)
-		agent_give(in->agent, AGENT_INBOUND);
+		agent_give(in->agent, INBOUND);
 }
 
 static void no_event(struct transaction *t, enum transaction_event ev,

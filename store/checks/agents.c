@@ -9,64 +9,65 @@
 
 /* --- Limits -------------------------------------------------------------- */
 
+/* Number of a session-agent or of session-constraints, which share the names of
+ * their limits; 0: it has no such parameter */
+static uint32_t number_of(const struct item *item, const char *name)
+{
+	const struct field *f;
+	struct pl pl;
+
+	pl_set_str(&pl, name);
+	f = field_find(item->type, &pl);
+
+	return f ? *(const uint32_t *)field_slot_const(f, item->value) : 0;
+}
+
 static void sessions(struct survey *s, const struct item *item)
 {
-	const struct session_agent *a = item->value;
-	const struct {
-		const char *p;
-		uint32_t value;
-	} rows[] = {
-		{ "max-inbound-sessions", a->max_inbound_sessions },
-		{ "max-outbound-sessions", a->max_outbound_sessions },
-	};
+	static const char *const rows[] = { "max-inbound-sessions",
+					    "max-outbound-sessions" };
+	uint32_t all = number_of(item, "max-sessions");
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct finding_about about = about_item(item);
+		uint32_t n = number_of(item, rows[i]);
 
-		if (!a->max_sessions || rows[i].value <= a->max_sessions)
+		if (!all || n <= all)
 			continue;
-		about.parameter = rows[i].p;
-		about.value = survey_text(s, "%u", rows[i].value);
-		about.hint = survey_text(s, "Lower %s", rows[i].p);
+		about.parameter = rows[i];
+		about.value = survey_text(s, "%u", n);
+		about.hint = survey_text(s, "Lower %s", rows[i]);
 		survey_found(s, "VC-0306", &about,
 			     "has %s [%u] greater than max-sessions [%u]",
-			     rows[i].p, rows[i].value, a->max_sessions);
+			     rows[i], n, all);
 	}
 }
 
 static void windows(struct survey *s, const struct item *item)
 {
-	const struct session_agent *a = item->value;
-	const struct {
-		const char *p, *q;
-		uint32_t rate, window;
+	static const struct {
+		const char *rate, *window;
 	} rows[] = {
-		{ "max-burst-rate", "burst-rate-window", a->max_burst_rate,
-		  a->burst_rate_window },
-		{ "max-inbound-burst-rate", "burst-rate-window",
-		  a->max_inbound_burst_rate, a->burst_rate_window },
-		{ "max-outbound-burst-rate", "burst-rate-window",
-		  a->max_outbound_burst_rate, a->burst_rate_window },
-		{ "max-sustain-rate", "sustain-rate-window",
-		  a->max_sustain_rate, a->sustain_rate_window },
-		{ "max-inbound-sustain-rate", "sustain-rate-window",
-		  a->max_inbound_sustain_rate, a->sustain_rate_window },
-		{ "max-outbound-sustain-rate", "sustain-rate-window",
-		  a->max_outbound_sustain_rate, a->sustain_rate_window },
-		{ "max-register-burst-rate", "register-burst-window",
-		  a->max_register_burst_rate, a->register_burst_window },
+		{ "max-burst-rate", "burst-rate-window" },
+		{ "max-inbound-burst-rate", "burst-rate-window" },
+		{ "max-outbound-burst-rate", "burst-rate-window" },
+		{ "max-sustain-rate", "sustain-rate-window" },
+		{ "max-inbound-sustain-rate", "sustain-rate-window" },
+		{ "max-outbound-sustain-rate", "sustain-rate-window" },
+		{ "max-register-burst-rate", "register-burst-window" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct finding_about about = about_item(item);
+		uint32_t rate = number_of(item, rows[i].rate);
 
-		if (!rows[i].rate || rows[i].window)
+		if (!rate || number_of(item, rows[i].window))
 			continue;
-		about.parameter = rows[i].p;
-		about.value = survey_text(s, "%u", rows[i].rate);
-		about.hint = survey_text(s, "Set %s", rows[i].q);
+		about.parameter = rows[i].rate;
+		about.value = survey_text(s, "%u", rate);
+		about.hint = survey_text(s, "Set %s", rows[i].window);
 		survey_found(s, "VC-0307", &about, "has %s [%u] but %s is 0",
-			     rows[i].p, rows[i].rate, rows[i].q);
+			     rows[i].rate, rate, rows[i].window);
 	}
 }
 
@@ -224,6 +225,8 @@ static void twins(struct survey *s)
 
 void check_agents(struct survey *s)
 {
+	size_t n = config_count(s->cfg, &element_session_constraints);
+
 	for (size_t i = 0; i < s->agents_n; i++) {
 		const struct item *item =
 			config_item_at(s->cfg, &element_session_agent, i);
@@ -232,6 +235,13 @@ void check_agents(struct survey *s)
 		windows(s, item);
 		ways_out(s, item);
 		trusted(s, item);
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct item *item =
+			config_item_at(s->cfg, &element_session_constraints, i);
+
+		sessions(s, item);
+		windows(s, item);
 	}
 	twins(s);
 }

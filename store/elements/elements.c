@@ -4,10 +4,17 @@
 #include "store/elements/elements.h"
 
 const struct element *const elements[] = {
-	&element_system_config,        &element_realm_config,
-	&element_steering_pool,        &element_media_manager,
-	&element_sip_config,           &element_sip_interface,
-	&element_session_agent,        &element_local_policy,
-	&element_surrogate_agent,      &element_session_router,
-	&element_sip_recursion_policy, NULL,
+	&element_system_config,
+	&element_realm_config,
+	&element_steering_pool,
+	&element_media_manager,
+	&element_sip_config,
+	&element_sip_interface,
+	&element_session_agent,
+	&element_local_policy,
+	&element_surrogate_agent,
+	&element_session_router,
+	&element_sip_recursion_policy,
+	&element_session_constraints,
+	NULL,
 };

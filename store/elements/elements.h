@@ -11,6 +11,7 @@
 #include "store/elements/media_manager.h"
 #include "store/elements/realm_config.h"
 #include "store/elements/session_agent.h"
+#include "store/elements/session_constraints.h"
 #include "store/elements/session_router.h"
 #include "store/elements/sip_config.h"
 #include "store/elements/sip_interface.h"

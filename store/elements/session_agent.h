@@ -66,6 +66,8 @@ enum rate_method {
 	RATE_METHOD_PUBLISH,
 	RATE_METHOD_NOTIFY,
 	RATE_METHOD_SUBSCRIBE,
+	/* What has no word here because the other parameters limit it */
+	RATE_METHOD_INVITE = RATE_METHOD_UNSET,
 };
 
 struct rate_constraint {

@@ -121,7 +121,7 @@ static const struct field sip_interface_fields[] = {
 	TEXT(S, manipulation_string, "manipulation-string", .flags = UNSERVED,
 		.help = "Value of $HMR_STRING in header rules",
 		.source = "ACLI"),
-	NAME(S, constraint_name, "constraint-name", .flags = UNSERVED, .to = "session-constraints",
+	NAME(S, constraint_name, "constraint-name", .to = "session-constraints",
 		.help = "Session limits of this interface",
 		.source = "ACLI"),
 	NAME(S, session_timer_profile, "session-timer-profile", .flags = UNSERVED, .to = "session-timer-profile",

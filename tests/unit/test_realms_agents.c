@@ -113,14 +113,12 @@ static void an_answer_begins_the_row_anew(void **state)
 	assert_int_equal(timeouts_until_out(f), 5);
 }
 
-static void an_outage_that_time_ended_is_told_once_with_the_next_answer(
-	void **state)
+static void an_answer_after_the_outage_says_once_that_it_is_over(void **state)
 {
 	struct fixture *f = *state;
 
 	start(f);
 	assert_int_equal(timeouts_until_out(f), 5);
-	assert_true(agent_usable(f->agent, T0 + 32000));
 	assert_true(agent_answered(f->agent, 200, 1, T0 + 32001));
 	assert_false(agent_answered(f->agent, 200, 1, T0 + 32002));
 }
@@ -207,7 +205,7 @@ static void limits_count_only_with_constraints(void **state)
 	set(f, "max-sessions", "1");
 	start(f);
 	for (int i = 0; i < 5; ++i)
-		assert_int_equal(agent_take(f->agent, AGENT_INBOUND, T0), 0);
+		assert_int_equal(agent_take(f->agent, INBOUND, T0), 0);
 	assert_letter(f, T0, 'I');
 }
 
@@ -215,12 +213,12 @@ static void each_limit_stops_the_direction_it_counts(void **state)
 {
 	/* clang-format off */
 	static const struct {
-		const char *name; enum agent_direction first; int in, out;
+		const char *name; enum direction first; int in, out;
 	} rows[] = {
-		{ "max-sessions",          AGENT_INBOUND,  2, 0 },
-		{ "max-sessions",          AGENT_OUTBOUND, 0, 2 },
-		{ "max-inbound-sessions",  AGENT_INBOUND,  2, 5 },
-		{ "max-outbound-sessions", AGENT_OUTBOUND, 5, 2 },
+		{ "max-sessions",          INBOUND,  2, 0 },
+		{ "max-sessions",          OUTBOUND, 0, 2 },
+		{ "max-inbound-sessions",  INBOUND,  2, 5 },
+		{ "max-outbound-sessions", OUTBOUND, 5, 2 },
 	};
 	/* clang-format on */
 
@@ -239,8 +237,8 @@ static void each_limit_stops_the_direction_it_counts(void **state)
 		for (int n = 0; n < 5; ++n)
 			taken[!rows[i].first] +=
 				!agent_take(f->agent, !rows[i].first, T0);
-		assert_int_equal(taken[AGENT_INBOUND], rows[i].in);
-		assert_int_equal(taken[AGENT_OUTBOUND], rows[i].out);
+		assert_int_equal(taken[INBOUND], rows[i].in);
+		assert_int_equal(taken[OUTBOUND], rows[i].out);
 		assert_letter(f, T0, 'C');
 	}
 }
@@ -253,17 +251,16 @@ static void it_is_back_below_the_limit_and_after_time_to_resume(void **state)
 	set(f, "max-outbound-sessions", "1");
 	set(f, "time-to-resume", "10");
 	start(f);
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), 0);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0), 0);
 	assert_true(agent_usable(f->agent, T0));
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), EBUSY);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0), EBUSY);
 	assert_false(agent_usable(f->agent, T0));
 	assert_false(agent_usable(f->agent, T0 + 20000)); /* still full */
-	agent_give(f->agent, AGENT_OUTBOUND);
+	agent_give(f->agent, OUTBOUND);
 	assert_false(agent_usable(f->agent, T0 + 9999));
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0 + 9999),
-			 EBUSY);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0 + 9999), EBUSY);
 	assert_true(agent_usable(f->agent, T0 + 10000));
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0 + 10000), 0);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0 + 10000), 0);
 	assert_letter(f, T0 + 10000, 'I');
 }
 
@@ -273,12 +270,12 @@ static void giving_too_often_does_not_reach_the_other_way(void **state)
 	struct agent_report report;
 
 	start(f);
-	agent_take(f->agent, AGENT_OUTBOUND, T0);
-	agent_give(f->agent, AGENT_INBOUND);
-	agent_give(f->agent, AGENT_INBOUND);
+	agent_take(f->agent, OUTBOUND, T0);
+	agent_give(f->agent, INBOUND);
+	agent_give(f->agent, INBOUND);
 	agent_report(f->agent, T0, &report);
-	assert_int_equal(report.sessions[AGENT_INBOUND], 0);
-	assert_int_equal(report.sessions[AGENT_OUTBOUND], 1);
+	assert_int_equal(report.sessions[INBOUND], 0);
+	assert_int_equal(report.sessions[OUTBOUND], 1);
 }
 
 static void a_disabled_one_takes_nothing_new(void **state)
@@ -294,17 +291,189 @@ static void a_disabled_one_takes_nothing_new(void **state)
 	assert_true(agent_usable(f->agent, T0));
 }
 
-static void refused_credentials_leave_it_usable(void **state)
+static void it_is_refused_while_all_registrations_over_it_are(void **state)
 {
+	/* clang-format off */
+	static const struct { int all, refused; bool news; char letter; } rows[] = {
+		{ 0,  0, false, 'I' }, { 2,  0, false, 'I' }, { 0,  1, false, 'I' },
+		{ 0,  1, true,  'R' }, { 1,  0, true,  'I' }, { -1, 0, true,  'R' },
+		{ 0, -1, true,  'I' }, { -2, -1, false, 'I' },
+	};
+	/* clang-format on */
 	struct fixture *f = *state;
 
 	start(f);
-	assert_true(agent_credentials_refused(f->agent, true));
-	assert_false(agent_credentials_refused(f->agent, true));
-	assert_letter(f, T0, 'R');
-	assert_true(agent_usable(f->agent, T0));
-	assert_true(agent_credentials_refused(f->agent, false));
-	assert_letter(f, T0, 'I');
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		assert_int_equal(agent_registrations(f->agent, rows[i].all,
+						     rows[i].refused),
+				 rows[i].news);
+		assert_letter(f, T0, rows[i].letter);
+		assert_true(agent_usable(f->agent, T0));
+	}
+}
+
+/* --- The table of behaviour.md 2.5, cell by cell --- */
+
+enum cell {
+	LIMIT_OF_TIMEOUTS,
+	ONE_TIMEOUT,
+	BAD_PING,
+	GOOD_PING,
+	NO_CONNECTION,
+	LISTED_CODE,
+	ANSWERED,
+	ANSWERED_503,
+	SOME_TIME,
+	CELLS
+};
+
+static void feed(struct fixture *f, enum cell cell, uint64_t now)
+{
+	switch (cell) {
+
+	case LIMIT_OF_TIMEOUTS:
+		for (int i = 0; i < 10; ++i)
+			(void)agent_timed_out(f->agent, now);
+		break;
+	case ONE_TIMEOUT:
+		(void)agent_timed_out(f->agent, now);
+		break;
+	case BAD_PING:
+	case GOOD_PING:
+		(void)agent_ping_result(f->agent, cell == GOOD_PING, now);
+		break;
+	case NO_CONNECTION:
+		(void)agent_failed(f->agent, now);
+		break;
+	case LISTED_CODE:
+		(void)agent_answered(f->agent, 599, 1, now);
+		break;
+	case ANSWERED:
+		(void)agent_answered(f->agent, 486, 1, now);
+		break;
+	case ANSWERED_503:
+		(void)agent_answered(f->agent, 503, 1, now);
+		break;
+	case SOME_TIME:
+	case CELLS:
+		(void)agent_usable(f->agent, now);
+		break;
+	}
+}
+
+/* Bring a new one into a state at T0: ttr-no-response 5 s, in-service-period
+ * 10 s */
+static struct fixture *brought_to(void **state, bool ping, char letter)
+{
+	struct fixture *f;
+
+	anew(state);
+	f = *state;
+	if (ping) {
+		set(f, "ping-method", "OPTIONS");
+		set(f, "ping-interval", "30");
+	}
+	set(f, "ttr-no-response", "5");
+	set(f, "in-service-period", "10");
+	set(f, "out-service-response-codes", "599");
+	start(f);
+	if (letter != 'I')
+		agent_failed(f->agent, letter == 'O' ? T0 : T0 - 5000);
+	if (letter == 'S' && ping)
+		agent_ping_result(f->agent, true, T0);
+	else if (letter == 'S')
+		agent_usable(f->agent, T0);
+	assert_letter(f, T0, letter);
+	return f;
+}
+
+static void each_event_in_each_state_leads_where_the_table_says(void **state)
+{
+	/* after: [ms] from the beginning of the state; then the letters by event
+	 * in the order of enum cell */
+	/* clang-format off */
+	static const struct {
+		bool ping; char in; uint64_t after; const char *to;
+	} rows[] = {
+		/*               T t b g x c a 5 . */
+		{ true,  'I',     0, "OIOIOOIII" },
+		{ true,  'I', 99999, "OIOIOOIII" },
+		{ true,  'O',  4999, "OOOOOOOOO" },
+		{ true,  'O',  5000, "OOOSOOOOO" },
+		{ true,  'O', 99999, "OOOSOOOOO" },
+		{ true,  'S',  9999, "OOOSOOSSS" },
+		{ true,  'S', 10000, "OIOIOOIII" },
+		{ false, 'I',     0, "OIOIOOIII" },
+		{ false, 'O',  4999, "OOOOOOSOO" },
+		{ false, 'O',  5000, "OOOSOOSSS" },
+		{ false, 'S',  9999, "OOOSOOSSS" },
+		{ false, 'S', 10000, "OIOIOOIII" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		for (int cell = 0; cell < CELLS; ++cell) {
+			struct fixture *f =
+				brought_to(state, rows[i].ping, rows[i].in);
+			uint64_t now = T0 + rows[i].after;
+			char is;
+
+			feed(f, (enum cell)cell, now);
+			is = agent_letter(agent_service(f->agent, now));
+			if (is != rows[i].to[cell])
+				fail_msg("row %zu event %d: %c, not %c", i,
+					 cell, is, rows[i].to[cell]);
+			assert_int_equal(agent_usable(f->agent, now),
+					 is == 'I');
+		}
+	}
+}
+
+static void disabled_lies_over_every_state(void **state)
+{
+	for (const char *in = "IOS"; *in; ++in) {
+		struct fixture *f = brought_to(state, true, *in);
+
+		set(f, "state", "disabled");
+		start(f);
+		assert_letter(f, T0, 'D');
+		assert_false(agent_usable(f->agent, T0));
+		set(f, "state", "enabled");
+		start(f);
+		assert_letter(f, T0, *in);
+	}
+}
+
+static void each_change_of_state_is_news_once(void **state)
+{
+	struct fixture *f = *state;
+	enum agent_service was, is;
+	/* clang-format off */
+	static const struct { int event; uint64_t at; char was, is; } rows[] = {
+		{ SOME_TIME,     0,     0,   0   },
+		{ NO_CONNECTION, 1,     'I', 'O' },
+		{ BAD_PING,      2,     0,   0   },
+		{ SOME_TIME,     31999, 0,   0   },
+		{ SOME_TIME,     32001, 'O', 'S' },
+		{ SOME_TIME,     33001, 'S', 'I' },
+		{ GOOD_PING,     33002, 0,   0   },
+	};
+	/* clang-format on */
+
+	set(f, "in-service-period", "1");
+	start(f);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		uint64_t now = T0 + rows[i].at;
+
+		if (rows[i].event != SOME_TIME)
+			feed(f, (enum cell)rows[i].event, now);
+		assert_int_equal(agent_news(f->agent, now, &was, &is),
+				 rows[i].was != 0);
+		if (rows[i].was) {
+			assert_int_equal(agent_letter(was), rows[i].was);
+			assert_int_equal(agent_letter(is), rows[i].is);
+		}
+	}
 }
 
 static void state_and_sessions_outlive_a_change(void **state)
@@ -315,7 +484,7 @@ static void state_and_sessions_outlive_a_change(void **state)
 
 	start(f);
 	agent = f->agent;
-	agent_take(agent, AGENT_INBOUND, T0);
+	agent_take(agent, INBOUND, T0);
 	agent_failed(agent, T0);
 	assert_int_equal(agents_change(f->agents, empty), 0);
 	assert_letter(f, T0, 'D');
@@ -344,8 +513,8 @@ static void what_was_prepared_and_given_up_leaves_the_rest_alone(void **state)
 
 	/* not in force yet: the limit of before holds */
 	assert_ptr_equal(agents_find(f->agents, same), f->agent);
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), 0);
-	assert_int_equal(agent_take(f->agent, AGENT_OUTBOUND, T0), EBUSY);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0), 0);
+	assert_int_equal(agent_take(f->agent, OUTBOUND, T0), EBUSY);
 
 	assert_int_equal(agents_change(f->agents, f->cfg), 0);
 	agent = agents_find(f->agents, more);
@@ -374,11 +543,11 @@ static void one_that_is_gone_is_shown_while_it_has_sessions(void **state)
 	struct agent_report last = { .hostname = NULL };
 
 	start(f);
-	agent_take(f->agent, AGENT_INBOUND, T0);
+	agent_take(f->agent, INBOUND, T0);
 	assert_int_equal(agents_change(f->agents, empty), 0);
 	agents_walk(f->agents, count_agent, &last);
 	assert_string_equal(last.hostname, "trunk.example");
-	agent_give(f->agent, AGENT_INBOUND);
+	agent_give(f->agent, INBOUND);
 	last.hostname = NULL;
 	agents_walk(f->agents, count_agent, &last);
 	assert_null(last.hostname);
@@ -419,7 +588,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(timeouts_in_a_row_take_it_out),
 		T(an_answer_begins_the_row_anew),
-		T(an_outage_that_time_ended_is_told_once_with_the_next_answer),
+		T(an_answer_after_the_outage_says_once_that_it_is_over),
 		T(without_ping_time_alone_brings_it_back),
 		T(with_ping_it_takes_a_good_answer_too),
 		T(any_failure_while_coming_back_takes_it_out_again),
@@ -430,7 +599,10 @@ int main(void)
 		T(it_is_back_below_the_limit_and_after_time_to_resume),
 		T(giving_too_often_does_not_reach_the_other_way),
 		T(a_disabled_one_takes_nothing_new),
-		T(refused_credentials_leave_it_usable),
+		T(it_is_refused_while_all_registrations_over_it_are),
+		T(each_event_in_each_state_leads_where_the_table_says),
+		T(disabled_lies_over_every_state),
+		T(each_change_of_state_is_news_once),
 		T(state_and_sessions_outlive_a_change),
 		T(what_was_prepared_and_given_up_leaves_the_rest_alone),
 		T(one_that_is_gone_is_shown_while_it_has_sessions),
