@@ -16,6 +16,7 @@
 	X(SESSIONS_EARLY, GAUGE, "sessions", "Early") \
 	X(SESSIONS_ESTABLISHED, GAUGE, "sessions", "Established") \
 	X(SESSIONS_TERMINATED, GAUGE, "sessions", "Terminated") \
+	X(SUBSCRIPTIONS, GAUGE, "sipd", "Subscriptions") \
 	X(DIALOGS, GAUGE, "sipd", "Dialogs") \
 	X(REJECTIONS, EVENT, "sipd", "Rejections") \
 	X(REINVITES, EVENT, "sipd", "ReINVITEs") \

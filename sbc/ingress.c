@@ -14,11 +14,16 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/ingress.h"
+#include "sbc/pair.h"
 #include "sbc/random.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
+#include "sbc/standin.h"
+#include "sbc/surrogates.h"
 
-#define ALLOWED "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY"
+#define ALLOWED                                                                \
+	"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, REFER, "   \
+	"SUBSCRIBE, NOTIFY, MESSAGE, PUBLISH"
 
 enum {
 	SILENCE = 1
@@ -42,8 +47,9 @@ struct ingress {
 	struct owner owner, called;
 	struct route *route;
 	struct message
-		*edited; /* msg with Replaces of the other side, or NULL */
-	bool ours;       /* for the SBC itself: answered here */
+		*edited;   /* msg with Replaces of the other side, or NULL */
+	bool ours;         /* for the SBC itself: answered here */
+	uint64_t forwards; /* Max-Forwards */
 };
 
 typedef uint16_t(step_h)(struct ingress *in);
@@ -93,45 +99,70 @@ static uint16_t check_options(struct ingress *in)
 	return 0;
 }
 
+/* A request of ours that came back with the Request-URI that was sent is a loop;
+ * with another one a spiral, and served (RFC 3261 16.3, behaviour.md 3.1) */
+static bool is_loop(const struct ingress *in)
+{
+	const struct message *msg = in->msg;
+	const struct leg *leg = calls_by_tag(in->worker->calls, &msg->from_tag);
+	struct pl callid, sent;
+
+	if (!leg)
+		leg = pairs_by_tag(in->worker->pairs, &msg->from_tag);
+	if (!leg || !leg->uac || leg->confirmed)
+		return false;
+	callid = range_of(leg->callid);
+	sent = range_of(leg->target);
+
+	return !pl_cmp(&callid, &msg->callid) && !pl_cmp(&sent, &msg->ruri);
+}
+
 static uint16_t check_message(struct ingress *in)
 {
 	const struct message *msg = in->msg;
 	struct pl mf = message_value(msg, HDR_MAX_FORWARDS);
-	uint64_t forwards = 70;
 	int err;
 
 	err = uri_read(&in->ruri, &msg->ruri);
 	if (err)
 		return err == EPROTONOSUPPORT ? 416 : 400;
-	if (mf.l && uint_parse(&forwards, &mf, 255))
+	in->forwards = 70;
+	if (mf.l && uint_parse(&in->forwards, &mf, 255))
 		return 400;
 
-	switch (msg->method_id) {
-
-	case INVITE:
-		break;
-
-	case OPTIONS:
-		break;
+	switch ((enum method_id)msg->method_id) {
 
 	case METHOD_OTHER:
 		return 501;
 
 	case BYE:
-	case INFO:
 	case PRACK:
 	case UPDATE:
-	case NOTIFY:
 		return 481;
 
-	default:
+	case INVITE:
+	case OPTIONS:
+	case REGISTER:
+	case INFO:
+	case REFER:
+	case SUBSCRIBE:
+	case NOTIFY:
+	case MESSAGE:
+	case PUBLISH:
+		break;
+
+	case ACK:
+	case CANCEL:
+	case METHODS:
 		(void)re_snprintf(in->extra, sizeof(in->extra),
 				  "Allow: " ALLOWED "\r\n");
 		return 405;
 	}
 	/* RFC 3261 16.3: OPTIONS with 0 is answered by whoever holds it */
-	if (!forwards && msg->method_id != OPTIONS)
+	if (!in->forwards && msg->method_id != OPTIONS)
 		return 483;
+	if (is_loop(in))
+		return 482;
 
 	return check_options(in);
 }
@@ -358,33 +389,96 @@ static uint16_t map_replaces(struct ingress *in)
 	return err ? 503 : 0;
 }
 
-/* Owner, called AoR and hops; in->route is there already */
-static uint16_t find_route(struct ingress *in)
+/* A REFER names dialogs of the side that it goes to, and of no other tenant */
+static uint16_t map_refer(struct ingress *in)
+{
+	struct call_home *home = calls_home(in->worker->calls);
+	int err;
+
+	if (in->msg->method_id != REFER)
+		return 0;
+	err = message_clone(&in->edited, in->msg);
+	if (!err)
+		err = replaces_refer(in->edited, &home->tags, in->source.realm,
+				     in->route->hops[0].realm, call_other);
+	if (err == EBADMSG)
+		return 400;
+	return err ? 503 : 0;
+}
+
+static uint16_t map_names(struct ingress *in)
+{
+	uint16_t code = map_replaces(in);
+
+	return code ? code : map_refer(in);
+}
+
+/* OPTIONS for the SBC itself (3.9): no user, and a host of ours */
+static bool is_for_us(const struct ingress *in)
+{
+	struct sa host;
+
+	return in->msg->method_id == OPTIONS && !in->ruri.has_user &&
+	       uri_is_numeric(&in->ruri, &host) &&
+	       realms_is_local(in->plan->realms, &host);
+}
+
+/* A NOTIFY that nobody asked for tells a PBX of messages that wait for it
+ * (RFC 3842), or nothing (RFC 6665 3.2.1) */
+static bool tells_messages(const struct message *msg)
+{
+	struct pl event = message_value(msg, HDR_EVENT);
+	const char *end = memchr(event.p, ';', event.l);
+
+	if (end)
+		event.l = (size_t)(end - event.p);
+	while (event.l && event.p[event.l - 1] == ' ')
+		event.l--;
+	return !pl_strcasecmp(&event, "message-summary");
+}
+
+/* To the contact that we registered for a PBX */
+static uint16_t route_to_contact(struct ingress *in)
 {
 	uint16_t code;
 
-	if (to_contact(in)) {
-		if (in->msg->method_id == OPTIONS) {
-			in->ours = true;
-			return 0;
-		}
-		code = route_to_pbx(in);
-		return code ? code : map_replaces(in);
-	}
 	if (in->msg->method_id == OPTIONS) {
-		struct sa host;
-
-		in->ours = !in->ruri.has_user ||
-			   (uri_is_numeric(&in->ruri, &host) &&
-			    realms_is_local(in->plan->realms, &host));
-		return in->ours ? 0 : 404;
+		in->ours = true;
+		return 0;
 	}
+	code = route_to_pbx(in);
+	return code ? code : map_names(in);
+}
+
+/* Owner, called AoR and hops; in->route is there already */
+static uint16_t find_route(struct ingress *in)
+{
+	uint8_t method = in->msg->method_id;
+	uint16_t code;
+
+	if (method == REGISTER) {
+		/* 5.1: it has no owner. Its AoR may be one of an agent's */
+		in->ours = standin_holds(in->worker, &in->source, &in->from.src,
+					 in->msg, &in->called);
+		return in->ours ? 0 : route_by_policy(in);
+	}
+	if (method == NOTIFY && !tells_messages(in->msg))
+		return 481;
+	if (to_contact(in))
+		return route_to_contact(in);
+	if (method == NOTIFY)
+		return 481;
+	in->ours = is_for_us(in);
+	if (in->ours)
+		return 0;
+	if (!in->forwards)
+		return 483;
 
 	find_owner(in);
 	code = route_by_policy(in);
 	if (!code)
 		find_called(in);
-	return code ? code : map_replaces(in);
+	return code ? code : map_names(in);
 }
 
 static uint16_t choose_route(struct ingress *in)
@@ -419,25 +513,29 @@ static void reply(struct ingress *in, uint16_t code, const char *extra)
 	mem_deref(mb);
 }
 
+/* Is the PBX there, as far as we know (4.9)? */
+static bool is_reachable(struct ingress *in)
+{
+	const struct hop *hop = &in->route->hops[0];
+	struct agent *agent;
+
+	if (route_to_pbx(in))
+		return false;
+	agent = hop->agent ? agents_find(in->worker->agents, hop->agent) : NULL;
+	if (agent)
+		return agent_usable(agent, clock_ms());
+	return !sa_isset(&hop->addr, SA_ADDR) ||
+	       !target_is_avoided(in->worker->resolver, &hop->addr,
+				  hop->transport == TRANSPORT_NONE
+					  ? TRANSPORT_UDP
+					  : (uint8_t)hop->transport);
+}
+
 /* OPTIONS for the SBC itself, or for the contact of an agent (3.9) */
 static uint16_t answer_options(struct ingress *in)
 {
-	uint16_t code = 200;
-
-	if (in->called.agent) {
-		code = route_to_pbx(in);
-		if (code == SILENCE)
-			return code;
-		if (!code && in->route->hops[0].agent) {
-			struct agent *agent = agents_find(
-				in->worker->agents, in->route->hops[0].agent);
-
-			if (agent && !agent_usable(agent, clock_ms()))
-				code = 480;
-		}
-		if (code)
-			return 480;
-	}
+	if (in->called.agent && !is_reachable(in))
+		return 480;
 	reply(in, 200,
 	      "Allow: " ALLOWED "\r\n"
 	      "Accept: application/sdp\r\n"
@@ -446,7 +544,53 @@ static uint16_t answer_options(struct ingress *in)
 	return 0;
 }
 
-static uint16_t place_call(struct ingress *in)
+static uint16_t answer_register(struct ingress *in)
+{
+	struct mbuf *mb = mbuf_alloc(256);
+	int err = mb ? standin_answer(mb, in->worker, &in->called, in->msg)
+		     : ENOMEM;
+
+	if (!err)
+		err = mbuf_write_u8(mb, '\0') ? ENOMEM : 0;
+	if (!err) {
+		reply(in, 200, (const char *)mb->buf);
+		in->transaction = transaction_forget(in->transaction);
+		surrogates_active(in->worker->surrogates, in->called.agent);
+	}
+	mem_deref(mb);
+	if (err)
+		return err == EBADMSG ? 400 : 503;
+	return 0;
+}
+
+static uint16_t place_pair(struct ingress *in)
+{
+	struct pair_setup setup = {
+		.home = in->worker->pairs,
+		.plan = in->plan,
+		.transaction = in->transaction,
+		.request = in->edited ? in->edited : in->msg,
+		.from = in->from,
+		.at = in->at,
+		.source = in->source,
+		.owner = in->owner,
+		.called = in->called,
+		.route = in->route,
+	};
+	uint16_t code;
+
+	/* From here on the pair answers, and owns what was taken */
+	in->transaction = NULL;
+	in->route = NULL;
+	code = pair_place(&setup);
+	if (code) {
+		in->transaction = setup.transaction;
+		in->route = setup.route;
+	}
+	return code;
+}
+
+static uint16_t place_invite(struct ingress *in)
 {
 	struct call_setup setup = {
 		.home = calls_home(in->worker->calls),
@@ -463,9 +607,6 @@ static uint16_t place_call(struct ingress *in)
 	};
 	uint16_t code;
 
-	if (in->ours)
-		return answer_options(in);
-
 	/* From here on the call answers, and owns what was taken */
 	in->transaction = NULL;
 	in->route = NULL;
@@ -477,6 +618,14 @@ static uint16_t place_call(struct ingress *in)
 		in->agent = setup.ingress_agent;
 	}
 	return code;
+}
+
+static uint16_t place_call(struct ingress *in)
+{
+	if (in->ours)
+		return in->msg->method_id == REGISTER ? answer_register(in)
+						      : answer_options(in);
+	return in->msg->method_id == INVITE ? place_invite(in) : place_pair(in);
 }
 
 /* --- The steps ---------------------------------------------------------- */
@@ -630,6 +779,11 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 		within_request(leg, from, msg);
 		return;
 	}
+	leg = pairs_by_tag(w->pairs, &msg->to_tag);
+	if (leg) {
+		pair_request(leg, from, msg);
+		return;
+	}
 	/* Nothing of ours, or over: the same word for both */
 	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
 	reply_stateless(w, from, msg, 481, NULL);
@@ -730,6 +884,7 @@ int ingress_try(struct worker *w, const struct source *source,
 		.plan = w->plan,
 		.msg = msg,
 		.source = *source,
+		.forwards = 70,
 	};
 
 	memset(out, 0, sizeof(*out));

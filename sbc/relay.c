@@ -29,6 +29,13 @@ struct relay {
 	void *arg;
 };
 
+/* RFC 5057 5.4 */
+static bool refreshes_target(enum method_id method)
+{
+	return method == INVITE || method == UPDATE || method == SUBSCRIBE ||
+	       method == NOTIFY || method == REFER;
+}
+
 static void destructor(void *data)
 {
 	struct relay *r = data;
@@ -140,7 +147,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 		};
 		struct mbuf *mb;
 
-		if (r->method == UPDATE)
+		if (refreshes_target(r->method) && lr.code < 300)
 			pl_set_str(&wr.contact,
 				   r->from->contact ? r->from->contact : "");
 		if (wr.request && !wire_response(&mb, &wr)) {
@@ -234,14 +241,14 @@ static void final(struct relay *r, const struct message *msg)
 		accepted(r, msg);
 	settle(r);
 	/* RFC 3261 12.2.2, RFC 6141: a refused request changes no target */
-	if ((r->method == INVITE || r->method == UPDATE) && msg->code < 300 &&
-	    r->server && r->request)
+	if (refreshes_target(r->method) && msg->code < 300 && r->server &&
+	    r->request)
 		leg_refresh_target(r->from, r->request);
 	if (r->method == INVITE && msg->code < 300) {
 		invite_answered(r, msg);
 		return;
 	}
-	if (r->method == UPDATE && msg->code < 300)
+	if (refreshes_target(r->method) && msg->code < 300)
 		leg_refresh_target(r->to, msg);
 	reply(r, msg->code, msg);
 	finish(r, msg->code, msg);

@@ -15,6 +15,7 @@
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
+#include "sbc/pair.h"
 #include "sbc/resolver.h"
 #include "sbc/sbc.h"
 #include "sbc/surrogates.h"
@@ -88,6 +89,8 @@ static int tables_open(struct worker *w)
 	if (!err)
 		err = calls_open(&w->calls, w);
 	if (!err)
+		err = pairs_open(&w->pairs, w);
+	if (!err)
 		err = surrogates_open(&w->surrogates, w);
 	return err;
 }
@@ -117,6 +120,7 @@ static void finish(struct worker *w, void *arg)
 	(void)arg;
 
 	calls_close(w->calls);
+	pairs_close(w->pairs);
 	surrogates_close(w->surrogates);
 	transactions_close(w->transactions);
 	doors_close(w->doors);

@@ -208,6 +208,9 @@ int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 				 : (enum surrogate_state)r->state,
 		.bound = r->bound || (r->expires && now < r->expires + grace),
 		.refused = r->state == SUR_REFUSED,
+		.left = r->bound && now < r->expires
+				? (uint32_t)((r->expires - now) / 1000)
+				: 0,
 		.contact = r->contact ? r->contact : "",
 		.service_route = r->bound && r->route ? r->route : "",
 		.egress = reg ? reg->hop.realm : NULL,

@@ -40,6 +40,7 @@ struct registration_view {
 	enum surrogate_state state;
 	bool bound;   /* the binding is valid, or in its grace time */
 	bool refused; /* credentials refused: skip routes to the registrar */
+	uint32_t left; /* of the binding [s]; 0: it is over */
 	const struct target *target; /* of the binding; NULL: none */
 	const char *contact;         /* own Contact URI */
 	const char *service_route;   /* value of Route; "" none */

@@ -35,6 +35,7 @@ struct worker {
 	struct surrogates *surrogates;
 	struct forward *forward;
 	struct calls *calls;
+	struct pairs *pairs;
 };
 
 typedef void(worker_main_h)(struct worker *w, void *arg);

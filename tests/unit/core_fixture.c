@@ -6,6 +6,7 @@
 #include "sbc/clock.h"
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
+#include "sbc/pair.h"
 #include "sbc/surrogates.h"
 #include "sbc/timer.h"
 #include "sbc/transaction.h"
@@ -107,6 +108,7 @@ void core_start(void)
 	assert_int_equal(transactions_open(&w->transactions, &times), 0);
 	assert_int_equal(nonces_open(&w->nonces, 1000), 0);
 	assert_int_equal(calls_open(&w->calls, w), 0);
+	assert_int_equal(pairs_open(&w->pairs, w), 0);
 	assert_int_equal(surrogates_open(&w->surrogates, w), 0);
 	assert_int_equal(surrogates_change(w->surrogates, core.plan, NULL), 0);
 	pbx.port = port_at("127.0.0.2");
@@ -153,6 +155,7 @@ int core_teardown(void **state)
 
 	fake_forward_settle();
 	calls_close(w->calls);
+	pairs_close(w->pairs);
 	surrogates_close(w->surrogates);
 	transactions_close(w->transactions);
 	nonces_close(w->nonces);

@@ -1,0 +1,489 @@
+/*
+ * Requests outside INVITE dialogs and subscriptions, joined in pairs
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/log.h"
+#include "policy/header.h"
+#include "sbc/counters.h"
+#include "sbc/pair.h"
+
+enum {
+	PAIRS_MAX = 1 << 16 /* of a worker, subscriptions among them */
+};
+
+struct pairs {
+	struct worker *worker;
+	struct table tags; /* struct leg_tag */
+	struct list all;
+	uint32_t count;
+};
+
+struct pair {
+	struct le le;
+	struct pairs *home;
+	const struct plan *plan;    /* the one it began with, to the end */
+	struct transaction *server; /* until the final answer */
+	struct hunt hunt;
+	struct subscription *subscription; /* SUBSCRIBE, REFER */
+	char tag[TAG_SIZE]; /* of ours, where no dialog has one */
+};
+
+/* --- REGISTER for others ------------------------------------------------ */
+
+/* behaviour.md 5.2: our sip-port, with the user of his Contact */
+static int contact_write(struct mbuf *mb, const struct address *addr,
+			 const struct port *port)
+{
+	enum transport transport = port_transport(port);
+	int err;
+
+	err = mbuf_write_str(mb, "Contact: <sip:");
+	if (addr->uri.user.l) {
+		err |= mbuf_write_pl(mb, &addr->uri.user);
+		err |= mbuf_write_u8(mb, '@');
+	}
+	err |= mbuf_write_pl(mb, port_sent_by(port));
+	if (transport != TRANSPORT_UDP) {
+		err |= mbuf_write_str(mb, ";transport=");
+		err |= mbuf_write_str(mb, transport_name(transport));
+	}
+	err |= mbuf_write_u8(mb, '>');
+	err |= mbuf_write_pl(mb, &addr->params);
+	err |= mbuf_write_str(mb, "\r\n");
+
+	return err;
+}
+
+typedef int(contact_h)(const struct pl *value, void *arg);
+
+/* All values of Contact, one by one. 0; errno of h; EBADMSG */
+static int contacts_each(const struct message *msg, contact_h *h, void *arg)
+{
+	const struct header *hdr = message_first(msg, HDR_CONTACT);
+	int err = 0;
+
+	for (; hdr && !err; hdr = message_next(msg, hdr)) {
+		struct pl rest = header_value(msg, hdr), value;
+
+		while (!err && !(err = list_next(&rest, &value)))
+			err = h(&value, arg);
+		if (err == ENOENT)
+			err = 0;
+	}
+	return err;
+}
+
+struct contacts {
+	struct mbuf *mb;
+	const struct port *port;
+	const struct message *request;
+	struct address bound; /* of the answer */
+	bool done;
+};
+
+static int contact_out(const struct pl *value, void *arg)
+{
+	struct contacts *c = arg;
+	struct address addr;
+
+	if (value->l == 1 && *value->p == '*')
+		return mbuf_write_str(c->mb, "Contact: *\r\n");
+	if (address_read(&addr, value) || !addr.uri.scheme.l)
+		return EBADMSG;
+	return contact_write(c->mb, &addr, c->port) ? ENOMEM : 0;
+}
+
+/* The Contacts that he registers lead to us */
+static int contacts_out(struct mbuf *mb, const struct port *port, void *arg)
+{
+	const struct pair *p = arg;
+	struct contacts c = { .mb = mb, .port = port };
+
+	return contacts_each(p->hunt.invite, contact_out, &c);
+}
+
+/* Is it the one of his that we sent with our address? */
+static int contact_back(const struct pl *value, void *arg)
+{
+	struct contacts *c = arg;
+	struct address his;
+	int err;
+
+	if (c->done || address_read(&his, value) ||
+	    pl_cmp(&his.uri.user, &c->bound.uri.user))
+		return 0;
+
+	c->done = true;
+	err = mbuf_write_str(c->mb, "Contact: <");
+	err |= mbuf_write_pl(c->mb, &his.spec);
+	err |= mbuf_write_u8(c->mb, '>');
+	err |= mbuf_write_pl(c->mb, &c->bound.params);
+	err |= mbuf_write_str(c->mb, "\r\n");
+	return err ? ENOMEM : 0;
+}
+
+/* Bindings of others behind the same AoR are none of his business */
+static int binding_back(const struct pl *value, void *arg)
+{
+	struct contacts *c = arg;
+	struct sa host;
+
+	if (address_read(&c->bound, value) ||
+	    !uri_is_numeric(&c->bound.uri, &host) ||
+	    !sa_cmp(&host, port_local(c->port), SA_ADDR))
+		return 0;
+	c->done = false;
+	return contacts_each(c->request, contact_back, c);
+}
+
+static int contacts_in(struct mbuf *mb, const struct pair *p,
+		       const struct message *answer)
+{
+	struct contacts c = { .mb = mb,
+			      .port = p->hunt.now->leg->port,
+			      .request = p->hunt.invite };
+
+	return contacts_each(answer, binding_back, &c);
+}
+
+/* --- Side A is answered ------------------------------------------------- */
+
+static void destructor(void *data)
+{
+	struct pair *p = data;
+
+	list_unlink(&p->le);
+	p->home->count--;
+	transaction_forget(p->server);
+	mem_deref(p->subscription);
+	hunt_clear(&p->hunt);
+	plan_give(p->plan);
+}
+
+static void reply(struct pair *p, struct wire_response *r)
+{
+	struct mbuf *mb;
+
+	r->request = transaction_request(p->server);
+	r->from = transaction_arrival(p->server);
+	if (!r->to_tag)
+		r->to_tag = p->tag;
+	if (r->request && !wire_response(&mb, r)) {
+		(void)transaction_reply(p->server, r->code, mb);
+		mem_deref(mb);
+	}
+	p->server = transaction_forget(p->server);
+}
+
+/* The final answer of side B, as it may be seen on side A; leg has the dialog
+ * that it makes, or is NULL */
+static void pass(struct pair *p, const struct message *msg,
+		 const struct leg *leg)
+{
+	struct sides s = { .hunt = &p->hunt, .b = p->hunt.now->leg };
+	struct message *copy = NULL;
+	struct leg_reply r = { .code = 0 };
+	struct wire_response out = { .code = 0 };
+	struct mbuf *extra = mbuf_alloc(128);
+
+	sides_answer(&s, &r, &copy, msg, msg->code >= 300);
+	if (extra && msg->method_id == REGISTER && msg->code < 300)
+		(void)contacts_in(extra, p, msg);
+	out.code = r.code;
+	out.reason = r.reason;
+	out.src = r.src;
+	out.without = r.without;
+	out.keep_body = copy != NULL;
+	out.extra = bytes_of(extra);
+	if (leg) {
+		out.to_tag = leg->tag.text;
+		out.contact = range_of(leg->contact);
+	}
+	reply(p, &out);
+	mem_deref(extra);
+	mem_deref(copy);
+}
+
+/* The best failure of the search, or what the SBC itself says */
+static void refuse(struct pair *p)
+{
+	const struct hunt *hunt = &p->hunt;
+	struct wire_response out = { .code = hunt->code };
+	char line[32];
+
+	if (hunt->code == 401 || hunt->code == 407)
+		count(COUNT_REFUSED_AUTHENTICATE, 1);
+	if (hunt->best) {
+		pass(p, hunt->best, NULL);
+	} else if (hunt->code == 408) {
+		/* RFC 4320 4.2: silence says the same, and in time */
+		p->server = transaction_forget(p->server);
+	} else {
+		count(COUNT_REFUSED_PLACE_CALL, 1);
+		count(COUNT_REJECTIONS, 1);
+		if (hunt->retry_after &&
+		    re_snprintf(line, sizeof(line), "Retry-After: %u\r\n",
+				hunt->retry_after) > 0)
+			out.extra = range_of(line);
+		reply(p, &out);
+	}
+	mem_deref(p);
+}
+
+/* --- Side B answers ----------------------------------------------------- */
+
+static void hunted(enum hunt_verdict v, void *arg)
+{
+	if (v == HUNT_EMPTY)
+		refuse(arg);
+}
+
+static void accepted(struct pair *p, const struct message *msg)
+{
+	struct proof_setup setup;
+
+	hunt_proof(&p->hunt, &setup, NULL);
+	prove_accepted(&setup, &p->hunt.now->tries, msg);
+}
+
+/* It has its 2xx; a subscription lives on */
+static void answered(struct pair *p, const struct message *msg)
+{
+	const struct leg *leg = NULL;
+
+	hunt_agent_answered(&p->hunt, msg->code);
+	accepted(p, msg);
+	if (p->subscription &&
+	    subscription_answered(p->subscription, msg, &leg))
+		p->subscription = mem_deref(p->subscription);
+	pass(p, msg, leg);
+	if (p->subscription)
+		hunt_finish(&p->hunt);
+	else
+		mem_deref(p);
+}
+
+/* RFC 3261 22.2: sent again with credentials. false: it is final */
+static bool prove_again(struct pair *p, const struct message *msg)
+{
+	struct mbuf *headers = mbuf_alloc(512);
+	struct proof_report report;
+	struct proof_setup setup;
+	enum proof result;
+
+	if (!headers)
+		return false;
+	hunt_proof(&p->hunt, &setup, msg);
+	result = prove_challenge(&setup, &p->hunt.now->tries, headers, &report,
+				 NULL, NULL);
+	if (result == PROOF_READY && hunt_again(&p->hunt, headers)) {
+		/* A transport error: the next target may be there */
+		hunted(hunt_failed(&p->hunt, 503, NULL), p);
+		mem_deref(headers);
+		return true;
+	}
+	mem_deref(headers);
+	return result == PROOF_READY;
+}
+
+static void refused(struct pair *p, const struct message *msg)
+{
+	uint16_t code = msg ? msg->code : p->hunt.now->leg->code;
+
+	if (msg)
+		hunt_agent_answered(&p->hunt, code);
+	else
+		hunt_agent_silent(&p->hunt);
+	if (code == 401 || code == 407) {
+		if (prove_again(p, msg))
+			return;
+		hunt_end(&p->hunt, code, msg);
+		refuse(p);
+		return;
+	}
+	if (msg)
+		accepted(p, msg);
+	/* Dialogs that the failed one made by NOTIFY are dead with it */
+	if (p->subscription)
+		subscription_clear(p->subscription);
+	hunted(hunt_failed(&p->hunt, code, msg), p);
+}
+
+static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
+		  void *arg)
+{
+	(void)leg;
+
+	switch (ev) {
+
+	case LEG_ANSWER:
+		answered(arg, msg);
+		break;
+
+	case LEG_REFUSE:
+		refused(arg, msg);
+		break;
+
+	case LEG_PROGRESS:
+	case LEG_CANCEL:
+	case LEG_ACK:
+	case LEG_LOST:
+		break;
+	}
+}
+
+/* --- Inside a subscription ---------------------------------------------- */
+
+static bool tag_is(const struct entry *e, const void *key)
+{
+	const struct leg_tag *tag = (const struct leg_tag *)e;
+	const struct pl *text = key;
+
+	return !memcmp(tag->text, text->p, TAG_SIZE - 1);
+}
+
+struct leg *pairs_by_tag(const struct pairs *pairs, const struct pl *tag)
+{
+	struct entry *e;
+
+	if (tag->l != TAG_SIZE - 1)
+		return NULL;
+	e = table_find(&pairs->tags, hash_bytes(tag->p, tag->l), tag_is, tag);
+	return e ? ((struct leg_tag *)e)->leg : NULL;
+}
+
+static void no_event(struct transaction *t, enum transaction_event ev,
+		     const struct message *msg, void *arg)
+{
+	(void)t;
+	(void)ev;
+	(void)msg;
+	(void)arg;
+}
+
+/* MESSAGE and the like make no dialog */
+static void no_dialog(struct worker *w, const struct arrival *from,
+		      const struct message *msg)
+{
+	struct wire_response r = {
+		.request = msg,
+		.from = from,
+		.code = 481,
+	};
+	struct transaction *t;
+	struct mbuf *mb;
+
+	if (transaction_open(&t, w->transactions, from, msg, no_event, NULL))
+		return;
+	if (!wire_response(&mb, &r)) {
+		(void)transaction_reply(t, 481, mb);
+		mem_deref(mb);
+	}
+	transaction_forget(t);
+}
+
+void pair_request(struct leg *leg, const struct arrival *from,
+		  const struct message *msg)
+{
+	struct pair *p = leg->arg;
+
+	if (p->subscription)
+		subscription_request(p->subscription, leg, from, msg);
+	else
+		no_dialog(leg->worker, from, msg);
+}
+
+static void over(void *arg)
+{
+	mem_deref(arg);
+}
+
+/* --- All of them -------------------------------------------------------- */
+
+int pairs_open(struct pairs **pp, struct worker *w)
+{
+	struct pairs *pairs = mem_zalloc(sizeof(*pairs), NULL);
+
+	if (!pairs)
+		return ENOMEM;
+	pairs->worker = w;
+	table_init(&pairs->tags);
+	*pp = pairs;
+	return 0;
+}
+
+void pairs_close(struct pairs *pairs)
+{
+	if (!pairs)
+		return;
+	list_flush(&pairs->all);
+	table_finish(&pairs->tags);
+	mem_deref(pairs);
+}
+
+uint32_t pairs_count(const struct pairs *pairs)
+{
+	return pairs->count;
+}
+
+static void hunt_make(struct pair *p, const struct pair_setup *setup)
+{
+	struct hunt *hunt = &p->hunt;
+
+	hunt->worker = p->home->worker;
+	hunt->plan = p->plan;
+	hunt->tags = &p->home->tags;
+	hunt->invite = mem_ref((void *)setup->request);
+	hunt->from = setup->from;
+	hunt->source = setup->source;
+	hunt->at = setup->at;
+	hunt->owner = setup->owner;
+	hunt->called = setup->called;
+	hunt->leg_h = leg_b;
+	hunt->h = hunted;
+	hunt->lines =
+		setup->request->method_id == REGISTER ? contacts_out : NULL;
+	hunt->arg = p;
+}
+
+static bool subscribes(const struct message *request)
+{
+	return request->method_id == SUBSCRIBE || request->method_id == REFER;
+}
+
+uint16_t pair_place(const struct pair_setup *setup)
+{
+	struct subscription_setup subscription = { .over = over };
+	struct pairs *home = setup->home;
+	struct pair *p;
+	int err = 0;
+
+	if (home->count >= PAIRS_MAX)
+		return 503;
+	p = mem_zalloc(sizeof(*p), destructor);
+	if (!p)
+		return 503;
+
+	p->home = home;
+	home->count++;
+	p->plan = plan_take(setup->plan);
+	names_tag(p->tag, home->worker->number);
+	hunt_make(p, setup);
+	subscription.hunt = &p->hunt;
+	subscription.tags = &home->tags;
+	subscription.arg = p;
+	if (subscribes(setup->request))
+		err = subscription_alloc(&p->subscription, &subscription);
+	if (err) {
+		mem_deref(p);
+		return err == EBADMSG ? 400 : 503;
+	}
+
+	p->hunt.route = setup->route;
+	p->server = setup->transaction;
+	transaction_handler(p->server, no_event, NULL);
+	list_append(&home->all, &p->le, p);
+	hunted(hunt_start(&p->hunt), p);
+	return 0;
+}
