@@ -35,6 +35,7 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/reception.h"
+#include "sbc/turn.h"
 #include "sbc/forward.h"
 
 enum {
@@ -136,6 +137,7 @@ struct forward {
 	struct news *news;
 	struct order *ring;
 	int wake, epoll;
+	struct deferred bell; /* of the worker: wake the thread up */
 	pthread_t thread;
 
 	/* of the worker */
@@ -834,6 +836,17 @@ static struct owner *owner_find(const struct forward *f, uint32_t number)
 	return &f->owner[i];
 }
 
+static void wake_up(struct forward *f)
+{
+	(void)eventfd_write(f->wake, 1); /* full: it is awake */
+}
+
+/* Once a turn of the worker, however many orders it gave */
+static void bell_run(struct deferred *d)
+{
+	wake_up((struct forward *)((char *)d - offsetof(struct forward, bell)));
+}
+
 /*
  * The ring is full only when hundreds of orders came within one turn. An order
  * must not be lost, so the worker gives way until the thread has read some.
@@ -845,8 +858,10 @@ static void order_give(struct forward *f, enum order_kind kind, uint32_t flow,
 	struct order *o = &f->ring[head % ORDERS];
 
 	while (head - atomic_load_explicit(&f->tail, memory_order_acquire) >=
-	       ORDERS)
+	       ORDERS) {
+		wake_up(f);
 		(void)sched_yield();
+	}
 
 	o->flow = flow;
 	o->kind = (uint8_t)kind;
@@ -854,7 +869,7 @@ static void order_give(struct forward *f, enum order_kind kind, uint32_t flow,
 		o->setup = *setup;
 
 	atomic_store_explicit(&f->head, head + 1, memory_order_release);
-	(void)eventfd_write(f->wake, 1);
+	turn_defer(&f->bell);
 }
 
 static void slot_give(struct forward *f, uint32_t at)
@@ -1083,6 +1098,7 @@ int forward_open(struct forward **fp, const struct forward_setup *setup)
 	f->waiting = f->max;
 	f->free = f->max;
 	f->mailbox = setup->news;
+	f->bell.run = bell_run;
 	while (1u << f->shift < f->max)
 		f->shift++;
 
@@ -1111,6 +1127,8 @@ void forward_close(struct forward *f)
 		return;
 
 	order_give(f, ORDER_STOP, 0, NULL);
+	turn_forget(&f->bell);
+	wake_up(f);
 	(void)pthread_join(f->thread, NULL);
 
 	for (i = 0; i < f->fresh; i++) {

@@ -1,5 +1,5 @@
 /*
- * Datagram sockets of a thread, read together in a coarse turn under load
+ * Sockets of a thread, read together in a coarse turn under load
  *
  * They have an epoll of their own, which is one descriptor in the loop of the
  * thread. It is made with the first socket and goes with the last.

@@ -1,5 +1,5 @@
 /*
- * Datagram sockets of a thread, read together in a coarse turn under load
+ * Sockets of a thread, read together in a coarse turn under load
  *
  * A wake-up costs more than a message. So while datagrams keep coming, a thread
  * looks for them once per INTAKE_TURN and serves all sockets then; what they

@@ -4,7 +4,8 @@
  * The lock is held to append one letter or to take the whole queue, never while
  * a letter is opened. Only the letter that finds the queue empty rings the
  * eventfd, so a burst costs one system call on each side; it rings under the
- * lock, since opening it may be what closes the mailbox.
+ * lock, since opening it may be what closes the mailbox. The eventfd is read
+ * with the datagram sockets: under load letters, too, wait for the next turn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "store/base.h"
-#include <re_main.h>
+#include "sbc/intake.h"
 #include "sbc/turn.h"
 #include "sbc/mailbox.h"
 
@@ -75,7 +76,7 @@ static void mailbox_destructor(void *arg)
 	struct mailbox *m = arg;
 
 	if (m->fd >= 0) {
-		fd_close(m->fd);
+		intake_close(m->fd);
 		close(m->fd);
 	}
 	pthread_mutex_destroy(&m->lock);
@@ -102,7 +103,7 @@ int mailbox_open(struct mailbox **mp, void *arg)
 		goto out;
 	}
 
-	err = fd_listen(m->fd, FD_READ, eventfd_handler, m);
+	err = intake_listen(m->fd, FD_READ, eventfd_handler, m);
 	if (err == EINVAL) {
 		/* no loop: the owner takes by hand, a bell would only fill up */
 		close(m->fd);
