@@ -679,6 +679,19 @@ static const char *skip_comment(const char *p, const char *e)
 	return NULL;
 }
 
+/* Up to what has a meaning in a list */
+static const char *skip_plain(const char *p, const char *e)
+{
+	static const bool meaning[256] = {
+		['"'] = true, [','] = true, ['<'] = true, ['('] = true
+	};
+
+	while (p < e && !meaning[(uint8_t)*p])
+		++p;
+
+	return p;
+}
+
 int list_next(struct pl *rest, struct pl *value)
 {
 	const char *p = rest->l ? rest->p : "";
@@ -699,7 +712,7 @@ int list_next(struct pl *rest, struct pl *value)
 		else if (*p == '(' && (p == s || is_blank(p[-1])))
 			p = skip_comment(p, e);
 		else
-			++p;
+			p = skip_plain(p + 1, e);
 	}
 	if (!p)
 		return EINVAL;

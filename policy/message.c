@@ -24,7 +24,8 @@ enum {
 	HEADERS_MAX = 256,
 	SECTION_MAX = 16384, /* start line to blank line [bytes] */
 	NAME_LONGEST = 25,   /* of those with an id */
-	CHUNK = 2048         /* of edited lines [bytes] */
+	NAME_ROOM = 32,
+	CHUNK = 2048 /* of edited lines [bytes] */
 };
 
 _Static_assert(HDR_IDS <= 64, "a header_set has 64 bits");
@@ -35,9 +36,19 @@ _Static_assert(HDR_IDS <= 64, "a header_set has 64 bits");
 		"", 0                                                          \
 	}
 
+/* What the scan decoded, kept for those who ask again */
+struct decoded {
+	struct via via;
+	struct pl via_text;
+	struct address from, to;
+	struct uri uri;
+	bool has_via, has_from, has_to, has_uri;
+};
+
 /* A message with its first headers; what is allocated */
 struct block {
-	struct message msg;
+	struct message msg; /* first: a message is found in its block */
+	struct decoded decoded;
 	struct header headers[HEADERS_INLINE];
 };
 
@@ -63,7 +74,7 @@ struct edits {
 /* Names -------------------------------------------------------------------- */
 
 /* clang-format off */
-static const char *const names[HDR_IDS] = {
+static const char names[HDR_IDS][NAME_ROOM] = {
 	[HDR_OTHER] = "",
 	[HDR_VIA] = "Via",
 	[HDR_FROM] = "From",
@@ -210,6 +221,22 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* Do two texts of NAME_ROOM bytes, zeros behind, differ in the case of letters at
+ * most? The bit that tells small from capital letters is left out; of the
+ * characters of a token it makes only letters equal */
+static bool same_padded(const char *a, const char *b)
+{
+	uint64_t x[NAME_ROOM / 8], y[NAME_ROOM / 8], differ = 0;
+	size_t i;
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	for (i = 0; i < NAME_ROOM / 8; ++i)
+		differ |= x[i] ^ y[i];
+
+	return !(differ & ~(uint64_t)0x2020202020202020);
+}
+
 static bool same_nocase(const char *a, const char *b, size_t n)
 {
 	size_t i;
@@ -224,6 +251,7 @@ static bool same_nocase(const char *a, const char *b, size_t n)
 
 static enum header_id find_id(const char *name, size_t len)
 {
+	char padded[NAME_ROOM] = { 0 };
 	const uint8_t *id;
 	char c;
 
@@ -234,10 +262,9 @@ static enum header_id find_id(const char *name, size_t len)
 	if (!len || len > NAME_LONGEST)
 		return HDR_OTHER;
 
-	c = lower(*name);
+	memcpy(padded, name, len);
 	for (id = by_length[len]; *id; ++id) {
-		if (c == lower(names[*id][0]) &&
-		    same_nocase(name, names[*id], len))
+		if (same_padded(padded, names[*id]))
 			return *id;
 	}
 
@@ -277,6 +304,7 @@ enum method_id method_find(const struct pl *name)
 
 struct scan {
 	struct message *msg;
+	struct decoded *decoded;
 	struct mbuf *mb;
 	char *p, *end; /* what is left */
 	char *start;
@@ -320,8 +348,15 @@ static struct message *message_alloc(struct mbuf *mb)
 	block->msg = empty;
 	block->msg.headers = block->headers;
 	block->msg.mb = mem_ref(mb);
+	block->decoded.has_via = block->decoded.has_uri = false;
+	block->decoded.has_from = block->decoded.has_to = false;
 
 	return &block->msg;
+}
+
+static struct decoded *decoded_of(const struct message *msg)
+{
+	return &((struct block *)(uintptr_t)msg)->decoded;
 }
 
 static bool is_blank(char c)
@@ -408,15 +443,15 @@ static struct pl pl_of(const char *p, const char *e)
 }
 
 /* The tag of From or To; two of them would be two dialogs */
-static int read_tag(struct pl *tag, const struct pl *value)
+static int read_tag(struct pl *tag, struct address *addr,
+		    const struct pl *value)
 {
-	struct address addr;
 	struct pl rest, name, v;
 
-	if (address_read(&addr, value))
+	if (address_read(addr, value))
 		return EINVAL;
 
-	rest = addr.params;
+	rest = addr->params;
 	while (!param_next(&rest, &name, &v)) {
 		if (name.l != 3 || !same_nocase(name.p, "tag", 3))
 			continue;
@@ -428,17 +463,16 @@ static int read_tag(struct pl *tag, const struct pl *value)
 	return 0;
 }
 
-static int read_branch(struct pl *branch, const struct pl *value)
+static int read_via(struct scan *s, const struct pl *value)
 {
-	struct pl rest = *value, first = *value;
-	struct via via;
+	struct decoded *d = s->decoded;
+	struct pl rest = *value;
 
-	if (memchr(value->p, ',', value->l) && list_next(&rest, &first))
-		return EINVAL;
-	if (via_read(&via, &first))
+	if (list_next(&rest, &d->via_text) || via_read(&d->via, &d->via_text))
 		return EINVAL;
 
-	*branch = via.branch;
+	d->has_via = true;
+	s->msg->branch = d->via.branch;
 	return 0;
 }
 
@@ -493,13 +527,15 @@ static void header_check(struct scan *s, enum header_id id,
 	case HDR_VIA:
 		/* Only the top one is ours to read */
 		if (!again)
-			err = read_branch(&msg->branch, value);
+			err = read_via(s, value);
 		break;
 	case HDR_FROM:
-		err = read_tag(&msg->from_tag, value);
+		err = read_tag(&msg->from_tag, &s->decoded->from, value);
+		s->decoded->has_from = !err;
 		break;
 	case HDR_TO:
-		err = read_tag(&msg->to_tag, value);
+		err = read_tag(&msg->to_tag, &s->decoded->to, value);
+		s->decoded->has_to = !err;
 		break;
 	case HDR_CALL_ID:
 		err = read_call_id(&msg->callid, value);
@@ -659,7 +695,7 @@ static int scan_request(struct scan *s, char *line, char *e)
 {
 	struct message *msg = s->msg;
 	char *p = line, *v = e;
-	struct uri uri;
+	struct uri *uri = &s->decoded->uri;
 	int err;
 
 	while (p < e && token_char[(uint8_t)*p])
@@ -683,9 +719,10 @@ static int scan_request(struct scan *s, char *line, char *e)
 		fault(s, SCAN_VERSION, HDR_OTHER);
 
 	msg->ruri = pl_of(p, v - 1);
-	err = uri_read(&uri, &msg->ruri);
+	err = uri_read(uri, &msg->ruri);
+	s->decoded->has_uri = !err;
 	/* RFC 3261 19.1.1: a Request-URI carries no headers */
-	if (!err && uri.headers.l)
+	if (!err && uri->headers.l)
 		err = EINVAL;
 	if (err)
 		fault(s, err == EPROTONOSUPPORT ? SCAN_URI : SCAN_BAD_HEADER,
@@ -783,6 +820,7 @@ int message_scan(struct message **msgp, struct mbuf *mb,
 	s.msg = message_alloc(mb);
 	if (!s.msg)
 		return ENOMEM;
+	s.decoded = decoded_of(s.msg);
 
 	err = scan_start(&s);
 	if (err) {
@@ -795,6 +833,7 @@ int message_scan(struct message **msgp, struct mbuf *mb,
 		goto out;
 	scan_body(&s);
 	scan_end(&s);
+	s.msg->ids = s.seen;
 	if (result->fault != SCAN_OK)
 		err = EBADMSG;
 
@@ -870,7 +909,12 @@ static const struct header *step(const struct message *msg,
 
 const struct header *message_first(const struct message *msg, enum header_id id)
 {
-	const struct header *h = step(msg, NULL);
+	const struct header *h;
+
+	if (!(msg->ids & bit(id)))
+		return NULL; /* most questions are for what is not there */
+
+	h = step(msg, NULL);
 
 	while (h && h->id != id)
 		h = step(msg, h);
@@ -896,6 +940,57 @@ struct pl message_value(const struct message *msg, enum header_id id)
 	const struct header *h = message_first(msg, id);
 
 	return h ? header_value(msg, h) : none;
+}
+
+const struct via *message_via(const struct message *msg, struct pl *text)
+{
+	const struct decoded *d = decoded_of(msg);
+
+	if (text && d->has_via)
+		*text = d->via_text;
+
+	return d->has_via ? &d->via : NULL;
+}
+
+/* What the scan decoded, if the header is still the one that was scanned */
+static const struct address *scanned(const struct message *msg,
+				     const struct header *h)
+{
+	const struct decoded *d = decoded_of(msg);
+
+	if (h->edit != HEADER_KEPT)
+		return NULL;
+	if (h->id == HDR_FROM && d->has_from)
+		return &d->from;
+	if (h->id == HDR_TO && d->has_to)
+		return &d->to;
+
+	return NULL;
+}
+
+int message_address(struct address *addr, const struct message *msg,
+		    enum header_id id)
+{
+	const struct header *h = message_first(msg, id);
+	const struct address *known = h ? scanned(msg, h) : NULL;
+	struct pl value;
+
+	if (!h)
+		return ENOENT;
+	if (known) {
+		*addr = *known;
+		return 0;
+	}
+
+	value = header_value(msg, h);
+	return address_read(addr, &value);
+}
+
+const struct uri *message_uri(const struct message *msg)
+{
+	const struct decoded *d = decoded_of(msg);
+
+	return d->has_uri ? &d->uri : NULL;
 }
 
 const struct header *message_named(const struct message *msg, const char *name)
@@ -1067,6 +1162,7 @@ static int add(struct message *msg, enum header_id id, const struct pl *name,
 
 	a->next = NULL;
 	a->h = h;
+	msg->ids |= bit(id);
 	if (msg->edits->last)
 		msg->edits->last->next = a;
 	else
@@ -1182,11 +1278,23 @@ static int copy_text(struct message *msg, struct pl *out, const struct pl *text)
 
 int message_set_ruri(struct message *msg, const struct pl *ruri)
 {
-	if (msg->code || !ruri->l || ruri->l > SECTION_MAX ||
-	    !is_one_line(ruri) || memchr(ruri->p, ' ', ruri->l))
-		return EINVAL;
+	struct decoded *d = decoded_of(msg);
+	struct pl copy;
+	struct uri uri;
+	int err;
 
-	return copy_text(msg, &msg->ruri, ruri);
+	if (msg->code || ruri->l > SECTION_MAX)
+		return EINVAL;
+	err = copy_text(msg, &copy, ruri);
+	if (!err)
+		err = uri_read(&uri, &copy);
+	if (err)
+		return err;
+
+	msg->ruri = copy;
+	d->uri = uri;
+	d->has_uri = true;
+	return 0;
 }
 
 int message_set_body(struct message *msg, const struct pl *body,
@@ -1258,6 +1366,7 @@ int message_clone(struct message **msgp, const struct message *from)
 
 	headers = msg->headers;
 	*msg = *from;
+	*decoded_of(msg) = *decoded_of(from);
 	msg->headers = headers;
 	msg->edits = NULL;
 	msg->n = 0;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "store/base.h"
+#include "policy/header.h"
 
 /** Headers known by name; both forms, long and compact, give the same id */
 enum header_id {
@@ -120,8 +121,9 @@ struct message {
 	struct pl method, ruri, reason; /* start line */
 	struct pl callid, branch, from_tag, to_tag, body;
 	uint32_t cseq;
-	uint8_t method_id;      /* of the request line, of CSeq in a response */
-	uint16_t code, n;       /* 0: request; number of headers */
+	uint8_t method_id; /* of the request line, of CSeq in a response */
+	uint16_t code, n;  /* 0: request; number of headers */
+	uint64_t ids;      /* a bit for each header_id that is or was there */
 	struct header *headers; /* in order, 48 in the same block */
 	struct edits *edits;    /* NULL until something is changed */
 };
@@ -180,6 +182,23 @@ struct pl header_name(const struct message *msg, const struct header *h);
 /** Value of the first header of an id, empty if there is none */
 struct pl message_value(const struct message *msg, enum header_id id);
 
+/**
+ * What every message is asked for several times, decoded once by the scan
+ *
+ * message_via is the top Via, NULL when the scan could not read it; `text`, if
+ * not NULL, is set to its value without those that follow on its line.
+ * message_address reads the one value of From, To or another header that holds
+ * a single address, edits included.
+ *
+ * @return message_address: 0; ENOENT no such header; EINVAL
+ */
+const struct via *message_via(const struct message *msg, struct pl *text);
+int message_address(struct address *addr, const struct message *msg,
+		    enum header_id id);
+/** The Request-URI as it is now; NULL in a response, or when it is no URI of
+ *  ours (the scan faults with SCAN_URI) */
+const struct uri *message_uri(const struct message *msg);
+
 /** First header by name, for names without id (without case) */
 const struct header *message_named(const struct message *msg, const char *name);
 
@@ -207,7 +226,8 @@ int message_add_named(struct message *msg, const char *name,
 int message_drop(struct message *msg, enum header_id id);
 int message_change(struct message *msg, const struct header *h,
 		   const struct pl *value);
-/** Take another Request-URI: msg->ruri is the new one. EINVAL in a response */
+/** Take another Request-URI: msg->ruri is the new one. EINVAL in a response, or
+ *  when it is no URI; EPROTONOSUPPORT another scheme than sip, sips, tel */
 int message_set_ruri(struct message *msg, const struct pl *ruri);
 /** Take another body: msg->body is the new one. Type NULL keeps Content-Type,
  *  "" leaves it out. Bytes are copied */

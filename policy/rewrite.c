@@ -111,11 +111,12 @@ static void place_name(struct place *place, const char *name, size_t len)
 static void place_address(struct place *place, const struct sa *sa,
 			  bool with_port)
 {
-	char buf[64] = "";
+	char buf[ADDRESS_TEXT];
+	size_t len = sa ? address_write(buf, sa, false) : 0;
 
-	if (!sa || sa_ntop(sa, buf, sizeof(buf)))
+	if (!len)
 		return;
-	place_name(place, buf, strlen(buf));
+	place_name(place, buf, len);
 	if (with_port)
 		place_port(place, sa_port(sa));
 }
@@ -251,8 +252,11 @@ static int view_init(struct view *v, const struct rewrite_setup *setup,
 	v->tel = interface && interface->teluri_scheme;
 
 	/* an answer has none, and nothing of its own is asked then */
-	if (!setup->msg->code && uri_read(&v->ruri, &setup->msg->ruri))
-		return EINVAL;
+	if (!setup->msg->code) {
+		if (!message_uri(setup->msg))
+			return EINVAL;
+		v->ruri = *message_uri(setup->msg);
+	}
 
 	who = v->to_pbx ? &setup->called : &setup->owner;
 	if (who->agent) {
@@ -552,12 +556,11 @@ static void identity_shape(const struct view *v, const struct uri *uri,
 static int put_from(struct view *v)
 {
 	const struct pl aor = { v->aor, v->aor_len };
-	struct pl value = message_value(v->setup->msg, HDR_FROM);
 	struct place fqdn = { .len = 0 };
 	struct address addr;
 	struct shape shape;
 
-	if (address_read(&addr, &value))
+	if (message_address(&addr, v->setup->msg, HDR_FROM))
 		return EINVAL;
 
 	identity_shape(v, &addr.uri, &shape, &aor);
@@ -570,12 +573,11 @@ static int put_from(struct view *v)
 /* Row "To": the user stays, the host is that of the Request-URI */
 static int put_to(struct view *v)
 {
-	struct pl value = message_value(v->setup->msg, HDR_TO);
 	struct place fqdn = { .len = 0 }, ruri = { .len = 0 };
 	struct shape shape = { .place = &v->target };
 	struct address addr;
 
-	if (address_read(&addr, &value))
+	if (message_address(&addr, v->setup->msg, HDR_TO))
 		return EINVAL;
 
 	if (!v->to_pbx && v->keep_target) {
@@ -738,12 +740,13 @@ static int edit_asserted(struct view *v, struct message *msg)
 /* Row P-Preferred-Identity: who it is when From and asserted do not say it */
 static int edit_preferred(struct view *v, struct message *msg)
 {
-	struct pl from = message_value(v->setup->msg, HDR_FROM), value;
 	const size_t begin = v->mb->pos;
+	struct pl value;
 	struct address addr;
 	int err;
 
-	if (!v->to_own_trunk || address_read(&addr, &from) ||
+	if (!v->to_own_trunk ||
+	    message_address(&addr, v->setup->msg, HDR_FROM) ||
 	    !is_anonymous(&addr.uri) ||
 	    message_first(msg, HDR_P_ASSERTED_IDENTITY))
 		return message_drop(msg, HDR_P_PREFERRED_IDENTITY);

@@ -445,7 +445,7 @@ static int put_number(struct mbuf *mb, uint64_t n)
 
 struct writing {
 	struct mbuf *mb;
-	char address[64]; /* ours, "IN IP4 192.0.2.1" */
+	char address[ADDRESS_TEXT + 8]; /* ours, "IN IP4 192.0.2.1" */
 	const struct sdp_rewrite *rw;
 	const struct sdp *sdp;
 	const struct sdp_stream *s;       /* NULL: session level */
@@ -461,9 +461,7 @@ static int set_address(struct writing *w)
 
 	memcpy(w->address, sa_af(sa) == AF_INET6 ? "IN IP6 " : "IN IP4 ", head);
 
-	return sa_ntop(sa, w->address + head, (int)(sizeof(w->address) - head))
-		       ? EINVAL
-		       : 0;
+	return address_write(w->address + head, sa, false) ? 0 : EINVAL;
 }
 
 static int put_address(struct writing *w)

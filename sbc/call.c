@@ -942,23 +942,22 @@ static void record_begin(struct call *c, const struct call_setup *setup)
 {
 	struct cdr *cdr = &c->cdr;
 	const struct message *msg = setup->invite;
-	struct pl from = message_value(msg, HDR_FROM);
+	const struct uri *ruri = message_uri(msg);
 	struct pl diversion = message_value(msg, HDR_DIVERSION);
 	struct cdr_side *a = &cdr->side[SIDE_A];
 	struct address addr;
-	struct uri ruri;
 
 	cdr->id = c->id;
 	cdr->setup = clock_wall_ms();
 	cdr->config_version = c->plan->config->version;
 	cdr_text(&a->callid, &msg->callid);
 	cdr_text(&a->called, &msg->ruri);
-	if (!address_read(&addr, &from)) {
+	if (!message_address(&addr, msg, HDR_FROM)) {
 		cdr_text(&a->calling, &addr.spec);
 		cdr_text(&cdr->calling_number, &addr.uri.user);
 	}
-	if (!uri_read(&ruri, &msg->ruri))
-		cdr_text(&cdr->called_number, &ruri.user);
+	if (ruri)
+		cdr_text(&cdr->called_number, &ruri->user);
 	cdr_text(&cdr->diversion, &diversion);
 	a->realm = setup->source.realm->config->identifier;
 	a->agent = setup->source.agent ? setup->source.agent->hostname : "";

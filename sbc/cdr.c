@@ -7,6 +7,7 @@
 #include "store/log.h"
 #include "store/number.h"
 #include "store/records.h"
+#include "store/value.h"
 #include "sbc/cdr.h"
 #include "sbc/clock.h"
 
@@ -245,14 +246,10 @@ static void put_time(struct writer *w, size_t field, uint64_t wall_ms)
 
 static void put_address(struct writer *w, size_t field, const struct sa *sa)
 {
-	char buf[64];
-	int n;
+	char buf[ADDRESS_TEXT];
 
-	if (!sa_isset(sa, SA_ALL))
-		return;
-	n = re_snprintf(buf, sizeof(buf), "%J", sa);
-	if (n > 0)
-		put_bytes(w, field, buf, (size_t)n);
+	if (sa_isset(sa, SA_ALL))
+		put_bytes(w, field, buf, address_write(buf, sa, true));
 }
 
 static void put_side(struct writer *w, size_t first, const struct cdr_side *s)

@@ -121,11 +121,10 @@ static uint16_t check_message(struct ingress *in)
 {
 	const struct message *msg = in->msg;
 	struct pl mf = message_value(msg, HDR_MAX_FORWARDS);
-	int err;
 
-	err = uri_read(&in->ruri, &msg->ruri);
-	if (err)
-		return err == EPROTONOSUPPORT ? 416 : 400;
+	if (!message_uri(msg))
+		return 400; /* the scan has answered 416 */
+	in->ruri = *message_uri(msg);
 	in->forwards = 70;
 	if (mf.l && uint_parse(&in->forwards, &mf, 255))
 		return 400;
@@ -289,7 +288,6 @@ static uint16_t route_default(struct ingress *in)
 
 static uint16_t route_by_policy(struct ingress *in)
 {
-	struct pl from = message_value(in->msg, HDR_FROM);
 	struct route_query q = {
 		.realm = in->source.realm,
 		.agent = in->source.agent,
@@ -299,7 +297,7 @@ static uint16_t route_by_policy(struct ingress *in)
 	struct address addr;
 	int err;
 
-	if (address_read(&addr, &from))
+	if (message_address(&addr, in->msg, HDR_FROM))
 		return 400;
 	q.from = &addr.uri;
 	clock_local(&q.now);
@@ -891,8 +889,9 @@ int ingress_try(struct worker *w, const struct source *source,
 	out->source = *source;
 	if (!source->realm->endpoints_n)
 		return ENOTCONN;
-	if (uri_read(&in.ruri, &msg->ruri))
+	if (!message_uri(msg))
 		return EINVAL;
+	in.ruri = *message_uri(msg);
 	in.at = source->realm->endpoints[0];
 	in.from.src = *src;
 	in.route = mem_zalloc(sizeof(*in.route), NULL);

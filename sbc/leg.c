@@ -994,24 +994,33 @@ uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 
 void leg_contact(struct leg *leg, const struct message *msg)
 {
-	struct pl value = message_value(msg, HDR_CONTACT);
 	struct address addr = { .uri = { .has_user = false } };
-	char *contact = NULL;
-	const struct sa *local = port_local(leg->port);
-	enum transport transport = port_transport(leg->port);
+	const enum transport transport = port_transport(leg->port);
+	const struct pl *local = port_sent_by(leg->port);
+	struct mbuf *mb;
 	int err;
 
 	if (leg->contact)
 		return;
-	if (value.l)
-		(void)address_read(&addr, &value);
-	err = re_sdprintf(
-		&contact, "sip:%r%s%J%s%s", &addr.uri.user,
-		addr.uri.user.l ? "@" : "", local,
-		transport == TRANSPORT_UDP ? "" : ";transport=",
-		transport == TRANSPORT_UDP ? "" : transport_name(transport));
+	(void)message_address(&addr, msg, HDR_CONTACT);
+	mb = mbuf_alloc(addr.uri.user.l + local->l + 32);
+	if (!mb)
+		return;
+
+	err = mbuf_write_str(mb, "sip:");
+	if (addr.uri.user.l) {
+		err |= mbuf_write_pl(mb, &addr.uri.user);
+		err |= mbuf_write_u8(mb, '@');
+	}
+	err |= mbuf_write_pl(mb, local);
+	if (transport != TRANSPORT_UDP) {
+		err |= mbuf_write_str(mb, ";transport=");
+		err |= mbuf_write_str(mb, transport_name(transport));
+	}
+	mb->pos = 0;
 	if (!err)
-		leg->contact = contact;
+		(void)mbuf_strdup(mb, &leg->contact, mb->end);
+	mem_deref(mb);
 }
 
 void leg_close(struct leg *leg)

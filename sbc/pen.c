@@ -3,6 +3,7 @@
  */
 #include <string.h>
 #include "store/number.h"
+#include "store/value.h"
 #include "sbc/pen.h"
 #include "sbc/resolver.h"
 
@@ -41,18 +42,10 @@ void pen_put_host(struct pen *t, const char *host)
 
 void pen_put_address(struct pen *t, const struct sa *sa)
 {
-	char ip[64];
-	uint32_t v4 = sa_in(sa);
+	char ip[ADDRESS_TEXT];
 
-	if (sa_af(sa) != AF_INET) {
-		(void)re_snprintf(ip, sizeof(ip), "%j", sa);
-		pen_put_host(t, ip);
-		return;
-	}
-	for (int shift = 24; shift >= 0; shift -= 8) {
-		pen_put_uint(t, v4 >> shift & 0xff);
-		pen_put(t, shift ? "." : "");
-	}
+	(void)address_write(ip, sa, false);
+	pen_put_host(t, ip);
 }
 
 void pen_put_transport(struct pen *t, uint8_t transport)

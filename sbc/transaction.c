@@ -185,13 +185,11 @@ static uint64_t old_key(const struct message *msg, const struct pl *via,
 static uint64_t message_key(const struct message *msg)
 {
 	const uint64_t name = request_name(&msg->method, msg->cseq);
-	struct pl rest = message_value(msg, HDR_VIA), top;
-	struct via via;
+	struct pl top = message_value(msg, HDR_VIA);
+	const struct via *via = message_via(msg, &top);
 
-	if (list_next(&rest, &top))
-		top = message_value(msg, HDR_VIA);
-	if (!via_read(&via, &top) && has_cookie(&via.branch))
-		return server_key(&via, name);
+	if (via && has_cookie(&via->branch))
+		return server_key(via, name);
 
 	return old_key(msg, &top, name);
 }

@@ -90,23 +90,9 @@ static void put_line(struct pen *pen, const char *name, const struct pl *value)
 
 static void put_address(struct pen *pen, const struct sa *sa)
 {
-	char text[INET6_ADDRSTRLEN];
-	const uint8_t *b;
-	int i;
+	char text[ADDRESS_TEXT];
 
-	if (sa_af(sa) == AF_INET6) {
-		if (inet_ntop(AF_INET6, &sa->u.in6.sin6_addr, text,
-			      sizeof(text)))
-			put_str(pen, text);
-		return;
-	}
-
-	b = (const uint8_t *)&sa->u.in.sin_addr;
-	for (i = 0; i < 4; ++i) {
-		if (i)
-			put(pen, ".", 1);
-		put_number(pen, b[i]);
-	}
+	put(pen, text, address_write(text, sa, false));
 }
 
 static void put_cseq(struct pen *pen, uint32_t cseq, const struct pl *method)
@@ -298,32 +284,33 @@ static void put_via_params(struct pen *pen, struct pl params)
 
 /* The top Via of a request as the answer bears it: received and rport tell the
  * source (RFC 3261 18.2.1, RFC 3581 4). Other values of the line follow */
-static void put_top_via(struct pen *pen, const struct pl *line,
-			const struct sa *src)
+static void put_top_via(struct pen *pen, const struct message *request,
+			const struct pl *line, const struct sa *src)
 {
-	struct pl rest = *line, value;
-	struct via via;
+	struct pl top, value, rest;
+	const struct via *via = message_via(request, &top);
 
-	if (list_next(&rest, &value) || via_read(&via, &value) ||
-	    (!via.has_rport && is_source(&via, src) &&
-	     param_get(&via.params, "received", &value))) {
+	if (!via || (!via->has_rport && is_source(via, src) &&
+		     param_get(&via->params, "received", &value))) {
 		put_line(pen, "Via", line);
 		return;
 	}
 
 	put(pen, "Via: ", 5);
-	put(pen, value.p,
-	    via.params.l ? (size_t)(via.params.p - value.p) : value.l);
-	put_via_params(pen, via.params);
+	put(pen, top.p,
+	    via->params.l ? (size_t)(via->params.p - top.p) : top.l);
+	put_via_params(pen, via->params);
 	put(pen, ";received=", 10);
 	put_address(pen, src);
-	if (via.has_rport) {
+	if (via->has_rport) {
 		put(pen, ";rport=", 7);
 		put_number(pen, sa_port(src));
 	}
 	put(pen, "\r\n", 2);
 
-	while (rest.l && *rest.p == ' ')
+	rest.p = top.p + top.l;
+	rest.l = (size_t)(line->p + line->l - rest.p);
+	while (rest.l && (*rest.p == ' ' || *rest.p == '\t' || *rest.p == ','))
 		++rest.p, --rest.l;
 	if (rest.l)
 		put_line(pen, "Via", &rest);
@@ -338,7 +325,7 @@ static void put_vias(struct pen *pen, const struct wire_response *r)
 		return;
 
 	value = header_value(r->request, h);
-	put_top_via(pen, &value, &r->from->src);
+	put_top_via(pen, r->request, &value, &r->from->src);
 	while ((h = message_next(r->request, h))) {
 		value = header_value(r->request, h);
 		put_line(pen, "Via", &value);

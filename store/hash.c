@@ -6,6 +6,7 @@
  * on empties two chains of the old one. Twice the size takes as many inserts
  * as there are old chains, so the old array is empty long before.
  */
+#include <endian.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -91,8 +92,10 @@ static inline uint64_t siphash(const uint64_t k[2], const uint8_t *p, size_t n,
 	uint64_t last = (uint64_t)n << 56;
 
 	for (; n >= 8; n -= 8, p += 8) {
-		uint64_t w = word_read(p, 8);
+		uint64_t w;
 
+		memcpy(&w, p, sizeof(w));
+		w = le64toh(w);
 		if (nocase)
 			w = lower(w);
 		v[3] ^= w;

@@ -267,6 +267,34 @@ static bool dns_name_is_valid(const struct pl *text)
 	return label && !digits && text->p[text->l - 1] != '-';
 }
 
+/* Four numbers without leading zeros, as inet_pton takes them; this is asked for
+ * every host of a message */
+static bool ipv4_read(struct in_addr *in, const struct pl *text)
+{
+	const char *p = text->p, *e = p + text->l;
+	uint32_t address = 0;
+	int i;
+
+	for (i = 0; i < 4; ++i) {
+		const char *s = p;
+		uint32_t n = 0;
+
+		if (i && (p == e || *p++ != '.'))
+			return false;
+		for (s = p; p < e && *p >= '0' && *p <= '9'; ++p) {
+			n = n * 10 + (uint32_t)(*p - '0');
+			if (n > 255 || (p > s && *s == '0'))
+				return false;
+		}
+		if (p == s)
+			return false;
+		address = address << 8 | n;
+	}
+
+	in->s_addr = htonl(address);
+	return p == e;
+}
+
 static bool bare_address(struct sa *sa, const struct pl *text, bool brackets)
 {
 	char buf[64];
@@ -280,15 +308,15 @@ static bool bare_address(struct sa *sa, const struct pl *text, bool brackets)
 	} else {
 		brackets = false;
 	}
-	if (!t.l || t.l >= sizeof(buf) || memchr(t.p, '\0', t.l))
-		return false;
-	memcpy(buf, t.p, t.l);
-	buf[t.l] = '\0';
-
-	if (!brackets && inet_pton(AF_INET, buf, &in) == 1) {
+	if (!brackets && ipv4_read(&in, &t)) {
 		sa_set_in(sa, ntohl(in.s_addr), 0);
 		return true;
 	}
+	if (t.l >= sizeof(buf) || !t.l || !memchr(t.p, ':', t.l) ||
+	    memchr(t.p, '\0', t.l))
+		return false;
+	memcpy(buf, t.p, t.l);
+	buf[t.l] = '\0';
 	if (inet_pton(AF_INET6, buf, &in6) == 1) {
 		sa_set_in6(sa, in6.s6_addr, 0);
 		return true;
@@ -344,6 +372,37 @@ bool host_is_valid(const struct pl *text)
 	struct sa sa;
 
 	return bare_address(&sa, text, true) || dns_name_is_valid(text);
+}
+
+size_t address_write(char *buf, const struct sa *sa, bool port)
+{
+	char *p = buf;
+
+	if (sa_af(sa) == AF_INET) {
+		const uint8_t *b = (const uint8_t *)&sa->u.in.sin_addr;
+
+		for (int i = 0; i < 4; ++i) {
+			if (i)
+				*p++ = '.';
+			p += uint_write(p, b[i]);
+		}
+	} else if (sa_af(sa) == AF_INET6) {
+		if (port)
+			*p++ = '[';
+		if (!inet_ntop(AF_INET6, &sa->u.in6.sin6_addr, p,
+			       INET6_ADDRSTRLEN))
+			p = buf; /* no room: cannot be */
+		p += strlen(p);
+		if (port)
+			*p++ = ']';
+	}
+	if (port && p > buf) {
+		*p++ = ':';
+		p += uint_write(p, sa_port(sa));
+	}
+	*p = '\0';
+
+	return (size_t)(p - buf);
 }
 
 static int sa_text(char *buf, size_t size, const struct sa *sa)

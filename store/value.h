@@ -184,6 +184,22 @@ int value_next(struct pl *rest, char **buf);
  */
 int address_parse_text(struct sa *sa, const struct pl *text);
 
+enum {
+	ADDRESS_TEXT = 64 /* room for an address with port [bytes] */
+};
+
+/**
+ * Write an address in digits: "192.0.2.1", "2001:db8::1"; with its port
+ * "192.0.2.1:5060", "[2001:db8::1]:5060" (RFC 5952)
+ *
+ * @param buf   ADDRESS_TEXT bytes; ended by zero
+ * @param sa    IPv4 or IPv6
+ * @param port  With the port, and an IPv6 address in brackets
+ *
+ * @return Length; 0 another family
+ */
+size_t address_write(char *buf, const struct sa *sa, bool port);
+
 /** Is the address inside the prefix? An unset prefix holds nothing */
 bool prefix_holds(const struct prefix *p, const struct sa *sa);
 bool prefixes_hold(const struct prefixes *list, const struct sa *sa);

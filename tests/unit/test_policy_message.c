@@ -645,7 +645,7 @@ static void headers_in_the_set_are_left_out(void **state)
 /* Scan, edit and clone; the first error ends it and frees all */
 static int work(struct mbuf *mb)
 {
-	const struct pl v = { "value", 5 };
+	const struct pl v = { "value", 5 }, uri = { "sip:a@b.c", 9 };
 	struct message *msg = NULL, *copy = NULL;
 	struct scan_result result;
 	int err, i;
@@ -657,7 +657,7 @@ static int work(struct mbuf *mb)
 	for (i = 0; i < 40 && !err; ++i)
 		err = message_add(msg, HDR_REASON, &v);
 	if (!err)
-		err = message_set_ruri(msg, &v);
+		err = message_set_ruri(msg, &uri);
 	if (!err)
 		err = message_clone(&copy, msg);
 	if (!err)
