@@ -14,8 +14,10 @@
 static const char *const options[] = { "gruu", "outbound",  "path",
 				       "gin",  "sec-agree", "join" };
 
-/* Never copied, whoever asks. The first two lines are what the legs write. The
- * last is RFC 3329: good for one hop, and sec-agree goes from Supported. */
+/* Never copied, whoever asks. The first are what the legs write. Calls that
+ * In-Reply-To names are over as a rule (RFC 3261 20.21), and so is what they were
+ * called on the other side. The last is RFC 3329: good for one hop, and sec-agree
+ * goes from Supported. */
 static const uint8_t never[] = {
 	HDR_VIA,
 	HDR_FROM,
@@ -35,6 +37,7 @@ static const uint8_t never[] = {
 	HDR_USER_AGENT,
 	HDR_SERVER,
 	HDR_ORGANIZATION,
+	HDR_IN_REPLY_TO,
 	HDR_SECURITY_CLIENT,
 	HDR_SECURITY_VERIFY,
 	HDR_SECURITY_SERVER,
@@ -71,6 +74,15 @@ struct header_set hide_set(const struct message *msg,
 
 	(void)msg; /* the table needs no look at it so far */
 	return set;
+}
+
+bool hide_is_never(enum header_id id)
+{
+	for (size_t i = 0; i < sizeof(never); ++i)
+		if (never[i] == id)
+			return true;
+
+	return false;
 }
 
 static bool is_relayed_option(const struct pl *token)
@@ -226,6 +238,16 @@ static bool is_hidden_line(const char *p, const char *e)
 	case HDR_VIA:
 	case HDR_CONTACT:
 	case HDR_RECORD_ROUTE:
+	/* and what else says how the sender's side is reached or called there */
+	case HDR_ROUTE:
+	case HDR_PATH:
+	case HDR_SERVICE_ROUTE:
+	case HDR_CALL_ID:
+	case HDR_REPLACES:
+	case HDR_TARGET_DIALOG:
+	case HDR_IN_REPLY_TO:
+	case HDR_AUTHORIZATION:
+	case HDR_PROXY_AUTHORIZATION:
 		return true;
 	default:
 		return false;

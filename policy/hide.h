@@ -19,13 +19,16 @@ struct hide_setup {
 struct header_set hide_set(const struct message *msg,
 			   const struct hide_setup *setup);
 
+/** Does a header of this id never cross? */
+bool hide_is_never(enum header_id id);
+
 /** Edit what crosses in another form: Supported, Require, Allow, Warning, a
  *  body that is a message (hide_fragment). 0; ENOMEM */
 int hide_edit(struct message *msg, const struct hide_setup *setup);
 
 /**
  * Append a body of message/sip or message/sipfrag without its Via, Contact and
- * Record-Route lines; all else is copied byte by byte, also what is no header
+ * Record-Route lines, other routes, names of dialogs and credentials; all else is copied byte by byte, also what is no header
  *
  * @return 0; ENOMEM
  */

@@ -15,6 +15,7 @@
 #include "store/number.h"
 #include "store/value.h"
 #include "policy/header.h"
+#include "policy/hide.h"
 #include "policy/pattern.h"
 #include "policy/rewrite.h"
 
@@ -350,6 +351,55 @@ static bool is_number(const struct pl *user)
 	return digits && user->l < sizeof(buf);
 }
 
+/* Headers in the URI of Refer-To and the like (RFC 3261 19.1.5): those that name
+ * somebody, or a dialog that nobody has mapped, stay on the sender's side */
+static bool is_kept_field(const struct pl *field)
+{
+	const char *end = memchr(field->p, '=', field->l);
+	struct pl name = { field->p,
+			   end ? (size_t)(end - field->p) : field->l };
+
+	switch (header_id_find(&name)) {
+
+	case HDR_P_ASSERTED_IDENTITY:
+	case HDR_P_PREFERRED_IDENTITY:
+	case HDR_DIVERSION:
+	case HDR_HISTORY_INFO:
+	case HDR_REFERRED_BY:
+	case HDR_REFER_TO:
+	case HDR_TARGET_DIALOG:
+	case HDR_AUTHORIZATION:
+	case HDR_PROXY_AUTHORIZATION:
+	case HDR_WARNING:
+		return false;
+	default:
+		return !hide_is_never(header_id_find(&name));
+	}
+}
+
+static int put_fields(struct mbuf *mb, const struct pl *headers)
+{
+	const char *p = headers->p, *e = p + headers->l, *next;
+	bool first = true;
+	int err = 0;
+
+	for (; !err && p < e; p = next) {
+		const struct pl field = { p + 1, 0 };
+		struct pl text = field;
+
+		next = memchr(p + 1, '&', (size_t)(e - p - 1));
+		next = next ? next : e;
+		text.l = (size_t)(next - p - 1);
+		if (!is_kept_field(&text))
+			continue;
+		err = put(mb, first ? "?" : "&", 1);
+		err |= put_pl(mb, &text);
+		first = false;
+	}
+
+	return err;
+}
+
 static int put_uri(struct view *v, const struct uri *uri,
 		   const struct shape *shape)
 {
@@ -378,7 +428,7 @@ static int put_uri(struct view *v, const struct uri *uri,
 	else
 		err |= put_pl(mb, &uri->params);
 	if (!shape->no_headers)
-		err |= put_pl(mb, &uri->headers);
+		err |= put_fields(mb, &uri->headers);
 
 	return err ? ENOMEM : 0;
 }

@@ -46,10 +46,9 @@ struct ingress {
 	/* choose-route */
 	struct owner owner, called;
 	struct route *route;
-	struct message
-		*edited;   /* msg with Replaces of the other side, or NULL */
-	bool ours;         /* for the SBC itself: answered here */
-	uint64_t forwards; /* Max-Forwards */
+	struct message *edited; /* msg with the other side's dialogs, or NULL */
+	bool ours;              /* for the SBC itself: answered here */
+	uint64_t forwards;      /* Max-Forwards */
 };
 
 typedef uint16_t(step_h)(struct ingress *in);
@@ -387,28 +386,50 @@ static uint16_t map_replaces(struct ingress *in)
 	return err ? 503 : 0;
 }
 
-/* A REFER names dialogs of the side that it goes to, and of no other tenant */
-static uint16_t map_refer(struct ingress *in)
+/* Hops of other realms know nothing of the dialogs that are named now */
+static void stay_in_realm(struct route *route)
 {
-	struct call_home *home = calls_home(in->worker->calls);
-	int err;
+	uint32_t n = 1;
 
-	if (in->msg->method_id != REFER)
-		return 0;
-	err = message_clone(&in->edited, in->msg);
-	if (!err)
-		err = replaces_refer(in->edited, &home->tags, in->source.realm,
-				     in->route->hops[0].realm, call_other);
-	if (err == EBADMSG)
-		return 400;
-	return err ? 503 : 0;
+	for (uint32_t i = 1; i < route->n; i++)
+		if (route->hops[i].realm == route->hops[0].realm)
+			route->hops[n++] = route->hops[i];
+	route->n = n;
 }
 
+static bool is_same_value(const struct message *a, const struct message *b,
+			  enum header_id id)
+{
+	struct pl x = message_value(a, id), y = message_value(b, id);
+
+	return !pl_cmp(&x, &y);
+}
+
+/* A request names dialogs of the side that it goes to, and of no other tenant */
 static uint16_t map_names(struct ingress *in)
 {
+	struct call_home *home = calls_home(in->worker->calls);
 	uint16_t code = map_replaces(in);
+	int err = 0;
 
-	return code ? code : map_refer(in);
+	if (code)
+		return code;
+	if (replaces_any(in->msg)) {
+		if (!in->edited)
+			err = message_clone(&in->edited, in->msg);
+		if (!err)
+			err = replaces_edit(
+				in->edited, &home->tags, in->source.realm,
+				in->route->hops[0].realm, call_other);
+	}
+	if (err)
+		return err == EBADMSG ? 400 : 503;
+
+	if (in->edited && (message_first(in->edited, HDR_REPLACES) ||
+			   message_first(in->edited, HDR_TARGET_DIALOG) ||
+			   !is_same_value(in->edited, in->msg, HDR_REFER_TO)))
+		stay_in_realm(in->route);
+	return 0;
 }
 
 /* OPTIONS for the SBC itself (3.9): no user, and a host of ours */

@@ -11,7 +11,7 @@ struct names3 {
 	struct pl callid, to_tag, from_tag, params;
 };
 
-static bool names_read(struct names3 *n, const struct pl *value)
+static bool callid_read(struct names3 *n, const struct pl *value)
 {
 	const char *end = memchr(value->p, ';', value->l);
 
@@ -24,7 +24,13 @@ static bool names_read(struct names3 *n, const struct pl *value)
 	n->params.p = end;
 	n->params.l = value->l - (size_t)(end - value->p);
 
-	return n->callid.l && !param_get(&n->params, "to-tag", &n->to_tag) &&
+	return n->callid.l > 0;
+}
+
+static bool names_read(struct names3 *n, const struct pl *value)
+{
+	return callid_read(n, value) &&
+	       !param_get(&n->params, "to-tag", &n->to_tag) &&
 	       !param_get(&n->params, "from-tag", &n->from_tag);
 }
 
@@ -108,6 +114,74 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 	}
 
 	return err ? ENOMEM : 0;
+}
+
+/* --- Target-Dialog ------------------------------------------------------ */
+
+/* Which tag is whose: as the sender wrote it, so his order stays */
+static int target_write(struct mbuf *mb, const struct leg *leg, bool local_ours,
+			const struct pl *params)
+{
+	struct pl rest = *params, name, text, ours;
+	int err;
+
+	pl_set_str(&ours, leg->tag.text);
+	err = mbuf_write_str(mb, leg->callid);
+	err |= mbuf_write_str(mb, ";local-tag=");
+	err |= mbuf_write_pl(mb, local_ours ? &ours : &leg->remote_tag);
+	err |= mbuf_write_str(mb, ";remote-tag=");
+	err |= mbuf_write_pl(mb, local_ours ? &leg->remote_tag : &ours);
+	while (!err && !param_next(&rest, &name, &text)) {
+		if (!pl_strcasecmp(&name, "local-tag") ||
+		    !pl_strcasecmp(&name, "remote-tag"))
+			continue;
+		err = mbuf_write_str(mb, ";");
+		err |= mbuf_write_pl(mb, &name);
+		if (text.l) {
+			err |= mbuf_write_str(mb, "=");
+			err |= mbuf_write_pl(mb, &text);
+		}
+	}
+
+	return err ? ENOMEM : 0;
+}
+
+/* RFC 4538: a dialog of ours becomes its other leg's, any other is unnamed */
+static int target_edit(struct message *msg, const struct table *tags,
+		       const struct realm *from, const struct realm *to,
+		       replaces_other_h *other)
+{
+	struct pl value = message_value(msg, HDR_TARGET_DIALOG), text;
+	struct leg *leg = NULL, *far;
+	struct pl local, remote;
+	struct names3 n;
+	struct mbuf *mb;
+	bool sender = true; /* local-tag is the tag of who sent it */
+	int err;
+
+	if (!message_first(msg, HDR_TARGET_DIALOG))
+		return 0;
+	if (callid_read(&n, &value) &&
+	    !param_get(&n.params, "local-tag", &local) &&
+	    !param_get(&n.params, "remote-tag", &remote)) {
+		leg = by_tags(tags, from, &n.callid, &remote, &local);
+		sender = leg != NULL;
+		if (!leg)
+			leg = by_tags(tags, from, &n.callid, &local, &remote);
+	}
+	far = leg ? other(leg) : NULL;
+	if (!far || far->realm != to || !far->confirmed)
+		return message_drop(msg, HDR_TARGET_DIALOG);
+
+	mb = mbuf_alloc(256);
+	err = mb ? target_write(mb, far, sender, &n.params) : ENOMEM;
+	if (!err) {
+		text.p = (const char *)mb->buf;
+		text.l = mb->end;
+		err = message_set(msg, HDR_TARGET_DIALOG, &text);
+	}
+	mem_deref(mb);
+	return err;
 }
 
 /* --- Within the URI of Refer-To (RFC 3261 19.1.1: escaped) --------------- */
@@ -224,9 +298,9 @@ out:
 	return err;
 }
 
-int replaces_refer(struct message *msg, const struct table *tags,
-		   const struct realm *from, const struct realm *to,
-		   replaces_other_h *other)
+static int refer_edit(struct message *msg, const struct table *tags,
+		      const struct realm *from, const struct realm *to,
+		      replaces_other_h *other)
 {
 	struct pl value = message_value(msg, HDR_REFER_TO), rest, field, whole;
 	struct address addr;
@@ -273,4 +347,19 @@ int replaces_refer(struct message *msg, const struct table *tags,
 	}
 	mem_deref(out);
 	return err;
+}
+
+bool replaces_any(const struct message *msg)
+{
+	return message_first(msg, HDR_REFER_TO) ||
+	       message_first(msg, HDR_TARGET_DIALOG);
+}
+
+int replaces_edit(struct message *msg, const struct table *tags,
+		  const struct realm *from, const struct realm *to,
+		  replaces_other_h *other)
+{
+	int err = refer_edit(msg, tags, from, to, other);
+
+	return err ? err : target_edit(msg, tags, from, to, other);
 }

@@ -38,8 +38,12 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 /** replaces_find() and the other leg of the call, which the maker of legs knows */
 typedef struct leg *(replaces_other_h)(const struct leg *leg);
 
+/** Does the message name dialogs that replaces_edit would look at? */
+bool replaces_any(const struct message *msg);
+
 /**
- * Translate the Replaces within the URI of Refer-To, or take it out
+ * Translate the Replaces within the URI of Refer-To, and Target-Dialog, or take
+ * them out
  *
  * A dialog that the asking realm does not have, or whose other leg is not in
  * the realm where the request goes, is left unnamed (behaviour.md 3.1).
@@ -52,7 +56,9 @@ typedef struct leg *(replaces_other_h)(const struct leg *leg);
  *
  * @return 0, also when there is nothing to do; EBADMSG Refer-To cannot be read;
  *         ENOMEM
+ *
+ * Source: RFC 3891, RFC 4538
  */
-int replaces_refer(struct message *msg, const struct table *tags,
-		   const struct realm *from, const struct realm *to,
-		   replaces_other_h *other);
+int replaces_edit(struct message *msg, const struct table *tags,
+		  const struct realm *from, const struct realm *to,
+		  replaces_other_h *other);

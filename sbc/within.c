@@ -231,15 +231,15 @@ static void refuse_collision(struct transaction *t, uint16_t code)
 	refuse(t, code, code == 500 ? extra : NULL);
 }
 
-/* A REFER names dialogs of the side that it goes to, and of no other tenant */
-static int refer_edit(struct message **copyp, const struct leg *leg,
+/* A request names dialogs of the side that it goes to, and of no other tenant */
+static int names_edit(struct message **copyp, const struct leg *leg,
 		      const struct leg *other, const struct message *msg)
 {
 	int err = message_clone(copyp, msg);
 
 	if (!err)
-		err = replaces_refer(*copyp, leg->tags, leg->realm,
-				     other->realm, call_other);
+		err = replaces_edit(*copyp, leg->tags, leg->realm, other->realm,
+				    call_other);
 	return err;
 }
 
@@ -284,8 +284,8 @@ static void request_relay(struct call *c, struct leg *leg,
 	}
 
 	err = 0;
-	if (msg->method_id == REFER) {
-		err = refer_edit(&edited, leg, other, msg);
+	if (replaces_any(msg)) {
+		err = names_edit(&edited, leg, other, msg);
 		setup.request = edited;
 	}
 	if (!err)

@@ -179,6 +179,26 @@ def test_calls_that_are_given_up_while_they_ring(busy, trunk, pbx_a):
     busy.no_session_is_left()
 
 
+def test_a_call_that_replaces_another_and_a_refer_that_names_it(busy, trunk, pbx_a):
+    call = pbx_a.calls("0301234").until_answered()
+    mine = f"{call.invite.call_id};to-tag={call.final.tag('To')};from-tag={call.final.tag('From')}"
+    theirs = f"{call.invite.call_id};local-tag={call.final.tag('From')};" \
+             f"remote-tag={call.final.tag('To')}"
+    second = pbx_a.calls("0301234", headers=[
+        ("Replaces", mine), ("In-Reply-To", call.invite.call_id),
+        ("Target-Dialog", theirs)]).until_answered()
+    escaped = mine.replace(";", "%3B").replace("=", "%3D")
+    for headers in ([("Refer-To", f"<sip:0301234@{busy.ip(2)}?Replaces={escaped}&Subject=x>")],
+                    [("Refer-To", f"<sip:0301234@{busy.ip(2)}?Call-ID={call.invite.call_id}"
+                                  f"&From=%3Csip%3A4930100%40{pbx_a.ip}%3E"
+                                  f"&Referred-By=%3Csip%3A4930100%40pbx-a.local%3E>")],
+                    [("Refer-To", f"<sip:4930101@{pbx_a.ip}>"), ("Target-Dialog", theirs)]):
+        second.answer_to(second.within_dialog("REFER", headers=headers))
+    second.hang_up()
+    call.hang_up()
+    busy.no_session_is_left()
+
+
 @pytest.mark.parametrize("kind", ["mixed", "related", "alternative"])
 def test_bodies_of_several_parts(busy, trunk, pbx_a, kind):
     body = (part("application/sdp", pbx_a.sdp()) + part("application/x-own", "own bytes") +

@@ -47,7 +47,10 @@ static const struct {
 	{ "Route: <sip:x>\r\nRecord-Route: <sip:x>\r\nPath: <sip:x>\r\n"
 	  "Service-Route: <sip:x>\r\nContact: <sip:x>\r\nm: <sip:y>\r\n"
 	  "Proxy-Require: x\r\nAuthentication-Info: x\r\nMax-Forwards: 3\r\n"
-	  "User-Agent: x\r\nServer: x\r\nOrganization: x\r\nl: 0\r\n",
+	  "User-Agent: x\r\nServer: x\r\nOrganization: x\r\nl: 0\r\n"
+	  "In-Reply-To: x\r\nProxy-Authentication-Info: x\r\n"
+	  "Security-Client: x\r\nSecurity-Verify: x\r\n"
+	  "Security-Server: x\r\n",
 	  "", true, true, true },
 	/* always */
 	{ "Reason: x\r\nSubject: x\r\nDate: x\r\nPriority: x\r\n"
@@ -119,6 +122,9 @@ static void a_fragment_loses_what_names_the_other_side(void **state)
 		{ "INVITE sip:a@b SIP/2.0\r\nVIA : x\r\n y\r\nTo: z\r\n"
 		  "m: <sip:c>\r\nRecord-Route: <sip:d>",
 		  "INVITE sip:a@b SIP/2.0\r\nTo: z\r\n" },
+		{ "To: z\r\ni: x\r\nRoute: x\r\nPath: x\r\n"
+		  "Target-Dialog: x\r\nAuthorization: x\r\nX: y\r\n",
+		  "To: z\r\nX: y\r\n" },
 		{ "To: z\r\n\r\nVia: body\r\n", "To: z\r\n\r\nVia: body\r\n" },
 		{ "", "" },
 	};

@@ -244,7 +244,9 @@ static void the_trunk_sees_its_own_domain_and_nothing_of_the_pbx(void **state)
 	    "History-Info: <sip:1@127.0.0.2?Reason=x>;index=1, "
 	    "<sip:2@far.example>;index=2\r\n"
 	    "Referred-By: <sip:3@pbx-a.local>\r\n"
-	    "Refer-To: <sip:4@127.0.0.2?Replaces=a%3bto-tag%3db>\r\n"
+	    "Refer-To: <sip:4@127.0.0.2?From=x%40pbx-a.local&Replaces="
+	    "a%3bto-tag%3db&Call-ID=x&Subject=s&Referred-By=127.0.0.12&i=y>"
+	    "\r\n"
 	    "P-Preferred-Identity: <sip:4930100@pbx-a.local>\r\n");
 	is(&f->out.ruri, "sip:0301234@a.trunk.example");
 	is(&f->out.from, "\"Al\" <sip:4930100@a.trunk.example>");
@@ -259,7 +261,7 @@ static void the_trunk_sees_its_own_domain_and_nothing_of_the_pbx(void **state)
 		  "<sip:2@far.example>;index=2");
 	header_is(f, HDR_REFERRED_BY, "<sip:3@a.trunk.example>");
 	header_is(f, HDR_REFER_TO,
-		  "<sip:4@a.trunk.example?Replaces=a%3bto-tag%3db>");
+		  "<sip:4@a.trunk.example?Replaces=a%3bto-tag%3db&Subject=s>");
 	assert_null(message_first(f->out_msg, HDR_P_PREFERRED_IDENTITY));
 	assert_false(names(f, "127.0.0.12"));
 	assert_false(names(f, "127.0.0.2"));

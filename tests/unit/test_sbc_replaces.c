@@ -111,9 +111,9 @@ static struct leg *other(const struct leg *leg)
 	return leg == &a ? &b : &a;
 }
 
-/* Refer-To of the message after it was edited for a realm */
-static int refer(char *out, size_t size, const char *refer_to,
-		 const struct realm *to)
+/* A header of the message after it was edited for a realm */
+static int edited(char *out, size_t size, enum header_id id, const char *text,
+		  const struct realm *to)
 {
 	struct mbuf *mb = mbuf_alloc(1024);
 	struct scan_result result;
@@ -127,13 +127,13 @@ static int refer(char *out, size_t size, const char *refer_to,
 			    "Via: SIP/2.0/UDP h;branch=z9hG4bKx\r\n"
 			    "From: <sip:f@h>;tag=f\r\nTo: <sip:t@h>;tag=t\r\n"
 			    "Call-ID: c\r\nCSeq: 1 REFER\r\n"
-			    "Refer-To: %s\r\n\r\n",
-			    refer_to),
+			    "%s: %s\r\n\r\n",
+			    header_id_name(id), text),
 		0);
 	mb->pos = 0;
 	assert_int_equal(message_scan(&msg, mb, &result), 0);
-	err = replaces_refer(msg, &tags, &pbx, to, other);
-	value = message_value(msg, HDR_REFER_TO);
+	err = replaces_edit(msg, &tags, &pbx, to, other);
+	value = message_value(msg, id);
 	assert_int_equal(pl_strcpy(&value, out, size), 0);
 	mem_deref(msg);
 	mem_deref(mb);
@@ -166,12 +166,43 @@ static void refer_to_names_the_other_leg_or_nothing(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		int err = refer(out, sizeof(out), rows[i].in,
-				rows[i].elsewhere ? &pbx : &trunk);
+		int err = edited(out, sizeof(out), HDR_REFER_TO, rows[i].in,
+				 rows[i].elsewhere ? &pbx : &trunk);
 
 		assert_int_equal(err, rows[i].out ? 0 : EBADMSG);
 		if (rows[i].out)
 			assert_string_equal(out, rows[i].out);
+	}
+}
+
+/* RFC 4538: whichever side's view the sender takes, he gets it back */
+static void target_dialog_names_the_other_leg_or_goes(void **state)
+{
+#define ID_A "call-a;local-tag="
+#define ID_B "call-b;local-tag="
+	static const struct {
+		const char *in, *out;
+		bool elsewhere;
+	} rows[] = {
+		{ ID_A "peer-a;remote-tag=00aaaaaaaaaaaaaa;x=y;z",
+		  ID_B "00bbbbbbbbbbbbbb;remote-tag=peer-b;x=y;z" },
+		{ "call-a;remote-tag=peer-a;local-tag=00aaaaaaaaaaaaaa",
+		  ID_B "peer-b;remote-tag=00bbbbbbbbbbbbbb" },
+		{ ID_A "peer-a;remote-tag=00aaaaaaaaaaaaaa", "", true },
+		{ ID_B "peer-b;remote-tag=00bbbbbbbbbbbbbb", "" },
+		{ ID_A "peer-b;remote-tag=00aaaaaaaaaaaaaa", "" },
+		{ ID_A "peer-a", "" },
+		{ "call-a", "" },
+	};
+	char out[512];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		assert_int_equal(edited(out, sizeof(out), HDR_TARGET_DIALOG,
+					rows[i].in,
+					rows[i].elsewhere ? &pbx : &trunk),
+				 0);
+		assert_string_equal(out, rows[i].out);
 	}
 }
 
@@ -185,6 +216,7 @@ int main(void)
 		T(another_realm_finds_nothing),
 		T(a_closed_or_unanswered_dialog_is_not_found),
 		T(refer_to_names_the_other_leg_or_nothing),
+		T(target_dialog_names_the_other_leg_or_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
