@@ -61,6 +61,65 @@ static void answer_copy(const struct call *c, struct leg_reply *r,
 	sides_answer(&s, r, copyp, msg, challenge);
 }
 
+/* --- Session timers ------------------------------------------------------ */
+
+static bool timers_pass(const struct call *c)
+{
+	return !c->timers[SIDE_A].profile && !c->timers[SIDE_B].profile;
+}
+
+int call_timers(struct call *c, bool to_b, struct message *out,
+		const struct message *msg)
+{
+	struct refresh *to = &c->timers[to_b ? SIDE_B : SIDE_A];
+	bool passes = timers_pass(c);
+
+	if (msg->method_id != INVITE && msg->method_id != UPDATE)
+		return 0;
+	if (!msg->code)
+		return refresh_ask(to, passes, out);
+	if (msg->code < 200 || msg->code >= 300)
+		return 0;
+	refresh_answered(&c->timers[to_b ? SIDE_A : SIDE_B], passes, msg);
+	return refresh_answer(to, passes, out);
+}
+
+static void timer_news(struct refresh *r, enum refresh_news news, void *arg)
+{
+	struct call *c = arg;
+
+	switch (news) {
+
+	case REFRESH_DUE:
+		c->home->refresh(c, r == &c->timers[SIDE_A] ? SIDE_A : SIDE_B);
+		break;
+
+	case REFRESH_LOST:
+		call_feed(c, LIFE_OVER, NULL);
+		break;
+	}
+}
+
+static int hop_edit(struct message *out, const struct realm *egress, void *arg)
+{
+	struct call *c = arg;
+
+	refresh_use(&c->timers[SIDE_B], refresh_profile(c->plan, egress));
+	if (!timers_pass(c))
+		media_keep(c->media);
+	return call_timers(c, true, out, out);
+}
+
+/* RFC 4028 7.3: a 422 is answered once with what it asks for */
+static bool is_raised(struct call *c, const struct message *msg)
+{
+	if (msg->code != 422 || c->state > CALL_EARLY ||
+	    !refresh_raise(&c->timers[SIDE_B], msg))
+		return false;
+	return !call_timers(c, true, c->hunt.now->out, c->hunt.now->out) &&
+	       !hunt_repeat(&c->hunt);
+}
+
 /* --- The caller is answered --------------------------------------------- */
 
 static uint64_t expires_of(const struct message *invite)
@@ -349,6 +408,10 @@ static int pass_answer(void *obj, const struct message *msg)
 
 	sdp = bytes_of(sdp_out);
 	leg_reply_body(&r, copy, &sdp);
+	/* Of several hops that rang at once another may have answered */
+	refresh_use(&c->timers[SIDE_B], refresh_profile(c->plan, c->b->realm));
+	if (copy)
+		(void)call_timers(c, false, copy, msg);
 	/* RFC 3261 13.2.2.4: with the offer in the INVITE the ACK needs nothing
 	 * of the caller */
 	if (!c->b->ack_waits)
@@ -551,6 +614,8 @@ static void closing(struct call *c)
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);
+	refresh_stop(&c->timers[SIDE_A]);
+	refresh_stop(&c->timers[SIDE_B]);
 	unanswered_end(c);
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_wall_ms();
@@ -849,6 +914,8 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 			hunt_agent_silent(&c->hunt);
 		if (msg)
 			accepted(c, msg);
+		if (msg && is_raised(c, msg))
+			break;
 		call_feed(c, B_REFUSE, msg);
 		break;
 
@@ -917,6 +984,8 @@ static void destructor(void *data)
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);
+	refresh_stop(&c->timers[SIDE_A]);
+	refresh_stop(&c->timers[SIDE_B]);
 	queue_end(&c->queue[SIDE_A], 0);
 	queue_end(&c->queue[SIDE_B], 0);
 	list_flush(&c->relays);
@@ -1033,6 +1102,7 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 	hunt->has_offer = body_sdp(setup->invite, &sdp);
 	hunt->route = setup->route;
 	hunt->leg_h = leg_b;
+	hunt->edit = hop_edit;
 	hunt->h = hunted;
 	hunt->arg = c;
 }
@@ -1051,9 +1121,11 @@ uint16_t call_place(const struct call_setup *setup)
 	c->worker = setup->home->worker;
 	c->plan = plan_take(setup->plan);
 	c->id = random_u64() >> 1;
-	for (int side = SIDE_A; side <= SIDE_B; side++)
+	for (int side = SIDE_A; side <= SIDE_B; side++) {
 		queue_init(&c->queue[side], c->plan->sip->max_timer,
 			   c->home->serve[side], c);
+		refresh_init(&c->timers[side], timer_news, c);
+	}
 
 	err = media_make(c, setup);
 	if (!err)
@@ -1076,6 +1148,8 @@ uint16_t call_place(const struct call_setup *setup)
 				     : c->hunt.called.agent;
 	if (c->pbx)
 		surrogates_call(c->worker->surrogates, c->pbx, 1);
+	refresh_use(&c->timers[SIDE_A], refresh_profile(c->plan, c->a->realm));
+	refresh_asked(&c->timers[SIDE_A], setup->invite);
 	c->a->asked = setup->transaction;
 	transaction_handler(setup->transaction, leg_transaction, c->a);
 	if (expires)

@@ -12,6 +12,7 @@
 #include "sbc/hunt.h"
 #include "sbc/relay.h"
 #include "sbc/machine.h"
+#include "sbc/refresh.h"
 #include "sbc/queue.h"
 
 enum call_state {
@@ -54,13 +55,17 @@ enum call_event {
 
 extern const struct machine call_machine;
 
+struct call;
+
 /** What the calls of a worker share (sbc/calls) */
 struct call_home {
 	struct worker *worker;
-	struct table tags;                    /* struct leg_tag */
-	struct table ids;                     /* struct call by id */
-	struct list calls;                    /* in order of their beginning */
-	const struct relay_user *relay_user;  /* sbc/within */
+	struct table tags;                   /* struct leg_tag */
+	struct table ids;                    /* struct call by id */
+	struct list calls;                   /* in order of their beginning */
+	const struct relay_user *relay_user; /* sbc/within */
+	/* Send a refresh of ours (sbc/own) */
+	void (*refresh)(struct call *c, enum side side);
 	queue_h *serve[2];                    /* sbc/within, by enum side */
 	void (*gone)(struct call_home *home); /* a call was freed */
 };
@@ -82,6 +87,7 @@ struct call {
 	struct relay *reinvite; /* the one that is unanswered */
 	struct queue queue[2];  /* by the side that asks */
 	struct timer timer_c, expires, life;
+	struct refresh timers[2];   /* by side */
 	uint32_t byes;              /* of ours, unanswered */
 	bool by_id_entered, trying; /* in the table; 100 was sent */
 	struct mbuf *credentials;   /* between PROVING and the retry */
@@ -118,6 +124,11 @@ void call_feed(struct call *c, enum call_event ev, const struct message *msg);
  *  called side (to_b) or the caller's. 0; ENOMEM; EBADMSG */
 int call_edit(const struct call *c, bool to_b, struct message *out,
 	      const struct message *msg);
+
+/** Does it belong to an INVITE or UPDATE, which carry the session timer? Then
+ *  edit it for the side it goes to, and note what is agreed. 0; ENOMEM */
+int call_timers(struct call *c, bool to_b, struct message *out,
+		const struct message *msg);
 
 /** The other leg of its call; NULL while there is none */
 struct leg *call_other(const struct leg *leg);

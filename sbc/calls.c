@@ -6,6 +6,7 @@
 #include "sbc/call.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
+#include "sbc/own.h"
 #include "sbc/within.h"
 
 struct calls {
@@ -36,6 +37,7 @@ int calls_open(struct calls **cp, struct worker *w)
 	c->home.worker = w;
 	c->home.gone = gone;
 	c->home.relay_user = &within_relay_user;
+	c->home.refresh = own_refresh;
 	c->home.serve[SIDE_A] = within_serve_a;
 	c->home.serve[SIDE_B] = within_serve_b;
 	table_init(&c->home.tags);

@@ -553,6 +553,9 @@ static int compose(struct hunt *hunt, const struct port *port)
 		err = option_remove(hunt->now->out, HDR_SUPPORTED, "100rel");
 	if (!err)
 		err = identities(hunt, port);
+	if (!err && hunt->edit)
+		err = hunt->edit(hunt->now->out, hunt->now->hop.realm,
+				 hunt->arg);
 	if (err)
 		return err;
 
@@ -726,6 +729,22 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 	if (hunt->has_offer)
 		media_offer_failed(hunt->media);
 	return hop_next(hunt);
+}
+
+int hunt_repeat(struct hunt *hunt)
+{
+	struct mbuf *ahead = mbuf_alloc(512);
+	struct proof_setup proof;
+	int err;
+
+	if (!ahead)
+		return ENOMEM;
+	tries_reset(&hunt->now->tries);
+	hunt_proof(hunt, &proof, NULL);
+	(void)prove_ahead(&proof, &hunt->now->tries, ahead);
+	err = send_invite(hunt, ahead);
+	mem_deref(ahead);
+	return err;
 }
 
 int hunt_again(struct hunt *hunt, struct mbuf *credentials)

@@ -30,6 +30,10 @@ typedef void(hunt_h)(enum hunt_verdict v, void *arg);
  *  sip-port. 0; ENOMEM; EBADMSG the request cannot be sent */
 typedef int(hunt_lines_h)(struct mbuf *mb, const struct port *port, void *arg);
 
+/** Edit the request for the present hop, in its clone. 0; errno */
+typedef int(hunt_edit_h)(struct message *out, const struct realm *egress,
+			 void *arg);
+
 /** One hop that is tried: its targets, and the leg that calls there */
 struct branch {
 	struct hop hop;
@@ -74,6 +78,7 @@ struct hunt {
 	uint64_t session_id;
 	leg_h *leg_h;
 	hunt_lines_h *lines; /* or NULL */
+	hunt_edit_h *edit;   /* or NULL */
 	hunt_h *h;
 	void *arg;
 };
@@ -91,6 +96,9 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 /** End the search: this code is for the caller, whatever came before */
 void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg);
 
+/** Send the request of the present hop once more, edited meanwhile: the next
+ *  CSeq. 0; errno */
+int hunt_repeat(struct hunt *hunt);
 /** Send again with credentials (RFC 3261 22.2). 0; errno */
 int hunt_again(struct hunt *hunt, struct mbuf *credentials);
 

@@ -624,8 +624,16 @@ static uint16_t place_invite(struct ingress *in)
 		.route = in->route,
 		.ingress_agent = in->agent,
 	};
+	uint32_t min_se;
 	uint16_t code;
 
+	min_se = refresh_refuses(refresh_profile(in->plan, in->source.realm),
+				 in->msg);
+	if (min_se) {
+		(void)re_snprintf(in->extra, sizeof(in->extra),
+				  "Min-SE: %u\r\n", min_se);
+		return 422;
+	}
 	/* From here on the call answers, and owns what was taken */
 	in->transaction = NULL;
 	in->route = NULL;

@@ -71,6 +71,7 @@ struct proposal {
 		bool audio, raw;
 	} of[SDP_STREAMS];
 	char codec[2][CODEC]; /* of the offer, of the answer */
+	struct mbuf *said[2]; /* by side, where that is kept */
 };
 
 /* The SBC as the SDP peer of a side: RFC 3264 5, 8 */
@@ -92,6 +93,8 @@ struct media {
 	struct proposal *proposal;
 	struct origin origin[2]; /* towards that side */
 	struct timer limit;      /* flow-time-limit */
+	struct mbuf *said[2];    /* SDP of the session, by side */
+	bool keeps;              /* media_keep */
 	bool direct;             /* media does not pass the SBC */
 	bool agreed, started, told, counted;
 
@@ -611,10 +614,18 @@ static void line_set(struct line *line, const struct sdp_stream *s)
 		line->direction &= (uint8_t)~SDP_RECVONLY;
 }
 
+static void proposal_destructor(void *arg)
+{
+	struct proposal *p = arg;
+
+	mem_deref(p->said[SIDE_A]);
+	mem_deref(p->said[SIDE_B]);
+}
+
 static int proposal_make(struct proposal **pp, enum side from,
 			 const struct sdp *sdp)
 {
-	struct proposal *p = mem_zalloc(sizeof(*p), NULL);
+	struct proposal *p = mem_zalloc(sizeof(*p), proposal_destructor);
 	bool named = false;
 	uint32_t i;
 
@@ -707,6 +718,13 @@ static void agree(struct media *m)
 			stream_release(m, i);
 	}
 
+	for (i = SIDE_A; i <= SIDE_B; i++) {
+		if (!m->proposal->said[i])
+			continue;
+		mem_deref(m->said[i]);
+		m->said[i] = mem_ref(m->proposal->said[i]);
+	}
+
 	m->agreed = true;
 	m->proposal = mem_deref(m->proposal);
 }
@@ -727,6 +745,16 @@ static int copy(struct mbuf **out, const struct pl *text)
 		*out = mb;
 
 	return err;
+}
+
+static int keep(struct media *m, enum side side, const struct pl *sdp)
+{
+	struct proposal *p = m->proposal;
+
+	if (!m->keeps)
+		return 0;
+	p->said[side] = mem_deref(p->said[side]);
+	return copy(&p->said[side], sdp);
 }
 
 /* RFC 3264 8: the version rises by one when anything but o= has changed; all
@@ -851,6 +879,8 @@ static void media_destructor(void *arg)
 	if (m->counted)
 		gauge(COUNT_MEDIA_SESSIONS, -1);
 	mem_deref(m->proposal);
+	mem_deref(m->said[SIDE_A]);
+	mem_deref(m->said[SIDE_B]);
 }
 
 static uint8_t early_media(const struct media_setup *setup)
@@ -973,6 +1003,11 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		err = copy(out, sdp);
 	else
 		err = offer_relayed(m, sdp, &read, out);
+	if (!err) {
+		err = keep(m, from, sdp);
+		if (err)
+			*out = mem_deref(*out);
+	}
 	if (err) {
 		m->proposal = mem_deref(m->proposal);
 		release_unagreed(m);
@@ -1010,7 +1045,8 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 		return err;
 
 	m->started = m->started || final;
-	if (!m->direct && (final || !m->agreed))
+	err = keep(m, from, sdp);
+	if (!err && !m->direct && (final || !m->agreed))
 		err = apply(m);
 	if (err) {
 		mem_deref(mb);
@@ -1040,6 +1076,22 @@ bool media_offer_open(const struct media *m, enum side *from)
 
 	*from = m->proposal->from;
 	return true;
+}
+
+void media_keep(struct media *m)
+{
+	m->keeps = true;
+}
+
+bool media_said(const struct media *m, enum side side, struct pl *sdp)
+{
+	const struct mbuf *mb = m->said[side];
+
+	if (!mb)
+		return false;
+	sdp->p = (const char *)mb->buf;
+	sdp->l = mb->end;
+	return sdp->l > 0;
 }
 
 bool media_hides_early(const struct media *m)

@@ -96,6 +96,12 @@ void media_offer_failed(struct media *m);
 /** Has an offer been made that waits for its answer; from which side? */
 bool media_offer_open(const struct media *m, enum side *from);
 
+/** Remember from now on what each side said: the SBC may have to say it again */
+void media_keep(struct media *m);
+/** SDP of this side in the running session. False: none is remembered. The
+ *  range is good until the next offer or answer */
+bool media_said(const struct media *m, enum side side, struct pl *sdp);
+
 /** Does the caller see no SDP before the answer (early-media-allow none)? */
 bool media_hides_early(const struct media *m);
 

@@ -178,6 +178,24 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 	r->user->proof(r, p, r->arg);
 }
 
+/* With credentials for the nonces that are known */
+static int send_ahead(struct relay *r)
+{
+	struct mbuf *ahead = mbuf_alloc(512);
+	struct proof_setup proof;
+	int err;
+
+	if (!ahead)
+		return ENOMEM;
+	tries_reset(&r->tries);
+	proof_setup(r, &proof, NULL);
+	err = prove_ahead(&proof, &r->tries, ahead);
+	if (!err)
+		err = relay_send(r, ahead);
+	mem_deref(ahead);
+	return err;
+}
+
 static bool prove_again(struct relay *r, const struct message *msg)
 {
 	struct mbuf *headers = mbuf_alloc(512);
@@ -231,6 +249,14 @@ static void accepted(struct relay *r, const struct message *msg)
 	prove_accepted(&setup, &r->tries, msg);
 }
 
+static bool send_again(struct relay *r, const struct message *msg)
+{
+	if (!r->request || !r->user->again ||
+	    !r->user->again(r, r->request, msg, r->arg))
+		return false;
+	return !send_ahead(r);
+}
+
 static void final(struct relay *r, const struct message *msg)
 {
 	bool challenge = msg->code == 401 || msg->code == 407;
@@ -239,6 +265,8 @@ static void final(struct relay *r, const struct message *msg)
 		return;
 	if (!challenge)
 		accepted(r, msg);
+	if (msg->code >= 300 && send_again(r, msg))
+		return;
 	settle(r);
 	/* RFC 3261 12.2.2, RFC 6141: a refused request changes no target */
 	if (refreshes_target(r->method) && msg->code < 300 && r->server &&
@@ -322,8 +350,6 @@ static int request_take(struct relay *r, const struct relay_setup *setup)
 
 int relay_start(struct relay **rp, const struct relay_setup *setup)
 {
-	struct mbuf *ahead = NULL;
-	struct proof_setup proof;
 	struct relay *r;
 	int err;
 
@@ -339,8 +365,7 @@ int relay_start(struct relay **rp, const struct relay_setup *setup)
 	r->arg = setup->arg;
 	r->max_forwards = 70;
 	r->extra = mbuf_alloc(64);
-	ahead = mbuf_alloc(512);
-	err = r->extra && ahead ? 0 : ENOMEM;
+	err = r->extra ? 0 : ENOMEM;
 	if (!err && setup->extra.l)
 		err = mbuf_write_pl(r->extra, &setup->extra);
 	if (!err && setup->request)
@@ -355,13 +380,9 @@ int relay_start(struct relay **rp, const struct relay_setup *setup)
 	if (err)
 		goto out;
 
-	proof_setup(r, &proof, NULL);
-	err = prove_ahead(&proof, &r->tries, ahead);
-	if (!err)
-		err = relay_send(r, ahead);
+	err = send_ahead(r);
 
 out:
-	mem_deref(ahead);
 	if (err) {
 		mem_deref(r);
 		return err;

@@ -31,6 +31,10 @@ struct relay_user {
 	 *  that reply->body names: the relay lets go of them */
 	void (*answer)(struct relay *r, const struct message *msg,
 		       struct leg_reply *reply, struct mbuf **sdp, void *arg);
+	/** May be NULL. A failure came that is no challenge: true: request, which
+	 *  is carried, was edited, and goes out again */
+	bool (*again)(struct relay *r, struct message *request,
+		      const struct message *msg, void *arg);
 	/** It has an answer that is no challenge, or is over: what was sent
 	 *  behind it may follow. May be NULL */
 	void (*settled)(struct relay *r, void *arg);

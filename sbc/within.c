@@ -18,15 +18,19 @@
 static int relay_edit(struct relay *r, struct message *out,
 		      const struct message *msg, void *arg)
 {
-	const struct call *c = arg;
+	struct call *c = arg;
 	bool to_b = relay_to(r) == c->b;
+	int err;
 
 	/* An answer goes back */
-	return call_edit(c, msg->code ? !to_b : to_b, out, msg);
+	if (msg->code)
+		to_b = !to_b;
+	err = call_edit(c, to_b, out, msg);
+	return err ? err : call_timers(c, to_b, out, msg);
 }
 
-static void relay_challenged(struct relay *r, enum proof result,
-			     const struct proof_report *report, void *arg)
+void within_challenged(struct relay *r, enum proof result,
+		       const struct proof_report *report, void *arg)
 {
 	struct call *c = arg;
 	(void)r;
@@ -34,8 +38,8 @@ static void relay_challenged(struct relay *r, enum proof result,
 	cdr_challenged(&c->cdr, result, report, true);
 }
 
-static void relay_proved(struct relay *r, const struct proof_report *report,
-			 uint16_t code, void *arg)
+void within_proved(struct relay *r, const struct proof_report *report,
+		   uint16_t code, void *arg)
 {
 	struct call *c = arg;
 	(void)r;
@@ -43,7 +47,7 @@ static void relay_proved(struct relay *r, const struct proof_report *report,
 	cdr_proved(&c->cdr, report, code);
 }
 
-static void relay_proof(struct relay *r, struct proof_setup *setup, void *arg)
+void within_proof(struct relay *r, struct proof_setup *setup, void *arg)
 {
 	const struct call *c = arg;
 	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
@@ -99,9 +103,7 @@ static void relay_answer(struct relay *r, const struct message *msg,
 	reply->body = bytes_of(*sdp);
 }
 
-/* A leg that is dead takes the call with it (RFC 3261 12.2.1.2), but not
- * because of a request that says nothing about the dialog (3.6) */
-static bool is_deadly(enum method_id method, uint16_t code)
+bool within_is_deadly(enum method_id method, uint16_t code)
 {
 	return (code == 408 || code == 481) && method != INFO &&
 	       method != MESSAGE && method != OPTIONS;
@@ -138,15 +140,27 @@ static void relay_done(struct relay *r, uint16_t code,
 			call_feed(c, BOTH_GONE, NULL);
 		return;
 	}
-	if (is_deadly(method, code))
+	if (within_is_deadly(method, code))
 		call_feed(c, to_a ? A_LOST : B_LOST, NULL);
 }
 
+/* RFC 4028 7.3: once with the Min-SE of the 422 */
+static bool relay_again(struct relay *r, struct message *request,
+			const struct message *msg, void *arg)
+{
+	struct call *c = arg;
+
+	return msg->code == 422 &&
+	       refresh_raise(&c->timers[side_of(c, relay_to(r))], msg) &&
+	       !call_timers(c, relay_to(r) == c->b, request, request);
+}
+
 const struct relay_user within_relay_user = {
+	.again = relay_again,
 	.edit = relay_edit,
-	.proof = relay_proof,
-	.challenged = relay_challenged,
-	.proved = relay_proved,
+	.proof = within_proof,
+	.challenged = within_challenged,
+	.proved = within_proved,
 	.answer = relay_answer,
 	.settled = relay_settled,
 	.done = relay_done,
@@ -231,6 +245,20 @@ static void refuse_collision(struct transaction *t, uint16_t code)
 	refuse(t, code, code == 500 ? extra : NULL);
 }
 
+/* RFC 4028 9 */
+static bool is_too_short(const struct call *c, const struct leg *leg,
+			 struct transaction *t, const struct message *msg)
+{
+	uint32_t min = refresh_refuses(c->timers[side_of(c, leg)].profile, msg);
+	char extra[32];
+
+	if (!min)
+		return false;
+	(void)re_snprintf(extra, sizeof(extra), "Min-SE: %u\r\n", min);
+	refuse(t, 422, extra);
+	return true;
+}
+
 /* A request names dialogs of the side that it goes to, and of no other tenant */
 static int names_edit(struct message **copyp, const struct leg *leg,
 		      const struct leg *other, const struct message *msg)
@@ -266,6 +294,11 @@ static void request_relay(struct call *c, struct leg *leg,
 	uint16_t code = 0;
 	int err;
 
+	if (invite || msg->method_id == UPDATE) {
+		if (is_too_short(c, leg, t, msg))
+			return;
+		refresh_asked(&c->timers[side_of(c, leg)], msg);
+	}
 	if (invite)
 		code = reinvite_collides(c, leg);
 	if (!code && (invite || msg->method_id == UPDATE))

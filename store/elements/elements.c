@@ -16,5 +16,6 @@ const struct element *const elements[] = {
 	&element_session_router,
 	&element_sip_recursion_policy,
 	&element_session_constraints,
+	&element_session_timer_profile,
 	NULL,
 };

@@ -13,6 +13,7 @@
 #include "store/elements/session_agent.h"
 #include "store/elements/session_constraints.h"
 #include "store/elements/session_router.h"
+#include "store/elements/session_timer_profile.h"
 #include "store/elements/sip_config.h"
 #include "store/elements/sip_interface.h"
 #include "store/elements/sip_recursion_policy.h"

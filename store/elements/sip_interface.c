@@ -124,7 +124,7 @@ static const struct field sip_interface_fields[] = {
 	NAME(S, constraint_name, "constraint-name", .to = "session-constraints",
 		.help = "Session limits of this interface",
 		.source = "ACLI"),
-	NAME(S, session_timer_profile, "session-timer-profile", .flags = UNSERVED, .to = "session-timer-profile",
+	NAME(S, session_timer_profile, "session-timer-profile", .to = "session-timer-profile",
 		.help = "Session timers; empty is passed through",
 		.source = "RFC 4028"),
 	NAME(S, response_map, "response-map", .flags = UNSERVED, .to = "sip-response-map",

@@ -231,6 +231,14 @@ static void give(struct peer *p, const char *text)
 	core_deliver();
 }
 
+static const char *content_type(const char *body)
+{
+	if (!body)
+		return "";
+	return strncmp(body, "v=0", 3) ? "Content-Type: text/plain\r\n"
+				       : "Content-Type: application/sdp\r\n";
+}
+
 static void request(struct peer *p, const char *method, const char *uri,
 		    uint32_t branch, const char *headers, const char *body)
 {
@@ -246,8 +254,7 @@ static void request(struct peer *p, const char *method, const char *uri,
 			    "Content-Length: %zu\r\n\r\n%s",
 			    method, uri, p->ip, p->ip, branch, p->local,
 			    p->remote, p->callid, p->cseq, method, p->contact,
-			    headers ? headers : "",
-			    body ? "Content-Type: application/sdp\r\n" : "",
+			    headers ? headers : "", content_type(body),
 			    body ? strlen(body) : (size_t)0, body ? body : ""),
 		0);
 	give(p, text);
@@ -340,8 +347,7 @@ void peer_answers(struct peer *p, const struct message *msg, uint16_t code,
 			    code, &via, &from, &to,
 			    msg->to_tag.l ? "" : ";tag=u", &msg->callid,
 			    msg->cseq, &msg->method, p->contact,
-			    headers ? headers : "",
-			    body ? "Content-Type: application/sdp\r\n" : "",
+			    headers ? headers : "", content_type(body),
 			    body ? strlen(body) : (size_t)0, body ? body : ""),
 		0);
 	give(p, text);

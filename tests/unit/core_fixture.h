@@ -57,7 +57,7 @@ void core_deliver(void);
 #define SDP_B     SDP_AT("127.0.0.13", "40200")
 
 /** Send a request inside the dialog with the next CSeq, or with p->cseq as it is
- *  (_same); headers are lines with CRLF; a body is SDP */
+ *  (_same); headers are lines with CRLF; a body that begins with v=0 is SDP, else text */
 void peer_says(struct peer *p, const char *method, const char *headers,
 	       const char *body);
 void peer_says_same(struct peer *p, const char *method, const char *headers,
