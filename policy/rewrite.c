@@ -34,6 +34,7 @@ struct view {
 	struct place target; /* host of Request-URI and To */
 	struct place own;    /* host of From and what follows it */
 	bool keep_target;    /* hosts of Request-URI and To stay */
+	bool redirected;     /* a 3xx named the Request-URI: it stays */
 	const char *fqdn;    /* uri-fqdn-domain in force, or "" */
 	bool tel;            /* teluri-scheme */
 	char aor[AOR_USER_MAX];
@@ -194,8 +195,8 @@ static void target_of_trunk(struct view *v)
 		hop->attribute->action == POLICY_ACTION_REPLACE_URI;
 	const char *host;
 
-	v->keep_target =
-		!replace && !rewrite_is_local_host(setup, &v->ruri.host);
+	v->keep_target = !replace && !v->redirected &&
+			 !rewrite_is_local_host(setup, &v->ruri.host);
 	if (v->keep_target)
 		return;
 	if (v->to_own_trunk && !replace) {
@@ -241,6 +242,7 @@ static int view_init(struct view *v, const struct rewrite_setup *setup,
 		     struct mbuf *mb)
 {
 	const struct sip_interface *interface = setup->egress->interface;
+	struct pl ruri;
 	const struct owner *who;
 	int n;
 
@@ -252,8 +254,14 @@ static int view_init(struct view *v, const struct rewrite_setup *setup,
 	v->fqdn = interface ? interface->uri_fqdn_domain : "";
 	v->tel = interface && interface->teluri_scheme;
 
+	v->redirected = !setup->msg->code && setup->hop && setup->hop->ruri;
+	if (v->redirected)
+		pl_set_str(&ruri, setup->hop->ruri);
 	/* an answer has none, and nothing of its own is asked then */
-	if (!setup->msg->code) {
+	if (v->redirected) {
+		if (uri_read(&v->ruri, &ruri))
+			return EINVAL;
+	} else if (!setup->msg->code) {
 		if (!message_uri(setup->msg))
 			return EINVAL;
 		v->ruri = *message_uri(setup->msg);
@@ -505,6 +513,11 @@ static int put_ruri(struct view *v)
 	struct place fqdn = { .len = 0 };
 	struct pl user;
 
+	/* RFC 3261 8.1.3.4: the URI of the Contact */
+	if (v->redirected) {
+		shape.place = NULL;
+		return put_uri(v, &v->ruri, &shape);
+	}
 	if (v->to_pbx) {
 		called_user(v, &user);
 		shape.user = &user;

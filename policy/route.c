@@ -91,6 +91,7 @@ struct routes {
 	struct pattern_index **by_realm; /* by number; NULL: none */
 	struct pattern_index *any;
 	uint32_t max_routes;
+	bool prefer_codecs;
 };
 
 struct candidate {
@@ -554,6 +555,8 @@ static int compile_lines(struct routes *routes)
 				line->policy->policy_attributes.v[a];
 			option->place = place++;
 			compile_option(option, routes);
+			routes->prefer_codecs =
+				routes->prefer_codecs || option->has_profiles;
 		}
 		if (line->policy->state)
 			err = put_line(routes, i);
@@ -1111,6 +1114,11 @@ static uint32_t cut(const struct gather *g)
 		++n;
 
 	return n;
+}
+
+bool routes_prefer_codecs(const struct routes *routes)
+{
+	return routes->prefer_codecs;
 }
 
 int route_find(const struct routes *routes, const struct route_query *q,

@@ -48,6 +48,8 @@ struct hop {
 	uint16_t port;  /* 0: RFC 3263 */
 	enum transport transport; /* TRANSPORT_NONE: any */
 	uint32_t cost;
+	bool redirected;  /* a 3xx led here */
+	const char *ruri; /* and named this Request-URI; NULL: the caller's */
 };
 
 struct route {
@@ -101,6 +103,9 @@ int routes_alloc(struct routes **rp, const struct realms *realms,
  */
 int route_find(const struct routes *routes, const struct route_query *q,
 	       struct route *out);
+
+/** Has any route media-profiles, so that a question needs the codecs? */
+bool routes_prefer_codecs(const struct routes *routes);
 
 /** The same question to every policy-attribute, with the first check that
  *  failed: test-policy prints what this says */

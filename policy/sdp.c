@@ -156,8 +156,8 @@ static void set_codec(struct sdp_stream *s, const struct pl *name)
 	s->codec[l] = 0;
 }
 
-/* RFC 3551 6: formats that need no rtpmap */
-static void set_static_codec(struct sdp_stream *s, const struct pl *format)
+/* RFC 3551 6: formats that need no rtpmap; empty: not one of them */
+static struct pl static_codec(const struct pl *format)
 {
 	static const struct {
 		const char *format, *name;
@@ -167,16 +167,20 @@ static void set_static_codec(struct sdp_stream *s, const struct pl *format)
 		{ "15", "G728" }, { "18", "G729" }, { "26", "JPEG" },
 		{ "31", "H261" }, { "34", "H263" },
 	};
-	struct pl name = *format;
+	struct pl name = { "", 0 };
 	size_t i;
 
-	if (!is_udptl(s)) {
-		name.l = 0;
-		for (i = 0; i < sizeof(names) / sizeof(*names); ++i) {
-			if (!pl_strcmp(format, names[i].format))
-				pl_set_str(&name, names[i].name);
-		}
+	for (i = 0; i < sizeof(names) / sizeof(*names); ++i) {
+		if (!pl_strcmp(format, names[i].format))
+			pl_set_str(&name, names[i].name);
 	}
+
+	return name;
+}
+
+static void set_static_codec(struct sdp_stream *s, const struct pl *format)
+{
+	struct pl name = is_udptl(s) ? *format : static_codec(format);
 
 	set_codec(s, &name);
 }
@@ -422,6 +426,63 @@ int sdp_read(struct sdp *sdp, const struct pl *text)
 
 	sdp->hash = r.hash;
 	return r.origins ? 0 : EBADMSG;
+}
+
+static uint32_t codec_note(struct pl *names, uint32_t max, uint32_t n,
+			   const struct pl *name)
+{
+	if (!name->l || n == max)
+		return n;
+	for (uint32_t i = 0; i < n; ++i) {
+		if (!pl_casecmp(&names[i], name))
+			return n;
+	}
+	names[n] = *name;
+
+	return n + 1;
+}
+
+/* "audio 40000 RTP/AVP 8 101": formats that need no rtpmap */
+static uint32_t codecs_of_media(struct pl *names, uint32_t max, uint32_t n,
+				struct pl value)
+{
+	struct pl format;
+
+	for (int i = 0; i < 3; ++i)
+		(void)word_next(&value);
+	while (format = word_next(&value), format.l) {
+		struct pl name = static_codec(&format);
+
+		n = codec_note(names, max, n, &name);
+	}
+
+	return n;
+}
+
+uint32_t sdp_codecs(const struct pl *text, struct pl *names, uint32_t max)
+{
+	struct pl rest = *text, name, value, codec;
+	struct line line;
+	uint32_t n = 0;
+
+	while (!line_next(&rest, &line)) {
+		if (line.type == 'm')
+			n = codecs_of_media(names, max, n, line.value);
+		if (line.type != 'a')
+			continue;
+		attribute(&line.value, &name, &value);
+		if (!is_word(&name, "rtpmap"))
+			continue;
+		(void)word_next(&value);
+		codec = word_next(&value);
+		if (codec.l && memchr(codec.p, '/', codec.l))
+			codec.l = (size_t)((const char *)memchr(codec.p, '/',
+								codec.l) -
+					   codec.p);
+		n = codec_note(names, max, n, &codec);
+	}
+
+	return n;
 }
 
 /* Write -------------------------------------------------------------------- */

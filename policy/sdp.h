@@ -49,6 +49,10 @@ struct sdp {
  */
 int sdp_read(struct sdp *sdp, const struct pl *text);
 
+/** Encoding names that an SDP offers, each once, in their order; static payload
+ *  types by the names of RFC 3551 6. At most max, which is what it returns then */
+uint32_t sdp_codecs(const struct pl *text, struct pl *names, uint32_t max);
+
 struct sdp_rewrite {
 	uint64_t session_id; /* o=, random per call and side */
 	uint32_t version;    /* o=, raised when the text changes */

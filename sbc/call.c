@@ -150,6 +150,9 @@ static int refuse_a(void *obj, const struct message *msg)
 	if (c->hunt.best) {
 		answer_copy(c, &r, &copy, c->hunt.best, true);
 		leg_reply_body(&r, copy, &no_sdp);
+		if (extra && r.code < 400 &&
+		    !redirect_pass(extra, c->hunt.best, port_local(c->a->port)))
+			r.extra = bytes_of(extra);
 	} else if (c->hunt.retry_after && extra) {
 		retry_after(extra, c->hunt.retry_after);
 		r.extra = bytes_of(extra);

@@ -54,6 +54,7 @@
 	X(POLICY_SKIPPED_OOS, EVENT, "policy", "Skipped Out Of Service") \
 	X(POLICY_SKIPPED_CONSTRAINT, EVENT, "policy", "Skipped Constraint") \
 	X(POLICY_HOP_FAILURES, EVENT, "policy", "Next Hop Failures") \
+	X(POLICY_LOOPS, EVENT, "policy", "Lookup Loops") \
 	X(CHALLENGES, EVENT, "authentication", "Challenges") \
 	X(ANSWERED_REGISTER, EVENT, "authentication", "Answered Register") \
 	X(ANSWERED_POLICY, EVENT, "authentication", "Answered Policy") \

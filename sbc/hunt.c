@@ -13,9 +13,9 @@
 #include "sbc/hunt.h"
 #include "sbc/outage.h"
 
-/* Pause of a target that failed for the first time (behaviour.md 2.8) */
+/* behaviour.md 2.5: so long a 503 keeps new calls away at most */
 enum {
-	AVOID = 30 /* [s] */
+	AVOID_MOST = 60 /* [s] */
 };
 
 /* A call that wakes its agent up waits for the registration (4.8) */
@@ -101,7 +101,7 @@ static void compare_registrar(struct hunt *hunt,
 	if (!hunt->now->to_trunk)
 		return;
 	hunt->now->to_registrar =
-		!hunt->now->hop.policy ||
+		(!hunt->now->hop.policy && !hunt->now->hop.redirected) ||
 		(hunt->now->hop.agent &&
 		 hunt->now->hop.agent == registrar.agent) ||
 		host_equal(&hunt->now->hop.host, &registrar.host);
@@ -304,12 +304,13 @@ static uint32_t timer_b(const struct hunt *hunt)
 {
 	const struct sip_interface *i = hunt->now->hop.realm->interface;
 	const struct sip_config *c = hunt->plan->sip;
+	/* each is that of the sip-interface, else that of sip-config */
 	uint32_t s = i->initial_inv_trans_expire;
 
 	if (!s)
-		s = i->trans_expire;
-	if (!s)
 		s = c->initial_inv_trans_expire;
+	if (!s)
+		s = i->trans_expire;
 	if (!s)
 		s = c->trans_expire;
 	return s * 1000;
@@ -378,6 +379,7 @@ static int port_of(struct port **portp, const struct hunt *hunt)
 static int leg_make_ready(struct hunt *hunt, struct port *port)
 {
 	const struct sip_config *c = hunt->plan->sip;
+	uint32_t expire = hunt->now->hop.realm->interface->trans_expire;
 	struct leg_setup setup = {
 		.worker = hunt->worker,
 		.tags = hunt->tags,
@@ -385,7 +387,7 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 		.port = port,
 		.t1 = c->init_timer,
 		.t2 = c->max_timer,
-		.expire = c->trans_expire * 1000,
+		.expire = (expire ? expire : c->trans_expire) * 1000,
 		.h = hunt->leg_h,
 		.arg = hunt->arg,
 	};
@@ -571,7 +573,8 @@ static int compose(struct hunt *hunt, const struct port *port)
 	return body_cross(hunt->now->out, &offer);
 }
 
-static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
+static int send_invite(struct hunt *hunt, const struct mbuf *credentials,
+		       bool again)
 {
 	struct leg_invite invite = {
 		.method = (enum method_id)hunt->invite->method_id,
@@ -591,12 +594,12 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials)
 		.body = body_of(hunt),
 		.max_forwards = max_forwards(hunt->invite),
 		.expire = is_call(hunt) ? timer_b(hunt) : timer_f(hunt),
-		.same_cseq = hunt->now->target > 0 && !credentials,
+		.same_cseq = !again && hunt->now->leg->cseq,
 	};
 
 	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
 	 * same connection */
-	if (credentials && hunt->now->leg->invite)
+	if (again && hunt->now->leg->invite)
 		invite.to = *transaction_target(hunt->now->leg->invite);
 	hunt->now->sent = clock_ms();
 	return leg_invite(hunt->now->leg, &invite);
@@ -657,7 +660,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 		}
 		hunt_proof(hunt, &proof, NULL);
 		(void)prove_ahead(&proof, &hunt->now->tries, ahead);
-		err = send_invite(hunt, ahead->end ? ahead : NULL);
+		err = send_invite(hunt, ahead->end ? ahead : NULL, false);
 		mem_deref(ahead);
 		if (!err)
 			return HUNT_SENT;
@@ -665,7 +668,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 		target_failed(hunt->worker->resolver,
 			      &hunt->now->targets.addr[hunt->now->target],
 			      hunt->now->targets.transport[hunt->now->target],
-			      AVOID);
+			      0);
 		own_reason(hunt, 503, 0);
 	}
 
@@ -682,18 +685,119 @@ enum hunt_verdict hunt_start(struct hunt *hunt)
 	return first_hop(hunt);
 }
 
-/* Does this answer end the search (behaviour.md 2.4)? */
+/* sip-recursion-policy of the session-agent: has this code come often enough, or
+ * are enough hops tried? */
+static bool is_exhausted(const struct hunt *hunt, uint16_t code)
+{
+	const struct session_agent *agent = hunt->now->hop.agent;
+	const struct sip_recursion_policy *policy;
+	uint32_t all = 0, row = 0;
+	struct pl name;
+
+	if (!agent || !agent->sip_recursion_policy[0])
+		return false;
+	pl_set_str(&name, agent->sip_recursion_policy);
+	policy = config_find(hunt->plan->config, &element_sip_recursion_policy,
+			     &name);
+	if (!policy)
+		return false;
+	if (policy->global_count && hunt->codes_n >= policy->global_count)
+		return true;
+
+	for (uint32_t i = 0; i < hunt->codes_n; i++) {
+		bool same = hunt->codes[i] == code;
+
+		all += same;
+		row = same ? row + 1 : 0;
+	}
+	for (uint32_t i = 0; i < policy->sip_response_codes.n; i++) {
+		const struct sip_response_code *rule =
+			policy->sip_response_codes.v[i];
+
+		if (rule->response_code == code &&
+		    (policy->mode == RECURSION_ABSOLUTE ? all : row) >=
+			    rule->attempts)
+			return true;
+	}
+
+	return false;
+}
+
+/* Does this answer end the search (behaviour.md 2.4)? terminate-recursion cut
+ * the list when it was made */
 static bool is_last(const struct hunt *hunt, uint16_t code)
 {
 	const struct hop *hop = &hunt->now->hop;
 
 	if (code >= 600 || hunt->next >= hunt->route->n)
 		return true;
-	if (hop->attribute && hop->attribute->terminate_recursion)
-		return true;
 	if (codes_have(&hop->realm->interface->stop_recurse, code))
 		return true;
-	return hop->agent && codes_have(&hop->agent->stop_recurse, code);
+	if (hop->agent && codes_have(&hop->agent->stop_recurse, code))
+		return true;
+
+	return is_exhausted(hunt, code);
+}
+
+/* How a hop ended; the caller's 3xx are his to follow */
+static bool ends_search(struct hunt *hunt, uint16_t code,
+			const struct message *msg)
+{
+	const struct hop *hop = &hunt->now->hop;
+	uint32_t more;
+
+	if (hunt->codes_n < ROUTE_HOPS)
+		hunt->codes[hunt->codes_n++] = code;
+
+	if (!msg || code < 300 || code > 399) {
+		note_failure(hunt, code, msg);
+		return is_last(hunt, code);
+	}
+	if (!redirect_is_followed(hop, code)) {
+		hunt_end(hunt, code, msg);
+		return true;
+	}
+	more = redirect_follow(&hunt->redirects, hunt->route, hunt->next,
+			       hunt->plan, hop, &hunt->now->rw.ruri, msg);
+	if (!more)
+		note_failure(hunt, code, msg);
+
+	return is_last(hunt, code);
+}
+
+/* For how long the target is avoided; 0: as long as such failures usually are */
+static uint32_t avoid_time(const struct message *msg)
+{
+	struct pl value = { 0 };
+	uint64_t s = 0;
+
+	if (msg)
+		value = message_value(msg, HDR_RETRY_AFTER);
+	/* "120 (maintenance);duration=60" */
+	for (size_t i = 0; i < value.l; i++) {
+		if (value.p[i] < '0' || value.p[i] > '9') {
+			value.l = i;
+			break;
+		}
+	}
+	if (value.l && uint_parse(&s, &value, UINT32_MAX) == ERANGE)
+		s = AVOID_MOST;
+
+	return (uint32_t)(s < AVOID_MOST ? s : AVOID_MOST);
+}
+
+static bool is_over(const struct hunt *hunt)
+{
+	/* RFC 4320 4.2: nobody waits for the answer any more */
+	return !is_call(hunt) && clock_ms() >= hunt->deadline;
+}
+
+/* What was offered there is void */
+static void offer_withdraw(struct hunt *hunt)
+{
+	hunt->now->offer = mem_deref(hunt->now->offer);
+	if (hunt->has_offer)
+		media_offer_failed(hunt->media);
 }
 
 enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
@@ -701,20 +805,19 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 {
 	const struct sa *dst = &hunt->now->targets.addr[hunt->now->target];
 	uint8_t transport = hunt->now->targets.transport[hunt->now->target];
+	bool ends;
 
-	note_failure(hunt, code, msg);
-	/* RFC 4320 4.2: nobody waits for the answer any more */
-	if (!is_call(hunt) && clock_ms() >= hunt->deadline)
+	if (is_over(hunt))
 		hunt->next = hunt->route->n;
 
 	/* RFC 3263 4.3: no answer, a transport error or 503: next target */
 	if (!msg || code == 503) {
-		target_failed(hunt->worker->resolver, dst, transport, AVOID);
+		target_failed(hunt->worker->resolver, dst, transport,
+			      avoid_time(msg));
 		if (++hunt->now->target < hunt->now->targets.n &&
-		    (is_call(hunt) || clock_ms() < hunt->deadline)) {
-			hunt->now->offer = mem_deref(hunt->now->offer);
-			if (hunt->has_offer)
-				media_offer_failed(hunt->media);
+		    !is_over(hunt)) {
+			note_failure(hunt, code, msg);
+			offer_withdraw(hunt);
 			return target_try(hunt);
 		}
 	} else {
@@ -722,13 +825,10 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 	}
 
 	agent_let_go(hunt->now);
-	if (is_last(hunt, code))
-		return HUNT_EMPTY;
+	ends = ends_search(hunt, code, msg);
+	offer_withdraw(hunt);
 
-	hunt->now->offer = mem_deref(hunt->now->offer);
-	if (hunt->has_offer)
-		media_offer_failed(hunt->media);
-	return hop_next(hunt);
+	return ends ? HUNT_EMPTY : hop_next(hunt);
 }
 
 int hunt_repeat(struct hunt *hunt)
@@ -749,7 +849,7 @@ int hunt_repeat(struct hunt *hunt)
 
 int hunt_again(struct hunt *hunt, struct mbuf *credentials)
 {
-	return send_invite(hunt, credentials);
+	return send_invite(hunt, credentials, true);
 }
 
 /* --- Credentials -------------------------------------------------------- */
@@ -870,5 +970,6 @@ void hunt_clear(struct hunt *hunt)
 {
 	hunt_finish(hunt);
 	agent_let_go(&hunt->first);
+	redirects_clear(&hunt->redirects);
 	hunt->first.leg = mem_deref(hunt->first.leg);
 }

@@ -16,6 +16,7 @@
 #include "sbc/leg.h"
 #include "sbc/media.h"
 #include "sbc/prove.h"
+#include "sbc/redirect.h"
 #include "sbc/surrogates.h"
 
 enum hunt_verdict {
@@ -68,6 +69,10 @@ struct hunt {
 	struct route *route;
 	uint32_t next;  /* hop to be tried next */
 	uint32_t tried; /* hops sent to */
+	struct redirects redirects;
+	uint16_t codes
+		[ROUTE_HOPS]; /* how hops ended, for sip-recursion-policy */
+	uint32_t codes_n;
 	struct branch first;
 	struct branch *now;    /* the one that the last event is about */
 	struct timer patience; /* waiting for the owner's registration */

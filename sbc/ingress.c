@@ -9,6 +9,8 @@
 #include <string.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "policy/body.h"
+#include "policy/sdp.h"
 #include "sbc/call.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
@@ -16,6 +18,7 @@
 #include "sbc/ingress.h"
 #include "sbc/pair.h"
 #include "sbc/random.h"
+#include "sbc/redirect.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
 #include "sbc/standin.h"
@@ -24,6 +27,10 @@
 #define ALLOWED                                                                \
 	"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, REFER, "   \
 	"SUBSCRIBE, NOTIFY, MESSAGE, PUBLISH"
+
+enum {
+	CODECS = 32 /* of an offer that are looked at */
+};
 
 enum {
 	SILENCE = 1
@@ -37,7 +44,7 @@ struct ingress {
 	struct transaction *transaction;
 	/* check-message */
 	struct uri ruri;
-	char extra[1024]; /* header lines of a refusal */
+	char extra[4096]; /* header lines of a refusal */
 	/* name-source */
 	const struct endpoint *at;
 	struct source source;
@@ -285,20 +292,54 @@ static uint16_t route_default(struct ingress *in)
 	return 0;
 }
 
+/* Encoding names of the offer, for routes that prefer some */
+static uint32_t offered(const struct ingress *in, struct pl codecs[CODECS])
+{
+	struct pl sdp;
+
+	if (!routes_prefer_codecs(in->plan->routes) || !body_sdp(in->msg, &sdp))
+		return 0;
+
+	return sdp_codecs(&sdp, codecs, CODECS);
+}
+
+/* URI of a header. NULL: there is none */
+static const struct uri *uri_in(struct address *addr, const struct message *msg,
+				enum header_id id)
+{
+	struct pl rest, value;
+
+	if (id == HDR_FROM || id == HDR_TO)
+		return message_address(addr, msg, id) ? NULL : &addr->uri;
+
+	rest = message_value(msg, id);
+	return list_next(&rest, &value) || address_read(addr, &value)
+		       ? NULL
+		       : &addr->uri;
+}
+
 static uint16_t route_by_policy(struct ingress *in)
 {
+	struct address from, called, asserted;
+	struct pl codecs[CODECS];
 	struct route_query q = {
 		.realm = in->source.realm,
 		.agent = in->source.agent,
 		.method = in->msg->method,
+		.from = uri_in(&from, in->msg, HDR_FROM),
 		.to = &in->ruri,
+		.called = uri_in(&called, in->msg, HDR_TO),
+		.codecs = codecs,
+		.codecs_n = offered(in, codecs),
 	};
-	struct address addr;
 	int err;
 
-	if (message_address(&addr, in->msg, HDR_FROM))
+	if (!q.from)
 		return 400;
-	q.from = &addr.uri;
+	/* RFC 3325 5: what a stranger asserts says nothing */
+	if (match_trusts(in->source.realm, &in->source))
+		q.asserted =
+			uri_in(&asserted, in->msg, HDR_P_ASSERTED_IDENTITY);
 	clock_local(&q.now);
 
 	count(COUNT_POLICY_LOOKUPS, 1);
@@ -309,32 +350,99 @@ static uint16_t route_by_policy(struct ingress *in)
 	}
 	count(COUNT_POLICY_HITS, 1);
 	count(COUNT_POLICY_ROUTES, in->route->n);
+	if (in->route->loops)
+		count(COUNT_POLICY_LOOPS, in->route->loops);
 	return 0;
 }
 
-/* policy-attributes action redirect: the caller gets the next hops as Contacts
- * (RFC 3261 21.3.3). Redirects stand alone in a list of hops */
+/* --- Route headers of the caller (2.1) ------------------------------------- */
+
+static bool is_ours(const struct ingress *in, const struct uri *uri)
+{
+	struct pl name;
+	struct sa sa;
+
+	if (uri_is_numeric(uri, &sa)) {
+		sa_set_port(&sa, 0);
+		return realms_is_local(in->plan->realms, &sa);
+	}
+
+	pl_set_str(&name, in->plan->system->hostname);
+	return host_equal(&uri->host, &name);
+}
+
+static bool leads_to(const struct hop *hop, const struct uri *uri)
+{
+	struct pl name;
+	struct sa sa;
+
+	if (hop->agent) {
+		pl_set_str(&name, hop->agent->hostname);
+		if (host_equal(&name, &uri->host))
+			return true;
+	}
+	if (uri_is_numeric(uri, &sa) && sa_isset(&hop->addr, SA_ADDR))
+		return sa_cmp(&sa, &hop->addr, SA_ADDR) &&
+		       (!uri->port || uri->port == sa_port(&hop->addr));
+
+	return host_equal(&hop->host, &uri->host);
+}
+
+/* The first Route that does not name us is followed where it names the next hop
+ * of a candidate: that one comes first */
+static void prefer_route(struct ingress *in)
+{
+	const struct header *h;
+	struct pl none;
+
+	if (!option_get(&in->at->interface->options, "strip-route-headers",
+			&none))
+		return;
+	for (h = message_first(in->msg, HDR_ROUTE); h;
+	     h = message_next(in->msg, h)) {
+		struct pl rest = header_value(in->msg, h), value;
+		struct address addr;
+
+		while (!list_next(&rest, &value)) {
+			if (address_read(&addr, &value))
+				return;
+			if (is_ours(in, &addr.uri))
+				continue;
+			for (uint32_t i = 0; i < in->route->n; i++) {
+				struct hop hop = in->route->hops[i];
+
+				if (!leads_to(&hop, &addr.uri))
+					continue;
+				memmove(&in->route->hops[1],
+					&in->route->hops[0], i * sizeof(hop));
+				in->route->hops[0] = hop;
+				return;
+			}
+			return;
+		}
+	}
+}
+
+/* 302 instead of a call, with the hops as Contacts */
 static uint16_t redirect(struct ingress *in)
 {
-	const struct route *route = in->route;
-	size_t at = 0;
+	struct mbuf *mb;
+	int err;
 
-	if (!route->n || !route->hops[0].attribute ||
-	    route->hops[0].attribute->action != POLICY_ACTION_REDIRECT)
+	if (in->ours ||
+	    !redirect_is_due(in->route, in->source.agent, in->at->interface))
 		return 0;
 
-	for (uint32_t i = 0; i < route->n; i++) {
-		int n = re_snprintf(in->extra + at, sizeof(in->extra) - at,
-				    "Contact: <sip:%r%s%s>\r\n", &in->ruri.user,
-				    in->ruri.user.l ? "@" : "",
-				    route->hops[i].next_hop);
-
-		if (n < 0) /* no room for more of them */
-			break;
-		at += (size_t)n;
+	mb = mbuf_alloc(256);
+	err = mb ? redirect_write(mb, in->route, &in->ruri) : ENOMEM;
+	if (!err && mb->end >= sizeof(in->extra))
+		err = ENOMEM;
+	if (!err) {
+		memcpy(in->extra, mb->buf, mb->end);
+		in->extra[mb->end] = '\0';
 	}
-	in->extra[at] = '\0';
-	return 302;
+	mem_deref(mb);
+	return err ? 503 : 302;
 }
 
 static void find_owner(struct ingress *in)
@@ -495,8 +603,10 @@ static uint16_t find_route(struct ingress *in)
 
 	find_owner(in);
 	code = route_by_policy(in);
-	if (!code)
+	if (!code) {
+		prefer_route(in);
 		find_called(in);
+	}
 	return code ? code : map_names(in);
 }
 

@@ -148,6 +148,7 @@ def test_a_policy_with_action_redirect_gives_the_caller_the_next_hops(sbc, trunk
     sbc.start().registered()
     refused = pbx_a.calls("0301234").until_refused()
     assert refused.status == 302
-    assert refused.all("Contact") == ["<sip:0301234@trunk.example>", "<sip:0301234@192.0.2.7:5070>"]
+    assert refused.all("Contact") == ["<sip:0301234@trunk.example>;q=1",
+                                      "<sip:0301234@192.0.2.7:5070>;q=0.500"]
     assert not trunk.invites()
     sbc.no_session_is_left()
