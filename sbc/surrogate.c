@@ -304,7 +304,7 @@ static int bind_anew(void *obj, const struct message *msg)
 	(void)msg;
 	if (retry_is_exhausted(r))
 		return SUR_EXHAUSTED;
-	if (r->failures || r->refusals)
+	if (r->next > clock_ms())
 		return SUR_PENDING;
 	due_now(r);
 
@@ -358,6 +358,40 @@ static int due_later(void *obj, const struct message *msg)
 {
 	((struct registration *)obj)->later = SUR_ORDER_IN;
 	(void)msg;
+
+	return 0;
+}
+
+/** Disabled and enabled again while it waits: what changed between is unknown */
+static int back_later(void *obj, const struct message *msg)
+{
+	struct registration *r = obj;
+
+	(void)msg;
+	if (r->later == SUR_GONE)
+		r->later = SUR_ORDER_IN;
+
+	return 0;
+}
+
+static int not_out(void *obj, const struct message *msg)
+{
+	struct registration *r = obj;
+
+	(void)msg;
+	if (r->later == SUR_ORDER_OUT)
+		r->later = 0;
+
+	return 0;
+}
+
+static int not_due(void *obj, const struct message *msg)
+{
+	struct registration *r = obj;
+
+	(void)msg;
+	if (r->later == SUR_ORDER_IN)
+		r->later = 0;
 
 	return 0;
 }
@@ -579,7 +613,7 @@ static const struct rule rules[] = {
 	{ SUR_REFUSED,     SUR_ORDER_IN,    be_due,          SUR_WAITING     },
 	{ SUR_REFUSED,     SUR_ORDER_OUT,   switch_off,      SUR_DISABLED    },
 
-	{ SUR_REGISTERING, SUR_ENABLED,     due_later,       SUR_REGISTERING },
+	{ SUR_REGISTERING, SUR_ENABLED,     back_later,      SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_OK,          store_binding,   SUR_REGISTERED  },
 	{ SUR_REGISTERING, SUR_CHALLENGED,  answer,          SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_REFUSE,      refuse,          SUR_REFUSED     },
@@ -597,6 +631,7 @@ static const struct rule rules[] = {
 	{ SUR_REGISTERING, SUR_QUIET,       quiet_later,     SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_GONE,        gone_later,      SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_SHUTDOWN,    stop_later,      SUR_REGISTERING },
+	{ SUR_REGISTERING, SUR_ORDER_IN,    not_out,         SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_ORDER_OUT,   out_later,       SUR_REGISTERING },
 
 	{ SUR_REGISTERED,  SUR_DUE,         send_register,   SUR_REFRESHING  },
@@ -614,7 +649,7 @@ static const struct rule rules[] = {
 	{ SUR_REGISTERED,  SUR_STAY_OUT,    switch_off,      SUR_DISABLED    },
 	{ SUR_REGISTERED,  SUR_STAY_SILENT, rest,            SUR_SILENT      },
 
-	{ SUR_REFRESHING,  SUR_ENABLED,     due_later,       SUR_REFRESHING  },
+	{ SUR_REFRESHING,  SUR_ENABLED,     back_later,      SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_OK,          store_binding,   SUR_REGISTERED  },
 	{ SUR_REFRESHING,  SUR_CHALLENGED,  answer,          SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_REFUSE,      refuse,          SUR_REFUSED     },
@@ -632,6 +667,7 @@ static const struct rule rules[] = {
 	{ SUR_REFRESHING,  SUR_QUIET,       quiet_later,     SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_GONE,        gone_later,      SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_SHUTDOWN,    stop_later,      SUR_REFRESHING  },
+	{ SUR_REFRESHING,  SUR_ORDER_IN,    not_out,         SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_ORDER_OUT,   out_later,       SUR_REFRESHING  },
 
 	{ SUR_IDLE,        SUR_ACTIVE,      begin_anew,      SUR_WAITING     },
@@ -657,6 +693,7 @@ static const struct rule rules[] = {
 	{ SUR_LEAVING,     SUR_NO_TARGET,   left,            SUR_DISABLED    },
 	{ SUR_LEAVING,     SUR_FAIL,        left,            SUR_DISABLED    },
 	{ SUR_LEAVING,     SUR_ACTIVE,      due_later,       SUR_LEAVING     },
+	{ SUR_LEAVING,     SUR_QUIET,       not_due,         SUR_LEAVING     },
 	{ SUR_LEAVING,     SUR_GONE,        go_out,          SUR_LEAVING     },
 	{ SUR_LEAVING,     SUR_SHUTDOWN,    go_out,          SUR_LEAVING     },
 	{ SUR_LEAVING,     SUR_ORDER_IN,    due_later,       SUR_LEAVING     },

@@ -1,0 +1,562 @@
+/*
+ * The table of behaviour.md 4.3 walked in virtual time: each event meets an AoR
+ * in each state, also where nothing may happen
+ *
+ * An AoR is brought into its state by a registrar that plays along. Then the
+ * registrar is silent, the event comes, and a second later state and REGISTERs
+ * are compared; where one was under way, it is granted then, and both are
+ * compared again.
+ */
+#include "tests/unit/surrogates_fixture.h"
+#include "sbc/herd.h"
+
+enum {
+	NOTHING,
+	REGISTERS = 'R', /* a REGISTER left */
+	LEAVES = 'L',    /* one with Expires 0 */
+};
+
+struct outcome {
+	uint8_t to; /* state plus 1; 0: as before */
+	char sent;
+	bool later; /* only after the answer */
+};
+
+struct row {
+	const char *name;
+	uint8_t ev; /* where nothing is under way, and without text */
+	const char *first, *text;
+	uint32_t wait, jump; /* [ms] */
+	bool un_register, triggered, two_targets;
+	const char *attempts;
+	uint32_t granted;
+	struct outcome cells[SUR_STATES];
+};
+
+#define GO(state, sent)                                                        \
+	{                                                                      \
+		SUR_##state + 1, sent, false                                   \
+	}
+#define AFTER(state, sent)                                                     \
+	{                                                                      \
+		SUR_##state + 1, sent, true                                    \
+	}
+
+#define CHALLENGE(nonce)                                                       \
+	"401 Unauthorized\r\nWWW-Authenticate: Digest "                        \
+	"realm=\"trunk.example\", nonce=\"" nonce "\", qop=\"auth\"\r\n"
+
+/* clang-format off */
+static const struct row rows[] = {
+	{ "agent enabled, loaded", SUR_ENABLED, .cells = {
+		[SUR_LEAVING] = AFTER(REGISTERING, REGISTERS),
+		[SUR_DISABLED] = GO(REGISTERING, REGISTERS),
+		[SUR_GIVEN_UP] = GO(REGISTERING, REGISTERS) } },
+	{ "due", SUR_DUE, .cells = {
+		[SUR_WAITING] = GO(REGISTERING, REGISTERS),
+		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
+		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
+		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS) } },
+	{ "200 with own Contact", SUR_OK, .text = "", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERED, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "401, first", SUR_CHALLENGED, .text = CHALLENGE("n1"), .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "401, stale", SUR_CHALLENGED, .first = CHALLENGE("n1"),
+	  .text = "401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"trunk.example\", nonce=\"n2\", stale=true\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "407, realm new", SUR_CHALLENGED, .first = CHALLENGE("n1"),
+	  .text = "407 Proxy\r\nProxy-Authenticate: Digest realm=\"other.example\", nonce=\"p1\"\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "403", SUR_REFUSE, .text = "403 Forbidden\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REFUSED, NOTHING),
+		[SUR_REFRESHING] = GO(REFUSED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "second 401 with fresh nonce", SUR_REFUSE, .first = CHALLENGE("n1"), .text = CHALLENGE("n2"), .cells = {
+		[SUR_REGISTERING] = GO(REFUSED, REGISTERS),
+		[SUR_REFRESHING] = GO(REFUSED, REGISTERS),
+		[SUR_LEAVING] = GO(DISABLED, LEAVES) } },
+	{ "423", SUR_BRIEF, .text = "423 Interval Too Brief\r\nMin-Expires: 1800\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "420", SUR_OPTION, .text = "420 Bad Extension\r\nUnsupported: path\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "3xx, first", SUR_ELSEWHERE, .text = "302 Moved\r\nContact: <sip:127.0.0.14>\r\n", .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "503, and there is another target", SUR_LOST, .text = "503 Busy\r\n", .two_targets = true, .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "timeout, and there is another target", SUR_LOST, .wait = 32500, .two_targets = true, .cells = {
+		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
+		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
+	{ "503, and no other target", SUR_NO_TARGET, .text = "503 Busy\r\n", .cells = {
+		[SUR_REGISTERING] = GO(BACKOFF, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "timeout, and no other target", SUR_NO_TARGET, .wait = 32500, .cells = {
+		[SUR_REGISTERING] = GO(BACKOFF, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "other final answer", SUR_FAIL, .text = "404 Not Found\r\n", .cells = {
+		[SUR_REGISTERING] = GO(BACKOFF, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "200 without own Contact", SUR_FAIL, .text = "200 OK\r\nContact: <sip:x@192.0.2.9>;expires=60\r\n", .cells = {
+		[SUR_REGISTERING] = GO(BACKOFF, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "binding expires", SUR_EXPIRED, .jump = 11000, .granted = 10, .cells = {
+		[SUR_REGISTERED] = GO(REGISTERING, REGISTERS),
+		[SUR_REFRESHING] = GO(REGISTERING, NOTHING) } },
+	{ "max-register-attempts failures", SUR_FAIL, .text = "404 Not Found\r\n", .attempts = "1", .cells = {
+		[SUR_REGISTERING] = GO(GIVEN_UP, NOTHING),
+		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "credentials changed", SUR_CHANGED, .cells = {
+		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
+		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
+		[SUR_REGISTERING] = AFTER(REFRESHING, REGISTERS),
+		[SUR_GIVEN_UP] = GO(REGISTERING, REGISTERS) } },
+	{ "registrar changed", SUR_ANEW, .cells = {
+		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
+		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
+		[SUR_REGISTERING] = AFTER(REFRESHING, REGISTERS),
+		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS),
+		[SUR_REFRESHING] = AFTER(REFRESHING, REGISTERS),
+		[SUR_GIVEN_UP] = GO(REGISTERING, REGISTERS) } },
+	{ "contact changed", SUR_CONTACT, .cells = {
+		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
+		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
+		[SUR_REGISTERING] = AFTER(REFRESHING, REGISTERS),
+		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS),
+		[SUR_REFRESHING] = AFTER(REFRESHING, REGISTERS) } },
+	{ "PBX active", SUR_ACTIVE, .triggered = true, .cells = {
+		[SUR_IDLE] = GO(REGISTERING, REGISTERS),
+		[SUR_SILENT] = GO(REGISTERING, REGISTERS),
+		[SUR_LEAVING] = AFTER(REGISTERING, REGISTERS) } },
+	{ "PBX silent too long", SUR_QUIET, .triggered = true, .cells = {
+		[SUR_WAITING] = GO(SILENT, NOTHING),
+		[SUR_BACKOFF] = GO(SILENT, NOTHING),
+		[SUR_REFUSED] = GO(SILENT, NOTHING),
+		[SUR_REGISTERING] = AFTER(SILENT, NOTHING),
+		[SUR_REGISTERED] = GO(SILENT, NOTHING),
+		[SUR_REFRESHING] = AFTER(SILENT, NOTHING) } },
+	{ "PBX silent too long, un-register", SUR_QUIET, .triggered = true, .un_register = true, .cells = {
+		[SUR_WAITING] = GO(SILENT, NOTHING),
+		[SUR_BACKOFF] = GO(SILENT, NOTHING),
+		[SUR_REFUSED] = GO(SILENT, NOTHING),
+		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
+		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
+		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES) } },
+	/* a given-up AoR of an agent that is gone has no alarm any more */
+	{ "agent disabled or deleted", SUR_GONE, .cells = {
+		[SUR_WAITING] = GO(DISABLED, NOTHING),
+		[SUR_BACKOFF] = GO(DISABLED, NOTHING),
+		[SUR_REFUSED] = GO(DISABLED, NOTHING),
+		[SUR_REGISTERING] = AFTER(DISABLED, NOTHING),
+		[SUR_REGISTERED] = GO(DISABLED, NOTHING),
+		[SUR_REFRESHING] = AFTER(DISABLED, NOTHING),
+		[SUR_IDLE] = GO(DISABLED, NOTHING),
+		[SUR_SILENT] = GO(DISABLED, NOTHING),
+		[SUR_GIVEN_UP] = GO(DISABLED, NOTHING) } },
+	{ "agent disabled or deleted, un-register", SUR_GONE, .un_register = true, .cells = {
+		[SUR_WAITING] = GO(DISABLED, NOTHING),
+		[SUR_BACKOFF] = GO(DISABLED, NOTHING),
+		[SUR_REFUSED] = GO(DISABLED, NOTHING),
+		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
+		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
+		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES),
+		[SUR_IDLE] = GO(DISABLED, NOTHING),
+		[SUR_SILENT] = GO(DISABLED, NOTHING),
+		[SUR_GIVEN_UP] = GO(DISABLED, NOTHING) } },
+	/* stored as it is: 4.7 */
+	{ "shutdown", SUR_SHUTDOWN, .cells = { { 0 } } },
+	{ "shutdown, un-register", SUR_SHUTDOWN, .un_register = true, .cells = {
+		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
+		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
+		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES) } },
+	{ "notify sipd register", SUR_ORDER_IN, .cells = {
+		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
+		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
+		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS),
+		[SUR_IDLE] = GO(REGISTERING, REGISTERS),
+		[SUR_SILENT] = GO(REGISTERING, REGISTERS),
+		[SUR_LEAVING] = AFTER(REGISTERING, REGISTERS),
+		[SUR_DISABLED] = GO(REGISTERING, REGISTERS),
+		[SUR_GIVEN_UP] = GO(REGISTERING, REGISTERS) } },
+	{ "notify sipd unregister", SUR_ORDER_OUT, .cells = {
+		[SUR_WAITING] = GO(DISABLED, NOTHING),
+		[SUR_BACKOFF] = GO(DISABLED, NOTHING),
+		[SUR_REFUSED] = GO(DISABLED, NOTHING),
+		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
+		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
+		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES),
+		[SUR_IDLE] = GO(DISABLED, NOTHING),
+		[SUR_SILENT] = GO(DISABLED, NOTHING) } },
+	{ "registrar target gone", SUR_TARGET_GONE, .cells = {
+		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS) } },
+};
+/* clang-format on */
+
+/* Into a state ----------------------------------------------------------------- */
+
+static uint32_t granted;
+static unsigned wrong; /* cells; all are told, not the first only */
+
+static const char *goes_along(const struct seen *r)
+{
+	return strtoul(r->expires, NULL, 10) ? grant(r, granted, "")
+					     : "200 OK\r\n";
+}
+
+static const char *knows_nobody(const struct seen *r)
+{
+	(void)r;
+
+	return "404 Not Found\r\n";
+}
+
+static const char *forbids(const struct seen *r)
+{
+	(void)r;
+
+	return "403 Forbidden\r\n";
+}
+
+static struct registration *aor(void)
+{
+	return herd_find(f.s, f.a)->v[0];
+}
+
+static void set(const char *name, const char *value)
+{
+	item_set(&element_surrogate_agent, f.a, name, value);
+}
+
+/* Another agent has taken all that may be unanswered */
+static void block(void)
+{
+	f.sip->registration_rate = 1;
+	agent_add("b", "493010^", "2");
+	f.a = (void *)config_at(f.cfg, &element_surrogate_agent, 0);
+	set("state", "disabled");
+	start();
+	f.a = (void *)config_at(f.cfg, &element_surrogate_agent, 0);
+	f.registrar = NULL;
+	run(3 * SECOND);
+	change_agent("state", "enabled");
+}
+
+static void prepare(const struct row *row, enum surrogate_state state)
+{
+	bool triggered =
+		row->triggered || state == SUR_IDLE || state == SUR_SILENT;
+
+	granted = row->granted ? row->granted : 600;
+	if (row->two_targets)
+		fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.15:5060",
+			  NULL);
+	agent_add("a", "493010^", "1");
+	set("un-register", row->un_register ? "enabled" : "disabled");
+	set("register-mode", triggered ? "triggered" : "automatic");
+	if (state == SUR_GIVEN_UP || row->attempts)
+		set("max-register-attempts", "1");
+	f.registrar = state == SUR_BACKOFF || state == SUR_GIVEN_UP
+			      ? knows_nobody
+		      : state == SUR_REFUSED     ? forbids
+		      : state == SUR_REGISTERING ? NULL
+						 : goes_along;
+	if (row->attempts && state == SUR_BACKOFF)
+		set("max-register-attempts", "2");
+	if (row->attempts && state == SUR_REFUSED)
+		set("max-register-attempts", "2");
+	if (state == SUR_WAITING)
+		block();
+	else
+		start();
+	if (triggered && state != SUR_IDLE)
+		surrogates_active(f.s, f.a);
+	run(200);
+}
+
+static void reach(const struct row *row, enum surrogate_state state)
+{
+	prepare(row, state);
+	switch (state) {
+	case SUR_REFRESHING:
+		f.registrar = NULL;
+		surrogate_feed(aor(), SUR_ORDER_IN, NULL);
+		run(200);
+		break;
+	case SUR_SILENT:
+		run(31 * SECOND);
+		break;
+	case SUR_LEAVING:
+		f.registrar = NULL;
+		surrogate_feed(aor(), SUR_ORDER_OUT, NULL);
+		run(200);
+		break;
+	case SUR_DISABLED:
+		surrogate_feed(aor(), SUR_ORDER_OUT, NULL);
+		run(200);
+		break;
+	default:
+		break;
+	}
+	f.registrar = NULL;
+	if (aor()->state != state)
+		fail_msg("[%s]: not reached: %s, but %s", row->name,
+			 surrogate_machine.states[state],
+			 surrogate_machine.states[aor()->state]);
+}
+
+/* What happens ------------------------------------------------------------------ */
+
+/* REGISTERs of the AoR from the n-th on, repetitions left out */
+static char sent_since(size_t n)
+{
+	char what = NOTHING;
+
+	for (; n < f.seen_n; n++) {
+		if (!strstr(f.seen[n].from, "@a.") ||
+		    (n && f.seen[n].cseq == f.seen[n - 1].cseq &&
+		     !strcmp(f.seen[n].callid, f.seen[n - 1].callid)))
+			continue;
+		what = strtoul(f.seen[n].expires, NULL, 10) ? REGISTERS
+							    : LEAVES;
+	}
+
+	return what;
+}
+
+static void say_granted(void)
+{
+	say(goes_along(last()));
+}
+
+static void happen(const struct row *row)
+{
+	struct registration *r = aor();
+
+	if (row->jump && r->bound &&
+	    (r->state == SUR_REGISTERED || r->state == SUR_REFRESHING)) {
+		fake_clock_advance(row->jump);
+		wheel_turn();
+		serve();
+	} else if (!surrogate_is_out(r) || (!row->text && !row->wait)) {
+		surrogate_feed(r, row->ev, NULL);
+	} else if (row->wait) {
+		run(row->wait);
+	} else {
+		if (row->first) {
+			say(row->first);
+			serve();
+		}
+		if (*row->text)
+			say(row->text);
+		else
+			say_granted();
+	}
+}
+
+static void compare(const struct row *row, enum surrogate_state in,
+		    const char *when, enum surrogate_state to, char sent,
+		    size_t mark)
+{
+	char was = sent_since(mark);
+
+	if (aor()->state == to && was == sent)
+		return;
+	wrong++;
+	print_error("[%s] in %s%s: %s and sends %c; expected %s and %c\n",
+		    row->name, surrogate_machine.states[in], when,
+		    surrogate_machine.states[aor()->state], was ? was : '-',
+		    surrogate_machine.states[to], sent ? sent : '-');
+}
+
+static void try_cell(const struct row *row, enum surrogate_state in)
+{
+	const struct outcome *cell = &row->cells[in];
+	enum surrogate_state to = cell->to && !cell->later
+					  ? (enum surrogate_state)(cell->to - 1)
+					  : in;
+	bool stays = !cell->to || cell->later;
+	size_t mark;
+
+	reach(row, in);
+	mark = f.seen_n;
+	happen(row);
+	run(SECOND);
+	compare(row, in, "", to, stays ? NOTHING : cell->sent, mark);
+	if (!stays || !surrogate_is_out(aor()))
+		return;
+
+	mark = f.seen_n;
+	say_granted();
+	run(SECOND);
+	to = cell->to            ? (enum surrogate_state)(cell->to - 1)
+	     : in == SUR_LEAVING ? SUR_DISABLED
+				 : SUR_REGISTERED;
+	compare(row, in, ", after the answer", to, cell->sent, mark);
+}
+
+static void each_cell_is_that_of_the_specification(void **s)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		for (int state = 0; state < SUR_STATES; state++) {
+			setup(NULL);
+			try_cell(&rows[i], (enum surrogate_state)state);
+			teardown(NULL);
+		}
+	assert_int_equal(wrong, 0);
+	(void)s;
+}
+
+/* Beside the cells -------------------------------------------------------------- */
+
+static const struct row plain = { .name = "plain" },
+			un_register = { .name = "un-register",
+					.un_register = true },
+			once = { .name = "once", .attempts = "1" },
+			of_pbx = { .name = "triggered", .triggered = true };
+
+static void assert_at(enum surrogate_state state)
+{
+	if (aor()->state != state)
+		fail_msg("%s, not %s", surrogate_machine.states[aor()->state],
+			 surrogate_machine.states[state]);
+}
+
+static void refused_while_bound_calls_pass_until_it_expires(void **s)
+{
+	reach(&plain, SUR_REFRESHING);
+	say("403 Forbidden\r\n");
+	assert_at(SUR_REFUSED);
+	assert_true(view(0).bound);
+	assert_true(view(0).refused);
+	assert_non_null(view(0).target);
+	fake_clock_advance(590 * SECOND);
+	assert_true(view(0).bound);
+	fake_clock_advance(10 * SECOND + 32 * SECOND);
+	wheel_turn();
+	assert_false(view(0).bound);
+	(void)s;
+}
+
+static void a_binding_that_expires_behind_a_retry_backs_off(void **s)
+{
+	uint64_t begun = clock_ms();
+
+	reach(&plain, SUR_REFRESHING);
+	say("503 Busy\r\nRetry-After: 1200\r\n");
+	assert_at(SUR_REGISTERED);
+	run(610 * SECOND);
+	assert_at(SUR_BACKOFF);
+	f.registrar = goes_along;
+	while (aor()->state == SUR_BACKOFF && clock_ms() < begun + 9e6)
+		run(SECOND);
+	assert_in_range(clock_ms() - begun, 1199 * SECOND, 1330 * SECOND);
+	(void)s;
+}
+
+static void who_failed_too_often_gives_up_when_the_binding_is_over(void **s)
+{
+	reach(&once, SUR_REFRESHING);
+	say("404 Not Found\r\n");
+	f.registrar = knows_nobody;
+	assert_at(SUR_REGISTERED);
+	run(590 * SECOND);
+	assert_true(view(0).bound);
+	assert_int_equal(alarms("surrogate-gave-up"), 0);
+	run(20 * SECOND);
+	assert_at(SUR_GIVEN_UP);
+	assert_int_equal(alarms("surrogate-gave-up"), 1);
+	(void)s;
+}
+
+static void an_order_does_not_register_a_disabled_agent(void **s)
+{
+	reach(&plain, SUR_REGISTERED);
+	f.registrar = goes_along;
+	change_agent("state", "disabled");
+	assert_at(SUR_DISABLED);
+	f.seen_n = 0;
+	assert_int_equal(surrogates_notify(f.s, f.a, 0, false), 0);
+	run(100 * SECOND);
+	assert_at(SUR_DISABLED);
+	assert_int_equal(f.seen_n, 0);
+	(void)s;
+}
+
+static void the_last_word_before_an_answer_counts(void **s)
+{
+	/* disabled and enabled again: it registers once more and stays */
+	reach(&un_register, SUR_REGISTERING);
+	change_agent("state", "disabled");
+	change_agent("state", "enabled");
+	f.registrar = goes_along;
+	say_granted();
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+
+	/* sent away and called back by the operator */
+	f.registrar = NULL;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_at(SUR_REFRESHING);
+	surrogates_notify(f.s, f.a, 0, true);
+	surrogates_notify(f.s, f.a, 0, false);
+	f.registrar = goes_along;
+	say_granted();
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+	(void)s;
+}
+
+static void a_pbx_that_falls_silent_again_while_it_leaves_stays_out(void **s)
+{
+	reach(&of_pbx, SUR_LEAVING);
+	surrogate_feed(aor(), SUR_ACTIVE, NULL);
+	surrogate_feed(aor(), SUR_QUIET, NULL);
+	say("200 OK\r\n");
+	run(SECOND);
+	assert_at(SUR_DISABLED);
+	(void)s;
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_cell_is_that_of_the_specification),
+		TEST(refused_while_bound_calls_pass_until_it_expires),
+		TEST(a_binding_that_expires_behind_a_retry_backs_off),
+		TEST(who_failed_too_often_gives_up_when_the_binding_is_over),
+		TEST(an_order_does_not_register_a_disabled_agent),
+		TEST(the_last_word_before_an_answer_counts),
+		TEST(a_pbx_that_falls_silent_again_while_it_leaves_stays_out),
+	};
+	int err = libre_init();
+
+	if (err)
+		return 1;
+	err = cmocka_run_group_tests(tests, NULL, NULL);
+	libre_close();
+
+	return err;
+}
