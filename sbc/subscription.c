@@ -38,7 +38,7 @@ static void joint_destructor(void *data)
 {
 	struct joint *j = data;
 
-	if (j->le.list)
+	if (j->le.list && j->state != JOINT_OVER)
 		gauge(COUNT_SUBSCRIPTIONS, -1);
 	list_unlink(&j->le);
 	timer_cancel(&j->life);
@@ -108,6 +108,8 @@ static void unanswered_end(struct joint *j)
 	queue_end(&j->queue[SIDE_B], 481);
 }
 
+/* While there may be further dialogs it stays as a mark: who notified that it is
+ * over is no new one */
 static int end(void *obj, const struct message *msg)
 {
 	struct joint *j = obj;
@@ -115,8 +117,12 @@ static int end(void *obj, const struct message *msg)
 	(void)msg;
 
 	unanswered_end(j);
+	timer_cancel(&j->life);
+	gauge(COUNT_SUBSCRIPTIONS, -1);
+	if (s->request)
+		return 0;
 	mem_deref(j);
-	if (!s->joints.head && !s->request)
+	if (!s->joints.head)
 		s->setup.over(s->setup.arg);
 	return 0;
 }
@@ -520,7 +526,7 @@ void subscription_request(struct subscription *s, const struct leg *leg,
 		return;
 	if (!j)
 		j = joint_notified(s, leg, from, msg);
-	if (j)
+	if (j && j->state != JOINT_OVER)
 		code = admit(leg->uac ? j->b : j->a, from, msg);
 	if (code) {
 		refuse(t, code);
@@ -563,12 +569,26 @@ int subscription_alloc(struct subscription **sp,
 	return 0;
 }
 
+static void marks_clear(struct subscription *s)
+{
+	struct le *le = s->joints.head;
+
+	while (le) {
+		struct joint *j = le->data;
+
+		le = le->next;
+		if (j->state == JOINT_OVER)
+			mem_deref(j);
+	}
+}
+
 /* Timer N: from now on its dialogs are those that it has */
 static void forks_over(void *arg)
 {
 	struct subscription *s = arg;
 
 	s->request = mem_deref(s->request);
+	marks_clear(s);
 	if (!s->joints.head)
 		s->setup.over(s->setup.arg);
 }
@@ -638,5 +658,10 @@ void subscription_clear(struct subscription *s)
 
 uint32_t subscription_count(const struct subscription *s)
 {
-	return list_count(&s->joints);
+	const struct le *le;
+	uint32_t n = 0;
+
+	for (le = s->joints.head; le; le = le->next)
+		n += ((const struct joint *)le->data)->state != JOINT_OVER;
+	return n;
 }

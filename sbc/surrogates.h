@@ -38,8 +38,8 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 struct registration_view {
 	struct owner owner;
 	enum surrogate_state state;
-	bool bound;   /* the binding is valid, or in its grace time */
-	bool refused; /* credentials refused: skip routes to the registrar */
+	bool bound;    /* the binding is valid, or in its grace time */
+	bool refused;  /* credentials refused: skip routes to the registrar */
 	uint32_t left; /* of the binding [s]; 0: it is over */
 	const struct target *target; /* of the binding; NULL: none */
 	const char *contact;         /* own Contact URI */

@@ -983,7 +983,7 @@ static int merge_enlist(struct transaction *t, const struct message *request)
 	if (request->to_tag.l)
 		return 0;
 
-	key = merge_key(request);
+	key = key_at(t->port, merge_key(request));
 	if (table_find(&t->all->merges, key, any, NULL)) {
 		count(COUNT_MERGED, 1);
 		return EEXIST;
