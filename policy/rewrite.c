@@ -726,6 +726,33 @@ static int edit_trace(struct view *v, const struct address *addr)
 	return put_address(v, addr, &shape, false);
 }
 
+/* Inside a call Refer-To is what the Request-URI of the transfer will be
+ * (behaviour.md 3.6): a registered contact becomes the user of its AoR */
+static int edit_refer_to(struct view *v, const struct address *addr)
+{
+	const struct rewrite_setup *setup = v->setup;
+	struct shape shape = { .place = NULL };
+	struct owner who = { .agent = NULL };
+	char aor[AOR_USER_MAX];
+	struct pl user = { aor, 0 };
+	int n;
+
+	if (v->to_pbx && setup->received_at &&
+	    !identity_by_contact(setup->plan->identities, setup->ingress,
+				 setup->received_at, &addr->uri, &who) &&
+	    who.agent == setup->called.agent) {
+		n = aor_register_user(aor, sizeof(aor), &who);
+		if (n < 0)
+			return EINVAL;
+		user.l = (size_t)n;
+		shape.user = &user;
+		shape.place = &v->target;
+	} else if (is_replaced(v, &addr->uri.host)) {
+		shape.place = v->target.len ? &v->target : &v->own;
+	}
+	return put_address(v, addr, &shape, false);
+}
+
 /* Put each address of a header through h. One that cannot be read could name
  * the other side: it is left out. */
 static int edit_header(struct view *v, struct message *msg,
@@ -831,7 +858,7 @@ static int edit_preferred(struct view *v, struct message *msg)
 static int edit_traces(struct view *v, struct message *msg)
 {
 	static const uint8_t traces[] = { HDR_DIVERSION, HDR_HISTORY_INFO,
-					  HDR_REFERRED_BY, HDR_REFER_TO,
+					  HDR_REFERRED_BY,
 					  HDR_P_CALLED_PARTY_ID };
 	size_t i;
 	int err;
@@ -853,10 +880,10 @@ static int edit_all(struct view *v, struct message *msg)
 	if (err)
 		return err;
 	err = edit_preferred(v, msg);
-	if (err)
-		return err;
+	if (!err)
+		err = edit_headers(v, msg, HDR_REFER_TO, edit_trace);
 
-	return edit_traces(v, msg);
+	return err ? err : edit_traces(v, msg);
 }
 
 int rewrite_within(struct mbuf *scratch, struct message *out_msg,
@@ -872,6 +899,9 @@ int rewrite_within(struct mbuf *scratch, struct message *out_msg,
 		err = edit_asserted(&v, out_msg);
 	if (!err && message_first(out_msg, HDR_P_PREFERRED_IDENTITY))
 		err = message_drop(out_msg, HDR_P_PREFERRED_IDENTITY);
+
+	if (!err)
+		err = edit_headers(&v, out_msg, HDR_REFER_TO, edit_refer_to);
 
 	return err ? err : edit_traces(&v, out_msg);
 }

@@ -301,6 +301,46 @@ static void inside_a_call_identities_are_rewritten_and_none_is_made_up(void **s)
 	}
 }
 
+/* behaviour.md 3.6 */
+static void inside_a_call_refer_to_becomes_the_request_uri_of_the_transfer(
+	void **s)
+{
+	static const struct {
+		bool to_pbx, owned;
+		const char *in, *out;
+	} rows[] = {
+		{ false, true, "<sip:4@127.0.0.2>", "<sip:4@a.trunk.example>" },
+		{ false, true, "<sip:4@far.example>", "<sip:4@far.example>" },
+		{ false, false, "<sip:4@127.0.0.2>", "<sip:4@trunk.example>" },
+		{ true, true, "<sip:a-4930107@127.0.0.1>",
+		  "<sip:4930107@pbx-a.local>" },
+		{ true, true, "<sip:0309@127.0.0.1>",
+		  "<sip:0309@pbx-a.local>" },
+		{ true, true, "<sip:b-4930107@127.0.0.1>",
+		  "<sip:b-4930107@pbx-a.local>" },
+		{ true, true, "<sip:0309@far.example>",
+		  "<sip:0309@far.example>" },
+	};
+	struct fixture *f = *s;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct rewrite_setup setup =
+			rows[i].to_pbx ? from_trunk(f) : from_pbx(f);
+		char line[128];
+
+		if (!rows[i].owned) {
+			setup.owner.agent = NULL;
+			setup.to_trunk = false;
+		}
+		snprintf(line, sizeof(line), "Refer-To: %s\r\n", rows[i].in);
+		run_within(f, &setup,
+			   rows[i].to_pbx ? "INVITE sip:x@127.0.0.1 SIP/2.0"
+					  : "INVITE sip:x@127.0.0.2 SIP/2.0",
+			   line);
+		header_is(f, HDR_REFER_TO, rows[i].out);
+	}
+}
+
 /* 7.2, 23 */
 static void replace_contact_gives_the_registered_contact(void **state)
 {
@@ -560,6 +600,7 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 		TEST(the_trunk_sees_its_own_domain_and_nothing_of_the_pbx),
 		TEST(inside_a_call_identities_are_rewritten_and_none_is_made_up),
+		TEST(inside_a_call_refer_to_becomes_the_request_uri_of_the_transfer),
 		TEST(replace_contact_gives_the_registered_contact),
 		TEST(the_service_route_leads_to_the_registrar_only),
 		TEST(a_registered_contact_becomes_the_aor_at_the_pbx),
