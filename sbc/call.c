@@ -137,6 +137,13 @@ static void retry_after(struct mbuf *mb, uint32_t s)
 	(void)mbuf_printf(mb, "Retry-After: %u\r\n", s);
 }
 
+/* After the final answer no 1xx is repeated (RFC 3262 3) */
+static void final_a(struct call *c, const struct leg_reply *r)
+{
+	early_stop(&c->early);
+	(void)leg_reply(c->a, r);
+}
+
 /* The best failure of the search, or what the SBC itself says */
 static int refuse_a(void *obj, const struct message *msg)
 {
@@ -166,7 +173,7 @@ static int refuse_a(void *obj, const struct message *msg)
 	if (r.code == 401 || r.code == 407)
 		count(COUNT_REFUSED_AUTHENTICATE, 1);
 	count(COUNT_CALL_REJECTS, 1);
-	(void)leg_reply(c->a, &r);
+	final_a(c, &r);
 	mem_deref(extra);
 	mem_deref(copy);
 	return BOTH_GONE;
@@ -177,7 +184,7 @@ static void reply_a(struct call *c, uint16_t code)
 	struct leg_reply r = { .code = code };
 
 	c->cdr.status = code;
-	(void)leg_reply(c->a, &r);
+	final_a(c, &r);
 }
 
 /* RFC 3261 17.2.1: leaves with the first INVITE to the called side */
@@ -186,6 +193,45 @@ static void reply_trying(struct call *c)
 	struct leg_reply r = { .code = 100 };
 
 	(void)leg_reply(c->a, &r);
+}
+
+/* --- Early dialogs ------------------------------------------------------ */
+
+static struct early_call early_of(struct call *c)
+{
+	struct early_call e = {
+		.all = &c->early,
+		.relays = &c->relays,
+		.a = c->a,
+		.b = c->hunt.now->leg,
+	};
+
+	return e;
+}
+
+/* The INVITE failed on this hop, or is sent again: its dialogs are dead */
+static void early_dead(struct call *c)
+{
+	struct early_call e = early_of(c);
+
+	(void)early_fail(&e);
+}
+
+static void early_forget(void *arg)
+{
+	struct call *c = arg;
+
+	early_clear(&c->early, &c->relays);
+	c->a->prack = mem_deref(c->a->prack);
+}
+
+/* Those that lost live for 64*T1 (behaviour.md 3.2); a PRACK may be on its way */
+static void early_end(struct call *c)
+{
+	if (list_count(&c->early) > 1 || c->a->prack)
+		timer_start(&c->forget, 64ULL * c->a->t1, early_forget, c);
+	else
+		early_forget(c);
 }
 
 /* --- Hops --------------------------------------------------------------- */
@@ -226,6 +272,7 @@ static int next_hop(void *obj, const struct message *msg)
 	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
 
 	timer_cancel(&c->timer_c);
+	early_dead(c);
 	return event_of(hunt_failed(&c->hunt, code, msg));
 }
 
@@ -288,40 +335,142 @@ static void timer_c_start(struct call *c)
 	timer_start(&c->timer_c, (uint64_t)s * 1000, timer_c_over, c);
 }
 
+static void no_prack(void *arg)
+{
+	call_feed(arg, NO_PRACK, NULL);
+}
+
+/* Did the caller say that he acknowledges 1xx (RFC 3262 4), and did we say so? */
+static bool offers_100rel(const struct call *c)
+{
+	const struct message *invite = c->hunt.invite;
+
+	return message_has_token(invite, HDR_REQUIRE, "100rel") ||
+	       (message_has_token(invite, HDR_SUPPORTED, "100rel") &&
+		!media_hides_early(c->media));
+}
+
+/* SDP of a 1xx: early media, or in a reliable one also the offer that the INVITE
+ * did not have (RFC 3262 5). Early media that cannot be used, or that the
+ * caller's realm does not want, are left out; the final answer decides.
+ * 0; errno: a reliable 1xx that cannot cross */
+static int progress_media(struct call *c, const struct message *msg,
+			  bool reliable, struct mbuf **out)
+{
+	enum side from;
+	struct pl sdp;
+	int err;
+
+	if (!body_sdp(msg, &sdp))
+		return 0;
+	if (media_is_agreed(c->media))
+		err = media_copy(c->media, SIDE_B, &sdp, out);
+	else if (reliable && !media_offer_open(c->media, &from))
+		return media_offer(c->media, SIDE_B, &sdp, out);
+	else
+		err = media_answer(c->media, SIDE_B, &sdp, MEDIA_EARLY, out);
+
+	if (reliable)
+		return err;
+	if (!err && media_hides_early(c->media))
+		*out = mem_deref(*out);
+	return 0;
+}
+
+/* A called side that wants an acknowledgement that nobody offered gets it from
+ * here: the caller would not give it */
+static void prack_ourselves(struct call *c, const struct early *e)
+{
+	struct relay_setup setup = {
+		.plan = c->plan,
+		.list = &c->relays,
+		.to = e->b,
+		.method = PRACK,
+		.user = c->home->relay_user,
+		.arg = c,
+	};
+	struct mbuf *extra = mbuf_alloc(64);
+
+	if (extra && !prack_write(e->a, extra)) {
+		setup.extra = bytes_of(extra);
+		(void)relay_start(NULL, &setup);
+	}
+	mem_deref(extra);
+}
+
+static void remove_100rel(struct message *copy)
+{
+	(void)message_drop(copy, HDR_RSEQ);
+	(void)hunt_remove_option(copy, HDR_REQUIRE, "100rel");
+}
+
+/* Pass a 1xx on in its early dialog. 0; errno: it cannot cross */
+static int progress_reply(struct call *c, const struct message *msg,
+			  const struct early *e, bool reliable)
+{
+	const struct prack_user user = { no_prack, c };
+	bool offered = reliable && offers_100rel(c);
+	struct message *copy = NULL;
+	struct mbuf *sdp = NULL;
+	struct leg_reply r;
+	struct pl body;
+	int err;
+
+	memset(&r, 0, sizeof(r));
+	answer_copy(c, &r, &copy, msg, false);
+	if (!copy)
+		return 0; /* as if it had been lost */
+	leg_contact(c->a, msg);
+	if (e)
+		r.tag = e->a->tag.text;
+
+	err = progress_media(c, msg, offered, &sdp);
+	if (err)
+		goto out;
+	body = bytes_of(sdp);
+	leg_reply_body(&r, copy, &body);
+
+	if (offered) {
+		(void)prack_reply(c->a, e->a, &r, copy, &user);
+		goto out;
+	}
+	if (reliable) {
+		remove_100rel(copy);
+		prack_ourselves(c, e);
+	}
+	(void)leg_reply(c->a, &r);
+out:
+	mem_deref(sdp);
+	mem_deref(copy);
+	return err;
+}
+
 static int pass_progress(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	struct message *copy = NULL;
-	struct leg_reply r;
-	struct mbuf *sdp_out = NULL;
-	struct early *early = NULL;
-	struct pl sdp;
+	struct early_call all = early_of(c);
+	enum prack_verdict verdict = PRACK_PLAIN;
+	struct early *e = NULL;
+	int err;
 
-	memset(&r, 0, sizeof(r));
 	if (!c->cdr.ring)
 		c->cdr.ring = clock_wall_ms();
 	timer_c_start(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 
-	answer_copy(c, &r, &copy, msg, false);
-	leg_contact(c->a, msg);
-	if (msg->to_tag.l)
-		early = leg_early(c->b, c->a, &msg->to_tag);
-	if (early)
-		r.tag = early->tag_a.text;
-	if (body_sdp(msg, &sdp)) {
-		/* Early media that cannot be used, or that the caller's realm
-		 * does not want, are left out; the final answer decides */
-		if (media_answer(c->media, SIDE_B, &sdp, false, &sdp_out) ||
-		    media_hides_early(c->media))
-			sdp_out = mem_deref(sdp_out);
-	}
-	sdp = bytes_of(sdp_out);
-	leg_reply_body(&r, copy, &sdp);
-	(void)leg_reply(c->a, &r);
-	mem_deref(sdp_out);
-	mem_deref(copy);
-	return 0;
+	if (msg->to_tag.l && early_take(&e, &all, msg))
+		return 0; /* no room for one more dialog */
+	if (e)
+		verdict = prack_take(e->a, msg);
+	if (verdict == PRACK_ABSORBED)
+		return 0;
+
+	err = progress_reply(c, msg, e, verdict == PRACK_NEW);
+	if (!err)
+		return 0;
+	count(COUNT_SDP_ANSWER_ERRORS, 1);
+	c->code = err == ENOSPC || err == ENOMEM ? 503 : 488;
+	return MEDIA_BAD;
 }
 
 /* SDP of a 2xx: the answer to our offer, or an offer */
@@ -333,16 +482,14 @@ static int answer_media(struct call *c, const struct message *msg,
 
 	if (!body_sdp(msg, &sdp))
 		return 0;
+	/* RFC 3261 13.2.1: what reliable answers agreed on stands; this is a
+	 * copy */
+	if (media_is_agreed(c->media))
+		return media_copy(c->media, SIDE_B, &sdp, out);
 	if (media_offer_open(c->media, &from) && from == SIDE_A)
-		return media_answer(c->media, SIDE_B, &sdp, true, out);
-
-	if (c->hunt.has_offer) {
-		/* RFC 3261 13.2.1: what an early answer and an UPDATE agreed
-		 * stands; this is a copy */
-		int err = media_answer(c->media, SIDE_B, &sdp, true, out);
-
-		return err == ENOENT ? 0 : err;
-	}
+		return media_answer(c->media, SIDE_B, &sdp, MEDIA_FINAL, out);
+	if (c->hunt.has_offer)
+		return 0;
 	c->b->ack_waits = true;
 	return media_offer(c->media, SIDE_B, &sdp, out);
 }
@@ -361,6 +508,7 @@ static void call_answered(struct call *c)
 	timer_cancel(&c->expires);
 	media_started(c->media);
 	hunt_finish(&c->hunt);
+	early_end(c);
 	if (c->plan->sip->session_max_life_limit)
 		timer_start(&c->life,
 			    c->plan->sip->session_max_life_limit * 1000ULL,
@@ -386,7 +534,6 @@ static int pass_answer(void *obj, const struct message *msg)
 	struct message *copy = NULL;
 	struct leg_reply r;
 	struct mbuf *sdp_out = NULL;
-	struct early *early;
 	struct pl sdp;
 	int err, event = 0;
 
@@ -394,16 +541,13 @@ static int pass_answer(void *obj, const struct message *msg)
 	hunt_agent_answered(&c->hunt, msg->code);
 	accepted(c, msg);
 
-	early = leg_early(c->b, c->a, &msg->to_tag);
-	if (early)
-		(void)leg_choose(c->b, c->a, early);
-
 	answer_copy(c, &r, &copy, msg, false);
 	leg_contact(c->a, msg);
 	err = answer_media(c, msg, &sdp_out);
 	if (err) {
 		count(COUNT_SDP_ANSWER_ERRORS, 1);
-		(void)leg_ack(c->b, NULL, NULL);
+		if (!c->b->ack)
+			(void)leg_ack(c->b, NULL, NULL);
 		reply_a(c, err == ENOSPC ? 503 : 488);
 		event = MEDIA_BAD;
 		goto out;
@@ -417,13 +561,41 @@ static int pass_answer(void *obj, const struct message *msg)
 		(void)call_timers(c, false, copy, msg);
 	/* RFC 3261 13.2.2.4: with the offer in the INVITE the ACK needs nothing
 	 * of the caller */
-	if (!c->b->ack_waits)
+	if (!c->b->ack_waits && !c->b->ack)
 		(void)leg_ack(c->b, NULL, NULL);
-	(void)leg_reply(c->a, &r);
+	final_a(c, &r);
 	call_answered(c);
 out:
 	mem_deref(sdp_out);
 	mem_deref(copy);
+	return event;
+}
+
+/* RFC 3262 3: a 2xx waits for the PRACK of a reliable 1xx with SDP. The called
+ * side needs nothing of the caller any more, unless it made the offer in it */
+static int hold_answer(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	timer_cancel(&c->timer_c);
+	timer_cancel(&c->expires);
+	mem_deref(c->held);
+	c->held = mem_ref((void *)msg);
+	if (c->hunt.has_offer)
+		(void)leg_ack(c->b, NULL, NULL);
+	return 0;
+}
+
+static int pass_held(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	struct message *held = c->held;
+	int event;
+	(void)msg;
+
+	c->held = NULL;
+	event = pass_answer(c, held);
+	mem_deref(held);
 	return event;
 }
 
@@ -439,6 +611,7 @@ static int prove(void *obj, const struct message *msg)
 
 	memset(&report, 0, sizeof(report));
 	timer_cancel(&c->timer_c);
+	early_dead(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 	c->credentials = mbuf_alloc(512);
 	if (!c->credentials)
@@ -540,11 +713,26 @@ static int give_up(void *obj, const struct message *msg)
 	return cancel_b(c, NULL);
 }
 
-/* Between the 487 and the end of leg B nobody waits any more */
+/* A reliable 1xx without PRACK for 64*T1 (RFC 3262 3) */
+static int unacknowledged(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	reply_a(c, 504);
+	c->cdr.ended_by = CDR_SBC;
+	c->cdr.reason = CDR_NO_ANSWER;
+	return cancel_b(c, NULL);
+}
+
+/* Between the 487 and the end of leg B nobody waits any more. Without a final
+ * answer within 64*T1 one may come still (behaviour.md 3.3) */
 static int cancelled(void *obj, const struct message *msg)
 {
-	(void)obj;
-	(void)msg;
+	struct call *c = obj;
+
+	if (!msg && c->hunt.now->leg && c->hunt.now->leg->invite)
+		leg_linger(c->hunt.now->leg, &c->home->lingering);
 	return BOTH_GONE;
 }
 
@@ -564,6 +752,9 @@ static void reason_line(struct call *c, const struct message *bye,
 		(void)mbuf_write_str(mb, "Reason: ");
 		(void)mbuf_write_pl(mb, &reason);
 		(void)mbuf_write_str(mb, "\r\n");
+	} else if (c->reason) {
+		(void)mbuf_printf(mb, "Reason: SIP;cause=%u;text=\"%s\"\r\n",
+				  c->reason, cause_phrase(c->reason));
 	} else if (!bye && c->plan->sip->add_reason_header && c->cdr.q850) {
 		(void)mbuf_printf(mb, "Reason: Q.850;cause=%u\r\n",
 				  c->cdr.q850);
@@ -619,6 +810,7 @@ static void closing(struct call *c)
 	timer_cancel(&c->life);
 	refresh_stop(&c->timers[SIDE_A]);
 	refresh_stop(&c->timers[SIDE_B]);
+	timer_cancel(&c->forget);
 	unanswered_end(c);
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_wall_ms();
@@ -699,6 +891,58 @@ static int answer_too_late(void *obj, const struct message *msg)
 	return byes_sent(c);
 }
 
+/* The same when it came in time and waited for a PRACK: what became of the
+ * caller is said in code and reason */
+static int held_end(struct call *c, uint16_t code)
+{
+	reply_a(c, code);
+	if (!c->b->ack)
+		(void)leg_ack(c->b, NULL, NULL);
+	closing(c);
+	leg_close(c->a);
+	bye_leg(c, c->b, NULL);
+	return byes_sent(c);
+}
+
+static int held_cancelled(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->cdr.ended_by = CDR_INGRESS;
+	c->cdr.reason = CDR_CANCELLED;
+	return held_end(c, 487);
+}
+
+static int held_unacknowledged(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->cdr.ended_by = CDR_SBC;
+	c->cdr.reason = CDR_NO_ANSWER;
+	return held_end(c, 504);
+}
+
+static int held_given_up(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	return held_end(c, 503);
+}
+
+/* The called side hung up before its answer went on, or is dead */
+static int held_hung_up(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	c->cdr.ended_by = CDR_EGRESS;
+	leg_close(c->b);
+	return held_end(c, 480);
+}
+
 /* The answer's SDP was useless: the caller has his 488, leg B is hung up */
 static int media_bad(void *obj, const struct message *msg)
 {
@@ -727,7 +971,7 @@ static int ack_media(struct call *c, struct leg *asked, struct leg *other,
 	pl_set_str(&ctype, "application/sdp");
 	if (body_sdp(ack, &sdp))
 		err = media_answer(c->media, asked == c->a ? SIDE_A : SIDE_B,
-				   &sdp, true, &out);
+				   &sdp, MEDIA_FINAL, &out);
 	if (!err)
 		body = bytes_of(out);
 	(void)leg_ack(other, body.l ? &body : NULL, &ctype);
@@ -741,6 +985,7 @@ static int pass_ack(void *obj, const struct message *msg)
 
 	if (c->b->ack_waits && ack_media(c, c->a, c->b, msg)) {
 		c->cdr.q850 = cause_q850(488);
+		c->reason = 488;
 		return MEDIA_BAD;
 	}
 	return 0;
@@ -773,6 +1018,19 @@ static void record(const struct media_report *report, void *arg)
 		home->gone(home);
 }
 
+/* The 2xx of another branch may come still, and must be ACKed and hung up */
+static void leave_b(struct call *c)
+{
+	struct leg *b = c->hunt.now->leg;
+
+	if (!b || b->le.list)
+		return;
+	if (b->confirmed && b->invite && list_count(&c->early) > 1)
+		leg_linger(b, &c->home->lingering);
+	else
+		leg_close(b);
+}
+
 static int end(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
@@ -781,8 +1039,9 @@ static int end(void *obj, const struct message *msg)
 
 	closing(c);
 	list_flush(&c->relays);
+	leave_b(c);
+	early_forget(c);
 	leg_close(c->a);
-	leg_close(c->hunt.now->leg);
 	hunt_finish(&c->hunt);
 	if (c->answered)
 		gauge(COUNT_SESSIONS_ESTABLISHED, -1);
@@ -809,12 +1068,22 @@ static const struct rule rules[] = {
 	{ CALL_TRYING,     OPERATOR,      give_up,         CALL_CANCELLING },
 	{ CALL_EARLY,      B_PROGRESS,    pass_progress,   CALL_EARLY      },
 	{ CALL_EARLY,      B_ANSWER,      pass_answer,     CALL_ANSWERED   },
+	{ CALL_EARLY,      B_ANSWER_EARLY, hold_answer,    CALL_HELD       },  /* RFC 3262 3 */
+	{ CALL_EARLY,      NO_PRACK,      unacknowledged,  CALL_CANCELLING },
+	{ CALL_EARLY,      MEDIA_BAD,     give_up,         CALL_CANCELLING },
 	{ CALL_EARLY,      B_CHALLENGE,   prove,           CALL_PROVING    },
 	{ CALL_EARLY,      B_REFUSE,      next_hop,        CALL_TRYING     },
 	{ CALL_EARLY,      A_CANCEL,      caller_cancels,  CALL_CANCELLING },
 	{ CALL_EARLY,      TIMER_C,       no_final_answer, CALL_CANCELLING },  /* 16.8 */
 	{ CALL_EARLY,      TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
 	{ CALL_EARLY,      OPERATOR,      give_up,         CALL_CANCELLING },
+	{ CALL_HELD,       A_PRACK,       pass_held,       CALL_ANSWERED   },
+	{ CALL_HELD,       NO_PRACK,      held_unacknowledged, CALL_CLOSING },
+	{ CALL_HELD,       A_CANCEL,      held_cancelled,  CALL_CLOSING    },
+	{ CALL_HELD,       B_BYE,         held_hung_up,    CALL_CLOSING    },
+	{ CALL_HELD,       B_LOST,        held_hung_up,    CALL_CLOSING    },
+	{ CALL_HELD,       MEDIA_BAD,     held_given_up,   CALL_CLOSING    },
+	{ CALL_HELD,       OPERATOR,      held_given_up,   CALL_CLOSING    },
 	{ CALL_PROVING,    PROOF,         send_again,      CALL_TRYING     },
 	{ CALL_PROVING,    NO_PROOF,      refuse_a,        CALL_CLOSED     },  /* the trunk's 401 or 407 */
 	{ CALL_PROVING,    A_CANCEL,      drop_proof,      CALL_CLOSED     },
@@ -845,13 +1114,13 @@ static const struct rule rules[] = {
 };
 
 static const char *const states[] = {
-	"TRYING", "EARLY", "PROVING", "CANCELLING", "ANSWERED", "TALKING",
+	"TRYING", "EARLY", "HELD", "PROVING", "CANCELLING", "ANSWERED", "TALKING",
 	"CLOSING", "CLOSED", NULL
 };
 static const char *const events[] = {
 	"", "BEGIN", "HOP_FOUND", "NO_HOP", "B_PROGRESS", "B_ANSWER",
-	"B_CHALLENGE", "B_REFUSE", "PROOF", "NO_PROOF", "MEDIA_BAD",
-	"A_CANCEL", "TIMER_C", "TIMER_EXPIRES", "A_ACK", "A_LOST", "A_BYE",
+	"B_ANSWER_EARLY", "B_CHALLENGE", "B_REFUSE", "PROOF", "NO_PROOF",
+	"MEDIA_BAD", "A_PRACK", "NO_PRACK", "A_CANCEL", "TIMER_C", "TIMER_EXPIRES", "A_ACK", "A_LOST", "A_BYE",
 	"B_BYE", "B_LOST", "MEDIA_LOST", "LIFE_OVER", "OPERATOR", "BOTH_GONE",
 	NULL
 };
@@ -890,6 +1159,24 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 	}
 }
 
+/* The dialog of the 2xx is that of the legs from now on */
+static void answer_came(struct call *c, struct leg *leg,
+			const struct message *msg)
+{
+	struct early_call all = early_of(c);
+
+	c->b = leg;
+	if (early_choose(&all, msg)) {
+		leg->code = 503;
+		call_feed(c, B_REFUSE, NULL);
+		return;
+	}
+	call_feed(c,
+		  c->state == CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
+							       : B_ANSWER,
+		  msg);
+}
+
 static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		  void *arg)
 {
@@ -902,8 +1189,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		break;
 
 	case LEG_ANSWER:
-		c->b = leg;
-		call_feed(c, B_ANSWER, msg);
+		answer_came(c, leg, msg);
 		break;
 
 	case LEG_REFUSE:
@@ -942,10 +1228,17 @@ static void media_news(enum media_news news, void *arg)
 	}
 }
 
+bool call_is_a(const struct call *c, const struct leg *leg)
+{
+	return leg == c->a || (leg->early && leg->early->a == leg);
+}
+
 struct leg *call_other(const struct leg *leg)
 {
 	const struct call *c = leg->arg;
 
+	if (leg->early)
+		return early_other(leg);
 	return leg == c->a ? c->b : c->a;
 }
 
@@ -962,8 +1255,10 @@ void call_ack(struct leg *leg, const struct message *msg)
 		call_feed(c, A_ACK, msg);
 		return;
 	}
-	if (other && other->ack_waits && ack_media(c, leg, other, msg))
+	if (other && other->ack_waits && ack_media(c, leg, other, msg)) {
+		c->reason = 488;
 		call_feed(c, MEDIA_BAD, NULL);
+	}
 }
 
 void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
@@ -991,9 +1286,12 @@ static void destructor(void *data)
 	refresh_stop(&c->timers[SIDE_B]);
 	queue_end(&c->queue[SIDE_A], 0);
 	queue_end(&c->queue[SIDE_B], 0);
+	timer_cancel(&c->forget);
 	list_flush(&c->relays);
+	list_flush(&c->early);
 	hunt_clear(&c->hunt);
 	mem_deref(c->a);
+	mem_deref(c->held);
 	mem_deref(c->media);
 	mem_deref(c->credentials);
 	if (c->ingress_agent)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "sbc/cdr.h"
+#include "sbc/early.h"
 #include "sbc/hunt.h"
 #include "sbc/relay.h"
 #include "sbc/machine.h"
@@ -18,6 +19,7 @@
 enum call_state {
 	CALL_TRYING,
 	CALL_EARLY,
+	CALL_HELD, /* answered, and the caller owes a PRACK (RFC 3262 3) */
 	CALL_PROVING,
 	CALL_CANCELLING,
 	CALL_ANSWERED,
@@ -33,11 +35,14 @@ enum call_event {
 	NO_HOP,
 	B_PROGRESS,
 	B_ANSWER,
+	B_ANSWER_EARLY, /* the caller has a reliable 1xx to acknowledge first */
 	B_CHALLENGE,
 	B_REFUSE,
 	PROOF,
 	NO_PROOF,
 	MEDIA_BAD, /* the answer cannot be used */
+	A_PRACK,
+	NO_PRACK, /* for 64*T1 */
 	A_CANCEL,
 	TIMER_C,
 	TIMER_EXPIRES, /* Expires of the INVITE */
@@ -60,9 +65,10 @@ struct call;
 /** What the calls of a worker share (sbc/calls) */
 struct call_home {
 	struct worker *worker;
-	struct table tags;                   /* struct leg_tag */
-	struct table ids;                    /* struct call by id */
-	struct list calls;                   /* in order of their beginning */
+	struct table tags;     /* struct leg_tag */
+	struct table ids;      /* struct call by id */
+	struct list calls;     /* in order of their beginning */
+	struct list lingering; /* struct leg: of calls that are over */
 	const struct relay_user *relay_user; /* sbc/within */
 	/* Send a refresh of ours (sbc/own) */
 	void (*refresh)(struct call *c, enum side side);
@@ -83,15 +89,18 @@ struct call {
 	struct media *media;
 	struct agent *ingress_agent;       /* session taken */
 	const struct surrogate_agent *pbx; /* of the plan; knows of the call */
+	struct list early; /* its early dialogs; 64*T1 behind the answer none */
+	struct message *held; /* the 2xx of HELD */
 	struct list relays;
 	struct relay *reinvite; /* the one that is unanswered */
 	struct queue queue[2];  /* by the side that asks */
-	struct timer timer_c, expires, life;
+	struct timer timer_c, expires, life, forget;
 	struct refresh timers[2];   /* by side */
 	uint32_t byes;              /* of ours, unanswered */
 	bool by_id_entered, trying; /* in the table; 100 was sent */
 	struct mbuf *credentials;   /* between PROVING and the retry */
 	uint16_t code;              /* why leg A is refused */
+	uint16_t reason;            /* SIP code, why BYE is sent */
 	struct cdr cdr;
 	uint64_t answered; /* [ms, monotonic] */
 };
@@ -130,7 +139,9 @@ int call_edit(const struct call *c, bool to_b, struct message *out,
 int call_timers(struct call *c, bool to_b, struct message *out,
 		const struct message *msg);
 
-/** The other leg of its call; NULL while there is none */
+/** Is it the caller's leg, or one of his early dialogs? */
+bool call_is_a(const struct call *c, const struct leg *leg);
+/** The other leg of its dialog; NULL while there is none */
 struct leg *call_other(const struct leg *leg);
 /** The ACK of a 2xx */
 void call_ack(struct leg *leg, const struct message *msg);

@@ -80,6 +80,7 @@ void calls_close(struct calls *c)
 	c->done = NULL;
 	timer_cancel(&c->over);
 	list_flush(&c->home.calls);
+	list_flush(&c->home.lingering);
 	table_finish(&c->home.tags);
 	table_finish(&c->home.ids);
 	mem_deref(c);

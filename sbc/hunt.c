@@ -326,10 +326,8 @@ static uint8_t max_forwards(const struct message *msg)
 	return (uint8_t)(n ? n - 1 : 0);
 }
 
-/* 100rel is end to end, and this side does not carry PRACK yet: the option does
- * not cross (RFC 3262 4) */
-static int option_remove(struct message *msg, enum header_id id,
-			 const char *option)
+int hunt_remove_option(struct message *msg, enum header_id id,
+		       const char *option)
 {
 	struct mbuf *mb;
 	struct pl value, rest, token, name;
@@ -551,8 +549,11 @@ static int compose(struct hunt *hunt, const struct port *port)
 		err = message_drop(hunt->now->out, HDR_P_ASSERTED_IDENTITY);
 	if (!err)
 		err = hide_edit(hunt->now->out, &hide);
-	if (!err)
-		err = option_remove(hunt->now->out, HDR_SUPPORTED, "100rel");
+	/* Without SDP in 1xx (behaviour.md 3.2) none is made reliable for it:
+	 * the answer would be lost with it */
+	if (!err && hunt->media && media_hides_early(hunt->media))
+		err = hunt_remove_option(hunt->now->out, HDR_SUPPORTED,
+					 "100rel");
 	if (!err)
 		err = identities(hunt, port);
 	if (!err && hunt->edit)

@@ -123,6 +123,10 @@ bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
 			   const struct realm *egress, const struct sa *target,
 			   const struct message *challenge);
 
+/** Leave an option out of Supported or Require. 0; ENOMEM */
+int hunt_remove_option(struct message *msg, enum header_id id,
+		       const char *option);
+
 /** An answer came from the session-agent; it did not answer in time. State,
  *  log and alarm */
 void hunt_agent_answered(struct hunt *hunt, uint16_t code);

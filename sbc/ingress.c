@@ -25,8 +25,8 @@
 #include "sbc/surrogates.h"
 
 #define ALLOWED                                                                \
-	"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, UPDATE, REFER, "   \
-	"SUBSCRIBE, NOTIFY, MESSAGE, PUBLISH"
+	"INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, PRACK, UPDATE, "   \
+	"REFER, SUBSCRIBE, NOTIFY, MESSAGE, PUBLISH"
 
 enum {
 	CODECS = 32 /* of an offer that are looked at */
@@ -77,34 +77,6 @@ static const struct endpoint *endpoint_of(const struct worker *w,
 
 /* --- check-message ------------------------------------------------------ */
 
-static uint16_t check_options(struct ingress *in)
-{
-	/* What a B2BUA of our kind can pass on or do itself (1.2) */
-	static const char *const known[] = { "timer", "replaces", "path",
-					     "outbound", "from-change" };
-	const struct message *msg = in->msg;
-	const struct header *h;
-
-	for (h = message_first(msg, HDR_REQUIRE); h; h = message_next(msg, h)) {
-		struct pl rest = header_value(msg, h), token;
-
-		while (!list_next(&rest, &token)) {
-			bool fits = false;
-
-			for (size_t i = 0; i < 5 && !fits; i++)
-				fits = !pl_strcasecmp(&token, known[i]);
-			/* 100rel needs PRACK on both sides, which this version
-			 * does not carry; others are the called side's to judge */
-			if (fits || pl_strcasecmp(&token, "100rel"))
-				continue;
-			(void)re_snprintf(in->extra, sizeof(in->extra),
-					  "Unsupported: %r\r\n", &token);
-			return 420;
-		}
-	}
-	return 0;
-}
-
 /* A request of ours that came back with the Request-URI that was sent is a loop;
  * with another one a spiral, and served (RFC 3261 16.3, behaviour.md 3.1) */
 static bool is_loop(const struct ingress *in)
@@ -118,7 +90,7 @@ static bool is_loop(const struct ingress *in)
 	if (!leg || !leg->uac || leg->confirmed)
 		return false;
 	callid = range_of(leg->callid);
-	sent = range_of(leg->target);
+	sent = range_of(leg->ruri);
 
 	return !pl_cmp(&callid, &msg->callid) && !pl_cmp(&sent, &msg->ruri);
 }
@@ -169,7 +141,8 @@ static uint16_t check_message(struct ingress *in)
 	if (is_loop(in))
 		return 482;
 
-	return check_options(in);
+	/* Options that Require names are the called side's to judge (1.2) */
+	return 0;
 }
 
 /* --- name-source -------------------------------------------------------- */
@@ -668,7 +641,7 @@ static uint16_t answer_options(struct ingress *in)
 	reply(in, 200,
 	      "Allow: " ALLOWED "\r\n"
 	      "Accept: application/sdp\r\n"
-	      "Supported: timer, replaces\r\n");
+	      "Supported: 100rel, timer, replaces\r\n");
 	in->transaction = transaction_forget(in->transaction);
 	return 0;
 }

@@ -9,41 +9,33 @@
 #include "sbc/doors.h"
 #include "sbc/leg.h"
 
-static void early_free(struct leg *leg)
+static void tag_leave(struct leg *leg)
 {
-	struct early *e = leg->early;
-
-	while (e) {
-		struct early *next = e->next;
-
-		if (e->tag_a.leg)
-			table_remove(leg->tags, &e->tag_a.entry);
-		mem_deref(e->remote_tag);
-		mem_deref(e);
-		e = next;
-	}
-	leg->early = NULL;
+	if (leg->tag.leg)
+		table_remove(leg->tags, &leg->tag.entry);
+	leg->tag.leg = NULL;
 }
 
 static void destructor(void *data)
 {
 	struct leg *leg = data;
 
-	if (leg->tag.leg)
-		table_remove(leg->tags, &leg->tag.entry);
-	early_free(leg);
+	list_unlink(&leg->le);
+	tag_leave(leg);
 	timer_cancel(&leg->settle);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->asked);
 	transaction_forget(leg->invite);
 	mem_deref(leg->port);
 	mem_deref(leg->answer);
+	mem_deref(leg->prack);
 	mem_deref(leg->ack);
 	mem_deref(leg->credentials);
 	mem_deref(leg->callid);
 	mem_deref(leg->local);
 	mem_deref(leg->remote);
 	mem_deref(leg->target);
+	mem_deref(leg->ruri);
 	mem_deref(leg->routes);
 	mem_deref(leg->contact);
 }
@@ -85,15 +77,13 @@ static int text_put(char **where, const struct pl *pl)
 	return 0;
 }
 
-static int tag_enter(struct leg *leg, struct leg_tag *tag, struct leg *owner)
+static int tag_enter(struct leg *leg)
 {
-	int err;
+	int err = table_add(leg->tags, &leg->tag.entry,
+			    hash_bytes(leg->tag.text, TAG_SIZE - 1));
 
-	names_tag(tag->text, leg->worker->number);
-	err = table_add(leg->tags, &tag->entry,
-			hash_bytes(tag->text, TAG_SIZE - 1));
 	if (!err)
-		tag->leg = owner;
+		leg->tag.leg = leg;
 	return err;
 }
 
@@ -116,7 +106,8 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 	leg->h = setup->h;
 	leg->arg = setup->arg;
 
-	err = tag_enter(leg, &leg->tag, leg);
+	names_tag(leg->tag.text, leg->worker->number);
+	err = tag_enter(leg);
 	if (err)
 		mem_deref(leg);
 	else
@@ -299,7 +290,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 
 	wire_reply_target(&leg->first, from);
 	leg->to = leg->first;
-	leg->remote_cseq = invite->cseq;
+	leg->remote_cseq = leg->invite_cseq = invite->cseq;
 	leg->heard = true;
 	leg->callid = text_of(&invite->callid);
 	leg->local = text_tagged(&to, leg->tag.text);
@@ -427,6 +418,8 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 		if (err)
 			goto out;
 	}
+	if (reply->keep)
+		*reply->keep = mem_ref(mb);
 	err = transaction_reply(leg->asked, reply->code, mb);
 	if (reply->code >= 200)
 		leg->asked = transaction_forget(leg->asked);
@@ -466,7 +459,7 @@ static bool tags_equal(const struct pl *a, const struct pl *b)
 	return a->l == b->l && !memcmp(a->p, b->p, a->l);
 }
 
-bool leg_is_remote(const struct leg *leg, const struct message *msg)
+static bool leg_is_remote(const struct leg *leg, const struct message *msg)
 {
 	return tags_equal(&leg->remote_tag, &msg->to_tag);
 }
@@ -483,9 +476,9 @@ static int remote_put(struct leg *leg, const struct pl *value,
 	return 0;
 }
 
-/* Learn the dialog from the 2xx that wins (RFC 3261 12.1.2, 13.2.2.4) */
-static int dialog_confirm(struct leg *leg, const struct message *msg,
-			  const struct target *went)
+/* Remote tag, route set and remote target of a 1xx or 2xx (12.1.2). A 2xx sets
+ * the route set anew (13.2.2.4) */
+static int dialog_take(struct leg *leg, const struct message *msg)
 {
 	struct pl to = message_value(msg, HDR_TO), uri;
 	int err;
@@ -494,14 +487,108 @@ static int dialog_confirm(struct leg *leg, const struct message *msg,
 	if (err)
 		return err;
 
+	leg->routes = mem_deref(leg->routes);
 	err = routes_reversed(&leg->routes, msg);
+	if (!err && !contact_uri(&uri, msg))
+		err = text_put(&leg->target, &uri);
+	return err;
+}
+
+/* The INVITE goes out again: what the last one made is dead */
+static void dialog_drop(struct leg *leg)
+{
+	leg->resolving = (resolve_cancel(leg->resolving), NULL);
+	leg->remote_tag = (struct pl){ 0 };
+	leg->routes = mem_deref(leg->routes);
+	leg->remote_cseq = 0;
+	leg->heard = false;
+}
+
+int leg_learn(struct leg *leg, const struct message *msg)
+{
+	int err = dialog_take(leg, msg);
+
+	if (!err)
+		retarget(leg);
+	return err;
+}
+
+static int confirm(struct leg *leg, const struct message *msg,
+		   const struct target *went)
+{
+	int err = dialog_take(leg, msg);
+
 	if (err)
 		return err;
-	if (!contact_uri(&uri, msg))
-		err = text_put(&leg->target, &uri);
 	leg->confirmed = true;
+	leg->ruri = mem_deref(leg->ruri);
 	leg->first = leg->to = *went;
 	retarget(leg);
+	return 0;
+}
+
+int leg_choose(struct leg *leg, const struct message *msg)
+{
+	return confirm(leg, msg, transaction_target(leg->invite));
+}
+
+bool leg_has_dialog(const struct leg *leg)
+{
+	return leg->remote_tag.l > 0 || leg->confirmed;
+}
+
+/* --- Twins: several dialogs of one INVITE -------------------------------- */
+
+int leg_twin(struct leg **twinp, const struct leg *leg)
+{
+	struct pl local = range_of(leg->local);
+	struct leg *twin;
+	int err = 0;
+
+	twin = mem_zalloc(sizeof(*twin), destructor);
+	if (!twin)
+		return ENOMEM;
+
+	twin->worker = leg->worker;
+	twin->tags = leg->tags;
+	twin->realm = leg->realm;
+	twin->port = mem_ref(leg->port);
+	twin->t1 = leg->t1;
+	twin->t2 = leg->t2;
+	twin->expire = leg->expire;
+	twin->arg = leg->arg;
+	twin->uac = leg->uac;
+	twin->method = leg->method;
+	twin->first = leg->first;
+	twin->to = leg->first;
+	twin->cseq = twin->invite_cseq = leg->invite_cseq;
+	twin->callid = mem_ref(leg->callid);
+	twin->target = mem_ref(leg->target);
+	twin->contact = mem_ref(leg->contact);
+	twin->credentials = mem_ref(leg->credentials);
+	if (leg->uac) {
+		memcpy(twin->tag.text, leg->tag.text, TAG_SIZE);
+		twin->local = mem_ref(leg->local);
+		goto out;
+	}
+
+	/* One more tag for the same INVITE, whose number is where requests
+	 * begin to count */
+	twin->remote = mem_ref(leg->remote);
+	twin->remote_tag = leg->remote_tag;
+	twin->remote_cseq = leg->invite_cseq;
+	twin->heard = true;
+	twin->routes = mem_ref(leg->routes);
+	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
+	names_tag(twin->tag.text, twin->worker->number);
+	twin->local = text_tagged(&local, twin->tag.text);
+	err = twin->local ? tag_enter(twin) : ENOMEM;
+out:
+	if (err)
+		mem_deref(twin);
+	else
+		*twinp = twin;
+
 	return err;
 }
 
@@ -511,7 +598,7 @@ int leg_confirm(struct leg *leg, const struct message *answer,
 	struct pl uri;
 	int err = contact_uri(&uri, answer);
 
-	return err ? err : dialog_confirm(leg, answer, went);
+	return err ? err : confirm(leg, answer, went);
 }
 
 int leg_confirm_by(struct leg *leg, const struct arrival *from,
@@ -538,68 +625,90 @@ int leg_confirm_by(struct leg *leg, const struct arrival *from,
 	return 0;
 }
 
-static int text_copy(char **where, const char *text)
-{
-	struct pl pl = range_of(text);
-
-	return text ? text_put(where, &pl) : 0;
-}
-
 int leg_fork(struct leg **legp, const struct leg *leg)
 {
-	struct leg_setup setup = {
-		.worker = leg->worker,
-		.tags = leg->tags,
-		.realm = leg->realm,
-		.port = leg->port,
-		.t1 = leg->t1,
-		.t2 = leg->t2,
-		.expire = leg->expire,
-		.h = leg->h,
-		.arg = leg->arg,
-	};
-	struct leg *fork = NULL;
-	int err;
+	int err = leg_twin(legp, leg);
 
-	err = leg_make(&fork, &setup);
 	if (err)
 		return err;
+	(*legp)->h = leg->h;
+	(*legp)->cseq = leg->cseq;
+	return 0;
+}
 
-	/* The tag on the wire is that of the first leg, in `local` */
-	table_remove(fork->tags, &fork->tag.entry);
-	fork->tag.leg = NULL;
-	fork->uac = true;
-	fork->method = leg->method;
-	fork->cseq = leg->cseq;
-	fork->invite_cseq = leg->invite_cseq;
-	fork->first = fork->to = leg->first;
-	err = text_copy(&fork->callid, leg->callid);
-	if (!err)
-		err = text_copy(&fork->local, leg->local);
-	if (!err)
-		err = text_copy(&fork->contact, leg->contact);
-	if (!err)
-		err = text_copy(&fork->credentials, leg->credentials);
-	if (err)
-		mem_deref(fork);
-	else
-		*legp = fork;
+#define SWAP(a, b)                                                             \
+	do {                                                                   \
+		__typeof__(a) swap = (a);                                      \
+		(a) = (b);                                                     \
+		(b) = swap;                                                    \
+	} while (0)
 
-	return err;
+/* Without memory for it in the table a dialog is not found any more */
+static void tags_swap(struct leg *leg, struct leg *twin)
+{
+	char text[TAG_SIZE];
+
+	tag_leave(leg);
+	tag_leave(twin);
+	memcpy(text, leg->tag.text, TAG_SIZE);
+	memcpy(leg->tag.text, twin->tag.text, TAG_SIZE);
+	memcpy(twin->tag.text, text, TAG_SIZE);
+	(void)tag_enter(leg);
+	(void)tag_enter(twin);
+}
+
+void leg_swap(struct leg *leg, struct leg *twin)
+{
+	SWAP(leg->local, twin->local);
+	SWAP(leg->remote, twin->remote);
+	SWAP(leg->remote_tag, twin->remote_tag);
+	SWAP(leg->target, twin->target);
+	SWAP(leg->routes, twin->routes);
+	SWAP(leg->to, twin->to);
+	SWAP(leg->cseq, twin->cseq);
+	SWAP(leg->remote_cseq, twin->remote_cseq);
+	SWAP(leg->heard, twin->heard);
+	SWAP(leg->prack, twin->prack);
+	if (!leg->uac)
+		tags_swap(leg, twin);
+
+	/* A question about a name has its leg as the argument: ask again */
+	if (leg->resolving || twin->resolving) {
+		retarget(leg);
+		retarget(twin);
+	}
+}
+
+int leg_renew(struct leg *leg)
+{
+	struct pl local = range_of(leg->local);
+	char text[TAG_SIZE];
+	char *fresh;
+
+	names_tag(text, leg->worker->number);
+	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
+	fresh = text_tagged(&local, text);
+	if (!fresh)
+		return ENOMEM;
+
+	mem_deref(leg->local);
+	leg->local = fresh;
+	leg->remote_cseq = leg->invite_cseq;
+	tag_leave(leg);
+	memcpy(leg->tag.text, text, TAG_SIZE);
+	return tag_enter(leg);
 }
 
 /* Who lost the race of a fork is acknowledged and hung up (13.2.2.4) */
 static void loser_end(struct leg *leg, const struct message *msg)
 {
-	struct leg *loser = NULL;
 	struct leg_request bye = { .method = BYE, .max_forwards = 70 };
+	struct leg *loser = NULL;
 
 	count(COUNT_MULTIPLE_OK_TERMS, 1);
-	if (leg_fork(&loser, leg))
+	if (leg_twin(&loser, leg))
 		return;
-
-	loser->cseq = loser->invite_cseq;
-	if (!dialog_confirm(loser, msg, transaction_target(leg->invite))) {
+	if (!confirm(loser, msg, transaction_target(leg->invite))) {
 		(void)leg_ack(loser, NULL, NULL);
 		(void)leg_request(NULL, loser, &bye, NULL, NULL);
 	}
@@ -609,11 +718,6 @@ static void loser_end(struct leg *leg, const struct message *msg)
 static void answered(struct leg *leg, const struct message *msg)
 {
 	if (!leg->confirmed) {
-		if (dialog_confirm(leg, msg, transaction_target(leg->invite))) {
-			leg->code = 503;
-			leg->h(leg, LEG_REFUSE, NULL, leg->arg);
-			return;
-		}
 		leg->h(leg, LEG_ANSWER, msg, leg->arg);
 		return;
 	}
@@ -683,6 +787,10 @@ static int invite_texts(struct leg *leg, const struct leg_invite *invite)
 		err = text_put(&leg->remote, &invite->to_value);
 	if (!err)
 		err = text_put(&leg->target, &invite->ruri);
+	if (!err) {
+		mem_deref(leg->ruri);
+		leg->ruri = mem_ref(leg->target);
+	}
 	if (!err && invite->credentials.l)
 		err = text_put(&leg->credentials, &invite->credentials);
 
@@ -735,6 +843,7 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 	int err;
 
 	leg->credentials = mem_deref(leg->credentials);
+	dialog_drop(leg);
 	err = invite_texts(leg, invite);
 	if (err)
 		return err;
@@ -816,67 +925,6 @@ void leg_cancel(struct leg *leg, const struct pl *reason)
 {
 	if (leg->uac && leg->invite && !leg->confirmed)
 		(void)transaction_cancel(leg->invite, reason);
-}
-
-struct early *leg_early(struct leg *leg, struct leg *caller,
-			const struct pl *remote_tag)
-{
-	struct early *e, **end = &leg->early;
-
-	for (e = leg->early; e; e = e->next) {
-		struct pl tag = range_of(e->remote_tag);
-
-		if (tags_equal(&tag, remote_tag))
-			return e;
-		end = &e->next;
-	}
-
-	e = mem_zalloc(sizeof(*e), NULL);
-	if (!e)
-		return NULL;
-	e->remote_tag = text_of(remote_tag);
-	if (!e->remote_tag)
-		goto fail;
-
-	if (!leg->early)
-		memcpy(e->tag_a.text, caller->tag.text, TAG_SIZE);
-	else if (tag_enter(leg, &e->tag_a, caller))
-		goto fail;
-
-	*end = e;
-	return e;
-
-fail:
-	mem_deref(e->remote_tag);
-	mem_deref(e);
-	return NULL;
-}
-
-int leg_choose(struct leg *leg, struct leg *caller, const struct early *e)
-{
-	struct pl local = range_of(caller->local);
-	char *text;
-
-	if (!strcmp(e->tag_a.text, caller->tag.text))
-		return 0;
-
-	/* The fork that won is not the first: the caller's dialog has the tag
-	 * that he was given for it */
-	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
-	text = text_tagged(&local, e->tag_a.text);
-	if (!text)
-		return ENOMEM;
-	mem_deref(caller->local);
-	caller->local = text;
-	table_remove(leg->tags, &caller->tag.entry);
-	memcpy(caller->tag.text, e->tag_a.text, TAG_SIZE);
-	caller->tag.leg = NULL;
-	early_free(leg);
-	if (table_add(caller->tags, &caller->tag.entry,
-		      hash_bytes(caller->tag.text, TAG_SIZE - 1)))
-		return ENOMEM;
-	caller->tag.leg = caller;
-	return 0;
 }
 
 /* --- Inside the dialog -------------------------------------------------- */
@@ -1030,5 +1078,32 @@ void leg_close(struct leg *leg)
 	leg->closed = true;
 	leg->answer = mem_deref(leg->answer);
 	leg->asked = transaction_forget(leg->asked);
+	leg->prack = mem_deref(leg->prack);
 	leg->invite = transaction_forget(leg->invite);
+}
+
+/* An answer that nobody waits for any more */
+static void lingers(struct leg *leg, enum leg_event ev,
+		    const struct message *msg, void *arg)
+{
+	(void)arg;
+	if (ev == LEG_ANSWER)
+		loser_end(leg, msg);
+}
+
+static void lingered(void *arg)
+{
+	mem_deref(arg);
+}
+
+void leg_linger(struct leg *leg, struct list *list)
+{
+	leg->closed = true;
+	leg->h = lingers;
+	leg->arg = NULL;
+	leg->aimed = NULL;
+	leg->early = NULL;
+	tag_leave(leg);
+	list_append(list, &leg->le, mem_ref(leg));
+	timer_start(&leg->settle, leg->expire, lingered, leg);
 }

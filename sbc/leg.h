@@ -6,9 +6,8 @@
  * for an ACK and the ACK that may have to be sent again. What crosses from leg
  * to leg is decided in sbc/call and sbc/relay.
  *
- * A leg that called (UAC) may have several early dialogs, one for each To tag
- * of a fork (12.1); the first 2xx wins. The caller's leg gets a tag of ours for
- * each of them.
+ * A leg has one dialog. Where an INVITE makes several (a fork, 12.1), each
+ * further one is a twin of the leg (sbc/early).
  */
 #pragma once
 
@@ -22,23 +21,21 @@
 
 struct leg;
 
-/** A tag of ours in the table of all calls; each early dialog has one */
+struct early;
+struct prack;
+
+/** A tag of ours in the table of all calls */
 struct leg_tag {
 	struct entry entry;
 	char text[TAG_SIZE];
 	struct leg *leg;
 };
 
-/** One early dialog of a fork: the called side's tag and ours for the caller */
-struct early {
-	struct early *next;
-	char *remote_tag;
-	struct leg_tag tag_a; /* on the caller's leg */
-};
-
 enum leg_event {
 	LEG_PROGRESS = 1, /* 101-199 */
-	LEG_ANSWER, /* first 2xx; of another request than INVITE: the only one */
+	/* first 2xx: the user of an INVITE calls leg_choose; of another
+	 * request the only one */
+	LEG_ANSWER,
 	LEG_REFUSE, /* final failure; msg NULL: none came, see leg->code */
 	LEG_CANCEL, /* the caller gave up; msg is the CANCEL */
 	LEG_ACK,    /* the ACK of our 2xx; msg is the ACK */
@@ -50,10 +47,12 @@ typedef void(leg_h)(struct leg *leg, enum leg_event ev,
 		    const struct message *msg, void *arg);
 
 struct leg {
+	struct le le; /* of those that linger */
 	struct worker *worker;
 	struct table *tags; /* of all calls; holds tag.entry */
 	struct leg_tag tag;
-	struct early *early; /* UAC, before the answer */
+	struct early *early; /* whose leg it is (sbc/early), or NULL */
+	struct prack *prack; /* reliable 1xx that it sends (sbc/prack) */
 	const struct realm *realm;
 	struct port *port;
 	struct target to;          /* where requests of the dialog go */
@@ -65,11 +64,12 @@ struct leg {
 	char *local, *remote; /* header values, tags in them once known */
 	struct pl remote_tag; /* within remote */
 	char *target;         /* remote target: URI of the peer's Contact */
-	char *routes;         /* route set as the value of Route, or NULL */
-	char *contact;        /* URI of our Contact */
-	uint32_t cseq;        /* last one we used */
-	uint32_t remote_cseq; /* last one the peer used */
-	uint32_t invite_cseq; /* of our last INVITE */
+	char *ruri;    /* of the INVITE that is unanswered: a loop has it */
+	char *routes;  /* route set as the value of Route, or NULL */
+	char *contact; /* URI of our Contact */
+	uint32_t cseq; /* last one we used */
+	uint32_t remote_cseq;       /* last one the peer used */
+	uint32_t invite_cseq;       /* of our last INVITE */
 	struct transaction *asked;  /* INVITE of the peer that is unanswered */
 	struct transaction *invite; /* INVITE of ours that began the dialog, or
 				     * the request that hunt placed instead */
@@ -157,6 +157,7 @@ struct leg_reply {
 	struct header_set without;
 	struct pl extra;
 	struct pl body, ctype;
+	struct mbuf **keep; /* set to the bytes sent, for who repeats them */
 };
 
 /** The body of an answer that crosses, out of `copy`, the edited clone of what
@@ -175,17 +176,38 @@ int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype);
 /** Give an INVITE up: CANCEL as RFC 3261 9.1 allows */
 void leg_cancel(struct leg *leg, const struct pl *reason);
 
-/** Early dialog with this tag of the called side, made when it is new; NULL when
- *  there is no memory. The first one has the tag of `caller` itself */
-struct early *leg_early(struct leg *leg, struct leg *caller,
-			const struct pl *remote_tag);
+/**
+ * Take over the early dialog of a 1xx with To tag: remote tag, route set, remote
+ * target
+ *
+ * @return 0; ENOMEM
+ *
+ * Source: RFC 3261 12.1.2
+ */
+int leg_learn(struct leg *leg, const struct message *msg);
 
-/** A fork won: the caller's dialog takes the tag he was given for it, the other
- *  early dialogs are forgotten. 0; ENOMEM */
-int leg_choose(struct leg *leg, struct leg *caller, const struct early *e);
+/** Take over the dialog of the 2xx that wins (RFC 3261 13.2.2.4). 0; ENOMEM */
+int leg_choose(struct leg *leg, const struct message *msg);
 
-/** Is this 1xx or 2xx of the fork that won? */
-bool leg_is_remote(const struct leg *leg, const struct message *msg);
+/** Is there a dialog, so that a request could be sent? */
+bool leg_has_dialog(const struct leg *leg);
+
+/**
+ * Make another dialog of the same INVITE: it has the Call-ID of the leg, and a
+ * tag of ours where the INVITE came in; where it went out it has that of the leg
+ *
+ * @param twinp  Set to the twin, which has no handler
+ * @param leg    Leg of the INVITE
+ *
+ * @return 0; ENOMEM
+ */
+int leg_twin(struct leg **twinp, const struct leg *leg);
+
+/** Change dialogs with a twin */
+void leg_swap(struct leg *leg, struct leg *twin);
+
+/** The dialog of the caller's leg is dead: it gets a new tag. 0; ENOMEM */
+int leg_renew(struct leg *leg);
 
 /** Make the dialog of the answer to a request of ours other than INVITE, which
  *  went to `went` (RFC 6665 4.1.2.1). 0; ENOMEM; EBADMSG no usable Contact */
@@ -231,3 +253,8 @@ void leg_contact(struct leg *leg, const struct message *msg);
 
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);
+
+/** Its call is over, but a 2xx may come still: for 64*T1 it is ACKed, and
+ *  answered with BYE unless the dialog was confirmed by it. The leg stays alive
+ *  in the list for as long (RFC 3261 9.1, 13.2.2.4; behaviour.md 3.3) */
+void leg_linger(struct leg *leg, struct list *list);

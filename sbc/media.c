@@ -925,6 +925,7 @@ int media_move(struct media *m, const struct realm *realm_b,
 	uint32_t i;
 
 	m->proposal = mem_deref(m->proposal);
+	m->agreed = false; /* that was with the hop before */
 
 	for (i = 0; i < SDP_STREAMS; i++) {
 		struct stream *s = m->stream[i];
@@ -935,7 +936,7 @@ int media_move(struct media *m, const struct realm *realm_b,
 			end_release(m, &s->end[SIDE_B], SIDE_B);
 		if (!s)
 			continue;
-		s->two_way = false;
+		s->two_way = s->agreed = false;
 		end_change(m, s, SIDE_A);
 	}
 
@@ -1017,8 +1018,9 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 }
 
 int media_answer(struct media *m, enum side from, const struct pl *sdp,
-		 bool final, struct mbuf **out)
+		 enum media_answer what, struct mbuf **out)
 {
+	bool final = what != MEDIA_EARLY;
 	struct proposal *p = m->proposal;
 	bool on[SDP_STREAMS] = { false };
 	struct mbuf *mb = NULL;
@@ -1044,7 +1046,7 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 	if (err)
 		return err;
 
-	m->started = m->started || final;
+	m->started = m->started || what == MEDIA_FINAL;
 	err = keep(m, from, sdp);
 	if (!err && !m->direct && (final || !m->agreed))
 		err = apply(m);
@@ -1058,6 +1060,38 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 	*out = mb;
 
 	return 0;
+}
+
+bool media_is_agreed(const struct media *m)
+{
+	return m->agreed;
+}
+
+int media_copy(struct media *m, enum side from, const struct pl *sdp,
+	       struct mbuf **out)
+{
+	struct origin origin = m->origin[!from];
+	bool on[SDP_STREAMS] = { false };
+	struct sdp read;
+	uint32_t i;
+	int err;
+
+	err = sdp_read(&read, sdp);
+	if (err)
+		return err == ENOMEM ? ENOMEM : EBADMSG;
+	if (m->direct)
+		return copy(out, sdp);
+
+	for (i = 0; i < read.n; i++) {
+		struct line line;
+
+		line_set(&line, &read.streams[i]);
+		on[i] = line.on && m->stream[i] &&
+			m->stream[i]->end[!from].pair.pool;
+	}
+	err = rewrite(m, !from, sdp, &read, on, out);
+	m->origin[!from] = origin;
+	return err;
 }
 
 void media_offer_failed(struct media *m)
@@ -1107,6 +1141,9 @@ void media_started(struct media *m)
 		return;
 
 	m->started = true;
+	/* A reliable 1xx had the answer: it is the final one */
+	if (m->proposal && m->proposal->answered)
+		agree(m);
 	for (i = 0; i < SDP_STREAMS; i++) {
 		if (!m->stream[i])
 			continue;

@@ -16,6 +16,13 @@ enum side {
 
 struct media;
 
+/** What an answer ends */
+enum media_answer {
+	MEDIA_EARLY, /* nothing: another one may come (unreliable, or a fork) */
+	MEDIA_FINAL, /* the offer, and the session is on: guard timers begin */
+	MEDIA_AGREED, /* the offer; the call is not answered yet (PRACK, UPDATE) */
+};
+
 enum media_news {
 	MEDIA_SILENT /* a guard timer ended, or flow-time-limit: the call ends */
 };
@@ -78,17 +85,25 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
  * early dialogs; the last one counts. To a later offer only the final answer
  * changes anything (RFC 6141).
  *
- * @param m      Media
- * @param from   Side that answers
- * @param sdp    Its SDP
- * @param final  The session is agreed: guard timers begin
- * @param out    Set to a new buffer with the rewritten SDP (pos 0)
+ * @param m     Media
+ * @param from  Side that answers
+ * @param sdp   Its SDP
+ * @param what  What it ends
+ * @param out   Set to a new buffer with the rewritten SDP (pos 0)
  *
  * @return 0; EBADMSG not SDP or another number of m= lines; ENOENT no offer;
  *         ENOSPC; ENOMEM
  */
 int media_answer(struct media *m, enum side from, const struct pl *sdp,
-		 bool final, struct mbuf **out);
+		 enum media_answer what, struct mbuf **out);
+
+/** Did an offer get an answer that counts, so that SDP in a further answer to the
+ *  INVITE is only a copy (RFC 3261 13.2.1)? */
+bool media_is_agreed(const struct media *m);
+
+/** Rewrite such a copy: it changes nothing. 0; EBADMSG; ENOMEM */
+int media_copy(struct media *m, enum side from, const struct pl *sdp,
+	       struct mbuf **out);
 
 /** The offer was refused: the session stays as it was (RFC 6141) */
 void media_offer_failed(struct media *m);

@@ -32,7 +32,7 @@ static void answer_take(struct call *c, enum side side,
 	struct pl sdp;
 
 	if (!body_sdp(msg, &sdp) ||
-	    media_answer(c->media, side, &sdp, true, &out))
+	    media_answer(c->media, side, &sdp, MEDIA_FINAL, &out))
 		media_offer_failed(c->media);
 	mem_deref(out);
 }

@@ -132,13 +132,13 @@ void queue_pass(struct queue *q, const void *who)
 		timer_cancel(&q->timer);
 }
 
-bool queue_has_invite(const struct queue *q)
+bool queue_has(const struct queue *q, enum method_id method)
 {
 	for (struct le *le = q->waiting.head; le; le = le->next) {
 		const struct queued *e = le->data;
 		const struct message *msg = transaction_request(e->t);
 
-		if (msg && msg->method_id == INVITE)
+		if (msg && msg->method_id == method)
 			return true;
 	}
 	return false;

@@ -51,8 +51,8 @@ bool queue_is_busy(const struct queue *q);
  *  the next turn of the wheel */
 void queue_pass(struct queue *q, const void *who);
 
-/** Is an INVITE among those who wait? */
-bool queue_has_invite(const struct queue *q);
+/** Is a request with this method among those who wait? */
+bool queue_has(const struct queue *q, enum method_id method);
 /** Its turn came too early: it is the first again, and who holds it up. 0;
  *  ENOMEM: the transaction is the caller's still */
 int queue_return(struct queue *q, struct transaction *t, const void *who);

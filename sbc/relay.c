@@ -25,6 +25,7 @@ struct relay {
 	uint8_t max_forwards;
 	bool settled;
 	bool answered; /* a 2xx to re-INVITE: only repetitions come still */
+	bool reliable; /* the 1xx that is passed on */
 	const struct relay_user *user;
 	void *arg;
 };
@@ -42,6 +43,8 @@ static void destructor(void *data)
 
 	list_unlink(&r->le);
 	timer_cancel(&r->timer);
+	if (r->method == INVITE && r->from)
+		prack_stop(r->from);
 	transaction_forget(r->server);
 	transaction_forget(r->client);
 	tries_reset(&r->tries);
@@ -105,6 +108,29 @@ static void finish(struct relay *r, uint16_t code, const struct message *msg)
 	mem_deref(r);
 }
 
+/* Nobody acknowledged a reliable 1xx to re-INVITE */
+static void unacknowledged(void *arg)
+{
+	relay_cancel(arg, NULL);
+}
+
+/* The answer to a re-INVITE is the leg's own matter */
+static void reply_invite(struct relay *r, struct leg_reply *lr,
+			 struct message *copy)
+{
+	const struct prack_user user = { unacknowledged, r };
+
+	if (lr->code < 200 && r->reliable && copy) {
+		(void)prack_reply(r->from, r->from, lr, copy, &user);
+		return;
+	}
+	if (lr->code >= 200)
+		prack_stop(r->from);
+	(void)leg_reply(r->from, lr);
+	if (lr->code >= 200)
+		r->server = transaction_forget(r->server);
+}
+
 /* Answer the side that asked, where one did */
 static void reply(struct relay *r, uint16_t code, const struct message *msg)
 {
@@ -130,9 +156,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	leg_reply_body(&lr, copy, &body);
 
 	if (r->method == INVITE) {
-		(void)leg_reply(r->from, &lr);
-		if (lr.code >= 200)
-			r->server = transaction_forget(r->server);
+		reply_invite(r, &lr, copy);
 	} else {
 		struct wire_response wr = {
 			.request = transaction_request(r->server),
@@ -282,6 +306,17 @@ static void final(struct relay *r, const struct message *msg)
 	finish(r, msg->code, msg);
 }
 
+/* 101-199 to a re-INVITE */
+static void progress(struct relay *r, const struct message *msg)
+{
+	enum prack_verdict verdict =
+		r->from ? prack_take(r->from, msg) : PRACK_PLAIN;
+
+	r->reliable = verdict == PRACK_NEW;
+	if (verdict != PRACK_ABSORBED)
+		reply(r, msg->code, msg);
+}
+
 static void client(struct transaction *t, enum transaction_event ev,
 		   const struct message *msg, void *arg)
 {
@@ -292,7 +327,7 @@ static void client(struct transaction *t, enum transaction_event ev,
 	case PROVISIONAL:
 		settle(r);
 		if (msg->code > 100 && r->method == INVITE)
-			reply(r, msg->code, msg);
+			progress(r, msg);
 		break;
 
 	case FINAL:
@@ -388,6 +423,8 @@ out:
 		return err;
 	}
 	r->server = setup->server;
+	if (r->method == INVITE && r->from)
+		prack_reset(r->from);
 	list_append(setup->list, &r->le, r);
 	if (rp)
 		*rp = r;
@@ -414,6 +451,36 @@ bool relay_is_open(const struct relay *r)
 	return r->server != NULL;
 }
 
+static void swap(struct leg **legp, struct leg *x, struct leg *y)
+{
+	if (*legp == x)
+		*legp = y;
+	else if (*legp == y)
+		*legp = x;
+}
+
+void relays_swap(struct list *relays, struct leg *x, struct leg *y)
+{
+	for (struct le *le = relays->head; le; le = le->next) {
+		struct relay *r = le->data;
+
+		swap(&r->from, x, y);
+		swap(&r->to, x, y);
+	}
+}
+
+bool relays_wait(const struct list *relays, const struct leg *from,
+		 enum method_id method)
+{
+	for (struct le *le = relays->head; le; le = le->next) {
+		const struct relay *r = le->data;
+
+		if (r->from == from && r->method == method && r->server)
+			return true;
+	}
+	return false;
+}
+
 struct leg *relay_from(const struct relay *r)
 {
 	return r->from;
@@ -427,6 +494,11 @@ struct leg *relay_to(const struct relay *r)
 enum method_id relay_method(const struct relay *r)
 {
 	return r->method;
+}
+
+bool relay_is_reliable(const struct relay *r)
+{
+	return r->reliable;
 }
 
 const struct message *relay_request(const struct relay *r)

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "sbc/leg.h"
+#include "sbc/prack.h"
 #include "sbc/prove.h"
 
 struct relay;
@@ -77,8 +77,17 @@ void relay_cancel(struct relay *r, const struct pl *reason);
 
 /** Is a request of a peer unanswered still? */
 bool relay_is_open(const struct relay *r);
+/** Two dialogs have changed their legs: each request stays with its dialog */
+void relays_swap(struct list *relays, struct leg *x, struct leg *y);
+
+/** Is a request of this leg's peer with this method unanswered? */
+bool relays_wait(const struct list *relays, const struct leg *from,
+		 enum method_id method);
+
 struct leg *relay_from(const struct relay *r);
 struct leg *relay_to(const struct relay *r);
 enum method_id relay_method(const struct relay *r);
+/** Is the 1xx reliable that is passed on just now (RFC 3262)? */
+bool relay_is_reliable(const struct relay *r);
 /** The request that is carried; NULL for one of ours */
 const struct message *relay_request(const struct relay *r);

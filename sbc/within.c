@@ -19,9 +19,14 @@ static int relay_edit(struct relay *r, struct message *out,
 		      const struct message *msg, void *arg)
 {
 	struct call *c = arg;
-	bool to_b = relay_to(r) == c->b;
+	bool to_b = !call_is_a(c, relay_to(r));
 	int err;
 
+	if (!msg->code && msg->method_id == PRACK) {
+		err = prack_edit(relay_from(r), out);
+		if (err)
+			return err;
+	}
 	/* An answer goes back */
 	if (msg->code)
 		to_b = !to_b;
@@ -52,7 +57,15 @@ void within_proof(struct relay *r, struct proof_setup *setup, void *arg)
 	const struct call *c = arg;
 	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
 
-	sides_proof(&s, relay_to(r) == c->b, setup);
+	sides_proof(&s, !call_is_a(c, relay_to(r)), setup);
+}
+
+/* Does this request bear SDP, an offer most of the time? */
+static bool has_sdp(const struct message *msg)
+{
+	struct pl sdp;
+
+	return msg && body_sdp(msg, &sdp);
 }
 
 /* RFC 3264 in RFC 3261 14, 3311, 3262: SDP of other methods is none of the
@@ -66,17 +79,31 @@ static bool carries_offers(enum method_id method)
 static int relay_media(struct call *c, struct relay *r,
 		       const struct message *msg, struct mbuf **out)
 {
-	enum side side = relay_to(r) == c->b ? SIDE_B : SIDE_A, from;
+	enum side side = call_is_a(c, relay_to(r)) ? SIDE_A : SIDE_B, from;
+	enum media_answer what = c->answered ? MEDIA_FINAL : MEDIA_AGREED;
 	struct pl sdp;
 
 	if (!carries_offers(relay_method(r)) || !body_sdp(msg, &sdp))
 		return 0;
-	if (media_offer_open(c->media, &from) && from != side)
-		return media_answer(c->media, side, &sdp, msg->code >= 200,
-				    out);
 	if (msg->code < 200)
+		what = MEDIA_EARLY;
+	if (relay_method(r) != INVITE && !has_sdp(relay_request(r)))
+		return media_copy(c->media, side, &sdp, out);
+	if (media_offer_open(c->media, &from) && from != side)
+		return media_answer(c->media, side, &sdp, what, out);
+	if (msg->code < 200 && !relay_is_reliable(r))
 		return 0;
 	return media_offer(c->media, side, &sdp, out);
+}
+
+/* The offer in this request got no answer: nothing changes (RFC 6141) */
+static void offer_failed(struct call *c, const struct relay *r)
+{
+	enum side side = call_is_a(c, relay_to(r)) ? SIDE_B : SIDE_A, from;
+
+	if (carries_offers(relay_method(r)) && has_sdp(relay_request(r)) &&
+	    media_offer_open(c->media, &from) && from == side)
+		media_offer_failed(c->media);
 }
 
 static void relay_answer(struct relay *r, const struct message *msg,
@@ -85,9 +112,7 @@ static void relay_answer(struct relay *r, const struct message *msg,
 	struct call *c = arg;
 
 	if (msg->code >= 300) {
-		if (carries_offers(relay_method(r)) && relay_request(r) &&
-		    relay_request(r)->body.l)
-			media_offer_failed(c->media);
+		offer_failed(c, r);
 		return;
 	}
 	leg_contact(relay_from(r), msg);
@@ -98,8 +123,11 @@ static void relay_answer(struct relay *r, const struct message *msg,
 		reply->reason = (struct pl){ 0 };
 		return;
 	}
-	if (!*sdp)
+	if (!*sdp) {
+		if (msg->code >= 200 && relay_method(r) != INVITE)
+			offer_failed(c, r);
 		return;
+	}
 	reply->body = bytes_of(*sdp);
 }
 
@@ -111,7 +139,7 @@ bool within_is_deadly(enum method_id method, uint16_t code)
 
 static enum side side_of(const struct call *c, const struct leg *leg)
 {
-	return leg == c->a ? SIDE_A : SIDE_B;
+	return call_is_a(c, leg) ? SIDE_A : SIDE_B;
 }
 
 static void relay_settled(struct relay *r, void *arg)
@@ -127,7 +155,7 @@ static void relay_done(struct relay *r, uint16_t code,
 {
 	struct call *c = arg;
 	enum method_id method = relay_method(r);
-	bool to_a = relay_to(r) == c->a;
+	bool to_a = call_is_a(c, relay_to(r));
 	(void)msg;
 
 	if (r == c->reinvite) {
@@ -152,7 +180,7 @@ static bool relay_again(struct relay *r, struct message *request,
 
 	return msg->code == 422 &&
 	       refresh_raise(&c->timers[side_of(c, relay_to(r))], msg) &&
-	       !call_timers(c, relay_to(r) == c->b, request, request);
+	       !call_timers(c, !call_is_a(c, relay_to(r)), request, request);
 }
 
 const struct relay_user within_relay_user = {
@@ -185,57 +213,8 @@ static void refuse(struct transaction *t, uint16_t code, const char *extra)
 	transaction_forget(t);
 }
 
-static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
-		     const struct message *msg)
-{
-	refuse(t, 200, NULL);
-	if (!leg->confirmed && leg == c->a) {
-		/* behaviour.md 3.3: BYE of the caller in an early dialog */
-		call_feed(c, A_CANCEL, NULL);
-		return;
-	}
-	call_feed(c, leg == c->a ? A_BYE : B_BYE, msg);
-}
-
-/* Rewrite the SDP of a request for the other side. 0, or the SIP code */
-static uint16_t request_media(struct call *c, const struct leg *from,
-			      const struct message *msg, struct mbuf **out)
-{
-	struct pl sdp;
-
-	if (!body_sdp(msg, &sdp))
-		return 0;
-	switch (media_offer(c->media, from == c->a ? SIDE_A : SIDE_B, &sdp,
-			    out)) {
-
-	case 0:
-		return 0;
-	case ENOSPC:
-		return 503;
-	case EPROTO:
-		return 488;
-	case EALREADY:
-		return 491;
-	case ENOMEM:
-		return 503;
-	default:
-		return 400;
-	}
-}
-
-/* RFC 3261 14.2, 14.1; behaviour.md 3.6 */
-static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
-{
-	if (c->reinvite)
-		return relay_from(c->reinvite) == leg ? 500 : 491;
-	if (queue_has_invite(&c->queue[side_of(c, leg)]))
-		return 500;
-	if (c->state != CALL_TALKING || leg->answer)
-		return 491;
-	return 0;
-}
-
-static void refuse_collision(struct transaction *t, uint16_t code)
+/* Try again a little later (RFC 3261 14.2, RFC 3311 5.2) */
+static void refuse_busy(struct transaction *t, uint16_t code)
 {
 	char extra[32];
 
@@ -259,6 +238,78 @@ static bool is_too_short(const struct call *c, const struct leg *leg,
 	return true;
 }
 
+static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
+		     const struct message *msg)
+{
+	refuse(t, 200, NULL);
+	if (!c->a->confirmed && call_is_a(c, leg)) {
+		/* behaviour.md 3.3: BYE of the caller in an early dialog */
+		call_feed(c, A_CANCEL, msg);
+		return;
+	}
+	/* The call goes on without the branch that says so: behind the answer a
+	 * branch that lost says it, before it RFC 3261 15 forbids it */
+	if (leg != c->a && leg != c->b)
+		return;
+	call_feed(c, leg == c->a ? A_BYE : B_BYE, msg);
+}
+
+/* SIP code of what sbc/media says to the SDP of a request */
+static uint16_t media_code(int err)
+{
+	switch (err) {
+
+	case 0:
+		return 0;
+	case ENOSPC:
+	case ENOMEM:
+		return 503;
+	case EPROTO:
+		return 488;
+	case EALREADY:
+		return 491;
+	default:
+		return 400;
+	}
+}
+
+/* Rewrite the SDP of a request for the other side. 0, or the SIP code */
+static uint16_t request_media(struct call *c, const struct leg *from,
+			      const struct message *msg, struct mbuf **out)
+{
+	enum side side = call_is_a(c, from) ? SIDE_A : SIDE_B, offered;
+	struct pl sdp;
+
+	if (!body_sdp(msg, &sdp))
+		return 0;
+	/* A branch that lost has no media to agree on */
+	if (c->answered && from != c->a && from != c->b)
+		return 488;
+	/* RFC 3262 5: the answer to the offer of a reliable 1xx */
+	if (msg->method_id == PRACK && media_offer_open(c->media, &offered) &&
+	    offered != side)
+		return media_code(media_answer(
+			c->media, side, &sdp,
+			c->answered ? MEDIA_FINAL : MEDIA_AGREED, out));
+
+	return media_code(media_offer(c->media, side, &sdp, out));
+}
+
+/* RFC 3261 14.2, 14.1; behaviour.md 3.6 */
+static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
+{
+	if (c->reinvite)
+		return relay_from(c->reinvite) == leg ? 500 : 491;
+	if (queue_has(&c->queue[side_of(c, leg)], INVITE))
+		return 500;
+	/* The caller's first INVITE is unanswered still */
+	if (c->state < CALL_ANSWERED && call_is_a(c, leg))
+		return 500;
+	if (c->state != CALL_TALKING || leg->answer)
+		return 491;
+	return 0;
+}
+
 /* A request names dialogs of the side that it goes to, and of no other tenant */
 static int names_edit(struct message **copyp, const struct leg *leg,
 		      const struct leg *other, const struct message *msg)
@@ -274,7 +325,7 @@ static int names_edit(struct message **copyp, const struct leg *leg,
 static void request_relay(struct call *c, struct leg *leg,
 			  struct transaction *t, const struct message *msg)
 {
-	struct leg *other = leg == c->a ? c->b : c->a;
+	struct leg *other = call_other(leg);
 	struct mbuf *sdp = NULL;
 	struct message *edited = NULL;
 	struct relay *relay = NULL;
@@ -301,10 +352,10 @@ static void request_relay(struct call *c, struct leg *leg,
 	}
 	if (invite)
 		code = reinvite_collides(c, leg);
-	if (!code && (invite || msg->method_id == UPDATE))
+	if (!code && carries_offers((enum method_id)msg->method_id))
 		code = request_media(c, leg, msg, &sdp);
 	if (code) {
-		refuse_collision(t, code);
+		refuse_busy(t, code);
 		return;
 	}
 
@@ -329,6 +380,9 @@ static void request_relay(struct call *c, struct leg *leg,
 		queue_hold(&c->queue[side_of(c, leg)], relay);
 		if (invite)
 			c->reinvite = relay;
+		/* Its 2xx may be waiting for this */
+		if (msg->method_id == PRACK)
+			call_feed(c, A_PRACK, msg);
 		return;
 	}
 	if (setup.body.p)
@@ -354,15 +408,62 @@ static void aimed(void *arg)
 	queue_pass(q, q);
 }
 
+/* What the state of the call says to a request, other than BYE. 0: serve it */
+static uint16_t check_state(const struct call *c, const struct leg *leg)
+{
+	const struct leg *other = call_other(leg);
+
+	switch ((enum call_state)c->state) {
+
+	case CALL_EARLY:
+	case CALL_HELD:
+	case CALL_ANSWERED:
+	case CALL_TALKING:
+		break;
+
+	case CALL_TRYING:
+	case CALL_PROVING:
+	case CALL_CANCELLING:
+	case CALL_CLOSING:
+	case CALL_CLOSED:
+	case CALL_STATES:
+		/* No early dialog, or none any more */
+		return 481;
+	}
+	return other && leg_has_dialog(other) && !other->closed ? 0 : 481;
+}
+
+/* RFC 3311 5.2: a second UPDATE while the first one is unanswered; RFC 3262: a
+ * PRACK for what was sent. 0: serve it */
+static uint16_t check_method(struct call *c, struct leg *leg,
+			     const struct message *msg)
+{
+	switch (msg->method_id) {
+
+	case INVITE:
+		return reinvite_collides(c, leg);
+	case PRACK:
+		return prack_match(leg, msg);
+	case UPDATE:
+		return relays_wait(&c->relays, leg, UPDATE) ||
+				       queue_has(&c->queue[side_of(c, leg)],
+						 UPDATE)
+			       ? 500
+			       : 0;
+	default:
+		return 0;
+	}
+}
+
 /* Serve a request whose turn it is: what waited may meet another call than the
  * one it came to */
 static void serve(struct call *c, struct leg *leg, struct transaction *t)
 {
 	const struct message *msg = transaction_request(t);
 	struct queue *q = &c->queue[side_of(c, leg)];
-	struct leg *other = call_other(leg);
+	struct leg *other = leg ? call_other(leg) : NULL;
 
-	if (!msg || c->state >= CALL_CLOSING || !other) {
+	if (!msg || !leg || check_state(c, leg)) {
 		refuse(t, 481, NULL);
 		return;
 	}
@@ -380,15 +481,17 @@ static void serve(struct call *c, struct leg *leg, struct transaction *t)
 void within_serve_a(struct transaction *t, void *arg)
 {
 	struct call *c = arg;
+	const struct message *msg = transaction_request(t);
 
-	serve(c, c->a, t);
+	serve(c, msg ? early_leg_a(&c->early, c->a, msg) : c->a, t);
 }
 
 void within_serve_b(struct transaction *t, void *arg)
 {
 	struct call *c = arg;
+	const struct message *msg = transaction_request(t);
 
-	serve(c, c->b, t);
+	serve(c, msg ? early_leg_b(&c->early, c->b, msg) : c->b, t);
 }
 
 void within_request(struct leg *leg, const struct arrival *from,
@@ -402,22 +505,19 @@ void within_request(struct leg *leg, const struct arrival *from,
 			     NULL))
 		return;
 
+	if (!call_is_a(c, leg))
+		leg = early_leg_b(&c->early, leg, msg);
 	code = leg->closed ? 481 : leg_admit(leg, from, msg);
-	if (!code && msg->method_id != BYE &&
-	    (!c->b || !c->b->confirmed || c->state >= CALL_CLOSING))
-		code = c->state >= CALL_CLOSING ? 481 : 500;
-	if (code) {
-		refuse(t, code, code == 500 ? "Retry-After: 2\r\n" : NULL);
-		return;
-	}
-
-	if (msg->method_id == BYE) {
+	if (!code && msg->method_id == BYE) {
 		bye_came(c, leg, t, msg);
 		return;
 	}
-	code = msg->method_id == INVITE ? reinvite_collides(c, leg) : 0;
+	if (!code)
+		code = check_state(c, leg);
+	if (!code)
+		code = check_method(c, leg, msg);
+	if (!code && queue_put(&c->queue[side_of(c, leg)], t))
+		code = 503;
 	if (code)
-		refuse_collision(t, code);
-	else if (queue_put(&c->queue[side_of(c, leg)], t))
-		refuse(t, 503, NULL);
+		refuse_busy(t, code);
 }
