@@ -843,7 +843,7 @@ int hunt_repeat(struct hunt *hunt)
 	tries_reset(&hunt->now->tries);
 	hunt_proof(hunt, &proof, NULL);
 	(void)prove_ahead(&proof, &hunt->now->tries, ahead);
-	err = send_invite(hunt, ahead);
+	err = send_invite(hunt, ahead->end ? ahead : NULL, true);
 	mem_deref(ahead);
 	return err;
 }
