@@ -555,9 +555,9 @@ bool agent_failed(struct agent *agent, uint64_t now)
 	return feed(agent, FAULT, now);
 }
 
-void agent_pinged(struct agent *agent, uint32_t targets, uint32_t out)
+void agent_targets(struct agent *agent, uint32_t all, uint32_t out)
 {
-	SET(agent->targets, targets);
+	SET(agent->targets, all);
 	SET(agent->targets_out, out);
 }
 

@@ -92,7 +92,7 @@ bool agent_ping_result(struct agent *agent, bool good, uint64_t now);
 bool agent_failed(struct agent *agent, uint64_t now);
 
 /** What the last ping found, for agent_report: targets in all, those out */
-void agent_pinged(struct agent *agent, uint32_t targets, uint32_t out);
+void agent_targets(struct agent *agent, uint32_t all, uint32_t out);
 
 /**
  * Registrations over it changed: so many more (or fewer), so many more refused

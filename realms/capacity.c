@@ -532,20 +532,19 @@ static uint64_t share(const struct capacity *c)
 	return most;
 }
 
-bool capacity_is_nearly_full(struct capacity *c)
+bool capacity_use_changed(struct capacity *c, bool *is)
 {
 	uint64_t threshold;
-	bool yes;
+	bool was;
 
 	lock(c);
-	threshold = c->limits.nearly * 100ull;
-	if (c->nearly_full)
-		threshold = c->limits.nearly * (uint64_t)NEARLY_DOWN;
-	c->nearly_full = c->limited && threshold && share(c) * 100 >= threshold;
-	yes = c->nearly_full;
+	was = c->nearly_full;
+	threshold = (uint64_t)c->limits.nearly * (was ? NEARLY_DOWN : 100);
+	*is = c->limited && threshold && share(c) * 100 >= threshold;
+	c->nearly_full = *is;
 	unlock(c);
 
-	return yes;
+	return *is != was;
 }
 
 void capacity_report(struct capacity *c, struct capacity_report *out)

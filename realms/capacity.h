@@ -69,9 +69,9 @@ bool capacity_is_exceeded(struct capacity *c, enum direction d, uint64_t now);
 /** Rest of time-to-resume [s], rounded up; 0: none is running */
 uint32_t capacity_resume(struct capacity *c, enum direction d, uint64_t now);
 
-/** Has the share of cac-alarm-threshold been reached of a session limit? It
- *  stays so until the share is below 90 % of that */
-bool capacity_is_nearly_full(struct capacity *c);
+/** Did use cross cac-alarm-threshold since this was last asked? is: whether a
+ *  session limit is used by that share; it stays so until 90 % of the share */
+bool capacity_use_changed(struct capacity *c, bool *is);
 
 struct capacity_report {
 	uint32_t sessions[2], high[2]; /* by direction */

@@ -8,6 +8,7 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/doors.h"
+#include "sbc/outage.h"
 #include "sbc/pen.h"
 
 enum {
@@ -603,37 +604,18 @@ static struct agent *live_agent(const struct registration *r)
 		       : NULL;
 }
 
-/** Its session-agent changed its state by what this REGISTER met */
-static void tell_agent(struct registration *r, bool changed)
-{
-	const struct session_agent *config = r->flock->registry->hop.agent;
-	uint64_t now = clock_ms();
-
-	if (!changed)
-		return;
-
-	if (agent_service(live_agent(r), now) != AGENT_OUT_OF_SERVICE) {
-		alarm_clear("session-agent-down", config->hostname);
-		return;
-	}
-	alarm_raise("session-agent-down", ALARM_MINOR, config->hostname,
-		    "REGISTER was not answered, or with a failure");
-	r->flock->host->agent_down(r);
-}
-
 static void take_final(struct registration *r, const struct message *msg)
 {
 	struct attempt *a = r->attempt;
 	struct proof_setup setup = proof_setup(r, NULL);
 	struct agent *agent = live_agent(r);
-	uint64_t now = clock_ms();
 
 	r->code = msg->code;
 	r->reason = "";
 	a->answered = true;
-	if (agent)
-		tell_agent(r, agent_answered(agent, msg->code,
-					     (uint32_t)(now - a->sent), now));
+	if (agent &&
+	    outage_answered(agent, msg->code, (uint32_t)(clock_ms() - a->sent)))
+		r->flock->host->agent_down(r);
 	if (msg->code != 503)
 		target_worked(r->flock->worker->resolver, &a->to.dst,
 			      a->to.transport);
@@ -657,8 +639,8 @@ static void take_silence(struct registration *r, bool timeout)
 	a->waits = false;
 	if (timeout)
 		count(COUNT_SURROGATE_TIMEOUT, 1);
-	if (agent && timeout)
-		tell_agent(r, agent_timed_out(agent, clock_ms()));
+	if (agent && timeout && outage_silent(agent))
+		r->flock->host->agent_down(r);
 
 	r->flock->host->answered(r, 0);
 	a->told(r, a->kind == ATTEMPT_OLD ? SUR_OLD_GONE : SUR_LOST, NULL);

@@ -76,15 +76,14 @@ static void agent_let_go(struct branch *b)
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
 	if (hunt->now->agent)
-		outage_answered(hunt->now->agent,
-				hunt->now->hop.agent->hostname, code,
-				(uint32_t)(clock_ms() - hunt->now->sent));
+		(void)outage_answered(hunt->now->agent, code,
+				      (uint32_t)(clock_ms() - hunt->now->sent));
 }
 
 void hunt_agent_silent(struct hunt *hunt)
 {
 	if (hunt->now->agent)
-		outage_silent(hunt->now->agent, hunt->now->hop.agent->hostname);
+		(void)outage_silent(hunt->now->agent);
 }
 
 /* Is this hop the registrar of the call's owner (behaviour.md 2.1, 5.2)? */

@@ -1,27 +1,35 @@
 /*
- * A session-agent goes out of service or comes back: said and alarmed
+ * A session-agent changes its state: said and alarmed
+ *
+ * Each change is a line of the log, raises or clears its alarm, and so stands in
+ * the history (behaviour.md 2.5). Of the worker's thread.
  */
 #pragma once
 #include "realms/agents.h"
 
 /**
- * Note an answer of a session-agent
+ * Say what changed since this was last asked, whoever caused it
  *
- * A change of its state is a line of the log, and raises or clears the alarm
- * session-agent-down (behaviour.md 2.5). Of the worker's thread.
- *
- * @param agent    State of it
- * @param name     Its hostname
- * @param code     Status code that it answered
- * @param latency  From the request to this answer [ms]
+ * @return true when it went out of service by now
  */
-void outage_answered(struct agent *agent, const char *name, uint16_t code,
-		     uint32_t latency);
+bool outage_look(struct agent *agent);
 
 /**
- * Note that a session-agent let a request time out
+ * Note an answer of a session-agent
  *
- * @param agent  State of it
- * @param name   Its hostname
+ * @param agent    State of it
+ * @param code     Status code that it answered
+ * @param latency  From the request to this answer [ms]
+ *
+ * @return true when it went out of service by that
  */
-void outage_silent(struct agent *agent, const char *name);
+bool outage_answered(struct agent *agent, uint16_t code, uint32_t latency);
+
+/** Note that a session-agent let a request time out. true: it is out by that */
+bool outage_silent(struct agent *agent);
+
+/** Note that no connection to it can be opened. true: it is out by that */
+bool outage_unreachable(struct agent *agent);
+
+/** Note what a ping found. true: it is out by that */
+bool outage_pinged(struct agent *agent, bool good);

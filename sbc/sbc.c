@@ -16,8 +16,10 @@
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
+#include "sbc/ping.h"
 #include "sbc/resolver.h"
 #include "sbc/sbc.h"
+#include "sbc/shun.h"
 #include "sbc/surrogates.h"
 #include "sbc/transaction.h"
 
@@ -92,6 +94,10 @@ static int tables_open(struct worker *w)
 		err = pairs_open(&w->pairs, w);
 	if (!err)
 		err = surrogates_open(&w->surrogates, w);
+	if (!err)
+		err = shun_alloc(&w->shun);
+	if (!err)
+		err = pings_open(&w->pings, w);
 	return err;
 }
 
@@ -110,6 +116,8 @@ static void begin(struct worker *w, void *arg)
 		return;
 	doors_commit(w->doors);
 	o->err = surrogates_change(w->surrogates, o->plan, o->before);
+	if (!o->err)
+		o->err = pings_change(w->pings);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
 			 strerror(o->err));
@@ -121,7 +129,9 @@ static void finish(struct worker *w, void *arg)
 
 	calls_close(w->calls);
 	pairs_close(w->pairs);
+	pings_close(w->pings);
 	surrogates_close(w->surrogates);
+	mem_deref(w->shun);
 	transactions_close(w->transactions);
 	doors_close(w->doors);
 	forward_close(w->forward);
@@ -178,6 +188,8 @@ static void commit(void *arg, void *x)
 	credentials_changed(w->credentials);
 	if (surrogates_change(w->surrogates, w->plan, before))
 		log_error(SURROGATE, "change", "text=\"no memory\"");
+	if (pings_change(w->pings))
+		log_error(SIPD, "change", "text=\"no memory\"");
 	plan_give(before);
 }
 
@@ -206,8 +218,14 @@ int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why)
 	snprintf(why, 256, "cannot start");
 
 	err = agents_open(&w->agents);
-	if (!err)
+	if (!err) {
+		agents_expect_pings(w->agents);
 		err = agents_change(w->agents, setup->plan->config);
+	}
+	if (!err)
+		err = capacities_alloc(&w->capacities);
+	if (!err)
+		err = capacities_change(w->capacities, setup->plan->config);
 	if (!err)
 		err = ports_open(&w->media_ports);
 	if (!err)
@@ -223,6 +241,7 @@ int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why)
 out:
 	if (err) {
 		agents_close(w->agents);
+		mem_deref(w->capacities);
 		ports_close(w->media_ports);
 		plan_give(sbc->plan);
 		sem_destroy(&sbc->ended);
@@ -268,6 +287,7 @@ void sbc_close(struct sbc *sbc)
 	worker_join(w);
 
 	agents_close(w->agents);
+	mem_deref(w->capacities);
 	ports_close(w->media_ports);
 	plan_give(sbc->plan);
 	sem_destroy(&sbc->ended);
@@ -283,6 +303,8 @@ int sbc_prepare(struct sbc *sbc, const struct plan *plan, char *why)
 	assert(!sbc->prepared);
 	snprintf(why, DOORS_WHY, "no memory");
 	err = agents_prepare(w->agents, plan->config);
+	if (!err)
+		err = capacities_prepare(w->capacities, plan->config);
 	if (!err) {
 		mailbox_ask(w->mailbox, prepare, &order);
 		err = order.err;
@@ -310,6 +332,7 @@ void sbc_commit(struct sbc *sbc)
 
 	/* The worker finds the limits of the agents as its plan has them */
 	(void)agents_change(sbc->worker.agents, order.plan->config);
+	(void)capacities_change(sbc->worker.capacities, order.plan->config);
 	mailbox_ask(sbc->worker.mailbox, commit, &order);
 	plan_give(sbc->plan);
 	sbc->plan = sbc->prepared;

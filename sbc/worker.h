@@ -33,6 +33,9 @@ struct worker {
 	struct nonces *nonces;
 	struct credentials *credentials;
 	struct surrogates *surrogates;
+	struct shun *shun;             /* targets that get no new calls */
+	struct pings *pings;           /* of session-agents */
+	struct capacities *capacities; /* of realms and sip-interfaces */
 	struct forward *forward;
 	struct calls *calls;
 	struct pairs *pairs;

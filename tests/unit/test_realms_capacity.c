@@ -370,20 +370,23 @@ static void the_alarm_of_use_comes_at_the_threshold_and_goes_below_90(
 	void **state)
 {
 	struct fixture *f = *state;
+	bool is;
 
 	set(f, "max-sessions", "100");
 	set(f, "cac-alarm-threshold", "50");
 	start(f);
 	for (int i = 0; i < 49; ++i)
 		capacity_take(f->c, INBOUND, T0, false);
-	assert_false(capacity_is_nearly_full(f->c));
+	assert_false(capacity_use_changed(f->c, &is));
 	capacity_take(f->c, OUTBOUND, T0, false);
-	assert_true(capacity_is_nearly_full(f->c));
+	assert_true(capacity_use_changed(f->c, &is));
+	assert_true(is);
 	for (int i = 0; i < 5; ++i)
 		capacity_give(f->c, INBOUND);
-	assert_true(capacity_is_nearly_full(f->c));
+	assert_false(capacity_use_changed(f->c, &is));
 	capacity_give(f->c, INBOUND);
-	assert_false(capacity_is_nearly_full(f->c));
+	assert_true(capacity_use_changed(f->c, &is));
+	assert_false(is);
 }
 
 static void a_change_of_limits_keeps_what_was_counted(void **state)

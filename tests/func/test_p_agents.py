@@ -1,0 +1,201 @@
+"""
+Session-agents: states, pings, what makes calls avoid them (behaviour.md 2.5, 4.9).
+"""
+import re
+import time
+
+import pytest
+
+from peers.sip import Endpoint, parameters
+from peers.trunk import Trunk
+
+
+def pings(peer):
+    return [m for m in peer.requests("OPTIONS") if m.user("To") == "ping"]
+
+
+def pinged(sbc, interval="1", **changes):
+    """The trunk as a session-agent that is pinged"""
+    sbc.element("session-agent", "trunk.example").update(
+        {"ping-method": "OPTIONS", "ping-interval": interval, "ping-send-mode": "continuous",
+         "ttr-no-response": "1", **{k.replace("_", "-"): v for k, v in changes.items()}})
+    sbc.element("sip-config")["trans-expire"] = "2"
+
+
+def letter(sbc, name, wanted, within=5.0):
+    sbc.waits("show sipd agents", rf"(?m)^{re.escape(name)}\s+{wanted}\b", within)
+
+
+def alarms(sbc):
+    return sbc.acli("show alarms")
+
+
+def test_a_ping_is_an_options_with_both_users(sbc, trunk, pbx_a):
+    pinged(sbc, ping_to_user_part="to", ping_from_user_part="from")
+    sbc.start()
+    ping = trunk.wait(lambda m: m.method == "OPTIONS")
+    assert ping.uri == "sip:to@trunk.example"
+    assert ping.user("To") == "to" and ping.host("To") == "trunk.example"
+    assert ping.user("From") == "from" and ping.host("From") == sbc.ip(1)
+    assert not ping.tag("To") and ping.get("Max-Forwards") == "70"
+    first = ping
+    second = trunk.wait(lambda m: m.method == "OPTIONS" and m.call_id != first.call_id)
+    assert 0.85 <= second.time - first.time <= 1.3
+
+
+def test_silence_takes_it_out_and_an_answer_after_the_pause_brings_it_back(sbc, trunk, pbx_a):
+    pinged(sbc)
+    trunk.deaf = True
+    sbc.start()
+    letter(sbc, "trunk.example", "O")
+    assert "session-agent-down" in alarms(sbc)
+    call = pbx_a.calls("0301234")
+    assert call.until_refused().status == 503
+    assert not trunk.invites()
+    trunk.deaf = False
+    letter(sbc, "trunk.example", "I")
+    assert "session-agent-down" not in alarms(sbc)
+    assert "session-agent-down" in sbc.acli("show alarms history")
+    pbx_a.calls("0301234").until_answered().hang_up()
+    log = open(sbc.log).read()
+    assert "agent-down" in log and "agent-up" in log
+
+
+def answers_pings(trunk, code):
+    """The trunk answers OPTIONS with this code, all else as ever"""
+    served = type(trunk).serve
+
+    def serve(request):
+        if request.method == "OPTIONS":
+            trunk.reply(request, code)
+        else:
+            served(trunk, request)
+    trunk.serve = serve
+
+
+@pytest.mark.parametrize("code, good, out, state", [
+    (404, "", "", "I"), (500, "", "", "I"), (503, "", "", "O"), (408, "", "", "O"),
+    (500, "", "500-599", "O"), (404, "480", "", "O"), (480, "480", "", "I"), (200, "480", "", "I"),
+    (302, "", "", "I")])
+def test_the_code_of_the_answer_decides(sbc, trunk, code, good, out, state):
+    pinged(sbc, **({"ping-in-service-response-codes": [good]} if good else {}),
+           **({"out-service-response-codes": [out]} if out else {}))
+    answers_pings(trunk, code)
+    sbc.start()
+    trunk.wait(lambda m: m.method == "OPTIONS")
+    if state == "O":
+        letter(sbc, "trunk.example", "O")
+    else:
+        first = pings(trunk)[0]
+        trunk.wait(lambda m: m.method == "OPTIONS" and m.call_id != first.call_id)
+        letter(sbc, "trunk.example", "I")
+        assert "agent-down" not in open(sbc.log).read()
+
+
+def test_a_challenge_is_answered_with_the_credentials_of_the_session_agent(sbc, trunk):
+    pinged(sbc)
+    sbc.element("session-agent", "trunk.example")["auth-attribute"] = [
+        {"auth-realm": "trunk.example", "username": "p1", "password": "secret-p1"}]
+    trunk.passwords["p1"] = "secret-p1"
+    served = type(trunk).serve
+
+    def serve(request):
+        if request.method != "OPTIONS":
+            served(trunk, request)
+        elif trunk.admits(request, trunk.invite_challenge):
+            trunk.reply(request, 200)
+    trunk.serve = serve
+    sbc.start()
+    proved = trunk.wait(lambda m: m.method == "OPTIONS" and m.get("Proxy-Authorization"))
+    first = pings(trunk)[0]
+    assert proved.call_id == first.call_id and proved.cseq == first.cseq + 1
+    assert proved.tag("From") == first.tag("From")
+    assert parameters(proved.get("Proxy-Authorization"))["username"] == "p1"
+    later = trunk.wait(lambda m: m.method == "OPTIONS" and m.call_id != first.call_id)
+    assert parameters(later.get("Proxy-Authorization"))["nc"] == "00000002"
+    letter(sbc, "trunk.example", "I")
+
+
+def test_a_challenge_without_credentials_is_an_answer(sbc, trunk):
+    pinged(sbc)
+    answers_pings(trunk, 407)
+    sbc.start()
+    first = trunk.wait(lambda m: m.method == "OPTIONS")
+    trunk.wait(lambda m: m.method == "OPTIONS" and m.call_id != first.call_id)
+    letter(sbc, "trunk.example", "I")
+
+
+def test_keep_alive_is_silent_while_the_session_agent_speaks(sbc, trunk, pbx_a):
+    pinged(sbc)
+    sbc.element("session-agent", "trunk.example")["ping-send-mode"] = "keep-alive"
+    sbc.start()
+    limit = time.monotonic() + 2.5
+    while time.monotonic() < limit:
+        options = trunk.request("OPTIONS", f"sip:{sbc.ip(1)}", f"<sip:{sbc.ip(1)}>")
+        trunk.send(options, trunk.sbc)
+        trunk.wait(lambda m: m.status and m.call_id == options.call_id)
+        time.sleep(0.1)
+    assert len(pings(trunk)) <= 1
+    trunk.wait(lambda m: m.method == "OPTIONS" and m.time > limit)
+
+
+def test_in_service_period_passes_before_it_is_used(sbc, trunk, pbx_a):
+    pinged(sbc, in_service_period="2")
+    trunk.deaf = True
+    sbc.start()
+    letter(sbc, "trunk.example", "O")
+    trunk.deaf = False
+    letter(sbc, "trunk.example", "S")
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    letter(sbc, "trunk.example", "I")
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
+def test_a_failed_ping_while_coming_back_takes_it_out_again(sbc, trunk):
+    pinged(sbc, in_service_period="60")
+    trunk.deaf = True
+    sbc.start()
+    letter(sbc, "trunk.example", "O")
+    trunk.deaf = False
+    letter(sbc, "trunk.example", "S")
+    trunk.deaf = True
+    letter(sbc, "trunk.example", "O")
+
+
+def test_calls_in_progress_survive_that_it_goes_out(sbc, trunk, pbx_a):
+    pinged(sbc)
+    sbc.start()
+    letter(sbc, "trunk.example", "I")
+    call = pbx_a.calls("0301234").until_answered()
+    answers_pings(trunk, 503)
+    letter(sbc, "trunk.example", "O")
+    call.hang_up()
+    bye = trunk.wait(lambda m: m.method == "BYE" and not m.status)
+    assert bye.call_id == trunk.invites()[0].call_id
+
+
+def test_503_with_retry_after_keeps_new_calls_away(sbc, trunk, pbx_a):
+    sbc.start()
+    trunk.invite_answer = lambda m: trunk.reply(m, 503, headers=[("Retry-After", "2")])
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    trunk.invite_answer = None
+    seen = len(trunk.invites())
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    assert len(trunk.invites()) == seen
+    time.sleep(2)
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
+def test_a_disabled_session_agent_is_not_pinged(sbc, trunk):
+    pinged(sbc, state="disabled")
+    sbc.element("session-agent", "pbx-a.example").update(
+        {"ping-method": "OPTIONS", "ping-interval": "1", "ping-send-mode": "continuous"})
+    watch = Endpoint(sbc.ip(12))
+    try:
+        sbc.start()
+        first = watch.wait(lambda m: m.method == "OPTIONS")
+        watch.wait(lambda m: m.method == "OPTIONS" and m.call_id != first.call_id)
+    finally:
+        watch.close()
+    assert not pings(trunk)
+    letter(sbc, "trunk.example", "D")
