@@ -287,10 +287,10 @@ static void record_hop(struct call *c)
 				   hunt->now->hop.policy };
 	char *key = NULL;
 
-	cdr_str(&b->callid, hunt->now->leg->callid);
-	cdr_text(&b->called, &hunt->now->rw.ruri);
+	cdr_set_str(cdr, CDR_CALLID + SIDE_B, hunt->now->leg->callid);
+	cdr_set(cdr, CDR_CALLED + SIDE_B, &hunt->now->rw.ruri);
 	if (!address_read(&addr, &hunt->now->rw.from))
-		cdr_text(&b->calling, &addr.spec);
+		cdr_set(cdr, CDR_CALLING + SIDE_B, &addr.spec);
 	b->realm = hunt->now->hop.realm->config->identifier;
 	b->agent = hunt->now->hop.agent ? hunt->now->hop.agent->hostname : "";
 	b->remote = hunt->now->leg->to.dst;
@@ -300,7 +300,7 @@ static void record_hop(struct call *c)
 	cdr->routes_tried = hunt->tried;
 	if (hunt->now->hop.policy &&
 	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
-		cdr_str(&cdr->policy, key);
+		cdr_set_str(cdr, CDR_POLICY, key);
 	mem_deref(key);
 }
 
@@ -1320,15 +1320,15 @@ static void record_begin(struct call *c, const struct call_setup *setup)
 	cdr->id = c->id;
 	cdr->setup = clock_wall_ms();
 	cdr->config_version = c->plan->config->version;
-	cdr_text(&a->callid, &msg->callid);
-	cdr_text(&a->called, &msg->ruri);
+	cdr_set(cdr, CDR_CALLID + SIDE_A, &msg->callid);
+	cdr_set(cdr, CDR_CALLED + SIDE_A, &msg->ruri);
 	if (!message_address(&addr, msg, HDR_FROM)) {
-		cdr_text(&a->calling, &addr.spec);
-		cdr_text(&cdr->calling_number, &addr.uri.user);
+		cdr_set(cdr, CDR_CALLING + SIDE_A, &addr.spec);
+		cdr_set(cdr, CDR_CALLING_NUMBER, &addr.uri.user);
 	}
 	if (ruri)
-		cdr_text(&cdr->called_number, &ruri->user);
-	cdr_text(&cdr->diversion, &diversion);
+		cdr_set(cdr, CDR_CALLED_NUMBER, &ruri->user);
+	cdr_set(cdr, CDR_DIVERSION, &diversion);
 	a->realm = setup->source.realm->config->identifier;
 	a->agent = setup->source.agent ? setup->source.agent->hostname : "";
 	a->remote = setup->from.src;
@@ -1341,14 +1341,22 @@ static void record_owner(struct call *c)
 {
 	const struct owner *who =
 		c->hunt.owner.agent ? &c->hunt.owner : &c->hunt.called;
-	char user[AOR_USER_MAX];
-	char *aor = NULL;
+	char aor[AOR_USER_MAX + 256];
+	struct pl text = { .p = aor };
+	size_t host;
+	int n;
 
-	if (!who->agent || aor_register_user(user, sizeof(user), who) < 0)
+	if (!who->agent)
 		return;
-	if (!re_sdprintf(&aor, "%s@%s", user, who->agent->register_host))
-		cdr_str(&c->cdr.aor, aor);
-	mem_deref(aor);
+	n = aor_register_user(aor, AOR_USER_MAX, who);
+	host = strlen(who->agent->register_host);
+	if (n < 0 || (size_t)n + 1 + host > sizeof(aor))
+		return;
+
+	aor[n] = '@';
+	memcpy(aor + n + 1, who->agent->register_host, host);
+	text.l = (size_t)n + 1 + host;
+	cdr_set(&c->cdr, CDR_AOR, &text);
 }
 
 static int media_make(struct call *c, const struct call_setup *setup)

@@ -127,23 +127,27 @@ static void report(const struct call *c, call_h *h, void *arg)
 	r.egress = cdr->side[SIDE_B].realm ? cdr->side[SIDE_B].realm : "";
 	r.ingress_agent = cdr->side[SIDE_A].agent;
 	r.egress_agent = cdr->side[SIDE_B].agent ? cdr->side[SIDE_B].agent : "";
-	text(r.from, sizeof(r.from), cdr->side[SIDE_A].calling);
-	text(r.to, sizeof(r.to), cdr->side[SIDE_A].called);
-	text(r.out_from, sizeof(r.out_from), cdr->side[SIDE_B].calling);
-	text(r.out_to, sizeof(r.out_to), cdr->side[SIDE_B].called);
-	text(r.callid[0], sizeof(r.callid[0]), cdr->side[SIDE_A].callid);
-	text(r.callid[1], sizeof(r.callid[1]), cdr->side[SIDE_B].callid);
+	text(r.from, sizeof(r.from), cdr_get(cdr, CDR_CALLING + SIDE_A));
+	text(r.to, sizeof(r.to), cdr_get(cdr, CDR_CALLED + SIDE_A));
+	text(r.out_from, sizeof(r.out_from),
+	     cdr_get(cdr, CDR_CALLING + SIDE_B));
+	text(r.out_to, sizeof(r.out_to), cdr_get(cdr, CDR_CALLED + SIDE_B));
+	text(r.callid[0], sizeof(r.callid[0]),
+	     cdr_get(cdr, CDR_CALLID + SIDE_A));
+	text(r.callid[1], sizeof(r.callid[1]),
+	     cdr_get(cdr, CDR_CALLID + SIDE_B));
 	if (c->answered)
 		r.duration = (uint32_t)((clock_ms() - c->answered) / 1000);
 	r.auth = cdr_auth_source(cdr);
-	text(r.auth_realm, sizeof(r.auth_realm), cdr->auth_realm);
-	text(r.auth_lookup, sizeof(r.auth_lookup), cdr->auth_lookup);
-	text(r.auth_user, sizeof(r.auth_user), cdr->auth_user);
+	text(r.auth_realm, sizeof(r.auth_realm), cdr_get(cdr, CDR_AUTH_REALM));
+	text(r.auth_lookup, sizeof(r.auth_lookup),
+	     cdr_get(cdr, CDR_AUTH_LOOKUP));
+	text(r.auth_user, sizeof(r.auth_user), cdr_get(cdr, CDR_AUTH_USER));
 	r.challenges = cdr->challenges;
-	text(r.aor, sizeof(r.aor), cdr->aor);
+	text(r.aor, sizeof(r.aor), cdr_get(cdr, CDR_AOR));
 	media_report(c->media, &media);
 	text(r.codec, sizeof(r.codec), media.codec[0]);
-	text(r.policy, sizeof(r.policy), cdr->policy);
+	text(r.policy, sizeof(r.policy), cdr_get(cdr, CDR_POLICY));
 	text(r.next_hop, sizeof(r.next_hop), cdr->next_hop);
 	r.routes_tried = cdr->routes_tried;
 	h(&r, arg);

@@ -76,6 +76,10 @@ static const char *const parties[] = {
 	[CDR_SBC] = "sbc", [CDR_OPERATOR] = "operator",
 };
 
+enum {
+	ROOM_FIRST = 512 /* most calls need no more [bytes] */
+};
+
 /* The record being written: texts that are made for it lie in `room` */
 struct writer {
 	struct record record;
@@ -117,50 +121,75 @@ enum cdr_reason cdr_reason_of(uint16_t code)
 	}
 }
 
-void cdr_text(char **where, const struct pl *text)
+/* Room for n more bytes behind what is used */
+static int room_make(struct cdr *cdr, size_t n)
 {
-	*where = mem_deref(*where);
-	if (!text->l)
-		return;
-	*where = mem_alloc(text->l + 1, NULL);
-	if (!*where)
-		return;
-	memcpy(*where, text->p, text->l);
-	(*where)[text->l] = '\0';
+	size_t size = cdr->size ? cdr->size : ROOM_FIRST;
+	char *room;
+
+	while (size < cdr->used + n)
+		size *= 2;
+	if (size == cdr->size)
+		return 0;
+	if (size > UINT16_MAX)
+		return EMSGSIZE;
+
+	room = cdr->room ? mem_realloc(cdr->room, size) : mem_alloc(size, NULL);
+	if (!room)
+		return ENOMEM;
+	cdr->room = room;
+	cdr->size = (uint16_t)size;
+	if (!cdr->used)
+		cdr->used = 1; /* place 0 says that there is none */
+
+	return 0;
 }
 
-void cdr_str(char **where, const char *text)
+void cdr_set(struct cdr *cdr, unsigned which, const struct pl *text)
+{
+	const size_t n = text->l + 1;
+	uint16_t at = cdr->text[which];
+
+	cdr->text[which] = 0;
+	if (!text->l)
+		return;
+
+	/* what is set again for the next route mostly fits where it stood */
+	if (!at || strlen(cdr->room + at) < text->l) {
+		if (room_make(cdr, n + 1))
+			return;
+		at = cdr->used;
+		cdr->used = (uint16_t)(at + n);
+	}
+	memcpy(cdr->room + at, text->p, text->l);
+	cdr->room[at + text->l] = '\0';
+	cdr->text[which] = at;
+}
+
+void cdr_set_str(struct cdr *cdr, unsigned which, const char *text)
 {
 	struct pl pl;
 
 	pl_set_str(&pl, text ? text : "");
-	cdr_text(where, &pl);
+	cdr_set(cdr, which, &pl);
+}
+
+const char *cdr_get(const struct cdr *cdr, unsigned which)
+{
+	return cdr->text[which] ? cdr->room + cdr->text[which] : "";
 }
 
 void cdr_clear(struct cdr *cdr)
 {
-	for (int i = 0; i < 2; i++) {
-		mem_deref(cdr->side[i].callid);
-		mem_deref(cdr->side[i].calling);
-		mem_deref(cdr->side[i].called);
-	}
-	mem_deref(cdr->asserted);
-	mem_deref(cdr->diversion);
-	mem_deref(cdr->calling_number);
-	mem_deref(cdr->called_number);
-	mem_deref(cdr->policy);
-	mem_deref(cdr->auth_realm);
-	mem_deref(cdr->auth_lookup);
-	mem_deref(cdr->auth_user);
-	mem_deref(cdr->aor);
+	mem_deref(cdr->room);
 	memset(cdr, 0, sizeof(*cdr));
 }
 
 static void credential_note(struct cdr *cdr, const struct proof_report *report)
 {
-	cdr_str(&cdr->auth_realm, report->auth_realm);
-	cdr_str(&cdr->auth_lookup, report->lookup);
-	cdr_str(&cdr->auth_user, report->user);
+	cdr_set_str(cdr, CDR_AUTH_REALM, report->auth_realm);
+	cdr_set_str(cdr, CDR_AUTH_LOOKUP, report->lookup);
+	cdr_set_str(cdr, CDR_AUTH_USER, report->user);
 }
 
 void cdr_challenged(struct cdr *cdr, enum proof result,
@@ -258,7 +287,7 @@ static void put_side(struct writer *w, size_t first, const struct cdr_side *s)
 	put_str(w, first + 1, s->agent);
 	put_address(w, first + 2, &s->remote);
 	put_address(w, first + 3, &s->local);
-	if (s->callid)
+	if (s->realm)
 		put_str(w, first + 4,
 			transport_name((enum transport)s->transport));
 }
@@ -288,9 +317,9 @@ static void put_media(struct writer *w, const struct media_report *m)
 static void put_auth(struct writer *w, const struct cdr *cdr)
 {
 	put_str(w, F_AUTH_SOURCE, cdr_auth_source(cdr));
-	put_str(w, F_AUTH_REALM, cdr->auth_realm);
-	put_str(w, F_AUTH_LOOKUP, cdr->auth_lookup);
-	put_str(w, F_AUTH_USER, cdr->auth_user);
+	put_str(w, F_AUTH_REALM, cdr_get(cdr, CDR_AUTH_REALM));
+	put_str(w, F_AUTH_LOOKUP, cdr_get(cdr, CDR_AUTH_LOOKUP));
+	put_str(w, F_AUTH_USER, cdr_get(cdr, CDR_AUTH_USER));
 	put_number(w, F_CHALLENGES, cdr->challenges);
 }
 
@@ -323,26 +352,26 @@ void cdr_write(const struct cdr *cdr, struct database *db)
 	put_str(w, F_TYPE, cdr->connect ? "stop" : "attempt");
 	put_str(w, F_VERSION, "1");
 	put_number(w, F_SESSION, cdr->id);
-	put_str(w, F_CALLID, cdr->side[SIDE_A].callid);
-	put_str(w, F_CALLID + 1, cdr->side[SIDE_B].callid);
+	put_str(w, F_CALLID, cdr_get(cdr, CDR_CALLID + SIDE_A));
+	put_str(w, F_CALLID + 1, cdr_get(cdr, CDR_CALLID + SIDE_B));
 	put_str(w, F_PROTOCOL, "SIP");
 	put_str(w, F_METHOD, "INVITE");
 	put_times(w, cdr);
-	put_str(w, F_CALLING, cdr->calling_number);
-	put_str(w, F_CALLED, cdr->called_number);
-	put_str(w, F_CALLING_URI, cdr->side[SIDE_A].calling);
-	put_str(w, F_CALLED_URI, cdr->side[SIDE_A].called);
-	put_str(w, F_OUT_CALLING_URI, cdr->side[SIDE_B].calling);
-	put_str(w, F_OUT_CALLED_URI, cdr->side[SIDE_B].called);
-	put_str(w, F_ASSERTED, cdr->asserted);
-	put_str(w, F_DIVERSION, cdr->diversion);
+	put_str(w, F_CALLING, cdr_get(cdr, CDR_CALLING_NUMBER));
+	put_str(w, F_CALLED, cdr_get(cdr, CDR_CALLED_NUMBER));
+	put_str(w, F_CALLING_URI, cdr_get(cdr, CDR_CALLING + SIDE_A));
+	put_str(w, F_CALLED_URI, cdr_get(cdr, CDR_CALLED + SIDE_A));
+	put_str(w, F_OUT_CALLING_URI, cdr_get(cdr, CDR_CALLING + SIDE_B));
+	put_str(w, F_OUT_CALLED_URI, cdr_get(cdr, CDR_CALLED + SIDE_B));
+	put_str(w, F_ASSERTED, cdr_get(cdr, CDR_ASSERTED));
+	put_str(w, F_DIVERSION, cdr_get(cdr, CDR_DIVERSION));
 	put_side(w, F_SIDE, &cdr->side[SIDE_A]);
 	put_side(w, F_SIDE + 5, &cdr->side[SIDE_B]);
-	put_str(w, F_POLICY, cdr->policy);
+	put_str(w, F_POLICY, cdr_get(cdr, CDR_POLICY));
 	put_str(w, F_NEXT_HOP, cdr->next_hop);
 	put_number(w, F_ROUTES, cdr->routes_tried);
 	put_auth(w, cdr);
-	put_str(w, F_AOR, cdr->aor);
+	put_str(w, F_AOR, cdr_get(cdr, CDR_AOR));
 	if (cdr->status)
 		put_number(w, F_STATUS, cdr->status);
 	if (cdr->q850)

@@ -33,10 +33,26 @@ enum cdr_reason {
 	CDR_BY_OPERATOR
 };
 
+/** Texts of a record. Those of a side: CDR_CALLID + side, and so on */
+enum cdr_text {
+	CDR_CALLID,
+	CDR_CALLING = CDR_CALLID + 2, /* URI of From */
+	CDR_CALLED = CDR_CALLING + 2, /* Request-URI */
+	CDR_ASSERTED = CDR_CALLED + 2,
+	CDR_DIVERSION,
+	CDR_CALLING_NUMBER,
+	CDR_CALLED_NUMBER,
+	CDR_POLICY,     /* key of the local-policy */
+	CDR_AUTH_REALM, /* of the credentials that answered, or should have */
+	CDR_AUTH_LOOKUP,
+	CDR_AUTH_USER,
+	CDR_AOR,
+	CDR_TEXTS
+};
+
 /** One side, as it was met */
 struct cdr_side {
-	char *callid, *calling, *called; /* URIs; called: Request-URI */
-	const char *realm, *agent;       /* of the plan; agent "" none */
+	const char *realm, *agent; /* of the plan; agent "" none */
 	struct sa remote, local;
 	uint8_t transport;
 };
@@ -45,29 +61,31 @@ struct cdr {
 	uint64_t id;
 	uint64_t setup, ring, connect, disconnect; /* wall [ms]; 0: never */
 	struct cdr_side side[2];                   /* by enum side */
-	char *asserted, *diversion;
-	char *calling_number, *called_number;
-	char *policy;         /* key of the local-policy */
-	const char *next_hop; /* of the plan */
+	const char *next_hop;                      /* of the plan */
 	uint32_t routes_tried, challenges;
 	uint8_t by; /* enum credential_by */
 	bool authenticated, auth_failed;
-	char *auth_realm, *auth_lookup, *auth_user; /* that answered, or should
-						       have */
-	char *aor;
 	uint16_t status, q850;
 	uint8_t ended_by, reason;
 	const char *refused_step;
 	struct media_report media;
 	uint32_t config_version;
+
+	/* the texts, packed: a call lives long, and has a dozen of them */
+	char *room;
+	uint16_t used, size;
+	uint16_t text[CDR_TEXTS]; /* place in room; 0: none */
 };
 
 /** Free the texts */
 void cdr_clear(struct cdr *cdr);
 
-/** Set one text, copied; an empty range clears it. No memory: it stays empty */
-void cdr_text(char **where, const struct pl *text);
-void cdr_str(char **where, const char *text);
+/** Set one text, copied; an empty range clears it. No memory, or more than
+ *  64 KiB in all: it stays empty */
+void cdr_set(struct cdr *cdr, unsigned which, const struct pl *text);
+void cdr_set_str(struct cdr *cdr, unsigned which, const char *text);
+/** One text, "" if there is none; good until the next is set */
+const char *cdr_get(const struct cdr *cdr, unsigned which);
 
 /** Reason of a call that was refused with this code */
 enum cdr_reason cdr_reason_of(uint16_t code);
