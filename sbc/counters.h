@@ -68,6 +68,8 @@
 	X(NEXT_NONCES, EVENT, "authentication", "Next Nonces") \
 	X(PREEMPTIVE_SENT, EVENT, "authentication", "Pre-emptive Sent") \
 	X(PREEMPTIVE_CHALLENGED, EVENT, "authentication", "Pre-emptive Challenged") \
+	X(NONCE_ONCE_TARGETS, EVENT, "authentication", "Nonce Once Targets") \
+	X(RSPAUTH_WRONG, EVENT, "authentication", "Wrong Rspauth") \
 	X(CACHE_HITS, EVENT, "authentication", "Cache Hits") \
 	X(CACHE_MISSES, EVENT, "authentication", "Cache Misses") \
 	X(SURROGATE_REGS, GAUGE, "registration", "Surrogate Regs") \

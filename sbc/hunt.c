@@ -916,6 +916,7 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 
 	memset(setup, 0, sizeof(*setup));
 	setup->worker = hunt->worker;
+	setup->plan = hunt->plan;
 	setup->target = hunt->now->leg->invite
 				? transaction_target(hunt->now->leg->invite)
 				: NULL;

@@ -1,7 +1,7 @@
 /*
  * Nonces to use again, with rising nc
  *
- * Two tables: entries by (target, auth-realm, user) and what is known of each
+ * Two tables: entries by (target, auth-realm, user, header) and what is known of each
  * target. An entry is one block with its text. Entries leave least recently
  * used first; a target without entries leaves before the table of targets
  * could outgrow that of the entries.
@@ -20,6 +20,12 @@ enum {
 	TEXT_MAX = 4096       /* nonce and opaque of an entry [bytes] */
 };
 
+/** An auth-realm of a target, and which header it wants with which methods */
+struct habit {
+	char *realm;
+	uint16_t methods[2]; /* sets of method_id: WWW, proxy */
+};
+
 /** What is known of a target */
 struct place {
 	struct entry e;
@@ -30,7 +36,7 @@ struct place {
 	uint8_t realms_n, realms_next;
 	uint32_t entries;
 	uint64_t rests_until; /* 0: does not */
-	char *realms[REALMS];
+	struct habit realms[REALMS];
 };
 
 struct nonce {
@@ -72,12 +78,13 @@ static bool nonce_matches(const struct entry *e, const void *arg)
 	const struct nonce_key *key = arg;
 
 	return place_matches(&n->place->e, key->target) &&
-	       !pl_cmp(&n->realm, &key->realm) && !pl_cmp(&n->user, &key->user);
+	       n->proxy == key->proxy && !pl_cmp(&n->realm, &key->realm) &&
+	       !pl_cmp(&n->user, &key->user);
 }
 
 static uint64_t nonce_hash(const struct nonce_key *key)
 {
-	uint64_t h = place_hash(key->target);
+	uint64_t h = hash_mix(place_hash(key->target), key->proxy);
 
 	h = hash_mix(h, hash_bytes(key->realm.p, key->realm.l));
 
@@ -90,7 +97,7 @@ static void place_destructor(void *arg)
 
 	list_unlink(&p->le);
 	for (uint32_t i = 0; i < p->realms_n; i++)
-		mem_deref(p->realms[i]);
+		mem_deref(p->realms[i].realm);
 }
 
 static void nonce_destructor(void *arg)
@@ -161,25 +168,33 @@ static struct place *place_get(struct nonces *all, const struct target *t)
 	return p;
 }
 
+static struct habit *habit_find(const struct place *p, const struct pl *realm)
+{
+	for (uint32_t i = 0; p && i < p->realms_n; i++)
+		if (!pl_strcmp(realm, p->realms[i].realm))
+			return (struct habit *)&p->realms[i];
+
+	return NULL;
+}
+
 static int place_learn(struct place *p, const struct pl *realm)
 {
-	char *s;
+	struct habit fresh = { .realm = NULL };
 	int err;
 
-	for (uint32_t i = 0; i < p->realms_n; i++)
-		if (!pl_strcmp(realm, p->realms[i]))
-			return 0;
+	if (habit_find(p, realm))
+		return 0;
 
-	err = pl_strdup(&s, realm);
+	err = pl_strdup(&fresh.realm, realm);
 	if (err)
 		return err;
 
 	/* the oldest gives way */
 	if (p->realms_n == REALMS)
-		mem_deref(p->realms[p->realms_next]);
+		mem_deref(p->realms[p->realms_next].realm);
 	else
 		p->realms_n++;
-	p->realms[p->realms_next] = s;
+	p->realms[p->realms_next] = fresh;
 	p->realms_next = (uint8_t)((p->realms_next + 1) % REALMS);
 
 	return 0;
@@ -209,6 +224,21 @@ static void touch(struct nonces *all, struct nonce *n, uint64_t now)
 	list_append(&all->lru, &n->le, n);
 }
 
+static void show(const struct nonce *n, struct nonce_entry *out)
+{
+	*out = (struct nonce_entry){
+		.nonce = n->nonce,
+		.opaque = n->opaque,
+		.algorithm = n->algorithm,
+		.qop = n->qop,
+		.userhash = n->userhash,
+		.has_algorithm = n->has_algorithm,
+		.has_opaque = n->has_opaque,
+		.nc = n->nc,
+	};
+	memcpy(out->cnonce, n->cnonce, sizeof(out->cnonce));
+}
+
 static int use(struct nonces *all, struct nonce *n, uint64_t now,
 	       struct nonce_entry *out)
 {
@@ -219,18 +249,8 @@ static int use(struct nonces *all, struct nonce *n, uint64_t now,
 	}
 
 	touch(all, n, now);
-	*out = (struct nonce_entry){
-		.nonce = n->nonce,
-		.opaque = n->opaque,
-		.algorithm = n->algorithm,
-		.qop = n->qop,
-		.userhash = n->userhash,
-		.has_algorithm = n->has_algorithm,
-		.has_opaque = n->has_opaque,
-		.proxy = n->proxy,
-		.nc = ++n->nc,
-	};
-	memcpy(out->cnonce, n->cnonce, sizeof(out->cnonce));
+	n->nc++;
+	show(n, out);
 
 	return 0;
 }
@@ -275,8 +295,8 @@ void nonces_resize(struct nonces *n, uint32_t size)
 }
 
 int nonce_put(struct nonces *n, const struct nonce_key *key,
-	      const struct challenge *c, bool proxy, const char cnonce[33],
-	      uint32_t nc, uint64_t now)
+	      const struct challenge *c, const char cnonce[33], uint32_t nc,
+	      uint64_t now)
 {
 	struct nonce *old = find(n, key), *fresh;
 	struct place *place;
@@ -313,7 +333,7 @@ int nonce_put(struct nonces *n, const struct nonce_key *key,
 	fresh->userhash = c->userhash;
 	fresh->has_algorithm = c->has_algorithm;
 	fresh->has_opaque = c->has_opaque;
-	fresh->proxy = proxy;
+	fresh->proxy = key->proxy;
 	fresh->nc = nc;
 	memcpy(fresh->cnonce, cnonce, sizeof(fresh->cnonce));
 
@@ -341,6 +361,34 @@ out:
 	return err;
 }
 
+void nonce_wanted(struct nonces *n, const struct nonce_key *key,
+		  enum method_id method, bool wanted)
+{
+	struct habit *h = habit_find(find_place(n, key->target), &key->realm);
+	const uint16_t bit = (uint16_t)(1u << method);
+
+	if (!h)
+		return;
+	if (wanted)
+		h->methods[key->proxy] |= bit;
+	else
+		h->methods[key->proxy] &= (uint16_t)~bit;
+}
+
+unsigned nonce_wants(const struct nonces *n, const struct nonce_key *key,
+		     enum method_id method)
+{
+	const struct habit *h =
+		habit_find(find_place(n, key->target), &key->realm);
+	const uint16_t bit = (uint16_t)(1u << method);
+
+	if (!h)
+		return 0;
+
+	return (h->methods[0] & bit ? NONCE_WWW : 0u) |
+	       (h->methods[1] & bit ? NONCE_PROXY : 0u);
+}
+
 int nonce_take(struct nonces *n, const struct nonce_key *key, uint64_t now,
 	       struct nonce_entry *out)
 {
@@ -364,6 +412,18 @@ int nonce_take_same(struct nonces *n, const struct nonce_key *key,
 	return use(n, found, now, out);
 }
 
+int nonce_look(const struct nonces *n, const struct nonce_key *key,
+	       const struct pl *nonce, struct nonce_entry *out)
+{
+	const struct nonce *found = find(n, key);
+
+	if (!found || pl_cmp(&found->nonce, nonce))
+		return ENOENT;
+	show(found, out);
+
+	return 0;
+}
+
 void nonce_worked(struct nonces *n, const struct nonce_key *key)
 {
 	struct place *p = find_place(n, key->target);
@@ -372,19 +432,18 @@ void nonce_worked(struct nonces *n, const struct nonce_key *key)
 		p->refused = 0;
 }
 
-void nonce_refused(struct nonces *n, const struct nonce_key *key, uint64_t now)
+bool nonce_refused(struct nonces *n, const struct nonce_key *key, uint64_t now)
 {
 	struct place *p = find_place(n, key->target);
 
 	nonce_drop(n, key);
-	if (!p)
-		return;
-
-	if (++p->refused < REFUSALS)
-		return;
+	if (!p || ++p->refused < REFUSALS)
+		return false;
 
 	p->refused = 0;
 	p->rests_until = now + REST;
+
+	return true;
 }
 
 void nonce_drop(struct nonces *n, const struct nonce_key *key)
@@ -447,7 +506,7 @@ int nonces_realm(struct nonces *n, const struct target *target, uint32_t nth,
 	if (!p || nth >= p->realms_n)
 		return ENOENT;
 
-	pl_set_str(realm, p->realms[nth]);
+	pl_set_str(realm, p->realms[nth].realm);
 
 	return 0;
 }

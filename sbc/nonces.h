@@ -3,9 +3,15 @@
  *
  * Key: target, auth-realm, user; LRU. Each worker has its own, so nc never runs
  * backwards. Rules: behaviour.md 6.4.
+ *
+ * A target may challenge some methods with 401 and others with 407: a registrar
+ * and its proxy. Each header has a nonce of its own then, and the target's habit
+ * says which one a method carries. While it is not known, REGISTER and INVITE
+ * share what there is.
  */
 #pragma once
 
+#include "policy/message.h"
 #include "sbc/digest.h"
 #include "sbc/port.h"
 
@@ -14,13 +20,20 @@ struct nonces;
 struct nonce_key {
 	const struct target *target;
 	struct pl realm, user;
+	bool proxy; /* Proxy-Authorization */
+};
+
+/** Headers that a method wants */
+enum {
+	NONCE_WWW = 1,
+	NONCE_PROXY = 2
 };
 
 struct nonce_entry {
 	struct pl nonce, opaque; /* of the entry, until the next change */
 	enum digest_algorithm algorithm;
 	enum digest_qop qop;
-	bool userhash, has_algorithm, has_opaque, proxy;
+	bool userhash, has_algorithm, has_opaque;
 	char cnonce[33];
 	uint32_t nc; /* to be used now: was raised already */
 };
@@ -35,8 +48,16 @@ void nonces_resize(struct nonces *n, uint32_t size);
 /** Remember a nonce that was accepted; `nc` is the last one used. The same nonce
  *  again only raises nc. 0; ENOMEM; EOVERFLOW too long to be kept */
 int nonce_put(struct nonces *n, const struct nonce_key *key,
-	      const struct challenge *c, bool proxy, const char cnonce[33],
-	      uint32_t nc, uint64_t now);
+	      const struct challenge *c, const char cnonce[33], uint32_t nc,
+	      uint64_t now);
+
+/** The target takes this header of its auth-realm with this method, or wants the
+ *  other one */
+void nonce_wanted(struct nonces *n, const struct nonce_key *key,
+		  enum method_id method, bool wanted);
+/** Headers that the target wants with this method, as bits; 0: not known */
+unsigned nonce_wants(const struct nonces *n, const struct nonce_key *key,
+		     enum method_id method);
 
 /** Nonce to use for this key, nc raised. 0; ENOENT */
 int nonce_take(struct nonces *n, const struct nonce_key *key, uint64_t now,
@@ -49,12 +70,16 @@ int nonce_take_same(struct nonces *n, const struct nonce_key *key,
 		    const struct pl *nonce, uint64_t now,
 		    struct nonce_entry *out);
 
+/** The same without a use of it: nc is the last one used. 0; ENOENT */
+int nonce_look(const struct nonces *n, const struct nonce_key *key,
+	       const struct pl *nonce, struct nonce_entry *out);
+
 /** A cached nonce was accepted: the refusals in a row end */
 void nonce_worked(struct nonces *n, const struct nonce_key *key);
 
 /** It was challenged again: drop it. After three in a row this target gets none
- *  pre-emptively for 1 h */
-void nonce_refused(struct nonces *n, const struct nonce_key *key, uint64_t now);
+ *  pre-emptively for 1 h: true when that begins */
+bool nonce_refused(struct nonces *n, const struct nonce_key *key, uint64_t now);
 /** Forget the nonce of this key */
 void nonce_drop(struct nonces *n, const struct nonce_key *key);
 /** nextnonce of Authentication-Info (RFC 7616 3.5): nc begins at 1 again */

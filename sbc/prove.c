@@ -64,10 +64,17 @@ static void slot_clear(struct tries *t, uint32_t i)
 	memset(SLOT(t, i), 0, sizeof(*SLOT(t, i)));
 }
 
-/** Only the last one is ever taken back */
+static void slot_drop(struct tries *t, uint32_t i)
+{
+	slot_clear(t, i);
+	t->n--;
+	memmove(SLOT(t, i), SLOT(t, i + 1), (t->n - i) * sizeof(*SLOT(t, i)));
+	memset(SLOT(t, t->n), 0, sizeof(*SLOT(t, t->n)));
+}
+
 static void slot_drop_last(struct tries *t)
 {
-	slot_clear(t, --t->n);
+	slot_drop(t, t->n - 1);
 }
 
 static int slot_find(const struct tries *t, const struct pl *realm, bool proxy)
@@ -117,7 +124,7 @@ static int set_text(char **dst, const struct pl *src)
 static struct nonce_key slot_key(const struct proof_setup *s,
 				 const struct tries *t, uint32_t i)
 {
-	struct nonce_key key = { .target = s->target };
+	struct nonce_key key = { .target = s->target, .proxy = t->of[i].proxy };
 
 	pl_set_str(&key.realm, t->of[i].realm);
 	pl_set_str(&key.user, t->of[i].user ? t->of[i].user : "");
@@ -295,6 +302,31 @@ static void join(char *buf, size_t size, const char *const *words, size_t n)
 	buf[at] = '\0';
 }
 
+/**
+ * The same element today: what a call stores is the key, and a new password
+ * counts at once (behaviour.md 6.2)
+ *
+ * @return Element; NULL it is gone
+ */
+static const void *present(const struct proof_setup *s,
+			   const struct element *type, const void *item)
+{
+	const struct item_ref ref = { type, item };
+	char key[1024];
+	struct pl pl = { key, 0 };
+	int n;
+
+	if (!item || !s->plan || s->plan == s->worker->plan)
+		return item;
+
+	n = re_snprintf(key, sizeof(key), "%H", item_key_print, &ref);
+	if (n < 0)
+		return NULL;
+	pl.l = (size_t)n;
+
+	return config_find(s->worker->plan->config, type, &pl);
+}
+
 static int open_secret(const struct proof_setup *s, const char *username,
 		       const struct secret *password, struct credential *out)
 {
@@ -309,7 +341,8 @@ static int open_secret(const struct proof_setup *s, const char *username,
 	return secret_open(out->password, password, s->worker->seal);
 }
 
-/** Those of the AoR alone, where it has its own; else the agent's */
+/** Those of the AoR alone, where it has its own; else the agent's. 0; ENOENT;
+ *  ESTALE the agent is gone; errno */
 static int open_agent(const struct proof_setup *s, struct credential *out)
 {
 	const struct credential_query *q = &s->query;
@@ -319,8 +352,12 @@ static int open_agent(const struct proof_setup *s, struct credential *out)
 	struct pl kpl = { key, 0 }, upl = { user, 0 };
 	int n, err;
 
-	if (q->registering)
-		who.agent = q->registering;
+	/* a deleted agent may have its AoRs removed still */
+	who.agent = q->registering ? q->registering
+				   : present(s, &element_surrogate_agent,
+					     q->owner.agent);
+	if (!who.agent)
+		return ESTALE;
 	ref.item = who.agent;
 
 	n = re_snprintf(key, sizeof(key), "%H", item_key_print, &ref);
@@ -399,6 +436,16 @@ static bool search_goes_on(const struct proof_setup *s,
 	return !choice->required || falls_back(s);
 }
 
+/** An agent that is gone is as an entry that is gone (6.2) */
+static int opened(int err, struct credential_choice *choice)
+{
+	if (err != ESTALE)
+		return err;
+	choice->required = true;
+
+	return ENOENT;
+}
+
 /** Next row of 6.1; false: row 5 */
 static bool choose(const struct proof_setup *s, const struct pl *realm,
 		   enum credential_by *from, struct credential_choice *choice)
@@ -410,6 +457,8 @@ static bool choose(const struct proof_setup *s, const struct pl *realm,
 	q.auth_realm = *realm;
 	/* whether this AoR has some of its own is seen when they are opened */
 	q.aor_credentials = true;
+	q.egress = present(s, &element_session_agent, q.egress);
+	q.ingress = present(s, &element_session_agent, q.ingress);
 	credential_choose(&q, *from, choice);
 	*from = choice->by;
 
@@ -431,7 +480,7 @@ static enum found fetch(const struct proof_setup *s, const struct pl *realm,
 	enum credential_by from = BY_REGISTER;
 
 	while (choose(s, realm, &from, choice)) {
-		int err = open_choice(s, choice, realm, out);
+		int err = opened(open_choice(s, choice, realm, out), choice);
 
 		if (!err)
 			return FOUND;
@@ -502,10 +551,12 @@ static void tell_missing(const struct proof_setup *s, const struct pl *realm,
 {
 	char object[OBJECT_SIZE];
 
-	if (!choice->lookup)
+	if (s->query.registering)
 		return; /* row 1b */
 
 	count(COUNT_FAILED_NO_ENTRY, 1);
+	if (!choice->lookup)
+		return;
 	lookup_object(object, choice);
 	alarm_raise("auth-lookup-missing", ALARM_MAJOR, object,
 		    "no credentials for auth-realm %.*s, method %.*s",
@@ -555,7 +606,7 @@ static void count_answer(enum credential_by by)
 /* Computing --------------------------------------------------------------- */
 
 static int write_answer(const struct proof_setup *s, const struct pl *realm_raw,
-			const struct nonce_entry *e,
+			const struct nonce_entry *e, bool proxy,
 			const struct credential *cred, struct mbuf *headers)
 {
 	struct digest_input in = {
@@ -572,7 +623,7 @@ static int write_answer(const struct proof_setup *s, const struct pl *realm_raw,
 		.uri = s->uri,
 		.body = s->body,
 		.nc = e->nc,
-		.proxy = e->proxy,
+		.proxy = proxy,
 	};
 
 	pl_set_str(&in.username, cred->username);
@@ -635,7 +686,6 @@ static int slot_use(const struct proof_setup *s, struct tries *t, uint32_t i,
 		memcpy(e->cnonce, SLOT(t, i)->cnonce, sizeof(e->cnonce));
 		e->nc = ++SLOT(t, i)->nc;
 	}
-	e->proxy = SLOT(t, i)->proxy;
 
 	return 0;
 }
@@ -661,7 +711,7 @@ static int slot_write(const struct proof_setup *s, struct tries *t, uint32_t i,
 	if (err)
 		return err;
 
-	return write_answer(s, &raw, &e, cred, headers);
+	return write_answer(s, &raw, &e, SLOT(t, i)->proxy, cred, headers);
 }
 
 /** A slot takes up a challenge; a nonce it knows goes on with its nc */
@@ -707,6 +757,23 @@ static enum verdict judge(const struct tries *t, uint32_t i,
 	return t->of[i].stale_used ? VERDICT_SPENT : VERDICT_STALE;
 }
 
+/* The target wants the other header with this method: what was sent unasked is
+ * not refused, it was the wrong one */
+static void drop_other_header(const struct proof_setup *s, struct tries *t,
+			      const struct picks *picks, const struct pick *p)
+{
+	int i = slot_find(t, &p->realm, !p->proxy);
+	struct nonce_key key;
+
+	if (i < 0 || !t->of[i].cached || pick_of(picks, t, (uint32_t)i))
+		return;
+
+	count(COUNT_PREEMPTIVE_CHALLENGED, 1);
+	key = slot_key(s, t, (uint32_t)i);
+	nonce_wanted(s->worker->nonces, &key, method_find(&s->method), false);
+	slot_drop(t, (uint32_t)i);
+}
+
 /** Challenges of realms that were answered before; false: final */
 static bool judge_all(const struct proof_setup *s, struct tries *t,
 		      const struct picks *picks)
@@ -717,14 +784,17 @@ static bool judge_all(const struct proof_setup *s, struct tries *t,
 		struct nonce_key key;
 		bool fresh;
 
-		if (i < 0)
+		if (i < 0) {
+			drop_other_header(s, t, picks, p);
 			continue;
+		}
 
 		key = slot_key(s, t, (uint32_t)i);
 		switch (judge(t, (uint32_t)i, p)) {
 		case VERDICT_FREE:
 			count(COUNT_PREEMPTIVE_CHALLENGED, 1);
-			nonce_refused(s->worker->nonces, &key, clock_ms());
+			if (nonce_refused(s->worker->nonces, &key, clock_ms()))
+				count(COUNT_NONCE_ONCE_TARGETS, 1);
 			break;
 		case VERDICT_STALE:
 			count(COUNT_STALE_RETRIES, 1);
@@ -960,51 +1030,84 @@ static bool may_go_ahead(const struct proof_setup *s,
 	return !methods->n || names_have(methods, &s->method);
 }
 
-/** Credentials of one realm. 0, also when there are none; ENOMEM */
-static int ahead_realm(const struct proof_setup *s, struct tries *t,
-		       const struct pl *realm, struct mbuf *headers)
+/** Credentials ahead in one header. 0; ENOENT no nonce; errno */
+static int ahead_header(const struct proof_setup *s, struct tries *t,
+			const struct nonce_key *key,
+			const struct credential *cred, enum credential_by by,
+			struct mbuf *headers)
 {
-	struct credential_choice choice = { 0 };
-	struct credential cred;
-	struct nonce_key key = { s->target, *realm, { NULL, 0 } };
 	char quoted[2 * REALM_SIZE];
 	struct nonce_entry e;
 	struct pl raw;
 	uint32_t i;
 	int err;
 
-	if (fetch(s, realm, &cred, &choice) != FOUND)
-		return 0;
-
-	pl_set_str(&key.user, cred.username);
-	err = may_go_ahead(s, &choice, realm) ? 0 : ENOENT;
-	if (!err) {
-		err = nonce_take(s->worker->nonces, &key, clock_ms(), &e);
-		count(err ? COUNT_CACHE_MISSES : COUNT_CACHE_HITS, 1);
-	}
+	err = nonce_take(s->worker->nonces, key, clock_ms(), &e);
 	if (!err)
-		err = slot_add(t, realm, e.proxy);
-	if (err) {
-		err = err == ENOENT || err == ENOSPC ? 0 : err;
-		goto out;
-	}
+		err = slot_add(t, &key->realm, key->proxy);
+	if (err)
+		return err;
 
 	i = t->n - 1;
 	SLOT(t, i)->cached = true;
-	SLOT(t, i)->by = (uint8_t)choice.by;
+	SLOT(t, i)->by = (uint8_t)by;
 	SLOT(t, i)->nc = e.nc;
 	memcpy(SLOT(t, i)->cnonce, e.cnonce, sizeof(e.cnonce));
 	err = set_text(&SLOT(t, i)->nonce, &e.nonce);
-	err |= set_text(&SLOT(t, i)->user, &key.user);
+	err |= set_text(&SLOT(t, i)->user, &key->user);
 	err |= quote_realm(quoted, sizeof(quoted), SLOT(t, i)->realm, &raw);
 	if (!err)
-		err = write_answer(s, &raw, &e, &cred, headers);
+		err = write_answer(s, &raw, &e, key->proxy, cred, headers);
 	if (err)
 		slot_drop_last(t);
 	else
 		count(COUNT_PREEMPTIVE_SENT, 1);
 
-out:
+	return err;
+}
+
+/** In the headers that the target wants with this method; while that is not
+ *  known, in the one for which there is a nonce */
+static int ahead_headers(const struct proof_setup *s, struct tries *t,
+			 struct nonce_key *key, const struct credential *cred,
+			 enum credential_by by, struct mbuf *headers)
+{
+	const enum method_id method = method_find(&s->method);
+	const unsigned wants = nonce_wants(s->worker->nonces, key, method);
+	bool sent = false;
+	int err = 0;
+
+	for (int i = 0; i < 2 && !err; i++) {
+		/* a registrar asks with 401, a proxy with 407 */
+		key->proxy = (i == 0) != (method == REGISTER);
+		if (wants ? !(wants & (key->proxy ? NONCE_PROXY : NONCE_WWW))
+			  : sent)
+			continue;
+		err = ahead_header(s, t, key, cred, by, headers);
+		sent |= !err;
+		if (err == ENOENT || err == ENOSPC)
+			err = 0;
+	}
+	count(sent ? COUNT_CACHE_HITS : COUNT_CACHE_MISSES, 1);
+
+	return err;
+}
+
+/** Credentials of one realm. 0, also when there are none; ENOMEM */
+static int ahead_realm(const struct proof_setup *s, struct tries *t,
+		       const struct pl *realm, struct mbuf *headers)
+{
+	struct credential_choice choice = { 0 };
+	struct credential cred;
+	struct nonce_key key = { .target = s->target, .realm = *realm };
+	int err = 0;
+
+	if (fetch(s, realm, &cred, &choice) != FOUND)
+		return 0;
+
+	pl_set_str(&key.user, cred.username);
+	if (may_go_ahead(s, &choice, realm))
+		err = ahead_headers(s, t, &key, &cred, choice.by, headers);
 	credential_wipe(&cred);
 
 	return err;
@@ -1113,8 +1216,7 @@ static bool info_right(const struct proof_setup *s, struct tries *t, uint32_t i,
 	pl_set_str(&nonce, t->of[i].nonce);
 	if (slot_challenge(t, i, &c))
 		entry_of_challenge(&e, &c);
-	else if (nonce_take_same(s->worker->nonces, &key, &nonce, clock_ms(),
-				 &e))
+	else if (nonce_look(s->worker->nonces, &key, &nonce, &e))
 		return true;
 
 	if (quote_realm(quoted, sizeof(quoted), t->of[i].realm, &in.realm) ||
@@ -1154,6 +1256,7 @@ static void info_take(const struct proof_setup *s, struct tries *t,
 	key = slot_key(s, t, (uint32_t)i);
 	if (!info_right(s, t, (uint32_t)i, &info, answer)) {
 		nonce_drop(s->worker->nonces, &key);
+		count(COUNT_RSPAUTH_WRONG, 1);
 		if (log_admit("auth-rspauth"))
 			log_warning(AUTH, "auth-rspauth",
 				    "realm=%s text=\"wrong rspauth, nonce "
@@ -1213,12 +1316,15 @@ static void slot_accept(const struct proof_setup *s, struct tries *t,
 
 	if (t->of[i].cached) {
 		nonce_worked(s->worker->nonces, &key);
+		nonce_wanted(s->worker->nonces, &key, method_find(&s->method),
+			     true);
 		return;
 	}
 	/* what cannot be kept is asked for once more */
 	if (slot_challenge(t, i, &c))
-		(void)nonce_put(s->worker->nonces, &key, &c, t->of[i].proxy,
-				t->of[i].cnonce, t->of[i].nc, clock_ms());
+		(void)nonce_put(s->worker->nonces, &key, &c, t->of[i].cnonce,
+				t->of[i].nc, clock_ms());
+	nonce_wanted(s->worker->nonces, &key, method_find(&s->method), true);
 
 	if (s->query.registering)
 		return;

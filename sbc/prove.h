@@ -49,6 +49,7 @@ void tries_reset(struct tries *t);
 
 struct proof_setup {
 	struct worker *worker;
+	const struct plan *plan; /* that the query is of; NULL: the worker's */
 	struct credential_query query;   /* all but auth_realm */
 	const struct target *target;     /* that challenged */
 	struct pl method, uri, body;     /* exactly as it will be sent */

@@ -188,6 +188,7 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 {
 	memset(p, 0, sizeof(*p));
 	p->worker = r->to->worker;
+	p->plan = r->plan;
 	p->target = r->client ? transaction_target(r->client) : &r->to->to;
 	p->challenge = msg;
 	if (r->request)

@@ -16,7 +16,7 @@ static struct target targets[64];
 static struct nonce_key key(uint32_t target, const char *realm,
 			    const char *user)
 {
-	struct nonce_key k = { .target = &targets[target] };
+	struct nonce_key k = { .target = &targets[target], .proxy = true };
 
 	sa_set_in(&targets[target].dst, 0x7f000001 + target, 5060);
 	pl_set_str(&k.realm, realm);
@@ -34,8 +34,8 @@ static int put_text(struct nonces *n, struct nonce_key k, const char *text,
 	pl_set_str(&pl, text);
 	assert_int_equal(challenge_read(&c, &pl), 0);
 
-	return nonce_put(n, &k, &c, true, "0123456789abcdef0123456789abcdef",
-			 nc, now);
+	return nonce_put(n, &k, &c, "0123456789abcdef0123456789abcdef", nc,
+			 now);
 }
 
 static int put(struct nonces *n, struct nonce_key k, const char *nonce,
@@ -89,7 +89,7 @@ static void all_of_a_challenge_comes_back(void **state)
 	assert_int_equal(pl_strcmp(&e.opaque, "op"), 0);
 	assert_int_equal(e.algorithm, DIGEST_SHA256);
 	assert_int_equal(e.qop, QOP_AUTH_INT);
-	assert_true(e.userhash && e.has_algorithm && e.has_opaque && e.proxy);
+	assert_true(e.userhash && e.has_algorithm && e.has_opaque);
 	assert_string_equal(e.cnonce, "0123456789abcdef0123456789abcdef");
 	assert_int_equal(e.nc, 8);
 }
@@ -223,6 +223,56 @@ static void the_realms_of_a_target_are_known(void **state)
 	assert_int_equal(nonces_realm(*state, t, 16, &realm), ENOENT);
 }
 
+/* 401 to REGISTER and 407 to calls: each header has its nonce and its methods */
+static void each_header_has_its_nonce_and_its_methods(void **state)
+{
+	struct nonce_key www = key(0, "r", "u"), proxy = key(0, "r", "u");
+	struct nonce_key other = key(0, "r", "v");
+	struct nonce_entry e;
+
+	www.proxy = false;
+	assert_int_equal(nonce_wants(*state, &www, REGISTER), 0);
+	nonce_wanted(*state, &www, REGISTER, true); /* no such target yet */
+	assert_int_equal(nonce_wants(*state, &www, REGISTER), 0);
+
+	put(*state, www, "nw", 1);
+	put(*state, proxy, "np", 5);
+	assert_int_equal(nonce_take(*state, &www, 1000, &e), 0);
+	assert_int_equal(pl_strcmp(&e.nonce, "nw"), 0);
+	assert_int_equal(nonce_take(*state, &proxy, 1000, &e), 0);
+	assert_int_equal(pl_strcmp(&e.nonce, "np"), 0);
+	assert_int_equal(e.nc, 6);
+
+	nonce_wanted(*state, &www, REGISTER, true);
+	nonce_wanted(*state, &proxy, INVITE, true);
+	assert_int_equal(nonce_wants(*state, &proxy, REGISTER), NONCE_WWW);
+	assert_int_equal(nonce_wants(*state, &www, INVITE), NONCE_PROXY);
+	assert_int_equal(nonce_wants(*state, &www, BYE), 0);
+	/* it is the target's habit, whoever the user is and whatever is kept */
+	nonce_drop(*state, &www);
+	assert_int_equal(nonce_wants(*state, &other, REGISTER), NONCE_WWW);
+	nonce_wanted(*state, &www, INVITE, true);
+	assert_int_equal(nonce_wants(*state, &www, INVITE),
+			 NONCE_WWW | NONCE_PROXY);
+	nonce_wanted(*state, &proxy, INVITE, false);
+	assert_int_equal(nonce_wants(*state, &www, INVITE), NONCE_WWW);
+}
+
+static void to_look_at_a_nonce_is_no_use_of_it(void **state)
+{
+	struct nonce_key k = key(0, "r", "u");
+	struct nonce_entry e;
+	struct pl n;
+
+	put(*state, k, "n1", 3);
+	pl_set_str(&n, "n1");
+	assert_int_equal(nonce_look(*state, &k, &n, &e), 0);
+	assert_int_equal(e.nc, 3);
+	assert_int_equal(take(*state, k, 1000), 4);
+	pl_set_str(&n, "n2");
+	assert_int_equal(nonce_look(*state, &k, &n, &e), ENOENT);
+}
+
 static void targets_without_entries_do_not_pile_up(void **state)
 {
 	struct nonce_key k;
@@ -274,6 +324,8 @@ int main(void)
 		TEST(three_refusals_in_a_row_let_a_target_rest_for_an_hour),
 		TEST(a_next_nonce_begins_at_one),
 		TEST(the_realms_of_a_target_are_known),
+		TEST(each_header_has_its_nonce_and_its_methods),
+		TEST(to_look_at_a_nonce_is_no_use_of_it),
 		TEST(targets_without_entries_do_not_pile_up),
 		TEST(a_smaller_cache_forgets_and_an_empty_one_keeps_nothing),
 		TEST(what_is_too_long_is_not_kept),

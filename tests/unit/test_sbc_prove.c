@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "tests/unit/config_fixture.h"
 #include "tests/unit/fake_clock.h"
 #include "tests/unit/fake_credentials.h"
@@ -453,6 +454,250 @@ static void a_target_that_wants_each_nonce_once_gets_none_ahead(void **s)
 	(void)s;
 }
 
+static enum proof asked(const char *status, const char *nonce)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "%s: Digest realm=\"trunk.example\", nonce=\"%s\", "
+		 "qop=\"auth\"\r\n",
+		 *status == 'W' ? "WWW-Authenticate" : "Proxy-Authenticate",
+		 nonce);
+
+	return challenge_with(text);
+}
+
+/* 6.4: one user at one target, 401 to REGISTER and 407 to calls */
+static void register_and_calls_keep_their_own_headers(void **s)
+{
+	static const char *const methods[] = { "REGISTER", "INVITE" };
+	static const char *const kinds[] = { "W", "P" };
+	static const char *const nonces[] = { "nonce=\"w1\"", "nonce=\"p1\"" };
+	uint64_t resting = total(COUNT_NONCE_ONCE_TARGETS);
+
+	tenants();
+	f.setup.method = pl_text("REGISTER");
+	assert_int_equal(asked("W", "w1"), PROOF_READY);
+	accepted("200 OK", "");
+
+	/* not known yet: what there is, they share */
+	f.setup.method = pl_text("INVITE");
+	ahead();
+	assert_int_equal(times("Proxy-Authorization"), 0);
+	assert_true(has("Authorization: ") && has("nonce=\"w1\"") &&
+		    has("nc=00000002"));
+	/* it wants the other header: that alone is sent */
+	assert_int_equal(asked("P", "p1"), PROOF_READY);
+	assert_int_equal(times("Authorization: "), 1);
+	assert_true(has("Proxy-Authorization: ") && has("nonce=\"p1\""));
+	accepted("200 OK", "");
+
+	/* from now on neither displaces the other */
+	for (int i = 0; i < 8; i++) {
+		f.setup.method = pl_text(methods[i % 2]);
+		ahead();
+		assert_int_equal(times("Authorization: "), 1);
+		assert_int_equal(times("Proxy-Authorization: "), i % 2);
+		assert_true(has(nonces[i % 2]));
+		accepted("200 OK", "");
+	}
+	/* a fresh nonce of one kind leaves the other kind as it is */
+	for (int i = 0; i < 2; i++) {
+		f.setup.method = pl_text(methods[i]);
+		ahead();
+		assert_int_equal(asked(kinds[i], "fresh"), PROOF_READY);
+		assert_int_equal(times("Authorization: "), 1);
+		accepted("200 OK", "");
+	}
+	f.setup.method = pl_text("INVITE");
+	ahead();
+	assert_true(has("nonce=\"fresh\""));
+	assert_int_equal(total(COUNT_NONCE_ONCE_TARGETS), resting);
+	(void)s;
+}
+
+/* A proxy and the server behind it with one realm: both headers, both kept */
+static void both_headers_go_where_both_are_wanted(void **s)
+{
+	tenants();
+	assert_int_equal(asked("P", "p1"), PROOF_READY);
+	assert_int_equal(asked("W", "w1"), PROOF_READY);
+	assert_int_equal(times("Authorization: "), 2);
+	accepted("200 OK", "");
+	ahead();
+	assert_int_equal(times("Authorization: "), 2);
+	assert_true(has("nonce=\"p1\"") && has("nonce=\"w1\""));
+	(void)s;
+}
+
+/* 6.4, all realms that the target has used */
+static void every_realm_of_the_target_gets_credentials_ahead(void **s)
+{
+	tenants();
+	assert_int_equal(
+		challenge_with("Proxy-Authenticate: Digest "
+			       "realm=\"trunk.example\", nonce=\"n1\"\r\n"
+			       "WWW-Authenticate: Digest "
+			       "realm=\"other.example\", nonce=\"n2\"\r\n"),
+		PROOF_READY);
+	accepted("200 OK", "");
+	ahead();
+	assert_int_equal(f.tries.n, 2);
+	assert_true(has("username=\"a1\", realm=\"trunk.example\", "
+			"nonce=\"n1\"") &&
+		    has("username=\"o1\", realm=\"other.example\", "
+			"nonce=\"n2\""));
+	/* qop absent: the nonce is used again without nc */
+	assert_int_equal(times("nc="), 0);
+	/* another target has used none */
+	sa_set_str(&f.target.dst, "127.0.0.11", 5061);
+	ahead();
+	assert_int_equal(f.out->end, 0);
+	(void)s;
+}
+
+/* The table of 6.4, row by row: what the request carried, what came, what
+ * follows. '-' no credentials, 'c' of the cache, 'f' fresh */
+static void each_row_of_the_table_of_answers(void **s)
+{
+	static const struct {
+		const char *carried, *answer, *stale;
+		enum proof next;
+		bool kept, alarm;  /* the nonce afterwards; the alarm */
+		const char *twice; /* the same answer once more */
+		enum proof then;
+	} rows[] = {
+		/* challenge: answer, once */
+		{ "-", "407", "", PROOF_READY, true, false, "n3", PROOF_SPENT },
+		/* free: with a cached nonce, stale or not */
+		{ "c", "407", "", PROOF_READY, false, false, "n3",
+		  PROOF_SPENT },
+		{ "c", "407", ", stale=true", PROOF_READY, false, false, "n3",
+		  PROOF_SPENT },
+		/* stale after a fresh answer: free, a second one is final */
+		{ "f", "407", ", stale=true", PROOF_READY, false, false, NULL,
+		  PROOF_SPENT },
+		/* refused: the same nonce, a fresh one */
+		{ "f", "same", "", PROOF_SPENT, false, false, NULL, 0 },
+		{ "f", "407", "", PROOF_SPENT, false, true, NULL, 0 },
+		/* 403 after an answer: the nonce is dropped */
+		{ "c", "403", "", PROOF_READY, false, false, NULL, 0 },
+		{ "f", "403", "", PROOF_READY, false, false, NULL, 0 },
+		/* another realm: answered too, the others kept */
+		{ "f", "other", "", PROOF_READY, true, false, NULL, 0 },
+		{ "c", "other", "", PROOF_READY, true, false, NULL, 0 },
+		/* any other final answer: accepted */
+		{ "c", "200", "", PROOF_READY, true, false, NULL, 0 },
+		{ "f", "486", "", PROOF_READY, true, false, NULL, 0 },
+		{ "f", "503", "", PROOF_READY, true, false, NULL, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const bool final = atoi(rows[i].answer) &&
+				   strcmp(rows[i].answer, "407") != 0;
+		enum proof p = PROOF_READY;
+
+		nonces_close(f.worker.nonces);
+		assert_int_equal(nonces_open(&f.worker.nonces, 100), 0);
+		tries_reset(&f.tries);
+		fake_credentials_reset();
+		tenants();
+		if (rows[i].carried[0] != '-')
+			assert_int_equal(challenge("trunk.example", "n1", ""),
+					 PROOF_READY);
+		if (rows[i].carried[0] == 'c') {
+			accepted("200 OK", "");
+			ahead();
+			assert_true(has("nonce=\"n1\""));
+		}
+		alarm_clear("auth-credentials-refused", "trunk.example a1");
+
+		if (!strcmp(rows[i].answer, "same"))
+			p = challenge("trunk.example", "n1", "");
+		else if (!strcmp(rows[i].answer, "other"))
+			p = challenge("other.example", "o", "");
+		else if (!final)
+			p = challenge("trunk.example", "n2", rows[i].stale);
+		else
+			accepted(rows[i].answer, "");
+		if (!final && p != rows[i].next)
+			fail_msg("row %zu: %d", i, p);
+		if (!strcmp(rows[i].answer, "other"))
+			assert_int_equal(times("Proxy-Authorization"), 2);
+
+		if (rows[i].then) {
+			p = challenge("trunk.example",
+				      rows[i].twice ? rows[i].twice : "n4",
+				      rows[i].twice ? "" : rows[i].stale);
+			if (p != rows[i].then)
+				fail_msg("row %zu, then: %d", i, p);
+			continue;
+		}
+		assert_int_equal(
+			is_up("auth-credentials-refused", "trunk.example a1"),
+			rows[i].alarm);
+		if (!strcmp(rows[i].answer, "other"))
+			accepted("200 OK", "");
+		ahead();
+		if (has("realm=\"trunk.example\"") != rows[i].kept)
+			fail_msg("row %zu: kept %d", i, rows[i].kept);
+	}
+	alarm_clear("auth-credentials-refused", "trunk.example a1");
+	(void)s;
+}
+
+/* 6.2, and statement 37 of 7.2: by their keys, in the configuration of today */
+static void the_password_of_today_answers_in_a_call_of_yesterday(void **s)
+{
+	struct config *cfg = config_new();
+	const struct plan *today;
+	struct session_agent *egress;
+
+	item_add(&f.egress->auth_attributes, &element_agent_auth_attribute,
+		 "auth-realm", "*", "username", "t1", "password", "old", NULL);
+	realm_add(cfg, "pbx-a", "127.0.0.2");
+	realm_add(cfg, "trunk", "127.0.0.1");
+	egress = config_add(cfg, &element_session_agent, "hostname",
+			    "trunk.example", "realm-id", "trunk", "ip-address",
+			    "127.0.0.11", NULL);
+	item_add(&egress->auth_attributes, &element_agent_auth_attribute,
+		 "auth-realm", "*", "username", "t2", "password", "new", NULL);
+	config_add(cfg, &element_surrogate_agent, "register-host",
+		   "a.trunk.example", "register-user", "493010^", "aor-count",
+		   "10", "count-start", "0", "realm-id", "pbx-a",
+		   "customer-next-hop", "pbx-a.example", "auth-user", "reg-n",
+		   "password", "secret-new", NULL);
+	assert_int_equal(plan_alloc(&today, cfg), 0);
+
+	f.setup.plan = f.plan;
+	f.worker.plan = today;
+	f.setup.query.lookup = "";
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"t2\""));
+
+	tries_reset(&f.tries);
+	f.setup.query.owner.agent = f.agent;
+	f.setup.query.to_registrar = true;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
+	assert_true(has("\"reg-n\""));
+	plan_give(today);
+	config_give(cfg);
+
+	/* gone: as row 2c, and nothing further is searched */
+	cfg = config_new();
+	realm_add(cfg, "trunk", "127.0.0.1");
+	assert_int_equal(plan_alloc(&today, cfg), 0);
+	f.worker.plan = today;
+	tries_reset(&f.tries);
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_MISSING);
+	f.setup.query.owner.agent = NULL;
+	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_NOBODY);
+	f.worker.plan = f.plan;
+	plan_give(today);
+	config_give(cfg);
+	(void)s;
+}
+
 static void users_never_share_a_nonce(void **s)
 {
 	tenants();
@@ -631,6 +876,7 @@ static void a_wrong_rspauth_drops_the_nonce_and_a_right_one_does_not(void **s)
 		.nc = 1,
 	};
 	char right[129], header[256];
+	uint64_t wrong = total(COUNT_RSPAUTH_WRONG);
 
 	tenants();
 	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
@@ -644,6 +890,7 @@ static void a_wrong_rspauth_drops_the_nonce_and_a_right_one_does_not(void **s)
 	ahead();
 	assert_true(has("nc=00000002"));
 	accepted("200 OK", "Proxy-Authentication-Info: rspauth=\"00\"\r\n");
+	assert_int_equal(total(COUNT_RSPAUTH_WRONG), wrong + 1);
 	ahead();
 	assert_int_equal(f.out->end, 0);
 	(void)s;
@@ -737,6 +984,11 @@ int main(void)
 		TEST(stale_is_free_once),
 		TEST(an_accepted_nonce_goes_ahead_and_its_refusal_is_free),
 		TEST(a_target_that_wants_each_nonce_once_gets_none_ahead),
+		TEST(register_and_calls_keep_their_own_headers),
+		TEST(both_headers_go_where_both_are_wanted),
+		TEST(every_realm_of_the_target_gets_credentials_ahead),
+		TEST(each_row_of_the_table_of_answers),
+		TEST(the_password_of_today_answers_in_a_call_of_yesterday),
 		TEST(users_never_share_a_nonce),
 		TEST(the_same_nonce_for_two_requests_never_repeats_nc),
 		TEST(a_403_drops_the_nonce),
