@@ -625,6 +625,10 @@ static int prove(void *obj, const struct message *msg)
 	cdr_challenged(&c->cdr, result, &report, false);
 	if (result == PROOF_READY)
 		return PROOF;
+	/* configuration.md 2.3: without its entry the call fails; any other final
+	 * challenge is an answer, and stop-recurse decides */
+	if (result != PROOF_MISSING)
+		return B_REFUSE;
 
 	hunt_end(&c->hunt, msg->code, msg);
 	return NO_PROOF;
@@ -1085,6 +1089,7 @@ static const struct rule rules[] = {
 	{ CALL_HELD,       MEDIA_BAD,     held_given_up,   CALL_CLOSING    },
 	{ CALL_HELD,       OPERATOR,      held_given_up,   CALL_CLOSING    },
 	{ CALL_PROVING,    PROOF,         send_again,      CALL_TRYING     },
+	{ CALL_PROVING,    B_REFUSE,      next_hop,        CALL_TRYING     },  /* ... by stop-recurse */
 	{ CALL_PROVING,    NO_PROOF,      refuse_a,        CALL_CLOSED     },  /* the trunk's 401 or 407 */
 	{ CALL_PROVING,    A_CANCEL,      drop_proof,      CALL_CLOSED     },
 	{ CALL_PROVING,    OPERATOR,      drop_proof,      CALL_CLOSED     },

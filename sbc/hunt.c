@@ -52,6 +52,13 @@ static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
 	hunt->retry_after = retry_after;
 }
 
+/* The name leads nowhere, or DNS is silent and nothing is cached */
+static void name_failed(struct hunt *hunt, int err)
+{
+	count(COUNT_POLICY_HOP_FAILURES, 1);
+	own_reason(hunt, err == ENOENT ? 404 : 503, err == ETIMEDOUT ? 5 : 0);
+}
+
 static void note_failure(struct hunt *hunt, uint16_t code,
 			 const struct message *msg)
 {
@@ -162,8 +169,7 @@ static void resolved_later(int err, const struct resolved *found, void *arg)
 
 	hunt->now->resolving = NULL;
 	if (err) {
-		own_reason(hunt, err == ENOENT ? 404 : 503,
-			   err == ENOENT ? 0 : 5);
+		name_failed(hunt, err);
 		agent_let_go(hunt->now);
 		v = hop_next(hunt);
 	} else {
@@ -236,9 +242,7 @@ static enum hunt_verdict hop_next(struct hunt *hunt)
 			return HUNT_WAITS;
 		}
 
-		count(COUNT_POLICY_HOP_FAILURES, 1);
-		own_reason(hunt, err == ENOENT ? 404 : 503,
-			   err == ETIMEDOUT ? 5 : 0);
+		name_failed(hunt, err);
 		agent_let_go(hunt->now);
 	}
 	if (!hunt->code)
@@ -723,46 +727,35 @@ static bool is_exhausted(const struct hunt *hunt, uint16_t code)
 	return false;
 }
 
-/* Does this answer end the search (behaviour.md 2.4)? terminate-recursion cut
- * the list when it was made */
-static bool is_last(const struct hunt *hunt, uint16_t code)
+/* Does this code go to the caller, whatever came before (behaviour.md 2.4)? */
+static bool is_final(const struct hop *hop, uint16_t code)
 {
-	const struct hop *hop = &hunt->now->hop;
-
-	if (code >= 600 || hunt->next >= hunt->route->n)
-		return true;
-	if (codes_have(&hop->realm->interface->stop_recurse, code))
-		return true;
-	if (hop->agent && codes_have(&hop->agent->stop_recurse, code))
-		return true;
-
-	return is_exhausted(hunt, code);
+	return code >= 600 ||
+	       codes_have(&hop->realm->interface->stop_recurse, code) ||
+	       (hop->agent && codes_have(&hop->agent->stop_recurse, code));
 }
 
-/* How a hop ended; the caller's 3xx are his to follow */
+/* How a hop ended: does that end the search (behaviour.md 2.4)? terminate-
+ * recursion cut the list when it was made */
 static bool ends_search(struct hunt *hunt, uint16_t code,
 			const struct message *msg)
 {
 	const struct hop *hop = &hunt->now->hop;
-	uint32_t more;
 
 	if (hunt->codes_n < ROUTE_HOPS)
 		hunt->codes[hunt->codes_n++] = code;
 
-	if (!msg || code < 300 || code > 399) {
-		note_failure(hunt, code, msg);
-		return is_last(hunt, code);
-	}
-	if (!redirect_is_followed(hop, code)) {
+	if (is_final(hop, code) ||
+	    (msg && code < 400 && !redirect_is_followed(hop, code))) {
 		hunt_end(hunt, code, msg);
 		return true;
 	}
-	more = redirect_follow(&hunt->redirects, hunt->route, hunt->next,
-			       hunt->plan, hop, &hunt->now->rw.ruri, msg);
-	if (!more)
+	if (!msg || code >= 400 ||
+	    !redirect_follow(&hunt->redirects, hunt->route, hunt->next,
+			     hunt->plan, hop, &hunt->now->rw.ruri, msg))
 		note_failure(hunt, code, msg);
 
-	return is_last(hunt, code);
+	return hunt->next >= hunt->route->n || is_exhausted(hunt, code);
 }
 
 /* For how long the target is avoided; 0: as long as such failures usually are */

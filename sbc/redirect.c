@@ -15,7 +15,8 @@ enum {
 /* A Contact that was followed, with the texts that its hop points to */
 struct followed {
 	struct le le;
-	char *uri;
+	char *uri;  /* of the Contact */
+	char *ruri; /* that is asked for there */
 	char *next_hop;
 };
 
@@ -30,6 +31,7 @@ static void followed_destructor(void *arg)
 
 	list_unlink(&f->le);
 	mem_deref(f->uri);
+	mem_deref(f->ruri);
 	mem_deref(f->next_hop);
 }
 
@@ -328,7 +330,7 @@ static bool is_admitted(const struct hop *to, const struct plan *plan)
 
 static int follow(struct hop *to, struct redirects *r, const struct plan *plan,
 		  const struct hop *from, const struct address *addr,
-		  uint16_t code)
+		  const struct pl *ruri)
 {
 	struct followed *f = mem_zalloc(sizeof(*f), followed_destructor);
 	int err;
@@ -336,6 +338,8 @@ static int follow(struct hop *to, struct redirects *r, const struct plan *plan,
 	if (!f)
 		return ENOMEM;
 	err = pl_strdup(&f->uri, &addr->spec);
+	if (!err)
+		err = pl_strdup(&f->ruri, ruri);
 	if (!err)
 		err = next_hop_of(&f->next_hop, &addr->uri);
 	if (!err)
@@ -352,8 +356,7 @@ static int follow(struct hop *to, struct redirects *r, const struct plan *plan,
 	to->attribute = from->attribute;
 	to->cost = from->cost;
 	to->redirected = true;
-	/* RFC 3261 21.3.4: 305 names who passes the same request on */
-	to->ruri = code == 305 ? from->ruri : f->uri;
+	to->ruri = f->ruri;
 
 	return 0;
 }
@@ -382,8 +385,12 @@ uint32_t redirect_follow(struct redirects *r, struct route *route, uint32_t at,
 	struct hop to;
 
 	for (uint32_t i = 0; i < found && (!max || n < max); i++) {
-		if (is_known(r, ruri, &v[i].addr) ||
-		    follow(&to, r, plan, hop, &v[i].addr, answer->code))
+		const struct address *addr = &v[i].addr;
+
+		/* RFC 3261 21.3.4: 305 names who passes the same request on */
+		if (is_known(r, ruri, addr) ||
+		    follow(&to, r, plan, hop, addr,
+			   answer->code == 305 ? ruri : &addr->spec))
 			continue;
 		if (!insert(route, at + n, &to))
 			break;

@@ -1,0 +1,731 @@
+/*
+ * The rows of behaviour.md 2.4, 2.8 and 2.9: which hop comes next, and what the
+ * caller gets, in virtual time
+ */
+#include <errno.h>
+#include "sbc/clock.h"
+#include "sbc/resolver.h"
+#include "tests/unit/core_fixture.h"
+#include "tests/unit/fake_credentials.h"
+#include "tests/unit/fake_port.h"
+#include "tests/unit/fake_resolver.h"
+
+#define CHALLENGE                                                              \
+	"Proxy-Authenticate: Digest realm=\"trunk.example\", nonce=\"n1\", "   \
+	"qop=\"auth\"\r\n"
+
+enum {
+	SILENT = 0,
+	TIMER_B = 33000 /* [ms] */
+};
+
+static struct local_policy *policy(void)
+{
+	return (struct local_policy *)config_at(core.cfg, &element_local_policy,
+						0);
+}
+
+static struct policy_attribute *first_route(void)
+{
+	return policy()->policy_attributes.v[0];
+}
+
+static struct policy_attribute *route(const char *next_hop, const char *cost)
+{
+	return item_add(&policy()->policy_attributes, &element_policy_attribute,
+			"next-hop", next_hop, "realm", "trunk", "cost", cost,
+			NULL);
+}
+
+static void set(struct policy_attribute *a, const char *name, const char *text)
+{
+	item_set(&element_policy_attribute, a, name, text);
+}
+
+static struct sip_interface *interface_of(const char *realm)
+{
+	struct pl key;
+
+	pl_set_str(&key, realm);
+	return (struct sip_interface *)config_find(
+		core.cfg, &element_sip_interface, &key);
+}
+
+static void calls(void)
+{
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+}
+
+static bool is_silent_about(struct peer *p)
+{
+	return peer_hears_no(p, "INVITE");
+}
+
+/* --- 2.4: the next hop, or the end ----------------------------------------- */
+
+static void each_event_leads_to_the_next_hop_or_to_the_end(void **s)
+{
+	/* What the first hop does, whether the second is tried (which answers
+	 * 404), and what the caller hears */
+	static const struct {
+		uint16_t code;
+		const char *stop; /* stop-recurse of the session-agent */
+		bool next;
+		uint16_t heard;
+	} rows[] = {
+		{ SILENT, "", true, 404 },  { 400, "", true, 404 },
+		{ 403, "", true, 404 },     { 404, "", true, 404 },
+		{ 408, "", true, 404 },     { 480, "", true, 404 },
+		{ 486, "", true, 404 },     { 486, "486", false, 486 },
+		{ 500, "", true, 404 },     { 503, "", true, 404 },
+		{ 503, "503", false, 503 }, { 504, "500-599", false, 504 },
+		{ 401, "", false, 401 },    { 407, "", false, 407 },
+		{ 600, "", false, 600 },    { 603, "", false, 603 },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message *invite;
+
+		core_setup(s);
+		route("127.0.0.14", "1");
+		item_set(&element_session_agent, core.agent_trunk,
+			 "stop-recurse", rows[i].stop);
+		core_start();
+		calls();
+		invite = peer_request(&trunk, "INVITE");
+		if (rows[i].code)
+			peer_answers(&trunk, invite, rows[i].code, NULL, NULL);
+		else
+			core_run(TIMER_B);
+		if (rows[i].next) {
+			struct message *again = peer_request(&third, "INVITE");
+
+			/* a new route is a new Call-ID and From tag */
+			assert_int_not_equal(
+				pl_cmp(&again->callid, &invite->callid), 0);
+			assert_int_not_equal(
+				pl_cmp(&again->from_tag, &invite->from_tag), 0);
+			peer_answers(&third, again, 404, NULL, NULL);
+		} else if (!is_silent_about(&third)) {
+			fail_msg("%u led to another hop", rows[i].code);
+		}
+		peer_answer(&pbx, rows[i].heard);
+		peer_acks(&pbx, NULL);
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_code_of_the_sip_interface_stops_and_goes_to_the_caller(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	route("127.0.0.14", "1");
+	route("127.0.0.11:5070", "2");
+	item_set(&element_sip_interface, interface_of("trunk"), "stop-recurse",
+		 "401 407 488");
+	core_start();
+	calls();
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 415, NULL, NULL);
+	invite = peer_request(&third, "INVITE");
+	peer_answers(&third, invite, 488, NULL, NULL);
+	/* although 415 would be better by RFC 3261 16.7 */
+	peer_answer(&pbx, 488);
+	assert_true(is_silent_about(&trunk));
+}
+
+static void without_401_and_407_in_stop_recurse_a_final_one_leads_on(void **s)
+{
+	(void)s;
+
+	route("127.0.0.14", "1");
+	item_set(&element_sip_interface, interface_of("trunk"), "stop-recurse",
+		 "");
+	set(first_route(), "auth-user-lookup", "");
+	core_start();
+	calls();
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 407, CHALLENGE,
+		     NULL);
+	peer_answers(&third, peer_request(&third, "INVITE"), 404, NULL, NULL);
+	/* 16.7: 407 before 404 */
+	peer_answer(&pbx, 407);
+}
+
+static void terminate_recursion_ends_with_its_route(void **s)
+{
+	(void)s;
+
+	set(first_route(), "terminate-recursion", "enabled");
+	route("127.0.0.14", "1");
+	core_start();
+	calls();
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 500, NULL, NULL);
+	peer_answer(&pbx, 500);
+	assert_true(is_silent_about(&third));
+}
+
+static void the_caller_gets_the_best_answer(void **s)
+{
+	/* What two hops answer, and what the caller hears; 408 and 503 of the
+	 * hops are answers, SILENT none */
+	static const uint16_t rows[][3] = {
+		{ 404, 480, 480 },    { 480, 404, 404 },
+		{ 500, 404, 404 },    { 404, 500, 404 },
+		{ 415, 404, 415 },    { 404, 484, 484 },
+		{ 503, 500, 500 },    { 486, 603, 603 },
+		{ 503, 404, 404 },    { SILENT, 404, 404 },
+		{ 404, SILENT, 404 }, { 503, SILENT, 503 },
+		{ SILENT, 503, 503 }, { SILENT, SILENT, 408 },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct peer *const hops[] = { &trunk, &third };
+		struct message *answer;
+
+		core_setup(s);
+		route("127.0.0.14", "1");
+		core_start();
+		calls();
+		for (size_t k = 0; k < 2; k++) {
+			struct message *invite =
+				peer_request(hops[k], "INVITE");
+
+			if (rows[i][k])
+				peer_answers(hops[k], invite, rows[i][k],
+					     "Retry-After: 20\r\n", NULL);
+			else
+				core_run(TIMER_B);
+		}
+		answer = peer_answer(&pbx, rows[i][2]);
+		/* the caller shall not shut out the whole SBC */
+		if (rows[i][2] == 503)
+			assert_null(message_first(answer, HDR_RETRY_AFTER));
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+/* --- sip-recursion-policy ---------------------------------------------------- */
+
+static void recursion_ends_when_a_code_came_often_enough(void **s)
+{
+	/* Answers of four hops; how many of them are tried */
+	static const struct {
+		const char *mode, *global;
+		uint16_t codes[4];
+		unsigned tried;
+	} rows[] = {
+		{ "consecutive", "0", { 500, 500, 500, 500 }, 2 },
+		{ "consecutive", "0", { 500, 404, 500, 404 }, 4 },
+		{ "consecutive", "0", { 404, 500, 500, 404 }, 3 },
+		{ "absolute", "0", { 500, 404, 500, 404 }, 3 },
+		{ "absolute", "0", { 404, 404, 404, 500 }, 4 },
+		{ "absolute", "3", { 404, 404, 404, 404 }, 3 },
+		{ "consecutive", "1", { 404, 404, 404, 404 }, 1 },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sip_recursion_policy *p;
+		unsigned tried = 0;
+
+		core_setup(s);
+		p = config_add(core.cfg, &element_sip_recursion_policy, "name",
+			       "careful", "mode", rows[i].mode, "global-count",
+			       rows[i].global, NULL);
+		item_add(&p->sip_response_codes, &element_sip_response_code,
+			 "response-code", "500", "attempts", "2", NULL);
+		for (unsigned k = 1; k < 4; k++) {
+			char name[] = "n#.example", cost[] = "#";
+
+			name[1] = cost[0] = (char)('0' + k);
+			config_add(core.cfg, &element_session_agent, "hostname",
+				   name, "ip-address", "127.0.0.11", "realm-id",
+				   "trunk", "sip-recursion-policy", "careful",
+				   NULL);
+			route(name, cost);
+		}
+		item_set(&element_session_agent, core.agent_trunk,
+			 "sip-recursion-policy", "careful");
+		core_start();
+		calls();
+		while (tried < 4 && !is_silent_about(&trunk))
+			peer_answers(&trunk, peer_request(&trunk, "INVITE"),
+				     rows[i].codes[tried++], NULL, NULL);
+		assert_int_equal(tried, rows[i].tried);
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+/* --- 3xx ------------------------------------------------------------------ */
+
+static void redirect_action_decides_about_3xx(void **s)
+{
+	static const struct {
+		const char *of_agent, *of_interface;
+		uint16_t code;
+		bool followed;
+	} rows[] = {
+		{ "", "proxy", 302, true },
+		{ "recurse", "proxy", 300, true },
+		{ "proxy", "recurse", 302, false },
+		{ "recurse-305-only", "recurse", 302, false },
+		{ "recurse-305-only", "recurse", 305, true },
+		{ NULL, "proxy", 302, false },
+		{ NULL, "recurse", 302, true },
+		{ NULL, "recurse-305-only", 301, false },
+		{ NULL, "recurse-305-only", 305, true },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct peer *from = &trunk, *to = &third;
+		struct message *invite, *again;
+
+		core_setup(s);
+		item_set(&element_sip_interface, interface_of("trunk"),
+			 "redirect-action", rows[i].of_interface);
+		if (rows[i].of_agent) {
+			item_set(&element_session_agent, core.agent_trunk,
+				 "redirect-action", rows[i].of_agent);
+		} else {
+			/* the first hop is no session-agent */
+			from = &third;
+			to = &trunk;
+			set(route("127.0.0.14", "0"), "cost", "0");
+			set(first_route(), "state", "disabled");
+		}
+		core_start();
+		calls();
+		invite = peer_request(from, "INVITE");
+		snprintf(from->contact, sizeof(from->contact), "sip:777@%s",
+			 to->ip);
+		peer_answers(from, invite, rows[i].code, NULL, NULL);
+		if (rows[i].followed) {
+			again = peer_request(to, "INVITE");
+			assert_true(peer_hears_no_answer(&pbx, 302));
+			if (rows[i].code == 305)
+				assert_int_equal(
+					pl_cmp(&again->ruri, &invite->ruri), 0);
+			else
+				assert_true(memmem(again->ruri.p, again->ruri.l,
+						   "sip:777@", 8) != NULL);
+		} else {
+			struct message *answer =
+				peer_answer(&pbx, rows[i].code);
+
+			/* it leads back to us, and names no peer */
+			assert_true(header_has(answer, HDR_CONTACT,
+					       "<sip:777@127.0.0.2:5060>"));
+			assert_true(is_silent_about(to));
+		}
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void contacts_are_tried_in_order_of_q(void **s)
+{
+	/* 1.0 where none is given; equal ones in their order */
+	static const char *const expected[] = { "sip:3@127.0.0.14",
+						"sip:2@127.0.0.14",
+						"sip:4@127.0.0.14",
+						"sip:9@127.0.0.14" };
+	(void)s;
+
+	core_start();
+	calls();
+	strcpy(trunk.contact, "sip:3@127.0.0.14");
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 300,
+		     "Contact: <sip:9@127.0.0.14>;q=0.0, "
+		     "<sip:4@127.0.0.14>;q=0.25\r\n"
+		     "Contact: \"Two, or 2\" <sip:2@127.0.0.14>\r\n"
+		     "Contact: <mailto:x@y.example>\r\n",
+		     NULL);
+	for (size_t i = 0; i < 4; i++) {
+		struct message *invite = peer_request(&third, "INVITE");
+
+		assert_int_equal(pl_strcmp(&invite->ruri, expected[i]), 0);
+		peer_answers(&third, invite, 480, NULL, NULL);
+	}
+	peer_answer(&pbx, 480);
+}
+
+static void max_redirect_contacts_keeps_the_first(void **s)
+{
+	(void)s;
+
+	item_set(&element_sip_interface, interface_of("trunk"),
+		 "max-redirect-contacts", "1");
+	core_start();
+	calls();
+	strcpy(trunk.contact, "sip:1@127.0.0.14");
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 302,
+		     "Contact: <sip:2@127.0.0.14>\r\n", NULL);
+	peer_answers(&third, peer_request(&third, "INVITE"), 480, NULL, NULL);
+	peer_answer(&pbx, 480);
+	assert_true(is_silent_about(&third));
+}
+
+static void who_redirects_to_himself_is_not_asked_for_ever(void **s)
+{
+	(void)s;
+
+	item_set(&element_sip_interface, interface_of("trunk"),
+		 "redirect-action", "recurse");
+	core_start();
+	calls();
+	strcpy(trunk.contact, "sip:5@127.0.0.14");
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 302, NULL, NULL);
+	strcpy(third.contact, "sip:5@127.0.0.14");
+	peer_answers(&third, peer_request(&third, "INVITE"), 302,
+		     "Contact: <sip:0301234@127.0.0.11>\r\n"
+		     "Contact: <sip:5@127.0.0.14>;q=0.1\r\n",
+		     NULL);
+	/* 127.0.0.11 is asked for another URI than at first; not 127.0.0.14 */
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 486, NULL, NULL);
+	peer_answer(&pbx, 486);
+	assert_int_equal(core_calls(), 0);
+}
+
+static void a_3xx_without_use_is_a_failure_like_others(void **s)
+{
+	/* our own sip-port, another tenant's session-agent, no SIP */
+	static const char *const rows[] = {
+		"sip:1@127.0.0.1",     "sip:1@127.0.0.2:5060",
+		"sip:1@pbx-b.example", "tel:123",
+		"mailto:x@y.example",
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		core_setup(s);
+		route("127.0.0.14", "1");
+		core_start();
+		calls();
+		strcpy(trunk.contact, rows[i]);
+		peer_answers(&trunk, peer_request(&trunk, "INVITE"), 302, NULL,
+			     NULL);
+		peer_answers(&third, peer_request(&third, "INVITE"), 404, NULL,
+			     NULL);
+		/* 16.7: the lowest class */
+		peer_answer(&pbx, 302);
+		assert_true(peer_hears_nothing(&pbx_b));
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_3xx_of_a_pbx_stays_in_its_tenant(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	core_start();
+	peer_calls(&trunk, "sip:4930100@127.0.0.1", NULL, SDP_TRUNK);
+	invite = peer_request(&pbx, "INVITE");
+	strcpy(pbx.contact, "sip:1@trunk.example");
+	peer_answers(&pbx, invite, 302,
+		     "Contact: <sip:2@pbx-b.example>;q=0.5\r\n"
+		     "Contact: <sip:3@127.0.0.12:5060>;q=0.2\r\n",
+		     NULL);
+	peer_request(&pbx, "ACK");
+	invite = peer_request(&pbx, "INVITE");
+	assert_int_equal(pl_strcmp(&invite->ruri, "sip:3@127.0.0.12:5060"), 0);
+	peer_forgets(&trunk);
+	assert_true(peer_hears_nothing(&pbx_b));
+	peer_answers(&pbx, invite, 200, NULL, SDP_PBX);
+	peer_answer(&trunk, 200);
+}
+
+static void credentials_of_the_route_serve_where_a_3xx_led(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	fake_credential("trunk", "trunk.example", "tenA", "a1", "secret");
+	core_start();
+	calls();
+	strcpy(trunk.contact, "sip:1@127.0.0.14");
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 302, NULL, NULL);
+	peer_answers(&third, peer_request(&third, "INVITE"), 407, CHALLENGE,
+		     NULL);
+	invite = peer_request(&third, "INVITE");
+	assert_true(header_has(invite, HDR_PROXY_AUTHORIZATION, "a1"));
+	peer_answers(&third, invite, 200, NULL, SDP_AT("127.0.0.14", "40100"));
+	peer_answer(&pbx, 200);
+}
+
+/* --- 2.8: targets ------------------------------------------------------------ */
+
+/* The trunk has two addresses by DNS */
+static void two_targets(void)
+{
+	item_set(&element_session_agent, core.agent_trunk, "ip-address", "");
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060", NULL);
+}
+
+static void the_next_target_gets_the_same_request_on_a_new_branch(void **s)
+{
+	static const uint16_t codes[] = { SILENT, 503 };
+
+	core_teardown(s);
+	for (size_t i = 0; i < 2; i++) {
+		struct message *one, *two;
+
+		core_setup(s);
+		two_targets();
+		core_start();
+		calls();
+		one = peer_request(&trunk, "INVITE");
+		if (codes[i])
+			peer_answers(&trunk, one, codes[i], NULL, NULL);
+		else
+			core_run(TIMER_B);
+		two = peer_request(&third, "INVITE");
+		assert_int_equal(pl_cmp(&one->callid, &two->callid), 0);
+		assert_int_equal(pl_cmp(&one->from_tag, &two->from_tag), 0);
+		assert_int_equal(one->cseq, two->cseq);
+		assert_int_not_equal(pl_cmp(&one->branch, &two->branch), 0);
+		peer_answers(&third, two, 200, NULL,
+			     SDP_AT("127.0.0.14", "40100"));
+		peer_answer(&pbx, 200);
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_transport_error_leads_to_the_next_target_at_once(void **s)
+{
+	struct sa one = sa_of("127.0.0.11:5060"),
+		  two = sa_of("127.0.0.14:5060");
+	(void)s;
+
+	two_targets();
+	core_start();
+	fake_port_fail(ECONNREFUSED);
+	calls();
+	fake_port_fail(0);
+	assert_true(target_is_avoided(NULL, &one, TRANSPORT_UDP));
+	assert_true(target_is_avoided(NULL, &two, TRANSPORT_UDP));
+	/* the answer could not leave either; it is repeated */
+	core_run(1000);
+	peer_answer(&pbx, 503);
+}
+
+static void other_answers_stay_with_the_target(void **s)
+{
+	(void)s;
+
+	two_targets();
+	core_start();
+	calls();
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 500, NULL, NULL);
+	peer_answer(&pbx, 500);
+	assert_true(is_silent_about(&third));
+}
+
+static void an_invite_waits_as_its_sip_interface_says(void **s)
+{
+	/* initial-inv-trans-expire and trans-expire of the sip-interface and of
+	 * sip-config; when the next target is tried [s] */
+	static const struct {
+		const char *i_initial, *i_trans, *c_initial, *c_trans;
+		unsigned wait;
+	} rows[] = {
+		{ "0", "0", "0", "32", 32 },  { "0", "0", "0", "7", 7 },
+		{ "0", "0", "5", "32", 5 },   { "0", "9", "0", "32", 9 },
+		{ "0", "9", "5", "32", 5 },   { "3", "9", "5", "32", 3 },
+		{ "12", "9", "5", "32", 12 },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sip_interface *at;
+
+		core_setup(s);
+		two_targets();
+		at = interface_of("trunk");
+		item_set(&element_sip_interface, at, "initial-inv-trans-expire",
+			 rows[i].i_initial);
+		item_set(&element_sip_interface, at, "trans-expire",
+			 rows[i].i_trans);
+		item_set(&element_sip_config, core.sip,
+			 "initial-inv-trans-expire", rows[i].c_initial);
+		item_set(&element_sip_config, core.sip, "trans-expire",
+			 rows[i].c_trans);
+		core_start();
+		calls();
+		core_run(rows[i].wait * 1000 - 10);
+		assert_true(is_silent_about(&third));
+		core_run(20);
+		peer_request(&third, "INVITE");
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_provisional_answer_ends_the_wait(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	two_targets();
+	item_set(&element_sip_config, core.sip, "initial-inv-trans-expire",
+		 "2");
+	core_start();
+	calls();
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 100, NULL, NULL);
+	core_run(60000);
+	assert_true(is_silent_about(&third));
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+}
+
+static void a_503_keeps_calls_away_as_long_as_it_says_at_most_a_minute(void **s)
+{
+	static const struct {
+		const char *header;
+		unsigned s;
+	} rows[] = {
+		{ "", 30 },
+		{ "Retry-After: 7\r\n", 7 },
+		{ "Retry-After: 20 (busy);duration=5\r\n", 20 },
+		{ "Retry-After: 3600\r\n", 60 },
+		{ "Retry-After: 99999999999999999999\r\n", 60 },
+		{ "Retry-After: soon\r\n", 30 },
+	};
+	struct sa sa = sa_of("127.0.0.11:5060");
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		core_setup(s);
+		two_targets();
+		core_start();
+		calls();
+		peer_answers(&trunk, peer_request(&trunk, "INVITE"), 503,
+			     rows[i].header, NULL);
+		peer_answers(&third, peer_request(&third, "INVITE"), 404, NULL,
+			     NULL);
+		core_run(rows[i].s * 1000 - 10);
+		assert_true(target_is_avoided(NULL, &sa, TRANSPORT_UDP));
+		core_run(20);
+		assert_false(target_is_avoided(NULL, &sa, TRANSPORT_UDP));
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+/* --- 2.9: nothing worked ----------------------------------------------------- */
+
+static void what_cannot_be_reached_has_its_answer(void **s)
+{
+	static const struct {
+		int dns;
+		uint16_t code;
+		const char *retry_after;
+	} rows[] = {
+		{ ENOENT, 404, NULL },
+		{ ETIMEDOUT, 503, "5" },
+		{ EAFNOSUPPORT, 503, NULL },
+	};
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int later = 0; later < 2; later++) {
+			struct message *answer;
+
+			core_setup(s);
+			two_targets();
+			fake_resolver_fail(later ? EINPROGRESS : rows[i].dns);
+			core_start();
+			calls();
+			fake_resolver_answer(rows[i].dns);
+			core_run(1);
+			answer = peer_answer(&pbx, rows[i].code);
+			if (rows[i].retry_after)
+				assert_true(header_has(answer, HDR_RETRY_AFTER,
+						       rows[i].retry_after));
+			else
+				assert_null(
+					message_first(answer, HDR_RETRY_AFTER));
+			core_teardown(s);
+		}
+	}
+	core_setup(s);
+}
+
+static void routes_out_of_service_are_skipped_and_503_says_when(void **s)
+{
+	static const char *const rows[] = { "0", "77" };
+
+	core_teardown(s);
+	for (size_t i = 0; i < 2; i++) {
+		struct message *answer;
+
+		core_setup(s);
+		item_set(&element_sip_config, core.sip,
+			 "retry-after-upon-offline", rows[i]);
+		item_set(&element_session_agent, core.agent_trunk, "state",
+			 "disabled");
+		core_start();
+		calls();
+		answer = peer_answer(&pbx, 503);
+		if (i)
+			assert_true(header_has(answer, HDR_RETRY_AFTER, "77"));
+		else
+			assert_null(message_first(answer, HDR_RETRY_AFTER));
+		assert_true(is_silent_about(&trunk));
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_skipped_route_says_less_than_an_answer(void **s)
+{
+	(void)s;
+
+	item_set(&element_session_agent, core.agent_trunk, "state", "disabled");
+	route("127.0.0.14", "1");
+	core_start();
+	calls();
+	peer_answers(&third, peer_request(&third, "INVITE"), 486, NULL, NULL);
+	peer_answer(&pbx, 486);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(each_event_leads_to_the_next_hop_or_to_the_end),
+		T(a_code_of_the_sip_interface_stops_and_goes_to_the_caller),
+		T(without_401_and_407_in_stop_recurse_a_final_one_leads_on),
+		T(terminate_recursion_ends_with_its_route),
+		T(the_caller_gets_the_best_answer),
+		T(recursion_ends_when_a_code_came_often_enough),
+		T(redirect_action_decides_about_3xx),
+		T(contacts_are_tried_in_order_of_q),
+		T(max_redirect_contacts_keeps_the_first),
+		T(who_redirects_to_himself_is_not_asked_for_ever),
+		T(a_3xx_without_use_is_a_failure_like_others),
+		T(a_3xx_of_a_pbx_stays_in_its_tenant),
+		T(credentials_of_the_route_serve_where_a_3xx_led),
+		T(the_next_target_gets_the_same_request_on_a_new_branch),
+		T(a_transport_error_leads_to_the_next_target_at_once),
+		T(other_answers_stay_with_the_target),
+		T(an_invite_waits_as_its_sip_interface_says),
+		T(a_provisional_answer_ends_the_wait),
+		T(a_503_keeps_calls_away_as_long_as_it_says_at_most_a_minute),
+		T(what_cannot_be_reached_has_its_answer),
+		T(routes_out_of_service_are_skipped_and_503_says_when),
+		T(a_skipped_route_says_less_than_an_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
