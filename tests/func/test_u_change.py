@@ -46,7 +46,7 @@ def test_a_change_is_edited_saved_and_running_one_after_the_other(sbc, trunk):
     assert "Nothing to save, version 1." in sbc.acli("save-config")
     assert "No differences." in sbc.acli("show configuration diff")
     sbc.element("surrogate-agent", "a.trunk.example")["register-retry-time"] = "60"
-    assert "0 errors" in sbc.acli(f"import-config {sbc.write()}")
+    assert "no errors" in sbc.acli(f"import-config {sbc.write()}")
     diff = sbc.acli("show configuration diff")
     assert re.search(r"- register-retry-time +30\n +\+ register-retry-time +60\n1 element changed, "
                      r"0 added, 0 removed", diff), diff
@@ -147,7 +147,7 @@ def test_two_operators_do_not_change_at_once(sbc, trunk):
     assert code == 1 and "Configuration is locked by" in output
     assert sbc.acli_status("activate-config")[0] == 1
     first.close()   # ends before it sent the file: the lock is free
-    sbc.waits(f"import-config {path}", "0 errors")
+    sbc.waits(f"import-config {path}", "no errors")
     assert "Nothing to save" in sbc.acli("save-config")
 
 
@@ -164,14 +164,12 @@ def test_7_a_new_password_counts_at_once_and_for_its_agent_only(sbc, trunk):
     seen = registers_since(trunk, since)
     assert {m.uri for m in seen} == {"sip:a.trunk.example"}
     assert len({m.user("To") for m in seen}) == 10
-    sbc.waits("show alarms", r"^((?!credentials-refused).)*$") if False else None
     assert "surrogate-credentials-refused" not in sbc.acli("show alarms")
 
 
 @pytest.mark.parametrize("unregister", ["enabled", "disabled"])
 def test_14_disabling_an_agent_sends_one_expires_0_for_each_aor_or_nothing(sbc, trunk, unregister):
     agent = sbc.element("surrogate-agent", "a.trunk.example")
-    agent["options"] = ["un-register"] if False else agent.get("options", [])
     agent["un-register"] = unregister
     sbc.start().registered()
     since = settled(trunk)
@@ -221,10 +219,11 @@ def test_37_a_call_of_a_deleted_policy_still_answers_with_its_credentials(sbc, t
     call.hang_up()
     trunk.wait(lambda m: m.status is None and m.method == "BYE" and trunk.credentials(m))
     assert ("BYE", "a1") in {(method, user) for method, user, _ in trunk.good[since:]}
-    # A new one has no route any more
-    assert pbx_a.calls("0301234").until_refused().status in (403, 404)
-    record = next(r for r in sbc.records(2) if r["record-type"] == "stop")
-    assert record["config-version"] == "1"
+    assert sbc.records()[0]["config-version"] == "1"
+    # A new one goes where its AoR is registered, with the agent's own credentials
+    since = len(trunk.good)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert {user for method, user, _ in trunk.good[since:]} == {"reg-a"}
 
 
 # --- sip-ports
@@ -247,6 +246,7 @@ def test_a_port_that_is_added_serves_at_once_and_touches_no_registration(sbc, tr
 
 
 def test_a_port_that_moves_serves_its_calls_to_their_end_and_no_new_ones(sbc, trunk, pbx_a):
+    sbc.element("sip-config")["trans-expire"] = "2"   # so long a transaction stays after its end
     sbc.start().registered()
     call = pbx_a.calls("0301234").until_answered()
     since = settled(trunk)
@@ -266,7 +266,7 @@ def test_a_port_that_moves_serves_its_calls_to_their_end_and_no_new_ones(sbc, tr
     sbc.no_session_is_left()
     assert not registers_since(trunk, since)
     # Nobody uses it any more: it is closed, and its address is free
-    limit = time.monotonic() + 40
+    limit = time.monotonic() + 8
     while not re.search(rf"port-close sip-port={re.escape(old[0])}:{old[1]}", open(sbc.log).read()):
         assert time.monotonic() < limit
         time.sleep(0.2)
