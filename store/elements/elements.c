@@ -17,5 +17,6 @@ const struct element *const elements[] = {
 	&element_sip_recursion_policy,
 	&element_session_constraints,
 	&element_session_timer_profile,
+	&element_account_config,
 	NULL,
 };
