@@ -8,6 +8,7 @@
 #include "store/number.h"
 #include "policy/body.h"
 #include "policy/cause.h"
+#include "sbc/account.h"
 #include "sbc/alarm.h"
 #include "sbc/call.h"
 #include "sbc/clock.h"
@@ -276,34 +277,6 @@ static int next_hop(void *obj, const struct message *msg)
 	return event_of(hunt_failed(&c->hunt, code, msg));
 }
 
-/* What the record says of the present hop */
-static void record_hop(struct call *c)
-{
-	const struct hunt *hunt = &c->hunt;
-	struct cdr *cdr = &c->cdr;
-	struct cdr_side *b = &cdr->side[SIDE_B];
-	struct address addr;
-	struct item_ref policy = { &element_local_policy,
-				   hunt->now->hop.policy };
-	char *key = NULL;
-
-	cdr_set_str(cdr, CDR_CALLID + SIDE_B, hunt->now->leg->callid);
-	cdr_set(cdr, CDR_CALLED + SIDE_B, &hunt->now->rw.ruri);
-	if (!address_read(&addr, &hunt->now->rw.from))
-		cdr_set(cdr, CDR_CALLING + SIDE_B, &addr.spec);
-	b->realm = hunt->now->hop.realm->config->identifier;
-	b->agent = hunt->now->hop.agent ? hunt->now->hop.agent->hostname : "";
-	b->remote = hunt->now->leg->to.dst;
-	b->local = *port_local(hunt->now->leg->port);
-	b->transport = hunt->now->leg->to.transport;
-	cdr->next_hop = hunt->now->hop.next_hop;
-	cdr->routes_tried = hunt->tried;
-	if (hunt->now->hop.policy &&
-	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
-		cdr_set_str(cdr, CDR_POLICY, key);
-	mem_deref(key);
-}
-
 static int sent(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
@@ -314,7 +287,7 @@ static int sent(void *obj, const struct message *msg)
 		c->trying = true;
 		reply_trying(c);
 	}
-	record_hop(c);
+	account_placed(&c->cdr, &c->hunt);
 	return 0;
 }
 
@@ -1313,57 +1286,6 @@ static void expires_over(void *arg)
 	call_feed(arg, TIMER_EXPIRES, NULL);
 }
 
-static void record_begin(struct call *c, const struct call_setup *setup)
-{
-	struct cdr *cdr = &c->cdr;
-	const struct message *msg = setup->invite;
-	const struct uri *ruri = message_uri(msg);
-	struct pl diversion = message_value(msg, HDR_DIVERSION);
-	struct cdr_side *a = &cdr->side[SIDE_A];
-	struct address addr;
-
-	cdr->id = c->id;
-	cdr->setup = clock_wall_ms();
-	cdr->config_version = c->plan->config->version;
-	cdr_set(cdr, CDR_CALLID + SIDE_A, &msg->callid);
-	cdr_set(cdr, CDR_CALLED + SIDE_A, &msg->ruri);
-	if (!message_address(&addr, msg, HDR_FROM)) {
-		cdr_set(cdr, CDR_CALLING + SIDE_A, &addr.spec);
-		cdr_set(cdr, CDR_CALLING_NUMBER, &addr.uri.user);
-	}
-	if (ruri)
-		cdr_set(cdr, CDR_CALLED_NUMBER, &ruri->user);
-	cdr_set(cdr, CDR_DIVERSION, &diversion);
-	a->realm = setup->source.realm->config->identifier;
-	a->agent = setup->source.agent ? setup->source.agent->hostname : "";
-	a->remote = setup->from.src;
-	a->local = *port_local(setup->from.port);
-	a->transport = (uint8_t)port_transport(setup->from.port);
-}
-
-/* AoR that the call belongs to, as "user@host" */
-static void record_owner(struct call *c)
-{
-	const struct owner *who =
-		c->hunt.owner.agent ? &c->hunt.owner : &c->hunt.called;
-	char aor[AOR_USER_MAX + 256];
-	struct pl text = { .p = aor };
-	size_t host;
-	int n;
-
-	if (!who->agent)
-		return;
-	n = aor_register_user(aor, AOR_USER_MAX, who);
-	host = strlen(who->agent->register_host);
-	if (n < 0 || (size_t)n + 1 + host > sizeof(aor))
-		return;
-
-	aor[n] = '@';
-	memcpy(aor + n + 1, who->agent->register_host, host);
-	text.l = (size_t)n + 1 + host;
-	cdr_set(&c->cdr, CDR_AOR, &text);
-}
-
 static int media_make(struct call *c, const struct call_setup *setup)
 {
 	struct media_setup media = {
@@ -1456,8 +1378,8 @@ uint16_t call_place(const struct call_setup *setup)
 	list_append(&c->home->calls, &c->le, c);
 	c->ingress_agent = setup->ingress_agent;
 	hunt_make(c, setup);
-	record_begin(c, setup);
-	record_owner(c);
+	c->cdr.id = c->id;
+	account_begin(&c->cdr, &c->hunt);
 	c->pbx = c->hunt.owner.agent ? c->hunt.owner.agent
 				     : c->hunt.called.agent;
 	if (c->pbx)

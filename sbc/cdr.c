@@ -349,13 +349,16 @@ void cdr_write(const struct cdr *cdr, struct database *db)
 	memset(&w->record, 0, sizeof(w->record));
 	w->at = 0;
 
-	put_str(w, F_TYPE, cdr->connect ? "stop" : "attempt");
+	put_str(w, F_TYPE,
+		cdr->event     ? "event"
+		: cdr->connect ? "stop"
+			       : "attempt");
 	put_str(w, F_VERSION, "1");
 	put_number(w, F_SESSION, cdr->id);
 	put_str(w, F_CALLID, cdr_get(cdr, CDR_CALLID + SIDE_A));
 	put_str(w, F_CALLID + 1, cdr_get(cdr, CDR_CALLID + SIDE_B));
 	put_str(w, F_PROTOCOL, "SIP");
-	put_str(w, F_METHOD, "INVITE");
+	put_str(w, F_METHOD, cdr->event ? cdr->event : "INVITE");
 	put_times(w, cdr);
 	put_str(w, F_CALLING, cdr_get(cdr, CDR_CALLING_NUMBER));
 	put_str(w, F_CALLED, cdr_get(cdr, CDR_CALLED_NUMBER));

@@ -59,6 +59,7 @@ struct cdr_side {
 
 struct cdr {
 	uint64_t id;
+	const char *event; /* method of a request outside calls; NULL: a call */
 	uint64_t setup, ring, connect, disconnect; /* wall [ms]; 0: never */
 	struct cdr_side side[2];                   /* by enum side */
 	const char *next_hop;                      /* of the plan */

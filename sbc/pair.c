@@ -5,8 +5,11 @@
 #include <string.h>
 #include "store/log.h"
 #include "policy/header.h"
+#include "sbc/account.h"
+#include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/pair.h"
+#include "sbc/random.h"
 
 enum {
 	PAIRS_MAX = 1 << 16 /* of a worker, subscriptions among them */
@@ -26,6 +29,7 @@ struct pair {
 	struct transaction *server; /* until the final answer */
 	struct hunt hunt;
 	struct subscription *subscription; /* SUBSCRIBE, REFER */
+	struct cdr *cdr;                   /* NULL: none is wanted */
 	char tag[TAG_SIZE]; /* of ours, where no dialog has one */
 };
 
@@ -147,6 +151,53 @@ static int contacts_in(struct mbuf *mb, const struct pair *p,
 	return contacts_each(answer, binding_back, &c);
 }
 
+/* --- The record ---------------------------------------------------------- */
+
+static void cdr_destructor(void *data)
+{
+	cdr_clear(data);
+}
+
+/* generate-event names the methods (configuration.md 2.17) */
+static int record_begin(struct pair *p)
+{
+	const struct account_config *account =
+		config_single(p->plan->config, &element_account_config);
+	const struct message *request = p->hunt.invite;
+
+	if (!names_have(&account->generate_event, &request->method))
+		return 0;
+	p->cdr = mem_zalloc(sizeof(*p->cdr), cdr_destructor);
+	if (!p->cdr)
+		return ENOMEM;
+	p->cdr->id = random_u64() >> 1;
+	p->cdr->event = method_name((enum method_id)request->method_id);
+	account_begin(p->cdr, &p->hunt);
+	return 0;
+}
+
+static void record_placed(struct pair *p)
+{
+	if (p->cdr)
+		account_placed(p->cdr, &p->hunt);
+}
+
+static void record_write(struct pair *p, uint16_t code, enum cdr_party by)
+{
+	struct cdr *cdr = p->cdr;
+
+	if (!cdr)
+		return;
+	cdr->status = code;
+	cdr->ended_by = (uint8_t)by;
+	cdr->reason = (uint8_t)(code < 300 ? CDR_NORMAL : cdr_reason_of(code));
+	if (by == CDR_SBC)
+		cdr->refused_step = "place-call";
+	cdr->disconnect = clock_wall_ms();
+	cdr_write(cdr, p->home->worker->db);
+	p->cdr = mem_deref(cdr);
+}
+
 /* --- Side A is answered ------------------------------------------------- */
 
 static void destructor(void *data)
@@ -157,6 +208,7 @@ static void destructor(void *data)
 	p->home->count--;
 	transaction_forget(p->server);
 	mem_deref(p->subscription);
+	mem_deref(p->cdr);
 	hunt_clear(&p->hunt);
 	plan_give(p->plan);
 }
@@ -214,6 +266,7 @@ static void refuse(struct pair *p)
 
 	if (hunt->code == 401 || hunt->code == 407)
 		count(COUNT_REFUSED_AUTHENTICATE, 1);
+	record_write(p, hunt->code, hunt->best ? CDR_EGRESS : CDR_SBC);
 	if (hunt->best) {
 		pass(p, hunt->best, NULL);
 	} else if (hunt->code == 408) {
@@ -235,15 +288,27 @@ static void refuse(struct pair *p)
 
 static void hunted(enum hunt_verdict v, void *arg)
 {
-	if (v == HUNT_EMPTY)
+	switch (v) {
+
+	case HUNT_SENT:
+		record_placed(arg);
+		break;
+	case HUNT_EMPTY:
 		refuse(arg);
+		break;
+	case HUNT_WAITS:
+		break;
+	}
 }
 
 static void accepted(struct pair *p, const struct message *msg)
 {
+	struct proof_report report;
 	struct proof_setup setup;
 
 	hunt_proof(&p->hunt, &setup, NULL);
+	if (p->cdr && prove_report(&setup, &p->hunt.now->tries, &report))
+		cdr_proved(p->cdr, &report, msg->code);
 	prove_accepted(&setup, &p->hunt.now->tries, msg);
 }
 
@@ -258,6 +323,7 @@ static void answered(struct pair *p, const struct message *msg)
 	    subscription_answered(p->subscription, msg, &leg))
 		p->subscription = mem_deref(p->subscription);
 	pass(p, msg, leg);
+	record_write(p, msg->code, CDR_EGRESS);
 	if (p->subscription)
 		hunt_finish(&p->hunt);
 	else
@@ -274,9 +340,14 @@ static bool prove_again(struct pair *p, const struct message *msg)
 
 	if (!headers)
 		return false;
+	memset(&report, 0, sizeof(report));
 	hunt_proof(&p->hunt, &setup, msg);
 	result = prove_challenge(&setup, &p->hunt.now->tries, headers, &report,
 				 NULL, NULL);
+	if (result == PROOF_SPENT)
+		(void)prove_report(&setup, &p->hunt.now->tries, &report);
+	if (p->cdr)
+		cdr_challenged(p->cdr, result, &report, false);
 	if (result == PROOF_READY && hunt_again(&p->hunt, headers)) {
 		/* A transport error: the next target may be there */
 		hunted(hunt_failed(&p->hunt, 503, NULL), p);
@@ -473,7 +544,8 @@ uint16_t pair_place(const struct pair_setup *setup)
 	subscription.hunt = &p->hunt;
 	subscription.tags = &home->tags;
 	subscription.arg = p;
-	if (subscribes(setup->request))
+	err = record_begin(p);
+	if (!err && subscribes(setup->request))
 		err = subscription_alloc(&p->subscription, &subscription);
 	if (err) {
 		mem_deref(p);

@@ -333,3 +333,27 @@ def test_sipp_sends_200_messages_through_kamailio(sbc, kamailio, carrier, tmp_pa
                            "-timeout", "20"], capture_output=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-3000:]
     assert len({m.body for m in carrier.requests("MESSAGE")}) == 200
+
+
+# --- Records
+
+def test_generate_event_names_the_methods_that_write_a_record(sbc, trunk, pbx_a):
+    sbc.config["session-router"]["account-config"] = {"generate-event": ["MESSAGE"]}
+    sbc.start().registered()
+    serve = trunk.serve
+    trunk.serve = lambda r: trunk.admits(r, trunk.invite_challenge) and serve(r) \
+        if r.method == "MESSAGE" else serve(r)
+    owner = dict(from_="<sip:4930100@pbx-a.local>")
+    for method in ("PUBLISH", "MESSAGE"):
+        asked = asks(pbx_a, method, f"sip:0301234@{sbc.ip(2)}", **owner)
+        assert answer_to(pbx_a, asked).status == 200
+    record, = sbc.records(1)
+    expected = {
+        "record-type": "event", "method": "MESSAGE", "status": "200", "ended-by": "egress",
+        "reason": "normal", "ingress-realm": "pbx-a", "egress-realm": "trunk",
+        "calling-number": "4930100", "called-number": "0301234", "auth-source": "policy",
+        "auth-user": "a1", "challenges": "1", "next-hop": "trunk.example", "routes-tried": "1",
+        "surrogate-aor": "4930100@a.trunk.example", "ingress-call-id": asked.call_id,
+        "egress-calling-uri": "sip:4930100@a.trunk.example"}
+    assert {k: record.get(k) for k in expected} == expected
+    assert "PUBLISH" not in sbc.acli("show records 5")
