@@ -654,11 +654,12 @@ static void take_answer(struct transaction *t, enum transaction_event ev,
 	if (ev != FINAL && ev != TIMEOUT && ev != BROKEN)
 		return;
 
-	(void)t;
 	if (r->attempt->sending) {
 		r->attempt->broken = true;
 		return;
 	}
+	/* a retry with credentials follows on the same connection (2.8) */
+	r->attempt->to.conn = transaction_target(t)->conn;
 	r->attempt->transaction = transaction_forget(r->attempt->transaction);
 	if (ev == FINAL)
 		take_final(r, msg);

@@ -93,6 +93,7 @@ static int door_open(struct door **doorp, struct doors *doors,
 	}
 
 	port_renumber(door->port, CLOSED);
+	port_lost_handler(door->port, doors->handlers.lost, doors->worker);
 	port_refused_handler(door->port, doors->handlers.refused,
 			     doors->handlers.refused_arg);
 	port_keepalive_handler(door->port, doors->handlers.keepalive,

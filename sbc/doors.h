@@ -22,6 +22,7 @@ struct doors;
 struct doors_handlers {
 	arrival_h *arrival;
 	port_keepalive_h *keepalive;
+	port_lost_h *lost;
 	port_refused_h *refused;
 	void *refused_arg;
 };

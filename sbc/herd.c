@@ -174,6 +174,12 @@ void herd_set_state(struct registration *r, enum surrogate_state state)
 
 /* Leaving for good ---------------------------------------------------------- */
 
+void herd_forget(struct registration *r)
+{
+	identities_drop(&herd_of(r)->all->associated, r);
+	r->carrier = carrier_give(r->carrier);
+}
+
 void herd_bury(struct registration *r)
 {
 	struct herd *h = herd_of(r);
@@ -183,7 +189,7 @@ void herd_bury(struct registration *r)
 	if (registration_aor(aor, sizeof(aor), r) >= 0)
 		(void)registrations_drop(all->worker->db, h->f.key, aor);
 	office_not_due(r);
-	identities_drop(&herd_of(r)->all->associated, r);
+	herd_forget(r);
 	all->counts[r->state]--;
 	h->v[r->slot] = NULL;
 	mem_deref(r);
@@ -229,6 +235,9 @@ static void sweep_slice(struct herd *h, uint32_t limit)
 	for (; limit && h->swept < h->n; limit--) {
 		struct registration *r = h->v[h->swept++];
 
+		if (h->sweep_only && (r->carrier != h->sweep_only ||
+				      r->target.conn == h->sweep_conn))
+			continue;
 		surrogate_feed(r, (enum surrogate_event)h->sweep_event, NULL);
 	}
 	if (h->swept >= h->n)
@@ -244,16 +253,29 @@ static void take_sweep(void *arg)
 		timer_start(&h->sweep, 1, take_sweep, h);
 }
 
-void herd_sweep(struct herd *h, enum surrogate_event ev)
+static void begin_sweep(struct herd *h, enum surrogate_event ev,
+			const struct carrier *only, uint64_t conn)
 {
 	bool back = ev == SUR_ACTIVE || ev == SUR_QUIET;
 
 	if (h->sweep_event && !(back && (h->sweep_event == SUR_ACTIVE ||
 					 h->sweep_event == SUR_QUIET)))
 		sweep_slice(h, UINT32_MAX);
+	h->sweep_only = only;
+	h->sweep_conn = conn;
 	h->sweep_event = (uint8_t)ev;
 	h->swept = 0;
 	take_sweep(h);
+}
+
+void herd_sweep(struct herd *h, enum surrogate_event ev)
+{
+	begin_sweep(h, ev, NULL, 0);
+}
+
+void herd_sweep_carrier(struct herd *h, const struct carrier *c, uint64_t conn)
+{
+	begin_sweep(h, SUR_TARGET_GONE, c, conn);
 }
 
 void herd_sweep_end(struct herd *h)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "sbc/carrier.h"
 #include "sbc/office.h"
 
 struct surrogates;
@@ -24,6 +25,8 @@ struct herd {
 	uint32_t calls; /* in progress; 0 again when the agent comes back */
 	uint32_t swept;
 	uint8_t sweep_event;
+	const struct carrier *sweep_only; /* of a sweep; only compared */
+	uint64_t sweep_conn;
 	bool retired, seen;
 };
 
@@ -32,6 +35,7 @@ struct surrogates {
 	struct worker *worker;
 	const struct surrogate_host *host;
 	struct offices offices;
+	struct carriers carriers;
 	struct table herds, associated, loaded;
 	struct list retired;
 	struct herd **order; /* of configuration */
@@ -83,8 +87,14 @@ void herd_set_state(struct registration *r, enum surrogate_state state);
 /** Tell all AoRs of an agent, 200 in a turn. A sweep that is under way is ended
  *  first, unless the new one takes it back */
 void herd_sweep(struct herd *h, enum surrogate_event ev);
+/** Those that are bound over another connection of this carrier than conn are
+ *  due */
+void herd_sweep_carrier(struct herd *h, const struct carrier *c, uint64_t conn);
 /** End a sweep that is under way now */
 void herd_sweep_end(struct herd *h);
+
+/** What others keep of a registration goes: its identities, its connection */
+void herd_forget(struct registration *r);
 
 /** Free a registration that is disabled, and its herd with the last one */
 void herd_bury(struct registration *r);

@@ -32,7 +32,10 @@ static bool due_before(const void *a, const void *b)
 {
 	const struct registration *x = a, *y = b;
 
-	return x->class != y->class ? x->class < y->class : x->key < y->key;
+	if (x->class != y->class)
+		return x->class < y->class;
+
+	return x->key != y->key ? x->key < y->key : x->number < y->number;
 }
 
 static void due_placed(void *x, uint32_t place)

@@ -88,8 +88,8 @@ struct surrogate_host {
 	void (*agent_down)(struct registration *r);
 	/** Write its row */
 	void (*store)(struct registration *r);
-	/** P-Associated-URI of a 200; NULL: the binding is gone */
-	void (*associate)(struct registration *r, const struct message *msg);
+	/** There is a binding, made or refreshed just now; or none any more */
+	void (*bound)(struct registration *r);
 	/** The state changed; may free the registration */
 	void (*moved)(struct registration *r, enum surrogate_state from);
 };
@@ -157,6 +157,7 @@ struct registration {
 	char *moved;                 /* 301: URI that counts; NULL: none */
 	const char *reason;          /* of the last failure, constant text */
 	struct associated *uris;     /* of the host */
+	struct carrier *carrier;     /* of the host; NULL: no connection */
 	/* of the queue of the registrar, by the host */
 	struct registration *older, *newer;
 	uint64_t since, key;

@@ -55,6 +55,15 @@ static void transactions_setup_of(struct transactions_setup *setup,
 	setup->worker = w->number;
 }
 
+static void connection_lost(uint64_t conn, const struct sa *peer, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)peer;
+	if (w->surrogates)
+		surrogates_lost(w->surrogates, conn);
+}
+
 static int tables_open(struct worker *w)
 {
 	const struct plan *plan = w->plan;
@@ -70,6 +79,7 @@ static int tables_open(struct worker *w)
 	struct doors_handlers doors = {
 		.arrival = ingress_arrival,
 		.keepalive = ingress_keepalive,
+		.lost = connection_lost,
 		.refused = transactions_refused,
 	};
 	int err;
@@ -132,6 +142,7 @@ static void finish(struct worker *w, void *arg)
 	pings_close(w->pings);
 	surrogates_close(w->surrogates);
 	mem_deref(w->shun);
+	w->surrogates = NULL;
 	transactions_close(w->transactions);
 	doors_close(w->doors);
 	forward_close(w->forward);

@@ -60,28 +60,6 @@ static const char *const events[] = {
 
 /* When to try again -------------------------------------------------------- */
 
-/*
- * One AoR that registers for a PBX, a machine
- *
- * Parts: what a REGISTER looks like (4.1), where it goes (4.6), what its answer
- * is (4.4), when to try again, the actions, the table (4.3). An attempt lives
- * from the first REGISTER of a try to the answer that ends it; between tries
- * nothing but the registration is kept.
- *
- * What must wait for an answer is one event in `later`, fed when it has come.
- */
-#include <errno.h>
-#include <string.h>
-#include "store/log.h"
-#include "store/number.h"
-#include "sbc/alarm.h"
-#include "sbc/clock.h"
-#include "sbc/counters.h"
-#include "sbc/outage.h"
-#include "sbc/random.h"
-#include "sbc/surrogate.h"
-#include "sbc/wire.h"
-
 static uint64_t moment(uint64_t seconds)
 {
 	return clock_ms() + seconds * 1000;
@@ -176,11 +154,10 @@ static int store_binding(void *obj, const struct message *msg)
 	r->failures = 0;
 	r->refusals = 0;
 	r->target = a->to;
-	r->target.conn = 0;
 	registration_bind(r, true);
 	register_keep(&r->route, msg, HDR_SERVICE_ROUTE);
 	register_keep(&r->associated, msg, HDR_P_ASSOCIATED_URI);
-	r->flock->host->associate(r, msg);
+	r->flock->host->bound(r);
 	retry_clear(r);
 	attempt_end(r);
 	surrogate_arm(r);
@@ -534,7 +511,7 @@ static int left(void *obj, const struct message *msg)
 	r->failures = 0;
 	r->route = mem_deref(r->route);
 	r->associated = mem_deref(r->associated);
-	r->flock->host->associate(r, NULL);
+	r->flock->host->bound(r);
 
 	return r->goal == SUR_SILENT ? SUR_STAY_SILENT
 	       : r->goal == SUR_IDLE ? SUR_STAY_IDLE
@@ -714,7 +691,7 @@ static void take_timer(void *arg)
 
 	if (r->bound && now >= r->expires) {
 		registration_bind(r, false);
-		r->flock->host->associate(r, NULL);
+		r->flock->host->bound(r);
 		surrogate_feed(r, SUR_EXPIRED, NULL);
 		return; /* the feed has armed it anew */
 	}

@@ -11,6 +11,7 @@
 #include "sbc/activity.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/doors.h"
 #include "sbc/identities.h"
 #include "sbc/muster.h"
 #include "sbc/recall.h"
@@ -48,10 +49,34 @@ static void host_moved(struct registration *r, enum surrogate_state from)
 		stop_look(all);
 }
 
-static void host_associate(struct registration *r, const struct message *msg)
+/** sip-port that REGISTERs leave by to the target of a binding */
+static struct port *port_of(const struct registration *r)
 {
-	(void)msg;
-	identities_take(&herd_of(r)->all->associated, r);
+	const struct endpoint *from =
+		realm_endpoint(r->flock->registry->hop.realm, &r->target.dst,
+			       r->target.transport);
+
+	return from ? worker_port(r->flock->worker, from) : NULL;
+}
+
+static void host_bound(struct registration *r)
+{
+	struct surrogates *all = herd_of(r)->all;
+	struct port *port = r->bound && r->target.conn ? port_of(r) : NULL;
+
+	identities_take(&all->associated, r);
+	if (port)
+		carrier_use(&r->carrier, &all->carriers, port, &r->target);
+	else
+		r->carrier = carrier_give(r->carrier);
+}
+
+static void take_back(const struct carrier *c, uint64_t conn, void *arg)
+{
+	const struct surrogates *all = arg;
+
+	for (uint32_t i = 0; i < all->n; i++)
+		herd_sweep_carrier(all->order[i], c, conn);
 }
 
 static void host_agent_down(struct registration *r)
@@ -67,7 +92,7 @@ static const struct surrogate_host host = {
 	.unreachable = office_unreachable,
 	.agent_down = host_agent_down,
 	.store = recall_store,
-	.associate = host_associate,
+	.bound = host_bound,
 	.moved = host_moved,
 };
 
@@ -81,7 +106,7 @@ static void close_herd(struct herd *h, void *arg)
 		gauge(COUNT_SURROGATE_REGS,
 		      -(int32_t)counts_as_registered(
 			      (enum surrogate_state)h->v[i]->state));
-		identities_drop(&all->associated, h->v[i]);
+		herd_forget(h->v[i]);
 	}
 	table_remove(&all->herds, &h->e);
 	mem_deref(h);
@@ -98,9 +123,10 @@ static void surrogates_destructor(void *arg)
 
 		for (uint32_t i = 0; i < h->n; i++)
 			if (h->v[i])
-				identities_drop(&all->associated, h->v[i]);
+				herd_forget(h->v[i]);
 		mem_deref(h);
 	}
+	carriers_finish(&all->carriers);
 	offices_finish(&all->offices);
 	recall_free(all);
 	table_finish(&all->herds);
@@ -123,6 +149,7 @@ int surrogates_open(struct surrogates **sp, struct worker *w)
 	table_init(&all->associated);
 	table_init(&all->loaded);
 	offices_init(&all->offices, w);
+	carriers_init(&all->carriers, take_back, all);
 	list_init(&all->retired);
 	err = recall_load(all);
 	if (err)
@@ -343,6 +370,11 @@ void surrogates_target_gone(struct surrogates *s,
 		    !strcmp(reg->hop.agent->hostname, agent->hostname))
 			herd_sweep(s->order[i], SUR_TARGET_GONE);
 	}
+}
+
+void surrogates_lost(struct surrogates *s, uint64_t conn)
+{
+	carriers_lost(&s->carriers, conn);
 }
 
 static uint32_t seconds_until(uint64_t at, uint64_t now)

@@ -87,6 +87,10 @@ int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 void surrogates_target_gone(struct surrogates *s,
 			    const struct session_agent *agent);
 
+/** A connection was lost: those that registered over it are due when it is
+ *  open again (behaviour.md 4.4) */
+void surrogates_lost(struct surrogates *s, uint64_t conn);
+
 /** One line of show surrogate-agents */
 struct registration_report {
 	struct owner owner;

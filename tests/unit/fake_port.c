@@ -38,6 +38,8 @@ static struct waiting waiting[SENT_MAX];
 static size_t waiting_n;
 static bool held;
 static int fails;
+static size_t tries;
+static uint64_t conn_now = 77, kept;
 
 static void say_sent_by(struct port *p)
 {
@@ -94,6 +96,7 @@ void port_close(struct port *port)
 int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	      sent_h *h, void *arg)
 {
+	tries++;
 	if (fails)
 		return fails;
 	if (port->closed)
@@ -116,7 +119,7 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 		h(0,
 		  port->transport == TRANSPORT_UDP ? 0
 		  : to->conn                       ? to->conn
-						   : 77,
+						   : conn_now,
 		  arg);
 	}
 
@@ -158,8 +161,10 @@ uint32_t port_connections(const struct port *port)
 void port_keep(struct port *port, uint64_t conn, bool keep)
 {
 	(void)port;
-	(void)conn;
-	(void)keep;
+	if (keep)
+		kept = conn;
+	else if (kept == conn)
+		kept = 0;
 }
 
 void port_lost_handler(struct port *port, port_lost_h *h, void *arg)
@@ -228,6 +233,21 @@ void fake_port_fail(int err)
 	fails = err;
 }
 
+size_t fake_port_tries(void)
+{
+	return tries;
+}
+
+void fake_port_conn(uint64_t conn)
+{
+	conn_now = conn;
+}
+
+bool fake_port_kept(uint64_t conn)
+{
+	return kept == conn;
+}
+
 void fake_port_hold(bool hold)
 {
 	held = hold;
@@ -285,6 +305,9 @@ void fake_port_reset(void)
 {
 	fails = 0;
 	held = false;
+	tries = 0;
+	conn_now = 77;
+	kept = 0;
 	fake_port_settle(ENOTCONN, 0);
 	fake_sent_clear();
 }

@@ -26,6 +26,11 @@ bool fake_sent_has(size_t i, const char *text);
 
 /** port_send of all ports: 0, or the errno that it returns */
 void fake_port_fail(int err);
+/** How often port_send was called; connection that the next sends use */
+size_t fake_port_tries(void);
+void fake_port_conn(uint64_t conn);
+/** Is it kept while it idles? */
+bool fake_port_kept(uint64_t conn);
 /** Outcomes told later: they wait until fake_port_settle tells them this err */
 void fake_port_hold(bool hold);
 void fake_port_settle(int err, uint64_t conn);
