@@ -58,6 +58,23 @@ def test_a_lost_connection_is_opened_again_for_the_bye(over_tcp, peers, pbx_a):
     assert trunk.accepted == 2
 
 
+def test_a_lost_connection_with_bindings_is_opened_again_and_all_register_over_it(over_tcp, peers):
+    sbc = over_tcp
+    trunk = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    sbc.start().registered()
+    before = len(trunk.requests("REGISTER"))
+    for connection in list(trunk.connections.values()):
+        connection.shutdown(socket.SHUT_RDWR)
+    limit = time.monotonic() + 5
+    while len(trunk.requests("REGISTER")) < before + 20 and time.monotonic() < limit:
+        time.sleep(0.02)
+    again = trunk.requests("REGISTER")[before:]
+    assert len({m.get("To") for m in again}) == 20
+    assert all(m.get("Expires") == "600" for m in again)
+    assert (trunk.accepted, trunk.pings) == (2, 1)
+    sbc.waits("show registration", r"Surrogate Regs +20\b")
+
+
 def test_a_pbx_calls_over_tcp(sbc, peers, trunk):
     pbx = next(i for i in sbc.element("sip-interface") if i["realm-id"] == "pbx-a")
     pbx["sip-ports"][0]["transport-protocol"] = "TCP"

@@ -22,6 +22,7 @@ class Stream:
         listener.settimeout(0.1)
         self.connections = {}
         self.accepted = 0
+        self.pings = 0
         self.chunk = None  # bytes a send; None: all at once
         return listener
 
@@ -58,6 +59,10 @@ class Stream:
 
     def cut(self, data, peer):
         while b"\r\n\r\n" in data:
+            if data.startswith(b"\r\n\r\n"):  # a ping (RFC 5626 3.5.1)
+                self.pings += 1
+                data = data[4:]
+                continue
             head, _, rest = data.partition(b"\r\n\r\n")
             length = int(re.search(rb"(?mi)^(?:Content-Length|l)\s*:\s*(\d+)", head).group(1))
             if len(rest) < length:
