@@ -5,6 +5,7 @@
  * and exit status: acli.md 1.10.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@ enum {
 	EXIT_FAILED,
 	EXIT_OPTIONS,
 	EXIT_UNREACHABLE,
+	FILE_BYTES = 64 << 20, /* the largest file that is sent */
 	COMMANDS = 256,
 	LINE_SIZE = 8192 + 2
 };
@@ -28,7 +31,7 @@ struct shell {
 	const char *socket, *script;
 	const char *commands[COMMANDS];
 	int n, timeout; /* [s] */
-	bool user, keep_going, interactive;
+	bool user, keep_going, interactive, yes, unreadable;
 	int fd;
 	char buf[16384]; /* bytes of the daemon that are no whole line yet */
 	size_t len;
@@ -37,7 +40,8 @@ struct shell {
 
 static const char usage[] =
 	"usage: acli [--socket PATH] [-c COMMAND]... [-f SCRIPT] [--user] "
-	"[--keep-going] [--timeout S]\n";
+	"[--yes] [--keep-going]\n"
+	"            [--timeout S]\n";
 
 static int options_read(struct shell *sh, int argc, char *argv[])
 {
@@ -74,7 +78,8 @@ static int options_read(struct shell *sh, int argc, char *argv[])
 			sh->user = true;
 			break;
 		case 'y':
-			break; /* no command of this version asks */
+			sh->yes = true;
+			break;
 		case 'k':
 			sh->keep_going = true;
 			break;
@@ -111,17 +116,12 @@ static int daemon_connect(struct shell *sh)
 	return connect(sh->fd, (struct sockaddr *)&at, sizeof(at)) ? errno : 0;
 }
 
-static int line_send(struct shell *sh, const char *line)
+static int bytes_send(struct shell *sh, const char *p, size_t n)
 {
-	char buf[LINE_SIZE];
-	size_t n = strcspn(line, "\r\n"), at = 0;
+	size_t at = 0;
 
-	if (n > sizeof(buf) - 1)
-		return E2BIG;
-	memcpy(buf, line, n);
-	buf[n++] = '\n';
 	while (at < n) {
-		ssize_t sent = send(sh->fd, buf + at, n - at, MSG_NOSIGNAL);
+		ssize_t sent = send(sh->fd, p + at, n - at, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno != EINTR)
 			return errno;
@@ -131,13 +131,51 @@ static int line_send(struct shell *sh, const char *line)
 	return 0;
 }
 
+static int line_send(struct shell *sh, const char *line)
+{
+	char buf[LINE_SIZE];
+	size_t n = strcspn(line, "\r\n");
+	int err;
+
+	if (n > sizeof(buf) - 1)
+		return E2BIG;
+	memcpy(buf, line, n);
+	buf[n++] = '\n';
+	err = bytes_send(sh, buf, n);
+	explicit_bzero(buf, sizeof(buf));
+	return err;
+}
+
+/* Wait for more bytes of the daemon, behind those that are there */
+static int bytes_wait(struct shell *sh)
+{
+	struct pollfd pfd = { .fd = sh->fd, .events = POLLIN };
+	ssize_t n;
+
+	if (sh->len == sizeof(sh->buf))
+		return EPROTO;
+	if (poll(&pfd, 1, sh->timeout * 1000) == 0)
+		return ETIMEDOUT;
+	n = recv(sh->fd, sh->buf + sh->len, sizeof(sh->buf) - sh->len, 0);
+	if (n == 0)
+		return ECONNRESET;
+	if (n > 0)
+		sh->len += (size_t)n;
+	return n < 0 && errno != EINTR ? errno : 0;
+}
+
+static void bytes_drop(struct shell *sh, size_t n)
+{
+	sh->len -= n;
+	memmove(sh->buf, sh->buf + n, sh->len);
+}
+
 /* Next whole line of the daemon, without its end. 0; errno */
 static int line_receive(struct shell *sh, char line[LINE_SIZE])
 {
 	for (;;) {
 		char *end = memchr(sh->buf, '\n', sh->len);
-		struct pollfd pfd = { .fd = sh->fd, .events = POLLIN };
-		ssize_t n;
+		int err;
 
 		if (end) {
 			size_t len = (size_t)(end - sh->buf);
@@ -145,23 +183,119 @@ static int line_receive(struct shell *sh, char line[LINE_SIZE])
 
 			memcpy(line, sh->buf, copy);
 			line[copy] = '\0';
-			sh->len -= len + 1;
-			memmove(sh->buf, end + 1, sh->len);
+			bytes_drop(sh, len + 1);
 			return 0;
 		}
-		if (sh->len == sizeof(sh->buf))
-			return EPROTO;
-		if (poll(&pfd, 1, sh->timeout * 1000) == 0)
-			return ETIMEDOUT;
-		n = recv(sh->fd, sh->buf + sh->len, sizeof(sh->buf) - sh->len,
-			 0);
-		if (n == 0)
-			return ECONNRESET;
-		if (n > 0)
-			sh->len += (size_t)n;
-		else if (errno != EINTR)
-			return errno;
+		err = bytes_wait(sh);
+		if (err)
+			return err;
 	}
+}
+
+/* --- Files: with the rights of the operator ----------------------------- */
+
+static int file_read(char **textp, size_t *np, const char *name)
+{
+	FILE *f = fopen(name, "re");
+	struct stat st;
+	char *text = NULL;
+	size_t n = 0;
+	int err = 0;
+
+	if (!f || fstat(fileno(f), &st))
+		err = errno;
+	else if (S_ISDIR(st.st_mode))
+		err = EISDIR;
+	else if (st.st_size > FILE_BYTES)
+		err = EFBIG;
+	if (!err && !(text = malloc((size_t)st.st_size + 1)))
+		err = ENOMEM;
+	if (!err) {
+		n = fread(text, 1, (size_t)st.st_size, f);
+		err = ferror(f) ? EIO : 0;
+	}
+	if (f)
+		fclose(f);
+	if (err) {
+		free(text);
+		return err;
+	}
+	*textp = text;
+	*np = n;
+	return 0;
+}
+
+/* Its length in a line, then its bytes; "-" where there is none */
+static int file_send(struct shell *sh, const char *name)
+{
+	char *text = NULL, head[32];
+	size_t n = 0;
+	int err = file_read(&text, &n, name);
+
+	if (err) {
+		fprintf(stderr, "acli: %s: %s\n", name, strerror(err));
+		sh->unreadable = true;
+		return line_send(sh, "-");
+	}
+	snprintf(head, sizeof(head), "%zu", n);
+	err = line_send(sh, head);
+	if (!err)
+		err = bytes_send(sh, text, n);
+	explicit_bzero(text, n);
+	free(text);
+	return err;
+}
+
+/* "LENGTH NAME", then the bytes. A file that cannot be written is read to its
+ * end all the same */
+static int file_take(struct shell *sh, const char *what, bool *failed)
+{
+	char *name;
+	size_t left = strtoull(what, &name, 10);
+	FILE *f;
+	int fd;
+
+	if (*name++ != ' ')
+		return EPROTO;
+	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	while (left) {
+		size_t n = sh->len < left ? sh->len : left;
+		int err = n ? 0 : bytes_wait(sh);
+
+		if (err)
+			return err;
+		if (f && fwrite(sh->buf, 1, n, f) != n)
+			*failed = true;
+		bytes_drop(sh, n);
+		left -= n;
+	}
+	if (!f || fclose(f))
+		*failed = true;
+	if (*failed)
+		fprintf(stderr, "acli: %s: %s\n", name, strerror(errno));
+	return 0;
+}
+
+/* --- Answers ------------------------------------------------------------ */
+
+/* --yes agrees; without it a question in batch is an error (acli.md 1.10) */
+static int question_answer(struct shell *sh, const char *question, bool *failed)
+{
+	char line[LINE_SIZE];
+
+	if (sh->yes)
+		return line_send(sh, "yes");
+	if (!sh->interactive) {
+		fprintf(stderr, "%% %s: use --yes\n", question);
+		*failed = true;
+		return line_send(sh, "n");
+	}
+	fputs(question, stdout);
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		return line_send(sh, "n");
+	return line_send(sh, line);
 }
 
 /* Print the answer to one line. *failed is set when the command failed */
@@ -182,6 +316,13 @@ static int answer_print(struct shell *sh, bool *failed)
 			snprintf(sh->prompt, sizeof(sh->prompt), "%.63s",
 				 line + 5);
 			break;
+		case '2':
+			err = question_answer(sh, line + 5, failed);
+			break;
+		case '4':
+			err = line[3] == '1' ? file_send(sh, line + 5)
+					     : file_take(sh, line + 5, failed);
+			break;
 		case '8':
 		case '9':
 			fflush(stdout);
@@ -193,7 +334,9 @@ static int answer_print(struct shell *sh, bool *failed)
 			puts(line + 5);
 			break;
 		}
-		if (line[4] == ' ' && line[0] != '5')
+		if (err)
+			return err;
+		if (line[4] == ' ' && strchr("0189", line[0]))
 			return 0;
 	}
 }
@@ -307,5 +450,5 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "%% %s\n", reason(err));
 		return EXIT_UNREACHABLE;
 	}
-	return failed ? EXIT_FAILED : EXIT_OK;
+	return sh.unreadable ? EXIT_OPTIONS : failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -6,8 +6,10 @@
 #include "store/number.h"
 #include "sbc/calls.h"
 #include "sbc/surrogates.h"
+#include "cli/activate.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "cli/transfer.h"
 #include "cli/trial.h"
 
 struct command {
@@ -145,15 +147,23 @@ static void kill_session(struct session *s, const struct words *w, uint32_t at)
 
 /* clang-format off */
 static const struct command commands[] = {
+	{ "activate-config",        MODE_SUPERUSER, activate_config,       "Run the newest saved version" },
 	{ "disable",                MODE_USER,      disable,               "Back to user mode" },
+	{ "discard",                MODE_SUPERUSER, discard,               "Editing as last saved: [ELEMENT KEY]" },
+	{ "display-current-cfg-version", MODE_USER, display_current,       "Number of the newest saved version" },
+	{ "display-running-cfg-version", MODE_USER, display_running,       "Number of the running version" },
 	{ "enable",                 MODE_USER,      enable,                "Superuser mode" },
 	{ "exit",                   MODE_USER,      leave,                 "End the connection" },
+	{ "export-config",          MODE_SUPERUSER, export_config,         "[FILE] [saved|running|editing] [yaml|text]" },
 	{ "help",                   MODE_USER,      help,                  "This list" },
+	{ "import-config",          MODE_SUPERUSER, import_config,         "A YAML file into editing: FILE [replace|merge]" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
 	{ "notify sipd register",   MODE_SUPERUSER, notify_register,       "Register now, paced: KEY [AOR-USER]" },
 	{ "notify sipd unregister", MODE_SUPERUSER, notify_unregister,     "Leave now: KEY [AOR-USER]" },
 	{ "quit",                   MODE_USER,      leave,                 "End the connection" },
+	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history" },
+	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "diff [saved|running|version N], versions" },
 	{ "show media",             MODE_USER,      show_media,            "Media flows and ports" },
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]" },
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step" },
@@ -165,6 +175,7 @@ static const struct command commands[] = {
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration" },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
 	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take" },
+	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check the editing configuration: [detail]" },
 };
 /* clang-format on */
 enum {
@@ -330,7 +341,6 @@ static bool filter_take(struct session *s, char *filter)
 void commands_run(struct session *s, char *line)
 {
 	const struct command *c;
-	char prompt[64];
 	struct words w;
 	uint32_t at = 0;
 
@@ -351,6 +361,14 @@ void commands_run(struct session *s, char *line)
 		if (c)
 			c->run(s, &w, at);
 	}
-	session_prompt(s, prompt, sizeof(prompt));
+}
+
+void commands_end(struct session *s)
+{
+	char prompt[64];
+
+	if (!session_is_done(s))
+		return;
+	session_prompt(s, control_mark(s->control), prompt, sizeof(prompt));
 	reply_end(&s->reply, prompt);
 }

@@ -89,6 +89,36 @@ void reply_error(struct reply *r, enum reply_code code, const char *fmt, ...)
 	mem_deref(text);
 }
 
+void reply_ask(struct reply *r, enum reply_code code, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = re_vsdprintf(&text, fmt, ap);
+	va_end(ap);
+	if (!err)
+		put(r, code, ' ', text, strlen(text));
+	mem_deref(text);
+}
+
+int reply_file(struct reply *r, const char *name, const struct pl *bytes)
+{
+	int err = mbuf_printf(r->mb, "%04u-%zu %s\n", (unsigned)REPLY_TAKE_FILE,
+			      bytes->l, name);
+
+	if (!err)
+		err = mbuf_write_pl(r->mb, bytes);
+	return err;
+}
+
+void reply_add(struct reply *r, const struct reply *more)
+{
+	(void)mbuf_write_mem(r->mb, more->mb->buf, more->mb->end);
+	r->failed |= more->failed;
+}
+
 void reply_end(struct reply *r, const char *prompt)
 {
 	if (!r->failed)

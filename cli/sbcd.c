@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <ifaddrs.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ enum {
 struct options {
 	const char *config, *db, *socket, *verify, *manual;
 	const char *log_level;
-	bool run_manual, version, json, strict, host;
+	bool run_manual, version, json, strict, host, help;
 };
 
 struct daemon {
@@ -46,7 +47,9 @@ struct daemon {
 	struct seal *seal;
 	const struct plan *plan, *before;
 	struct sbc *sbc;
+	struct mailbox *mailbox; /* of this, the front thread */
 	struct server *server;
+	struct control *control;
 	int signals;
 };
 
@@ -58,91 +61,87 @@ static const char usage[] =
 	"       sbcd --manual [ELEMENT]\n"
 	"       sbcd --version\n";
 
-static int options_read(struct options *o, int argc, char *argv[])
+/* What an option sets in struct options: a text, a flag, or nothing yet */
+enum option_kind {
+	OPTION_TEXT,
+	OPTION_FLAG,
+	OPTION_UNUSED_TEXT, /* accepted so that scripts may name it already */
+	OPTION_UNUSED_FLAG
+};
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	enum option_kind kind;
+	size_t at;
+} known_options[] = {
+	{ "config",        OPTION_TEXT,        offsetof(struct options, config) },
+	{ "db",            OPTION_TEXT,        offsetof(struct options, db) },
+	{ "socket",        OPTION_TEXT,        offsetof(struct options, socket) },
+	{ "log-level",     OPTION_TEXT,        offsetof(struct options, log_level) },
+	{ "verify",        OPTION_TEXT,        offsetof(struct options, verify) },
+	{ "manual",        OPTION_FLAG,        offsetof(struct options, run_manual) },
+	{ "version",       OPTION_FLAG,        offsetof(struct options, version) },
+	{ "json",          OPTION_FLAG,        offsetof(struct options, json) },
+	{ "strict",        OPTION_FLAG,        offsetof(struct options, strict) },
+	{ "host",          OPTION_FLAG,        offsetof(struct options, host) },
+	{ "dns",           OPTION_UNUSED_FLAG, 0 },
+	{ "plugin-dir",    OPTION_UNUSED_TEXT, 0 },
+	{ "allow-modules", OPTION_UNUSED_FLAG, 0 },
+	{ "node-id",       OPTION_UNUSED_TEXT, 0 },
+	{ "help",          OPTION_FLAG,        offsetof(struct options, help) },
+};
+/* clang-format on */
+enum {
+	KNOWN_OPTIONS = sizeof(known_options) / sizeof(known_options[0])
+};
+
+static void option_set(struct options *o, size_t i)
 {
-	enum {
-		CONFIG = 256,
-		DB_FILE,
-		SOCKET,
-		LEVEL,
-		VERIFY,
-		MANUAL,
-		RELEASE_NAME,
-		JSON,
-		STRICT,
-		HOSTS,
-		DNS_RULES,
-		PLUGINS,
-		MODULES,
-		NODE,
-		HELP
-	};
-	static const struct option known[] = {
-		{ "config", required_argument, NULL, CONFIG },
-		{ "db", required_argument, NULL, DB_FILE },
-		{ "socket", required_argument, NULL, SOCKET },
-		{ "log-level", required_argument, NULL, LEVEL },
-		{ "verify", required_argument, NULL, VERIFY },
-		{ "manual", no_argument, NULL, MANUAL },
-		{ "version", no_argument, NULL, RELEASE_NAME },
-		{ "json", no_argument, NULL, JSON },
-		{ "strict", no_argument, NULL, STRICT },
-		{ "host", no_argument, NULL, HOSTS },
-		{ "dns", no_argument, NULL, DNS_RULES },
-		{ "plugin-dir", required_argument, NULL, PLUGINS },
-		{ "allow-modules", no_argument, NULL, MODULES },
-		{ "node-id", required_argument, NULL, NODE },
-		{ "help", no_argument, NULL, HELP },
-		{ 0 },
-	};
+	char *at = (char *)o + known_options[i].at;
+
+	switch (known_options[i].kind) {
+
+	case OPTION_TEXT:
+		*(const char **)at = optarg;
+		break;
+	case OPTION_FLAG:
+		*(bool *)at = true;
+		break;
+	case OPTION_UNUSED_TEXT:
+	case OPTION_UNUSED_FLAG:
+		fprintf(stderr, "sbcd: this version has no use for --%s\n",
+			known_options[i].name);
+		break;
+	}
+}
+
+static int options_take(struct options *o, int argc, char *argv[])
+{
+	struct option known[KNOWN_OPTIONS + 1] = { { 0 } };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (c) {
+	for (size_t i = 0; i < KNOWN_OPTIONS; i++) {
+		bool text = known_options[i].kind == OPTION_TEXT ||
+			    known_options[i].kind == OPTION_UNUSED_TEXT;
 
-		case CONFIG:
-			o->config = optarg;
-			break;
-		case DB_FILE:
-			o->db = optarg;
-			break;
-		case SOCKET:
-			o->socket = optarg;
-			break;
-		case LEVEL:
-			o->log_level = optarg;
-			break;
-		case VERIFY:
-			o->verify = optarg;
-			break;
-		case MANUAL:
-			o->run_manual = true;
-			break;
-		case RELEASE_NAME:
-			o->version = true;
-			break;
-		case JSON:
-			o->json = true;
-			break;
-		case STRICT:
-			o->strict = true;
-			break;
-		case HOSTS:
-			o->host = true;
-			break;
-		case DNS_RULES:
-		case PLUGINS:
-		case MODULES:
-		case NODE:
-			/* Accepted so that scripts may name them already */
-			fprintf(stderr,
-				"sbcd: this version has no use for %s\n",
-				argv[optind - 1]);
-			break;
-		default:
-			fputs(usage, stderr);
+		known[i].name = known_options[i].name;
+		known[i].has_arg = text ? required_argument : no_argument;
+		known[i].val = 256 + (int)i;
+	}
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		if (c < 256)
 			return EINVAL;
-		}
+		option_set(o, (size_t)c - 256);
+	}
+	return o->help ? EINVAL : 0;
+}
+
+static int options_read(struct options *o, int argc, char *argv[])
+{
+	if (options_take(o, argc, argv)) {
+		fputs(usage, stderr);
+		return EINVAL;
 	}
 	if (o->run_manual && optind < argc)
 		o->manual = argv[optind++];
@@ -394,6 +393,17 @@ static int plan_load(struct daemon *d)
 	return err;
 }
 
+/* Logging follows the plan that runs; an option of the command line wins */
+static void levels_follow(const struct plan *plan, void *arg)
+{
+	const struct daemon *d = arg;
+	int level = plan->system->process_log_level;
+
+	if (d->options.log_level)
+		level = log_level_parse(d->options.log_level);
+	log_level_set(LOG_COMPONENTS, (enum log_level)level);
+}
+
 static int logs_open(const struct daemon *d)
 {
 	static const char *const targets[] = { "file", "syslog", "journal",
@@ -406,14 +416,11 @@ static int logs_open(const struct daemon *d)
 		.path = system->log_path[0] ? system->log_path : NULL,
 	};
 	char beside[1024];
-	int level = system->process_log_level;
 
 	if (!setup.path &&
 	    !database_beside(d->db, "log", beside, sizeof(beside)))
 		setup.path = beside;
-	if (d->options.log_level)
-		level = log_level_parse(d->options.log_level);
-	log_level_set(LOG_COMPONENTS, (enum log_level)level);
+	levels_follow(d->plan, (void *)d);
 	return log_open(&setup);
 }
 
@@ -463,13 +470,23 @@ static int signals_open(struct daemon *d)
 	return fd_listen(d->signals, FD_READ, signalled, d);
 }
 
-static int serve(struct daemon *d)
+static int control_begin(struct daemon *d)
 {
-	struct server_setup server = {
-		.path = d->options.socket,
+	struct control_setup setup = {
+		.sbc = d->sbc,
 		.db = d->db,
 		.seal = d->seal,
+		.home = d->mailbox,
+		.activated = levels_follow,
+		.arg = d,
 	};
+	int err = control_open(&d->control, &setup);
+
+	return err ? err : server_serve(d->server, d->control);
+}
+
+static int sbc_begin(struct daemon *d)
+{
 	struct sbc_setup setup = {
 		.db = d->db,
 		.seal = d->seal,
@@ -477,27 +494,42 @@ static int serve(struct daemon *d)
 		.before = d->before,
 	};
 	char why[256] = "";
-	int err;
+	int err = sbc_open(&d->sbc, &setup, why);
 
-	err = sbc_open(&d->sbc, &setup, why);
 	plan_give(d->before);
 	d->before = NULL;
-	if (err) {
+	if (err)
 		fprintf(stderr, "sbcd: %s\n", why);
-		return err;
-	}
-	server.sbc = d->sbc;
-	err = server_open(&d->server, &server);
+	return err;
+}
+
+/* The control socket comes first: where it cannot be had, nothing is sent */
+static int serve(struct daemon *d)
+{
+	int err = server_open(&d->server, d->options.socket);
+
 	if (err) {
 		fprintf(stderr, "sbcd: control socket %s: %s\n",
 			d->options.socket, strerror(err));
+		return err;
+	}
+	err = sbc_begin(d);
+	if (err)
+		return err;
+	log_notice(SIPD, "start", "version=%u", d->plan->config->version);
+	plan_give(d->plan); /* the SBC has it, until another one runs */
+	d->plan = NULL;
+	err = mailbox_open(&d->mailbox, d);
+	if (!err)
+		err = control_begin(d);
+	if (err) {
+		fprintf(stderr, "sbcd: cannot start: %s\n", strerror(err));
 		return err;
 	}
 
 	puts("sbcd: ready");
 	fflush(stdout);
 	(void)sd_notify(0, "READY=1");
-	log_notice(SIPD, "start", "version=%u", d->plan->config->version);
 	return re_main(NULL);
 }
 
@@ -531,6 +563,8 @@ static int run(struct daemon *d)
 static void daemon_close(struct daemon *d)
 {
 	server_close(d->server);
+	control_close(d->control);
+	mailbox_close(d->mailbox);
 	sbc_close(d->sbc);
 	plan_give(d->plan);
 	plan_give(d->before);

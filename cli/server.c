@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,14 +16,20 @@
 #include <unistd.h>
 #include "store/base.h"
 #include <re_main.h>
-#include "store/log.h"
+#include "store/number.h"
 #include "cli/commands.h"
 #include "cli/server.h"
 
+enum {
+	FILE_BYTES = 64 << 20, /* the largest file that is taken */
+	FILE_FIRST = 64 << 10  /* memory follows what came, not what was said */
+};
+
 struct server {
-	struct server_setup setup;
+	struct control *control; /* NULL: who connects waits */
 	char *path;
 	int fd;
+	uint32_t connections;
 	struct list links;
 };
 
@@ -30,19 +38,33 @@ struct link {
 	struct server *server;
 	struct session session;
 	int fd;
+	char in[4096]; /* came, and was not looked at yet */
+	size_t in_at, in_len;
 	char line[LINE_MAX_BYTES + 1];
 	size_t len;
 	bool too_long;
+	struct mbuf *file; /* being sent by the client */
+	size_t file_len;
 	struct mbuf *out; /* written at its end */
 	size_t sent;      /* of out, taken by the client */
 };
 
+static void bytes_wipe(struct mbuf *mb)
+{
+	if (mb)
+		explicit_bzero(mb->buf, mb->size);
+}
+
 static void link_close(struct link *link)
 {
+	control_leave(&link->session);
 	list_unlink(&link->le);
 	fd_close(link->fd);
 	close(link->fd);
+	bytes_wipe(link->file);
+	mem_deref(link->file);
 	mem_deref(link->out);
+	reply_finish(&link->session.reply);
 	mem_deref(link);
 }
 
@@ -66,60 +88,162 @@ static bool flush(struct link *link)
 		link->sent += (size_t)n;
 	}
 	mb->pos = mb->end = link->sent = 0;
-	return !link->session.ends &&
-	       !fd_listen(link->fd, FD_READ, readable, link);
+	if (link->session.ends)
+		return false;
+	/* While a task is at work its client is not listened to */
+	if (link->session.task) {
+		fd_close(link->fd);
+		return true;
+	}
+	return !fd_listen(link->fd, FD_READ, readable, link);
 }
 
-static void answer(struct link *link)
+/* What the session has said up to now leaves. The answer ends with a prompt, or
+ * goes on after a question or a task */
+static void reply_send(struct link *link)
 {
 	struct session *s = &link->session;
 
-	if (reply_init(&s->reply))
+	commands_end(s);
+	(void)mbuf_write_mem(link->out, s->reply.mb->buf, s->reply.mb->end);
+	if (session_is_done(s)) {
+		reply_finish(&s->reply);
+		explicit_bzero(link->line, sizeof(link->line));
+	} else {
+		s->reply.mb->pos = s->reply.mb->end = 0;
+	}
+}
+
+static void line_done(struct link *link)
+{
+	struct session *s = &link->session;
+
+	if (s->asks) {
+		struct pl pl = range_of(link->line);
+
+		s->reply.only.l = 0; /* stood in the line before */
+		session_answer(s, &pl);
+	} else if (reply_init(&s->reply)) {
 		return;
-	if (link->too_long)
+	} else if (link->too_long) {
 		reply_error(&s->reply, REPLY_ARGUMENT,
 			    "The line is longer than %u bytes", LINE_MAX_BYTES);
-	else
+	} else {
 		commands_run(s, link->line);
-	(void)mbuf_write_mem(link->out, s->reply.mb->buf, s->reply.mb->end);
-	reply_finish(&s->reply);
+	}
 	link->too_long = false;
+	link->len = 0;
+	reply_send(link);
+}
+
+/* The line in front of a file is its length; anything else: none comes */
+static void file_begin(struct link *link)
+{
+	static const struct pl none = { NULL, 0 };
+	struct session *s = &link->session;
+	struct pl pl = range_of(link->line);
+	uint64_t n;
+
+	link->len = 0;
+	if (!uint_parse(&n, &pl, FILE_BYTES))
+		link->file = mbuf_alloc(n < FILE_FIRST ? n + 1 : FILE_FIRST);
+	if (link->file) {
+		link->file_len = n;
+		return;
+	}
+	session_answer(s, &none);
+	reply_send(link);
+}
+
+static void file_done(struct link *link)
+{
+	struct pl pl = { (const char *)link->file->buf, link->file->end };
+
+	session_answer(&link->session, &pl);
+	bytes_wipe(link->file);
+	link->file = mem_deref(link->file);
+	reply_send(link);
+}
+
+static void file_take(struct link *link)
+{
+	size_t n = link->in_len - link->in_at;
+	size_t missing = link->file_len - link->file->end;
+
+	if (n > missing)
+		n = missing;
+	/* Without memory the bytes are lost, and the reader says so */
+	if (mbuf_write_mem(link->file, (uint8_t *)link->in + link->in_at, n))
+		link->file_len -= n;
+	link->in_at += n;
+	if (link->file->end == link->file_len)
+		file_done(link);
 }
 
 /* One byte after the other into the line: operators type slowly, and the bound
  * is checked in one place */
-static void take(struct link *link, const char *p, size_t n)
+static void byte_take(struct link *link)
 {
-	for (; n--; p++) {
-		if (*p != '\n') {
-			if (link->len < LINE_MAX_BYTES && *p)
-				link->line[link->len++] = *p;
-			else
-				link->too_long = true;
-			continue;
-		}
-		link->line[link->len] = '\0';
-		answer(link);
-		explicit_bzero(link->line, sizeof(link->line));
-		link->len = 0;
+	char c = link->in[link->in_at++];
+
+	if (c != '\n') {
+		if (link->len < LINE_MAX_BYTES && c)
+			link->line[link->len++] = c;
+		else
+			link->too_long = true;
+		return;
 	}
+	link->line[link->len] = '\0';
+	if (link->session.wants)
+		file_begin(link);
+	else
+		line_done(link);
+}
+
+/* What came, up to a task that is to be waited for */
+static void take(struct link *link)
+{
+	while (!link->session.task && link->in_at < link->in_len) {
+		if (link->file)
+			file_take(link);
+		else
+			byte_take(link);
+		/* A file of no bytes */
+		if (link->file && link->file->end == link->file_len)
+			file_done(link);
+	}
+	if (link->in_at == link->in_len) {
+		explicit_bzero(link->in, sizeof(link->in));
+		link->in_at = link->in_len = 0;
+	}
+}
+
+/* The task of a session has ended */
+static void resumed(struct session *s)
+{
+	struct link *link =
+		(struct link *)((char *)s - offsetof(struct link, session));
+
+	reply_send(link);
+	take(link);
+	if (!flush(link))
+		link_close(link);
 }
 
 static void readable(int flags, void *arg)
 {
 	struct link *link = arg;
-	char buf[4096];
-	ssize_t n;
 
-	if (flags & FD_READ) {
-		n = recv(link->fd, buf, sizeof(buf), 0);
+	if ((flags & FD_READ) && !link->in_len) {
+		ssize_t n = recv(link->fd, link->in, sizeof(link->in), 0);
+
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			link_close(link);
 			return;
 		}
 		if (n > 0)
-			take(link, buf, (size_t)n);
-		explicit_bzero(buf, sizeof(buf));
+			link->in_len = (size_t)n;
+		take(link);
 	}
 	if (!flush(link))
 		link_close(link);
@@ -127,14 +251,39 @@ static void readable(int flags, void *arg)
 
 /* acli.md 4: the kernel tells who connects. root and the daemon's own user may
  * become superuser; the mode of the socket keeps others out */
-static bool peer_may(int fd)
+static bool peer_may(const struct ucred *cred)
 {
-	struct ucred cred;
+	return cred->uid == 0 || cred->uid == geteuid();
+}
+
+static void peer_name(char *buf, size_t size, const struct ucred *cred)
+{
+	char text[1024];
+	struct passwd user, *found = NULL;
+
+	(void)getpwuid_r(cred->uid, &user, text, sizeof(text), &found);
+	if (found)
+		(void)re_snprintf(buf, size, "%s@local", user.pw_name);
+	else
+		(void)re_snprintf(buf, size, "%u@local", cred->uid);
+}
+
+static void session_begin(struct link *link)
+{
+	struct control *control = link->server->control;
+	struct session *s = &link->session;
+	struct ucred cred = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(cred);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	return cred.uid == 0 || cred.uid == geteuid();
+	s->control = control;
+	s->sbc = control->setup.sbc;
+	s->db = control->setup.db;
+	s->seal = control->setup.seal;
+	s->resumes = resumed;
+	s->number = ++link->server->connections;
+	if (!getsockopt(link->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		s->may_be_superuser = peer_may(&cred);
+	peer_name(s->user, sizeof(s->user), &cred);
 }
 
 static void connected(int flags, void *arg)
@@ -160,10 +309,7 @@ static void connected(int flags, void *arg)
 
 	link->fd = fd;
 	link->server = server;
-	link->session.sbc = server->setup.sbc;
-	link->session.db = server->setup.db;
-	link->session.seal = server->setup.seal;
-	link->session.may_be_superuser = peer_may(fd);
+	session_begin(link);
 	list_append(&server->links, &link->le, link);
 }
 
@@ -196,9 +342,7 @@ static int listen_at(struct server *s)
 		return errno;
 	if (bind(s->fd, (struct sockaddr *)&at, sizeof(at)))
 		return errno;
-	if (chmod(s->path, 0660) || listen(s->fd, 16))
-		return errno;
-	return fd_listen(s->fd, FD_READ, connected, s);
+	return chmod(s->path, 0660) || listen(s->fd, 16) ? errno : 0;
 }
 
 /* The folder of the default path may be missing on a machine without systemd */
@@ -214,16 +358,15 @@ static void folder_make(const char *path)
 	(void)mkdir(folder, 0755);
 }
 
-int server_open(struct server **sp, const struct server_setup *setup)
+int server_open(struct server **sp, const char *path)
 {
 	struct server *s = mem_zalloc(sizeof(*s), NULL);
 	int err;
 
 	if (!s)
 		return ENOMEM;
-	s->setup = *setup;
 	s->fd = -1;
-	err = re_sdprintf(&s->path, "%s", setup->path);
+	err = re_sdprintf(&s->path, "%s", path);
 	if (!err) {
 		folder_make(s->path);
 		err = listen_at(s);
@@ -237,6 +380,12 @@ int server_open(struct server **sp, const struct server_setup *setup)
 	}
 	*sp = s;
 	return 0;
+}
+
+int server_serve(struct server *s, struct control *control)
+{
+	s->control = control;
+	return fd_listen(s->fd, FD_READ, connected, s);
 }
 
 void server_close(struct server *s)

@@ -3,27 +3,24 @@
  */
 #pragma once
 
-#include "store/database.h"
-#include "store/seal.h"
-#include "sbc/sbc.h"
+#include "cli/control.h"
 
 struct server;
 
-struct server_setup {
-	const char *path; /* of the socket: stream, mode 0660 */
-	struct sbc *sbc;
-	struct database *db;
-	const struct seal *seal;
-};
-
 /**
- * Listen on the control socket, on the loop of the calling thread
+ * Take the control socket: who connects waits until server_serve
  *
  * A socket that a dead daemon left behind is replaced.
  *
+ * @param path  Of the socket: stream, mode 0660
+ *
  * @return 0; EADDRINUSE a daemon lives there; errno of the socket
  */
-int server_open(struct server **sp, const struct server_setup *setup);
+int server_open(struct server **sp, const char *path);
+
+/** Serve sessions from now on, on the loop of the calling thread. 0; errno of
+ *  the loop */
+int server_serve(struct server *s, struct control *control);
 
 /** End all sessions with a notice, close and remove the socket */
 void server_close(struct server *s);

@@ -30,11 +30,26 @@ static void name_of(const struct session *s, char name[33])
 	plan_give(plan);
 }
 
-void session_prompt(const struct session *s, char *buf, size_t size)
+void session_prompt(const struct session *s, const char *mark, char *buf,
+		    size_t size)
 {
 	char name[33];
 
 	name_of(s, name);
-	(void)re_snprintf(buf, size, "%s%c ", name,
+	(void)re_snprintf(buf, size, "%s%s%c ", mark, name,
 			  s->mode == MODE_USER ? '>' : '#');
+}
+
+bool session_is_done(const struct session *s)
+{
+	return !s->task && !s->asks && !s->wants;
+}
+
+void session_answer(struct session *s, const struct pl *pl)
+{
+	session_h *h = s->asks ? s->asks : s->wants;
+
+	s->asks = s->wants = NULL; /* the handler may ask again */
+	if (h)
+		h(s, pl);
 }

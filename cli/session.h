@@ -14,7 +14,16 @@ enum mode {
 	MODE_SUPERUSER
 };
 
+struct control;
+struct session;
+struct task;
+
+/** A line or a file that the client sent because it was asked to. pl: no file
+ *  came when its p is NULL. Bytes are valid in the call only */
+typedef void(session_h)(struct session *s, const struct pl *pl);
+
 struct session {
+	struct control *control;
 	struct sbc *sbc;
 	struct database *db;
 	const struct seal *seal;
@@ -22,7 +31,23 @@ struct session {
 	bool may_be_superuser; /* by the kernel's word on who connects */
 	bool ends;             /* the connection is closed after the answer */
 	struct reply reply;    /* of the line under way */
+	uint32_t number;       /* of the connection */
+	char user[64];         /* "anna@local" */
+	struct task *task;     /* long work; the answer ends with it */
+	void (*resumes)(struct session *s); /* told when it did */
+	session_h *asks;  /* gets the next line: the answer to a question */
+	session_h *wants; /* gets the file that the client sends */
+	void *arg; /* of both; a mem object, which the handler takes over */
 };
 
-/** Prompt of the present mode (acli.md 1.2), with its blank at the end */
-void session_prompt(const struct session *s, char *buf, size_t size);
+/** Is the answer to a line complete? Else more comes: of a task, or of the
+ *  client */
+bool session_is_done(const struct session *s);
+
+/** Give a line or a file to whoever asked for it */
+void session_answer(struct session *s, const struct pl *pl);
+
+/** Prompt of the present mode (acli.md 1.2), with its mark in front and its blank
+ *  at the end */
+void session_prompt(const struct session *s, const char *mark, char *buf,
+		    size_t size);

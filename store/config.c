@@ -650,6 +650,78 @@ out:
 	return err;
 }
 
+static void item_swap(struct item **slot, struct item *with)
+{
+	atomic_fetch_add(&with->refs, 1);
+	item_give(*slot);
+	*slot = with;
+}
+
+/* The same place first: most objects did not move */
+static int twin_find(struct item **twinp, struct section *s, size_t i,
+		     struct section *with)
+{
+	const void *value = s->items[i]->value;
+	char *key = NULL;
+	struct pl pl;
+	ssize_t place;
+	int err;
+
+	*twinp = i < with->n ? with->items[i] : NULL;
+	if (*twinp && item_same(s->type, value, (*twinp)->value))
+		return 0;
+	*twinp = NULL;
+	if (s->type->flags & SINGLE)
+		return 0;
+
+	err = key_text(&key, s->type, value);
+	if (err)
+		return err;
+	pl_set_str(&pl, key);
+	place = section_find(with, &pl, false);
+	if (place >= 0 && item_same(s->type, value, with->items[place]->value))
+		*twinp = with->items[place];
+	mem_deref(key);
+
+	return 0;
+}
+
+static int section_share(struct section **sp, struct section *with)
+{
+	struct section *s = *sp;
+	bool all = s->n == with->n;
+
+	if (s == with)
+		return 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct item *twin;
+		int err = twin_find(&twin, s, i, with);
+
+		if (err)
+			return err;
+		all = all && twin && twin == with->items[i];
+		if (twin)
+			item_swap(&s->items[i], twin);
+	}
+	if (all) {
+		atomic_fetch_add(&with->refs, 1);
+		section_give(s);
+		*sp = with;
+	}
+
+	return 0;
+}
+
+int config_share(struct config *cfg, const struct config *with)
+{
+	int err = 0;
+
+	for (size_t i = 0; elements[i] && !err; i++)
+		err = section_share(&cfg->sections[i], with->sections[i]);
+
+	return err;
+}
+
 const struct config *config_take(const struct config *cfg)
 {
 	/* The count is the one part of a configuration that changes */

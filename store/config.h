@@ -69,6 +69,20 @@ int config_change(struct config **newp, const struct config *old,
 int config_append(struct config *cfg, const struct element *type, void *item,
 		  uint32_t line, uint32_t column);
 
+/**
+ * While building: take over the objects of another configuration that are equal,
+ * and whole sections
+ *
+ * So that versions which were read one by one share what they have in common,
+ * and comparing them compares pointers.
+ *
+ * @param cfg   Configuration that only the caller knows yet
+ * @param with  The other one
+ *
+ * @return 0; ENOMEM, some are not shared then
+ */
+int config_share(struct config *cfg, const struct config *with);
+
 /** One more reference; one less (frees at the last) */
 const struct config *config_take(const struct config *cfg);
 void config_give(const struct config *cfg);

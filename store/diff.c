@@ -213,6 +213,89 @@ static int change_lines(const struct lines *l, const struct element *type,
 	return err;
 }
 
+static enum diff_cost dearest(enum diff_cost a, enum diff_cost b)
+{
+	return a > b ? a : b;
+}
+
+static enum diff_cost field_cost(const struct field *f)
+{
+	return f->flags & RESTART  ? COST_RESTART
+	       : f->flags & REOPEN ? COST_REOPEN
+				   : COST_LIVE;
+}
+
+/* An object that appears or disappears with its sub-elements */
+static enum diff_cost item_cost(const struct element *type, const void *item)
+{
+	enum diff_cost cost = COST_LIVE;
+
+	for (const struct field *f = type->fields; f->name; f++) {
+		const struct items *items = field_slot_const(f, item);
+
+		cost = dearest(cost, field_cost(f));
+		for (uint32_t i = 0; f->child && i < items->n; i++)
+			cost = dearest(cost, item_cost(f->child, items->v[i]));
+	}
+
+	return cost;
+}
+
+static enum diff_cost change_cost(const struct element *type, const void *a,
+				  const void *b);
+
+static enum diff_cost children_cost(const struct element *type,
+				    const struct items *a,
+				    const struct items *b)
+{
+	enum diff_cost cost = COST_LIVE;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		const void *other = child_twin(type, a->v[i], b);
+
+		cost = dearest(cost, other ? change_cost(type, a->v[i], other)
+					   : item_cost(type, a->v[i]));
+	}
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (!child_twin(type, b->v[i], a))
+			cost = dearest(cost, item_cost(type, b->v[i]));
+	}
+
+	return cost;
+}
+
+static enum diff_cost change_cost(const struct element *type, const void *a,
+				  const void *b)
+{
+	enum diff_cost cost = COST_LIVE;
+
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *x = field_slot_const(f, a);
+		const void *y = field_slot_const(f, b);
+
+		if (f->child)
+			cost = dearest(cost, children_cost(f->child, x, y));
+		else if (!f->type->same(x, y))
+			cost = dearest(cost, field_cost(f));
+	}
+
+	return cost;
+}
+
+enum diff_cost difference_cost(const struct difference *d)
+{
+	switch (d->what) {
+	case DIFF_ADDED:
+		return item_cost(d->type, d->after);
+	case DIFF_REMOVED:
+		return item_cost(d->type, d->before);
+	case DIFF_CHANGED:
+		break;
+	}
+
+	return change_cost(d->type, d->before, d->after);
+}
+
 int difference_print(struct re_printf *pf, const struct difference *d)
 {
 	struct lines l = { pf, 0 };

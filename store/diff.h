@@ -18,6 +18,16 @@ struct difference {
 };
 typedef void(difference_h)(const struct difference *d, void *arg);
 
+/** What it takes until a difference is in force */
+enum diff_cost {
+	COST_LIVE,
+	COST_REOPEN, /* a sip-port is closed or opened */
+	COST_RESTART /* the next start */
+};
+
+/** The dearest parameter of those that differ */
+enum diff_cost difference_cost(const struct difference *d);
+
 /** Walk all differences, elements in manual order; versions that share an
  *  object are compared by pointer first */
 void diff_walk(const struct config *before, const struct config *after,

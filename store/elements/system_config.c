@@ -81,7 +81,7 @@ static const struct field system_config_fields[] = {
 	FLAG(S, cli_more, "cli-more", .flags = UNSERVED, .dflt = "enabled",
 		.help = "Show long output page by page",
 		.source = "ACLI"),
-	UINT(S, config_versions_kept, "config-versions-kept", .flags = UNSERVED, .dflt = "50", .min = 1, .max = 1000,
+	UINT(S, config_versions_kept, "config-versions-kept", .dflt = "50", .min = 1, .max = 1000,
 		.help = "Number of saved versions that are kept",
 		.source = "own"),
 	NAMES(S, verify_ignore, "verify-ignore",

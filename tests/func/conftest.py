@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +35,30 @@ def rows(text):
             name, _, value = line.strip().partition(" ")
         found[name] = value.strip()
     return found
+
+
+class Shell:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(5)
+        self.socket.connect(path)
+        self.lines = self.socket.makefile("r")
+
+    def sends(self, line):
+        self.socket.sendall(line.encode() + b"\n")
+
+    def hears(self):
+        """(code, text) of the next line"""
+        line = self.lines.readline()
+        return line[:4], line[5:].rstrip("\n")
+
+    def says(self, line):
+        self.sends(line)
+        return self.hears()
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
 
 
 class Sbc:
@@ -121,15 +146,24 @@ class Sbc:
                     found.append(path)
         return found
 
-    def acli(self, *commands, check=True):
-        arguments = [f"{BUILD}/acli", "--socket", self.socket, "--timeout", "10"]
+    def acli_status(self, *commands, options=()):
+        """(exit status, what it printed)"""
+        arguments = [f"{BUILD}/acli", "--socket", self.socket, "--timeout", "10", *options]
         for command in commands:
             arguments += ["-c", command]
         result = subprocess.run(arguments, capture_output=True, text=True)
-        if check:
-            assert result.returncode == 0, result.stdout + result.stderr
         assert "secret-" not in result.stdout + result.stderr, commands
-        return result.stdout + result.stderr
+        return result.returncode, result.stdout + result.stderr
+
+    def acli(self, *commands, check=True, options=()):
+        code, output = self.acli_status(*commands, options=options)
+        if check:
+            assert code == 0, output
+        return output
+
+    def shell(self):
+        """A connection to the control socket, line by line"""
+        return Shell(self.socket)
 
     def waits(self, command, pattern, within=5.0):
         """Until the output of a command matches"""

@@ -74,7 +74,8 @@ class Side:
             for value in message.all(name):
                 given = parameters(value)
                 # Names of accounts are short: they count with their quotes on
-                self.accounts.add(f'"{given.get("username")}"')
+                if "username" in given:
+                    self.accounts.add(f'"{given["username"]}"')
                 for key in OWNED:
                     self.mark(given.get(key, ""), f"{key} of credentials")
 

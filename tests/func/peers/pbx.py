@@ -71,7 +71,7 @@ class Call:
             ("Call-ID", self.invite.call_id), ("CSeq", f"{self.invite.cseq} CANCEL")] +
             ([("Reason", reason)] if reason else [])), self.to)
 
-    def within_dialog(self, method, body="", headers=()):
+    def within_dialog(self, method, body="", headers=(), ctype="application/sdp"):
         """Send a request inside the dialog; returns it"""
         self.cseq += 1
         message = Message(f"{method} {self.final.contact} SIP/2.0", [
@@ -81,7 +81,7 @@ class Call:
             ("CSeq", f"{self.cseq} {method}"),
             ("Contact", f"<sip:test@{self.pbx.ip}:{self.pbx.port}>")] + self.routes + list(headers))
         if body:
-            message.headers.append(("Content-Type", "application/sdp"))
+            message.headers.append(("Content-Type", ctype))
             message.body = body
         self.pbx.send(message, self.to)
         return message

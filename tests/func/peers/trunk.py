@@ -2,6 +2,7 @@
 A trunk: registrar and carrier that challenges and really checks what comes back.
 """
 import re
+from urllib.parse import unquote
 
 from .sip import SDP, Endpoint, digest, parameters, token, user_hash
 
@@ -54,6 +55,8 @@ class Trunk(Endpoint):
 
     def account(self, p):
         """User behind credentials, also when they carry its hash only"""
+        if "username*" in p:  # RFC 7616 3.4: charset'language'percent-encoded
+            return unquote(p["username*"].removeprefix("UTF-8''"))
         if p.get("userhash") != "true":
             return p.get("username")
         return next((u for u in self.passwords if user_hash(p, u) == p["username"]), None)

@@ -1,0 +1,646 @@
+/*
+ * Verify, save, compare, discard and activate configurations
+ *
+ * activate-config succeeds or changes nothing (architecture.md 4): all that may
+ * fail comes first, the database before the SBC, and the last step cannot fail.
+ */
+#include <errno.h>
+#include <string.h>
+#include "store/diff.h"
+#include "store/log.h"
+#include "store/number.h"
+#include "store/verify.h"
+#include "store/versions.h"
+#include "sbc/alarm.h"
+#include "sbc/clock.h"
+#include "cli/activate.h"
+
+enum {
+	SHOWN = 1000 /* differences that are listed */
+};
+
+/* What the commands of this file work with */
+struct work {
+	struct task task;
+	uint32_t version; /* asked for; saved */
+	bool detail;
+	struct config *cfg;         /* the one at hand */
+	struct config *other;       /* compared with it */
+	const struct plan *running; /* when the task began */
+	const struct plan *plan;
+	uint32_t differences, added, removed, next_start;
+	char *element, *key; /* of discard */
+	char why[256];
+};
+
+static void work_destructor(void *arg)
+{
+	struct work *work = arg;
+
+	config_give(work->cfg);
+	config_give(work->other);
+	plan_give(work->running);
+	plan_give(work->plan);
+	mem_deref(work->element);
+	mem_deref(work->key);
+}
+
+/* NULL: task_start says so */
+static struct work *work_alloc(struct session *s)
+{
+	struct work *work = mem_zalloc(sizeof(*work), work_destructor);
+
+	if (work)
+		work->running = sbc_plan(s->sbc);
+	return work;
+}
+
+static int load(struct config **cfgp, struct task *task, uint32_t version)
+{
+	int err = versions_load(cfgp, task->control->setup.db, version);
+
+	if (err != ENOENT)
+		return err;
+	reply_error(&task->reply, REPLY_ARGUMENT, "There is no version %u",
+		    version);
+	return ECANCELED;
+}
+
+static int load_editing(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	return load(&work->cfg, task, VERSION_EDITING);
+}
+
+/* The newest saved version; an empty one where none was ever saved */
+static int load_saved(struct config **cfgp, struct task *task)
+{
+	uint32_t saved = 0;
+	int err = versions_numbers(task->control->setup.db, &saved, NULL);
+
+	if (err)
+		return err;
+	return saved ? load(cfgp, task, saved) : config_alloc(cfgp);
+}
+
+/* --- verify-config ------------------------------------------------------ */
+
+int verify_say(struct task *task, const struct config *cfg, const char *file,
+	       bool only_total, bool detail, uint32_t *errorsp)
+{
+	struct list findings = LIST_INIT, none = LIST_INIT;
+	struct verify_totals totals = { 0 };
+	struct verify_setup setup = { .file = file };
+	struct verify_report report = {
+		.findings = only_total ? &none : &findings,
+		.totals = &totals,
+		.source = file ? file : "editing",
+		.version = cfg->version,
+		.detail = detail,
+	};
+	struct local_time now;
+	int err;
+
+	clock_local(&now);
+	setup.now = now.now;
+	err = verify_run(cfg, &setup, &findings, &totals);
+	if (!err) {
+		reply_print(&task->reply, (re_printf_h *)verify_print, &report);
+		*errorsp = totals.errors;
+	}
+	list_flush(&findings);
+	return err;
+}
+
+static int verify_editing(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	uint32_t errors;
+
+	return verify_say(task, work->cfg, NULL, false, work->detail, &errors);
+}
+
+static const struct step verify_steps[] = {
+	{ ON_JOB, load_editing },
+	{ ON_JOB, verify_editing },
+	{ ON_JOB, NULL },
+};
+
+void verify_config(struct session *s, const struct words *w, uint32_t at)
+{
+	struct work *work = work_alloc(s);
+
+	if (work && at < w->n)
+		work->detail = !strcmp(w->v[at], "detail");
+	task_start(s, (struct task *)work, verify_steps, false);
+}
+
+/* --- save-config -------------------------------------------------------- */
+
+static int save(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	struct database *db = task->control->setup.db;
+	const struct system_config *system =
+		config_single(work->cfg, &element_system_config);
+	uint32_t number = 0, running = 0;
+	int err;
+
+	err = versions_save_edits(&number, db, task->by);
+	if (err == EALREADY) {
+		reply_line(&task->reply, "Nothing to save, version %u.",
+			   number);
+		return 0;
+	}
+	if (err)
+		return err;
+
+	(void)versions_numbers(db, NULL, &running);
+	reply_line(&task->reply,
+		   "Saved as version %u. Running is version %u; use "
+		   "activate-config.",
+		   number, running);
+	log_notice(CLI, "config-saved", "version=%u by=%s", number, task->by);
+	/* Old versions may stay for once: the next save tries again */
+	if (versions_sweep(db, system->config_versions_kept))
+		log_warning(DB, "versions-sweep", "text=\"not done\"");
+	return 0;
+}
+
+static const struct step save_steps[] = {
+	{ ON_JOB, load_editing },
+	{ ON_JOB, verify_editing },
+	{ ON_JOB, save },
+	{ ON_JOB, NULL },
+};
+
+void save_config(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	if (!control_is_free(s))
+		return;
+	control_unlock(s->control, s);
+	task_start(s, (struct task *)work_alloc(s), save_steps, true);
+}
+
+/* --- show configuration ------------------------------------------------- */
+
+static void difference_count(const struct difference *d, void *arg)
+{
+	struct work *work = arg;
+
+	work->differences++;
+	work->added += d->what == DIFF_ADDED;
+	work->removed += d->what == DIFF_REMOVED;
+}
+
+static void difference_say(const struct difference *d, void *arg)
+{
+	struct work *work = arg;
+
+	difference_count(d, arg);
+	if (work->differences <= SHOWN)
+		reply_print(&work->task.reply, (re_printf_h *)difference_print,
+			    d);
+}
+
+static int load_other(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	return work->version == VERSION_EDITING
+		       ? load_saved(&work->other, task)
+		       : load(&work->other, task, work->version);
+}
+
+static int say_differences(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	diff_walk(work->other, work->cfg, difference_say, work);
+	if (work->differences > SHOWN)
+		reply_line(&task->reply, "... %u more",
+			   work->differences - SHOWN);
+	if (!work->differences)
+		reply_line(&task->reply, "No differences.");
+	else
+		reply_line(&task->reply,
+			   "%u element%s changed, %u added, %u removed",
+			   work->differences - work->added - work->removed,
+			   work->differences - work->added - work->removed == 1
+				   ? ""
+				   : "s",
+			   work->added, work->removed);
+	return 0;
+}
+
+static const struct step diff_steps[] = {
+	{ ON_JOB, load_editing },
+	{ ON_JOB, load_other },
+	{ ON_JOB, say_differences },
+	{ ON_JOB, NULL },
+};
+
+static void show_diff(struct session *s, const struct words *w, uint32_t at)
+{
+	struct work *work;
+	uint64_t version = 0; /* running */
+
+	if (at < w->n && !strcmp(w->v[at], "saved")) {
+		version = VERSION_EDITING; /* the one before it */
+	} else if (at + 1 < w->n && !strcmp(w->v[at], "version")) {
+		struct pl pl = range_of(w->v[at + 1]);
+
+		if (uint_parse(&version, &pl, VERSION_EDITING - 1) ||
+		    !version) {
+			reply_error(&s->reply, REPLY_ARGUMENT,
+				    "There is no version [%s]", w->v[at + 1]);
+			return;
+		}
+	} else if (at < w->n && strcmp(w->v[at], "running")) {
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Unknown word [%s], possible here: running, saved, "
+			    "version",
+			    w->v[at]);
+		return;
+	}
+
+	work = work_alloc(s);
+	if (work)
+		work->version = (uint32_t)version;
+	task_start(s, (struct task *)work, diff_steps, false);
+}
+
+struct version_list {
+	struct session *s;
+	uint32_t running;
+};
+
+static void version_line(const struct version_info *info, void *arg)
+{
+	const struct version_list *list = arg;
+
+	reply_line(&list->s->reply, "%7u  %-20s  %-24s %8u  %s", info->number,
+		   info->saved, info->by, info->elements,
+		   info->number == list->running ? "yes" : "");
+}
+
+static void show_versions(struct session *s)
+{
+	struct version_list list = { s, 0 };
+
+	reply_line(&s->reply, "%7s  %-20s  %-24s %8s  %s", "Version", "Saved",
+		   "By", "Elements", "Running");
+	if (versions_numbers(s->db, NULL, &list.running) ||
+	    versions_list(s->db, version_line, &list))
+		reply_error(&s->reply, REPLY_FAILED,
+			    "The database cannot be read");
+}
+
+void show_configuration(struct session *s, const struct words *w, uint32_t at)
+{
+	if (at < w->n && !strcmp(w->v[at], "versions"))
+		show_versions(s);
+	else if (at < w->n && !strcmp(w->v[at], "diff"))
+		show_diff(s, w, at + 1);
+	else
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Missing a word, possible: diff, versions");
+}
+
+static void display(struct session *s, bool running)
+{
+	uint32_t numbers[2] = { 0 };
+
+	if (versions_numbers(s->db, &numbers[0], &numbers[1]))
+		reply_error(&s->reply, REPLY_FAILED,
+			    "The database cannot be read");
+	else
+		reply_line(&s->reply, "%s configuration version is %u",
+			   running ? "Running" : "Current", numbers[running]);
+}
+
+void display_current(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	display(s, false);
+}
+
+void display_running(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	display(s, true);
+}
+
+/* --- discard ------------------------------------------------------------ */
+
+static int load_newest(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	return load_saved(&work->other, task);
+}
+
+static int discard_all(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	int err;
+
+	diff_walk(work->other, work->cfg, difference_count, work);
+	err = versions_discard(task->control->setup.db);
+	if (!err)
+		reply_line(&task->reply, "Discarded %u change%s.",
+			   work->differences,
+			   work->differences == 1 ? "" : "s");
+	return err;
+}
+
+/* One object becomes as last saved; what was not there goes */
+static int object_change(struct change *change, struct task *task)
+{
+	struct work *work = (struct work *)task;
+	struct pl name = range_of(work->element), key = range_of(work->key);
+	const void *saved, *edited;
+
+	change->type = element_find(&name);
+	if (!change->type) {
+		reply_error(&task->reply, REPLY_UNKNOWN, "Unknown element [%s]",
+			    work->element);
+		return ECANCELED;
+	}
+	if (change->type->flags & SINGLE) {
+		saved = config_single(work->other, change->type);
+		edited = config_single(work->cfg, change->type);
+	} else {
+		saved = config_find(work->other, change->type, &key);
+		edited = config_find(work->cfg, change->type, &key);
+	}
+	if (!saved && !edited) {
+		reply_error(&task->reply, REPLY_ARGUMENT, "There is no %s [%s]",
+			    change->type->name, work->key);
+		return ECANCELED;
+	}
+	if (saved)
+		return item_copy(&change->item, change->type, saved);
+	change->key_of = edited;
+	return 0;
+}
+
+static int discard_one(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	struct change change = { 0 };
+	struct config *cfg = NULL;
+	int err = object_change(&change, task);
+
+	if (err)
+		return err;
+	err = config_change(&cfg, work->cfg, &change, 1);
+	if (err) {
+		item_free(change.type, change.item);
+		return err;
+	}
+	err = versions_edit(task->control->setup.db, cfg,
+			    task->control->setup.seal);
+	config_give(cfg);
+	if (!err)
+		reply_line(&task->reply, "Discarded 1 change.");
+	return err;
+}
+
+static const struct step discard_steps[] = {
+	{ ON_JOB, load_editing },
+	{ ON_JOB, load_newest },
+	{ ON_JOB, discard_all },
+	{ ON_JOB, NULL },
+};
+static const struct step discard_one_steps[] = {
+	{ ON_JOB, load_editing },
+	{ ON_JOB, load_newest },
+	{ ON_JOB, discard_one },
+	{ ON_JOB, NULL },
+};
+
+static void discard_agreed(struct session *s, const struct pl *answer)
+{
+	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes")) {
+		reply_line(&s->reply, "Nothing was discarded.");
+		return;
+	}
+	control_unlock(s->control, s);
+	task_start(s, (struct task *)work_alloc(s), discard_steps, true);
+}
+
+/* Names the number of changes; the lock sees to it that it stays right */
+static int ask_to_discard(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	diff_walk(work->other, work->cfg, difference_count, work);
+	if (!work->differences) {
+		reply_line(&task->reply, "Discarded 0 changes.");
+		return ECANCELED;
+	}
+	return 0;
+}
+
+static int question(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	reply_ask(&task->reply, REPLY_QUESTION, "Discard %u change%s? [y/n] ",
+		  work->differences, work->differences == 1 ? "" : "s");
+	if (task->session)
+		task->session->asks = discard_agreed;
+	return 0;
+}
+
+static const struct step ask_steps[] = {
+	{ ON_JOB, load_editing },   { ON_JOB, load_newest },
+	{ ON_JOB, ask_to_discard }, { ON_FRONT, question },
+	{ ON_JOB, NULL },
+};
+
+void discard(struct session *s, const struct words *w, uint32_t at)
+{
+	struct work *work;
+	char key[1024] = "";
+
+	if (!control_lock(s))
+		return;
+	if (at == w->n) {
+		task_start(s, (struct task *)work_alloc(s), ask_steps, false);
+		return;
+	}
+	for (uint32_t i = at + 1; i < w->n; i++)
+		(void)re_snprintf(key + strlen(key), sizeof(key) - strlen(key),
+				  "%s%s", *key ? " " : "", w->v[i]);
+	work = work_alloc(s);
+	if (work &&
+	    (str_dup(&work->element, w->v[at]) || str_dup(&work->key, key)))
+		work = mem_deref(work);
+	task_start(s, (struct task *)work, discard_one_steps, true);
+}
+
+/* --- activate-config ---------------------------------------------------- */
+
+static int load_to_run(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	struct database *db = task->control->setup.db;
+	int err = versions_numbers(db, &work->version, NULL);
+
+	if (err)
+		return err;
+	err = load(&work->cfg, task, work->version);
+	/* What is equal is the same object: the worker sees that at once */
+	if (!err)
+		err = config_share(work->cfg, work->running->config);
+	return err;
+}
+
+static int verify_to_run(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	uint32_t errors = 0;
+	int err = verify_say(task, work->cfg, NULL, true, false, &errors);
+
+	if (err || !errors)
+		return err;
+	reply_error(&task->reply, REPLY_FAILED,
+		    "Configuration has %u error%s; nothing was activated",
+		    errors, errors == 1 ? "" : "s");
+	return ECANCELED;
+}
+
+static int compile(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	int err = plan_alloc(&work->plan, work->cfg);
+
+	if (err != EINVAL)
+		return err;
+	reply_error(&task->reply, REPLY_FAILED,
+		    "Version %u cannot be compiled; nothing was activated",
+		    work->version);
+	return ECANCELED;
+}
+
+static void cost_say(const struct difference *d, void *arg)
+{
+	static const char *const costs[] = {
+		[COST_LIVE] = "live",
+		[COST_REOPEN] = "restarts sip-port",
+		[COST_RESTART] = "at the next start",
+	};
+	static const char *const whats[] = {
+		[DIFF_ADDED] = "added",
+		[DIFF_REMOVED] = "removed",
+		[DIFF_CHANGED] = "changed",
+	};
+	struct item_ref ref = { d->type, d->after ? d->after : d->before };
+	struct work *work = arg;
+
+	difference_count(d, arg);
+	if (work->differences > SHOWN)
+		return;
+	if (d->type->flags & SINGLE)
+		reply_line(&work->task.reply, "%s %s  %s", d->type->name,
+			   whats[d->what], costs[difference_cost(d)]);
+	else
+		reply_line(&work->task.reply, "%s [%H] %s  %s", d->type->name,
+			   item_key_print, &ref, whats[d->what],
+			   costs[difference_cost(d)]);
+}
+
+static int say_costs(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	diff_walk(work->running->config, work->cfg, cost_say, work);
+	if (work->differences > SHOWN)
+		reply_line(&task->reply, "... %u more",
+			   work->differences - SHOWN);
+	return 0;
+}
+
+static int failed(struct work *work, const char *why)
+{
+	reply_error(&work->task.reply, REPLY_FAILED,
+		    "%s; nothing was activated", why);
+	alarm_raise("config-activation-failed", ALARM_MAJOR, "configuration",
+		    "version %u: %s", work->version, why);
+	return ECANCELED;
+}
+
+static int prepare(struct task *task)
+{
+	struct work *work = (struct work *)task;
+
+	return sbc_prepare(task->control->setup.sbc, work->plan, work->why)
+		       ? failed(work, work->why)
+		       : 0;
+}
+
+/* The database first: when it cannot tell the next start what runs, nothing is
+ * changed */
+static int write_running(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	int err = versions_activate(task->control->setup.db, work->version);
+
+	return err ? failed(work, "The database cannot be written") : 0;
+}
+
+static int commit(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	const struct control_setup *setup = &task->control->setup;
+
+	sbc_commit(setup->sbc);
+	setup->activated(work->plan, setup->arg);
+	alarm_clear("config-activation-failed", "configuration");
+	log_notice(CLI, "config-activated", "version=%u by=%s changes=%u",
+		   work->version, task->by, work->differences);
+	control_look(task->control);
+	if (task->control->edited)
+		reply_line(&task->reply,
+			   "Note: unsaved edits are not part of version %u.",
+			   work->version);
+	reply_line(&task->reply, "Running is version %u.", work->version);
+	return 0;
+}
+
+/* After a step that failed; where nothing was prepared there is nothing */
+static void abandon(struct task *task)
+{
+	sbc_abandon(task->control->setup.sbc);
+}
+
+static const struct step activate_steps[] = {
+	{ ON_JOB, load_to_run }, { ON_JOB, verify_to_run },
+	{ ON_JOB, compile },     { ON_JOB, say_costs },
+	{ ON_FRONT, prepare },   { ON_JOB, write_running },
+	{ ON_FRONT, commit },    { ON_JOB, NULL },
+};
+
+void activate_config(struct session *s, const struct words *w, uint32_t at)
+{
+	struct work *work;
+
+	if (at < w->n) {
+		reply_error(&s->reply, REPLY_UNKNOWN, "Unexpected word [%s]",
+			    w->v[at]);
+		return;
+	}
+	if (!control_is_free(s))
+		return;
+	work = work_alloc(s);
+	if (work)
+		work->task.undo = abandon;
+	task_start(s, (struct task *)work, activate_steps, true);
+}

@@ -1,0 +1,260 @@
+/*
+ * What all sessions share: configuration lock, and long work in steps
+ *
+ * All of it belongs to the front thread but for the steps ON_JOB: while one
+ * runs, the task is the job's.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "store/log.h"
+#include "store/versions.h"
+#include "sbc/clock.h"
+#include "cli/control.h"
+
+/* What the job does with one step */
+struct errand {
+	struct task *task;
+	int err;
+};
+
+static void control_destructor(void *arg)
+{
+	struct control *c = arg;
+
+	job_close(c->job);
+}
+
+int control_open(struct control **cp, const struct control_setup *setup)
+{
+	struct control *c = mem_zalloc(sizeof(*c), control_destructor);
+	int err;
+
+	if (!c)
+		return ENOMEM;
+
+	c->setup = *setup;
+	err = job_open(&c->job, setup->home);
+	if (err) {
+		mem_deref(c);
+		return err;
+	}
+	control_look(c);
+	*cp = c;
+	return 0;
+}
+
+void control_close(struct control *c)
+{
+	if (!c)
+		return;
+
+	job_close(c->job);
+	c->job = NULL;
+	/* Steps that are done come home, and find that there is no job */
+	mailbox_take(c->setup.home);
+	mem_deref(c);
+}
+
+/* --- The lock ----------------------------------------------------------- */
+
+bool control_is_free(struct session *s)
+{
+	const struct session *owner = s->control->owner;
+
+	if (!owner || owner == s)
+		return true;
+	reply_error(&s->reply, REPLY_LOCKED,
+		    "Configuration is locked by %s, connection %u, since %s",
+		    owner->user, owner->number, s->control->since);
+	return false;
+}
+
+bool control_lock(struct session *s)
+{
+	struct control *c = s->control;
+	struct local_time now;
+	stamp clock;
+
+	if (!control_is_free(s))
+		return false;
+	if (c->owner)
+		return true;
+
+	clock_local(&now);
+	clock = now.now % 1000000;
+	(void)re_snprintf(c->since, sizeof(c->since), "%02llu:%02llu:%02llu",
+			  clock / 10000, clock / 100 % 100, clock % 100);
+	c->owner = s;
+	return true;
+}
+
+void control_unlock(struct control *c, const struct session *s)
+{
+	if (c->owner == s)
+		c->owner = NULL;
+}
+
+void control_look(struct control *c)
+{
+	uint32_t saved = 0, running = 0;
+
+	if (versions_numbers(c->setup.db, &saved, &running) ||
+	    versions_edited(&c->edited, c->setup.db))
+		log_error(DB, "versions-read", "text=\"cannot be read\"");
+	c->unequal = saved != running;
+}
+
+const char *control_mark(const struct control *c)
+{
+	return c->edited ? "**" : c->unequal ? "*" : "";
+}
+
+/* --- Tasks -------------------------------------------------------------- */
+
+static const char *reason(int err)
+{
+	switch (err) {
+
+	case EBUSY:
+		return "The database is busy, nothing was changed";
+	case ENOSPC:
+		return "The disk is full, nothing was changed";
+	case EROFS:
+		return "The database is read-only, nothing was changed";
+	case EBADMSG:
+		return "The database is damaged, nothing was changed";
+	case EIO:
+		return "The database cannot be read or written, nothing was "
+		       "changed";
+	case ESHUTDOWN:
+		return "The daemon ends, nothing was changed";
+	default:
+		return strerror(err);
+	}
+}
+
+static void task_end(struct task *task, int err)
+{
+	struct session *s = task->session;
+	struct control *c = task->control;
+
+	if (err && task->undo)
+		task->undo(task);
+	if (err && err != ECANCELED)
+		reply_error(&task->reply, REPLY_FAILED, "%s", reason(err));
+	if (c->changing == task)
+		c->changing = NULL;
+	if (task->changes)
+		control_look(c);
+	if (s) {
+		s->task = NULL;
+		reply_add(&s->reply, &task->reply);
+	}
+	reply_finish(&task->reply);
+	mem_deref(task);
+	if (s)
+		s->resumes(s);
+}
+
+static void task_go(struct task *task, int err);
+
+static void errand_run(void *arg)
+{
+	struct errand *e = arg;
+
+	e->err = e->task->steps->act(e->task);
+}
+
+static void errand_done(void *arg)
+{
+	struct errand *e = arg;
+	struct task *task = e->task;
+	int err = e->err;
+
+	mem_deref(e);
+	task->steps++;
+	task_go(task, err);
+}
+
+static int errand_begin(struct task *task)
+{
+	struct errand *e;
+	int err;
+
+	if (!task->control->job)
+		return ESHUTDOWN;
+	e = mem_zalloc(sizeof(*e), NULL);
+	if (!e)
+		return ENOMEM;
+	e->task = task;
+	err = job_run(task->control->job, errand_run, errand_done, e);
+	if (err)
+		mem_deref(e);
+	return err;
+}
+
+/* To the next step on the job, or to the end */
+static void task_go(struct task *task, int err)
+{
+	while (!err && task->steps->act) {
+		if (task->steps->place == ON_JOB) {
+			err = errand_begin(task);
+			if (!err)
+				return;
+			break;
+		}
+		err = task->steps->act(task);
+		task->steps++;
+	}
+	task_end(task, err);
+}
+
+void task_start(struct session *s, struct task *task, const struct step *steps,
+		bool changes)
+{
+	struct control *c = s->control;
+	int err;
+
+	assert(steps->place == ON_JOB);
+	if (changes && c->changing) {
+		reply_error(&s->reply, REPLY_BUSY,
+			    "Another change is under way, by %s",
+			    c->changing->by);
+		mem_deref(task);
+		return;
+	}
+	err = task ? reply_init(&task->reply) : ENOMEM;
+	if (err) {
+		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
+		mem_deref(task);
+		return;
+	}
+
+	task->control = c;
+	task->session = s;
+	task->steps = steps;
+	task->changes = changes;
+	str_ncpy(task->by, s->user, sizeof(task->by));
+	err = errand_begin(task);
+	if (err) {
+		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
+		reply_finish(&task->reply);
+		mem_deref(task);
+		return;
+	}
+	s->task = task;
+	if (changes)
+		c->changing = task;
+}
+
+void control_leave(struct session *s)
+{
+	if (s->task)
+		s->task->session = NULL;
+	s->task = NULL;
+	s->asks = s->wants = NULL;
+	s->arg = mem_deref(s->arg);
+	control_unlock(s->control, s);
+}

@@ -1,0 +1,92 @@
+/*
+ * What all sessions share: configuration lock, and long work in steps
+ *
+ * A command that takes long is a task: steps on the job thread and on the front
+ * thread, one after the other. The session takes no further line until it ends;
+ * its answer is gathered in the task, since the session may end before.
+ */
+#pragma once
+
+#include "sbc/job.h"
+#include "cli/session.h"
+
+struct control_setup {
+	struct sbc *sbc;
+	struct database *db;
+	const struct seal *seal;
+	struct mailbox *home; /* of the front thread */
+	/** A plan is in force: logging follows it */
+	void (*activated)(const struct plan *plan, void *arg);
+	void *arg;
+};
+
+struct control {
+	struct control_setup setup;
+	struct job *job;             /* NULL: the daemon ends */
+	const struct session *owner; /* of the configuration lock, or NULL */
+	const struct task *changing; /* the one task that may change anything */
+	char since[32];              /* of the lock */
+	bool edited, unequal;        /* editing and saved, saved and running */
+};
+
+/** Where a step runs */
+enum step_place {
+	ON_JOB,
+	ON_FRONT
+};
+
+struct task;
+struct step {
+	enum step_place place;
+	/** 0: go on; else the task ends. Who returns another errno than ECANCELED
+	 *  leaves the sentence to the task; ECANCELED: the reply has it */
+	int (*act)(struct task *task);
+};
+
+/** First member of what a command works with; that is a mem object, which the
+ *  task lets go of at its end, on the front thread */
+struct task {
+	struct control *control;
+	struct session *session;  /* NULL: it ended */
+	struct reply reply;       /* added to that of the session at the end */
+	const struct step *steps; /* ended by act NULL; the first is ON_JOB */
+	/** What was begun is taken back, on the front thread; or NULL */
+	void (*undo)(struct task *task);
+	bool changes; /* one such task at a time */
+	char by[64];  /* whose it is: "anna@local" */
+};
+
+/** 0; ENOMEM; EAGAIN no thread */
+int control_open(struct control **cp, const struct control_setup *setup);
+
+/** Wait for the step under way; what was begun is given up. Sessions are gone
+ *  already. NULL is fine */
+void control_close(struct control *c);
+
+/** Take the configuration lock for the session, or say whose it is */
+bool control_lock(struct session *s);
+
+/** May the session save and activate: is the lock free or its own? Says so */
+bool control_is_free(struct session *s);
+
+/** The session has saved, discarded or ended */
+void control_unlock(struct control *c, const struct session *s);
+
+/** Look how editing, saved and running version differ: the mark of the prompt */
+void control_look(struct control *c);
+const char *control_mark(const struct control *c);
+
+/**
+ * Begin a task for a session
+ *
+ * @param s        Session; its answer ends with the task
+ * @param task     First member of a mem object, zeroed; taken over, also on
+ *                 error
+ * @param steps    Ended by act NULL; the first is ON_JOB
+ * @param changes  It changes editing, saved or running
+ */
+void task_start(struct session *s, struct task *task, const struct step *steps,
+		bool changes);
+
+/** The session ends: its lock is free, its task goes on without it */
+void control_leave(struct session *s);
