@@ -198,22 +198,22 @@ static void reply_trying(struct call *c)
 
 /* --- Early dialogs ------------------------------------------------------ */
 
-static struct early_call early_of(struct call *c)
+static struct early_call early_of(struct call *c, struct leg *b)
 {
 	struct early_call e = {
 		.all = &c->early,
 		.relays = &c->relays,
 		.a = c->a,
-		.b = c->hunt.now->leg,
+		.b = b,
 	};
 
 	return e;
 }
 
-/* The INVITE failed on this hop, or is sent again: its dialogs are dead */
-static void early_dead(struct call *c)
+/* The INVITE failed on this leg: its dialogs are dead */
+static void early_dead(struct call *c, struct leg *b)
 {
-	struct early_call e = early_of(c);
+	struct early_call e = early_of(c, b);
 
 	(void)early_fail(&e);
 }
@@ -273,7 +273,6 @@ static int next_hop(void *obj, const struct message *msg)
 	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
 
 	timer_cancel(&c->timer_c);
-	early_dead(c);
 	return event_of(hunt_failed(&c->hunt, code, msg));
 }
 
@@ -421,7 +420,7 @@ out:
 static int pass_progress(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	struct early_call all = early_of(c);
+	struct early_call all = early_of(c, c->hunt.now->leg);
 	enum prack_verdict verdict = PRACK_PLAIN;
 	struct early *e = NULL;
 	int err;
@@ -584,7 +583,6 @@ static int prove(void *obj, const struct message *msg)
 
 	memset(&report, 0, sizeof(report));
 	timer_cancel(&c->timer_c);
-	early_dead(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 	c->credentials = mbuf_alloc(512);
 	if (!c->credentials)
@@ -1141,7 +1139,7 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 static void answer_came(struct call *c, struct leg *leg,
 			const struct message *msg)
 {
-	struct early_call all = early_of(c);
+	struct early_call all = early_of(c, leg);
 
 	c->b = leg;
 	if (early_choose(&all, msg)) {
@@ -1171,6 +1169,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		break;
 
 	case LEG_REFUSE:
+		early_dead(c, leg);
 		if (msg && (msg->code == 401 || msg->code == 407)) {
 			call_feed(c, B_CHALLENGE, msg);
 			break;
@@ -1237,6 +1236,18 @@ void call_ack(struct leg *leg, const struct message *msg)
 		c->reason = 488;
 		call_feed(c, MEDIA_BAD, NULL);
 	}
+}
+
+static void pracked(void *arg)
+{
+	call_feed(arg, A_PRACK, NULL);
+}
+
+/* The event may be the end of the call, under the feet of its queue */
+void call_prack(struct call *c)
+{
+	if (c->state == CALL_HELD && !prack_blocks(c->a))
+		timer_start(&c->forget, 0, pracked, c);
 }
 
 void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)

@@ -129,6 +129,10 @@ uint16_t call_place(const struct call_setup *setup);
 /** Feed an event; the call may be gone afterwards */
 void call_feed(struct call *c, enum call_event ev, const struct message *msg);
 
+/** A PRACK went on: a 2xx that waits for it follows, when the work of now is
+ *  done */
+void call_prack(struct call *c);
+
 /** Edit the identities of a message inside the call in a clone of it, for the
  *  called side (to_b) or the caller's. 0; ENOMEM; EBADMSG */
 int call_edit(const struct call *c, bool to_b, struct message *out,

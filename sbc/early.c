@@ -111,14 +111,17 @@ int early_take(struct early **ep, const struct early_call *c,
 struct leg *early_leg_a(const struct list *all, struct leg *leg,
 			const struct message *msg)
 {
+	struct pl tag;
+
 	for (struct le *le = all->head; le; le = le->next) {
 		struct early *e = le->data;
-		struct pl tag = range_of(e->a->tag.text);
 
+		tag = range_of(e->a->tag.text);
 		if (tags_equal(&tag, &msg->to_tag))
 			return e->a;
 	}
-	return leg;
+	tag = range_of(leg->tag.text);
+	return tags_equal(&tag, &msg->to_tag) ? leg : NULL;
 }
 
 struct leg *early_leg_b(const struct list *all, struct leg *leg,
@@ -126,7 +129,9 @@ struct leg *early_leg_b(const struct list *all, struct leg *leg,
 {
 	struct early *e = find(all, leg, &msg->from_tag);
 
-	return e ? e->b : leg;
+	if (e)
+		return e->b;
+	return tags_equal(&leg->remote_tag, &msg->from_tag) ? leg : NULL;
 }
 
 struct leg *early_other(const struct leg *leg)

@@ -1079,7 +1079,10 @@ void leg_close(struct leg *leg)
 	leg->answer = mem_deref(leg->answer);
 	leg->asked = transaction_forget(leg->asked);
 	leg->prack = mem_deref(leg->prack);
-	leg->invite = transaction_forget(leg->invite);
+	/* A confirmed dialog hears no more of its INVITE than repeated 2xx and
+	 * those of other branches, and they are the leg's own matter */
+	if (!leg->uac || !leg->confirmed || leg->method != INVITE)
+		leg->invite = transaction_forget(leg->invite);
 }
 
 /* An answer that nobody waits for any more */

@@ -438,6 +438,7 @@ void relay_close(struct relay *r, uint16_t code)
 		return;
 	if (code)
 		reply(r, code, NULL);
+	settle(r);
 	mem_deref(r);
 }
 

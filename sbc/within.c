@@ -380,9 +380,8 @@ static void request_relay(struct call *c, struct leg *leg,
 		queue_hold(&c->queue[side_of(c, leg)], relay);
 		if (invite)
 			c->reinvite = relay;
-		/* Its 2xx may be waiting for this */
 		if (msg->method_id == PRACK)
-			call_feed(c, A_PRACK, msg);
+			call_prack(c);
 		return;
 	}
 	if (setup.body.p)
@@ -457,10 +456,11 @@ static uint16_t check_method(struct call *c, struct leg *leg,
 
 /* Serve a request whose turn it is: what waited may meet another call than the
  * one it came to */
-static void serve(struct call *c, struct leg *leg, struct transaction *t)
+static void serve(struct call *c, enum side side, struct leg *leg,
+		  struct transaction *t)
 {
 	const struct message *msg = transaction_request(t);
-	struct queue *q = &c->queue[side_of(c, leg)];
+	struct queue *q = &c->queue[side];
 	struct leg *other = leg ? call_other(leg) : NULL;
 
 	if (!msg || !leg || check_state(c, leg)) {
@@ -483,7 +483,7 @@ void within_serve_a(struct transaction *t, void *arg)
 	struct call *c = arg;
 	const struct message *msg = transaction_request(t);
 
-	serve(c, msg ? early_leg_a(&c->early, c->a, msg) : c->a, t);
+	serve(c, SIDE_A, msg ? early_leg_a(&c->early, c->a, msg) : NULL, t);
 }
 
 void within_serve_b(struct transaction *t, void *arg)
@@ -491,7 +491,7 @@ void within_serve_b(struct transaction *t, void *arg)
 	struct call *c = arg;
 	const struct message *msg = transaction_request(t);
 
-	serve(c, msg ? early_leg_b(&c->early, c->b, msg) : c->b, t);
+	serve(c, SIDE_B, msg ? early_leg_b(&c->early, c->b, msg) : NULL, t);
 }
 
 void within_request(struct leg *leg, const struct arrival *from,
@@ -507,7 +507,7 @@ void within_request(struct leg *leg, const struct arrival *from,
 
 	if (!call_is_a(c, leg))
 		leg = early_leg_b(&c->early, leg, msg);
-	code = leg->closed ? 481 : leg_admit(leg, from, msg);
+	code = !leg || leg->closed ? 481 : leg_admit(leg, from, msg);
 	if (!code && msg->method_id == BYE) {
 		bye_came(c, leg, t, msg);
 		return;

@@ -314,6 +314,11 @@ static void contact_of(char *buf, size_t size, const struct message *msg)
 		copy_text(buf, size, addr.spec);
 }
 
+static const char *tag_of(const struct peer *p)
+{
+	return p->tag ? p->tag : "u";
+}
+
 /* Who answers an INVITE outside a dialog has one from then on */
 static void dialog_begins(struct peer *p, const struct message *invite)
 {
@@ -323,8 +328,9 @@ static void dialog_begins(struct peer *p, const struct message *invite)
 	copy_text(p->remote, sizeof(p->remote),
 		  message_value(invite, HDR_FROM));
 	copy_text(to, sizeof(to), message_value(invite, HDR_TO));
-	snprintf(p->local, sizeof(p->local), "%s%s", to,
-		 invite->to_tag.l ? "" : ";tag=u");
+	snprintf(p->local, sizeof(p->local), "%s%s%s", to,
+		 invite->to_tag.l ? "" : ";tag=",
+		 invite->to_tag.l ? "" : tag_of(p));
 	contact_of(p->target, sizeof(p->target), invite);
 }
 
@@ -341,11 +347,12 @@ void peer_answers(struct peer *p, const struct message *msg, uint16_t code,
 	assert_int_equal(
 		re_sdprintf(&text,
 			    "SIP/2.0 %u X\r\nVia: %r\r\nFrom: %r\r\n"
-			    "To: %r%s\r\nCall-ID: %r\r\nCSeq: %u %r\r\n"
+			    "To: %r%s%s\r\nCall-ID: %r\r\nCSeq: %u %r\r\n"
 			    "Contact: <%s>\r\n%s%s"
 			    "Content-Length: %zu\r\n\r\n%s",
 			    code, &via, &from, &to,
-			    msg->to_tag.l ? "" : ";tag=u", &msg->callid,
+			    msg->to_tag.l ? "" : ";tag=",
+			    msg->to_tag.l ? "" : tag_of(p), &msg->callid,
 			    msg->cseq, &msg->method, p->contact,
 			    headers ? headers : "", content_type(body),
 			    body ? strlen(body) : (size_t)0, body ? body : ""),

@@ -40,6 +40,7 @@ struct peer {
 	struct port *port; /* of the SBC, towards it */
 	char callid[128], local[256], remote[256], target[256];
 	char contact[128];
+	const char *tag; /* of its answers outside a dialog; NULL: "u" */
 	uint32_t cseq, branch;
 	struct message *in[256]; /* what it heard, in order */
 	size_t n, taken;
