@@ -1283,8 +1283,7 @@ static void destructor(void *data)
 	mem_deref(c->held);
 	mem_deref(c->media);
 	mem_deref(c->credentials);
-	if (c->ingress_agent)
-		agent_give(c->ingress_agent, INBOUND);
+	seat_give(&c->seat);
 	if (c->pbx)
 		surrogates_call(c->worker->surrogates, c->pbx, -1);
 	cdr_clear(&c->cdr);
@@ -1387,7 +1386,7 @@ uint16_t call_place(const struct call_setup *setup)
 
 	c->by_id_entered = true;
 	list_append(&c->home->calls, &c->le, c);
-	c->ingress_agent = setup->ingress_agent;
+	c->seat = setup->seat;
 	hunt_make(c, setup);
 	c->cdr.id = c->id;
 	account_begin(&c->cdr, &c->hunt);

@@ -87,7 +87,7 @@ struct call {
 	struct leg *a, *b;
 	struct hunt hunt;
 	struct media *media;
-	struct agent *ingress_agent;       /* session taken */
+	struct seat seat;                  /* inbound session taken */
 	const struct surrogate_agent *pbx; /* of the plan; knows of the call */
 	struct list early; /* its early dialogs; 64*T1 behind the answer none */
 	struct message *held; /* the 2xx of HELD */
@@ -114,8 +114,8 @@ struct call_setup {
 	const struct endpoint *at;
 	struct source source;
 	struct owner owner, called;
-	struct route *route;         /* taken over */
-	struct agent *ingress_agent; /* session taken, handed over */
+	struct route *route; /* taken over */
+	struct seat seat;    /* inbound session taken, handed over */
 };
 
 /**

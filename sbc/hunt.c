@@ -12,10 +12,12 @@
 #include "sbc/doors.h"
 #include "sbc/hunt.h"
 #include "sbc/outage.h"
+#include "sbc/shun.h"
 
 /* behaviour.md 2.5: so long a 503 keeps new calls away at most */
 enum {
-	AVOID_MOST = 60 /* [s] */
+	NEXT_HOP_OUT = 30, /* a silent customer next hop (4.9) [s] */
+	AVOID_MOST = 60    /* [s] */
 };
 
 /* A call that wakes its agent up waits for the registration (4.8) */
@@ -74,23 +76,48 @@ static void note_failure(struct hunt *hunt, uint16_t code,
 
 static void agent_let_go(struct branch *b)
 {
-	if (b->agent && b->taken)
-		agent_give(b->agent, OUTBOUND);
+	seat_give(&b->seat);
 	b->agent = NULL;
-	b->taken = false;
+}
+
+/* A call was answered, or ended without: what min-asr counts */
+static void call_counts(struct hunt *hunt, uint16_t code)
+{
+	if (is_call(hunt) && code >= 200 && code != 401 && code != 407)
+		capacity_called(agent_capacity(hunt->now->agent), code < 300);
+}
+
+static void is_out(struct hunt *hunt, bool out)
+{
+	if (out)
+		surrogates_target_gone(hunt->worker->surrogates,
+				       hunt->now->hop.agent);
 }
 
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
-	if (hunt->now->agent)
-		(void)outage_answered(hunt->now->agent, code,
-				      (uint32_t)(clock_ms() - hunt->now->sent));
+	struct branch *b = hunt->now;
+
+	if (!b->agent)
+		return;
+	call_counts(hunt, code);
+	is_out(hunt, outage_answered(b->agent, code,
+				     (uint32_t)(clock_ms() - b->sent)));
 }
 
+/* No answer, or no connection where that was its last address */
 void hunt_agent_silent(struct hunt *hunt)
 {
-	if (hunt->now->agent)
-		(void)outage_silent(hunt->now->agent);
+	struct branch *b = hunt->now;
+	bool unreachable = b->leg && b->leg->code == 503 &&
+			   b->leg->to.transport != TRANSPORT_UDP &&
+			   b->target + 1 >= b->targets.n;
+
+	if (!b->agent)
+		return;
+	call_counts(hunt, 408);
+	is_out(hunt, unreachable ? outage_unreachable(b->agent)
+				 : outage_silent(b->agent));
 }
 
 /* Is this hop the registrar of the call's owner (behaviour.md 2.1, 5.2)? */
@@ -114,12 +141,75 @@ static void compare_registrar(struct hunt *hunt,
 	(void)view;
 }
 
+/* A call to the PBX of the called AoR, and not by a local-policy? */
+static bool is_to_pbx(const struct hunt *hunt)
+{
+	const struct hop *hop = &hunt->now->hop;
+
+	return hunt->called.agent && !hop->policy && !hop->redirected;
+}
+
+/* behaviour.md 4.9. A call that has its 100 cannot be met with silence any more */
+static uint16_t unreachable_code(const struct surrogate_agent *agent)
+{
+	struct pl text;
+	uint64_t code;
+
+	pl_set_str(&text, agent->triggered_oos_response);
+	if (agent->register_mode != REGISTER_MODE_TRIGGERED ||
+	    uint_parse(&code, &text, 699))
+		return 480;
+
+	return (uint16_t)code;
+}
+
+/* Skipped as out of service: what the caller gets if nothing else works
+ * (behaviour.md 2.9; 4.9 for a customer next hop) */
+static void offline(struct hunt *hunt)
+{
+	uint16_t code = 503;
+
+	if (is_to_pbx(hunt))
+		code = unreachable_code(hunt->called.agent);
+	own_reason(hunt, code,
+		   code == 503 ? hunt->plan->sip->retry_after_upon_offline : 0);
+}
+
+static bool is_emergency(const struct hop *hop)
+{
+	return hop->policy &&
+	       hop->policy->policy_priority == PRIORITY_EMERGENCY;
+}
+
+/* Sessions and rates of those on the way out (behaviour.md 1.5) */
+static bool hop_has_room(struct hunt *hunt)
+{
+	struct branch *b = hunt->now;
+	const struct limits_query q = {
+		.worker = hunt->worker,
+		.interface = b->hop.realm->interface,
+		.realm = b->hop.realm,
+		.agent = b->agent,
+		.d = OUTBOUND,
+		.method = hunt->invite->method_id,
+		.forced = is_emergency(&b->hop),
+	};
+	uint32_t ignored;
+
+	if (!limits_take(&b->seat, &q, &ignored))
+		return true;
+	b->agent = NULL;
+	count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
+	own_reason(hunt, 503, hunt->plan->sip->retry_after_upon_offline);
+
+	return false;
+}
+
 /* May the present hop be tried? Takes a session of its session-agent */
 static bool hop_admits(struct hunt *hunt)
 {
 	struct registration_view view;
 	uint64_t now = clock_ms();
-	uint32_t offline = hunt->plan->sip->retry_after_upon_offline;
 
 	memset(&view, 0, sizeof(view));
 	if (hunt->owner.agent)
@@ -131,32 +221,21 @@ static bool hop_admits(struct hunt *hunt)
 	 * refused count as out of service, of nobody else */
 	if (hunt->now->to_registrar && view.refused) {
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
-		own_reason(hunt, 503, offline);
+		own_reason(hunt, 503,
+			   hunt->plan->sip->retry_after_upon_offline);
 		return false;
 	}
 
-	if (!hunt->now->hop.agent)
-		return true;
 	hunt->now->agent =
 		agents_find(hunt->worker->agents, hunt->now->hop.agent);
-	if (!hunt->now->agent)
-		return true;
-	if (!agent_usable(hunt->now->agent, now)) {
+	if (hunt->now->agent && !agent_usable(hunt->now->agent, now)) {
 		hunt->now->agent = NULL;
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
-		own_reason(hunt, 503, offline);
+		offline(hunt);
 		return false;
 	}
-	if (!is_call(hunt))
-		return true;
-	if (agent_take(hunt->now->agent, OUTBOUND, now)) {
-		hunt->now->agent = NULL;
-		count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
-		own_reason(hunt, 503, offline);
-		return false;
-	}
-	hunt->now->taken = true;
-	return true;
+
+	return hop_has_room(hunt);
 }
 
 static enum hunt_verdict target_try(struct hunt *hunt);
@@ -635,6 +714,21 @@ static void compose_failed(struct hunt *hunt, int err)
 	hunt->next = hunt->route->n;
 }
 
+/* A single target that gets no new calls just now */
+static bool target_is_shunned(struct hunt *hunt)
+{
+	const struct branch *b = hunt->now;
+
+	if (!shun_has(hunt->worker->shun, b->hop.realm,
+		      &b->targets.addr[b->target],
+		      b->targets.transport[b->target], clock_ms()))
+		return false;
+	count(COUNT_POLICY_SKIPPED_OOS, 1);
+	offline(hunt);
+
+	return true;
+}
+
 static enum hunt_verdict target_try(struct hunt *hunt)
 {
 	struct mbuf *ahead = NULL;
@@ -643,6 +737,8 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 	int err;
 
 	for (; hunt->now->target < hunt->now->targets.n; hunt->now->target++) {
+		if (target_is_shunned(hunt))
+			continue;
 		err = port_of(&port, hunt);
 		if (err) {
 			own_reason(hunt, 503, 0);
@@ -793,6 +889,22 @@ static void offer_withdraw(struct hunt *hunt)
 		media_offer_failed(hunt->media);
 }
 
+/* New calls leave alone who asked for that time (behaviour.md 2.5), and a
+ * customer next hop that no session-agent stands for and that is silent (4.9) */
+static void target_shun(struct hunt *hunt, uint32_t retry_after)
+{
+	const struct branch *b = hunt->now;
+	uint32_t s = retry_after;
+
+	if (!s && is_to_pbx(hunt) && !b->hop.agent)
+		s = NEXT_HOP_OUT;
+	if (s)
+		shun_target(hunt->worker->shun, b->hop.realm,
+			    &b->targets.addr[b->target],
+			    b->targets.transport[b->target],
+			    clock_ms() + s * 1000ULL);
+}
+
 enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 			      const struct message *msg)
 {
@@ -805,6 +917,7 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 
 	/* RFC 3263 4.3: no answer, a transport error or 503: next target */
 	if (!msg || code == 503) {
+		target_shun(hunt, avoid_time(msg));
 		target_failed(hunt->worker->resolver, dst, transport,
 			      avoid_time(msg));
 		if (++hunt->now->target < hunt->now->targets.n &&

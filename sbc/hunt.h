@@ -14,6 +14,7 @@
 #include "policy/hide.h"
 #include "policy/rewrite.h"
 #include "sbc/leg.h"
+#include "sbc/limits.h"
 #include "sbc/media.h"
 #include "sbc/prove.h"
 #include "sbc/redirect.h"
@@ -42,7 +43,7 @@ struct branch {
 	uint32_t target;
 	struct resolve *resolving;
 	struct agent *agent; /* session-agent of the hop */
-	bool taken;          /* a session of it */
+	struct seat seat;    /* outbound session taken */
 	bool to_trunk, to_registrar;
 	struct message *out; /* what leaves, less dialog headers */
 	struct mbuf *scratch, *offer, *lines;

@@ -21,6 +21,7 @@
 #include "sbc/redirect.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
+#include "sbc/shun.h"
 #include "sbc/standin.h"
 #include "sbc/surrogates.h"
 
@@ -49,7 +50,7 @@ struct ingress {
 	const struct endpoint *at;
 	struct source source;
 	/* take-capacity */
-	struct agent *agent; /* session taken */
+	struct seat seat; /* session taken */
 	/* choose-route */
 	struct owner owner, called;
 	struct route *route;
@@ -147,6 +148,21 @@ static uint16_t check_message(struct ingress *in)
 
 /* --- name-source -------------------------------------------------------- */
 
+static uint8_t priority_of(struct ingress *in);
+
+/* A call of a stranger that its policy lets in where registered users only may
+ * call (behaviour.md 1.3) */
+static bool is_urgent(struct ingress *in)
+{
+	uint8_t least = in->at->interface->anonymous_priority;
+
+	return in->msg->method_id == INVITE && least != PRIORITY_NONE &&
+	       (in->at->config->allow_anonymous == ALLOW_ANONYMOUS_REGISTERED ||
+		in->at->config->allow_anonymous ==
+			ALLOW_ANONYMOUS_REGISTER_PREFIX) &&
+	       priority_of(in) >= least;
+}
+
 static uint16_t name_source(struct ingress *in)
 {
 	in->at = endpoint_of(in->worker, in->from.port);
@@ -155,7 +171,8 @@ static uint16_t name_source(struct ingress *in)
 
 	match_source(in->plan->match, in->at, &in->from.src, &in->source);
 	if (!match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
-			  false))
+			  false) &&
+	    !is_urgent(in))
 		return 403;
 
 	if (in->source.agent) {
@@ -179,27 +196,32 @@ static uint16_t overloaded(struct ingress *in, uint32_t s)
 
 static uint16_t take_capacity(struct ingress *in)
 {
-	uint32_t max = in->plan->sip->max_sessions;
-	struct agent *agent;
+	uint32_t max = in->plan->sip->max_sessions, retry_after = 0;
+	struct limits_query q = {
+		.worker = in->worker,
+		.interface = in->at->interface,
+		.realm = in->source.realm,
+		.agent = agents_find(in->worker->agents, in->source.agent),
+		.d = INBOUND,
+		.method = in->msg->method_id,
+	};
 
 	if (in->worker->stopping)
 		return overloaded(in, 30);
-	if (in->msg->method_id != INVITE)
-		return 0;
-	if (max && calls_count(in->worker->calls) >= max) {
+	if (in->msg->method_id == INVITE && max &&
+	    calls_count(in->worker->calls) >= max) {
 		count(COUNT_CAC_SESSION_DROP, 1);
 		return overloaded(in, random_between(5, 10));
 	}
-	if (!in->source.agent)
+	if (!limits_take(&in->seat, &q, &retry_after))
 		return 0;
 
-	agent = agents_find(in->worker->agents, in->source.agent);
-	if (agent && agent_take(agent, INBOUND, clock_ms())) {
-		count(COUNT_CAC_SESSION_DROP, 1);
-		return overloaded(in, random_between(5, 10));
-	}
-	in->agent = agent;
-	return 0;
+	/* behaviour.md 1.5: no limit stops an emergency call */
+	q.forced = priority_of(in) == PRIORITY_EMERGENCY;
+	if (q.forced && !limits_take(&in->seat, &q, &retry_after))
+		return 0;
+
+	return overloaded(in, retry_after);
 }
 
 /* --- choose-route ------------------------------------------------------- */
@@ -550,6 +572,21 @@ static uint16_t route_to_contact(struct ingress *in)
 	return code ? code : map_names(in);
 }
 
+/* policy-priority of the policy that the call would take */
+static uint8_t priority_of(struct ingress *in)
+{
+	const struct local_policy *policy = NULL;
+
+	if (in->msg->method_id != INVITE)
+		return PRIORITY_NONE;
+	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	if (in->route && !route_by_policy(in) && in->route->n)
+		policy = in->route->hops[0].policy;
+	in->route = mem_deref(in->route);
+
+	return policy ? policy->policy_priority : PRIORITY_NONE;
+}
+
 /* Owner, called AoR and hops; in->route is there already */
 static uint16_t find_route(struct ingress *in)
 {
@@ -627,10 +664,11 @@ static bool is_reachable(struct ingress *in)
 	if (agent)
 		return agent_usable(agent, clock_ms());
 	return !sa_isset(&hop->addr, SA_ADDR) ||
-	       !target_is_avoided(in->worker->resolver, &hop->addr,
-				  hop->transport == TRANSPORT_NONE
-					  ? TRANSPORT_UDP
-					  : (uint8_t)hop->transport);
+	       !shun_has(in->worker->shun, hop->realm, &hop->addr,
+			 hop->transport == TRANSPORT_NONE
+				 ? TRANSPORT_UDP
+				 : (uint8_t)hop->transport,
+			 clock_ms());
 }
 
 /* OPTIONS for the SBC itself, or for the contact of an agent (3.9) */
@@ -705,7 +743,7 @@ static uint16_t place_invite(struct ingress *in)
 		.owner = in->owner,
 		.called = in->called,
 		.route = in->route,
-		.ingress_agent = in->agent,
+		.seat = in->seat,
 	};
 	uint32_t min_se;
 	uint16_t code;
@@ -720,12 +758,12 @@ static uint16_t place_invite(struct ingress *in)
 	/* From here on the call answers, and owns what was taken */
 	in->transaction = NULL;
 	in->route = NULL;
-	in->agent = NULL;
+	memset(&in->seat, 0, sizeof(in->seat));
 	code = call_place(&setup);
 	if (code) {
 		in->transaction = setup.transaction;
 		in->route = setup.route;
-		in->agent = setup.ingress_agent;
+		in->seat = setup.seat;
 	}
 	return code;
 }
@@ -760,6 +798,9 @@ static void refuse(struct ingress *in, const struct step *step, uint16_t code)
 			 "step=%s code=%u call-id=%.*s method=%.*s", step->name,
 			 code, (int)in->msg->callid.l, in->msg->callid.p,
 			 (int)in->msg->method.l, in->msg->method.p);
+	if (in->at &&
+	    limits_drop_response(in->source.agent, in->at->interface, code))
+		code = SILENCE;
 	if (code != SILENCE)
 		reply(in, code, in->extra);
 }
@@ -769,8 +810,7 @@ static void release(struct ingress *in)
 	transaction_forget(in->transaction);
 	mem_deref(in->route);
 	mem_deref(in->edited);
-	if (in->agent)
-		agent_give(in->agent, INBOUND);
+	seat_give(&in->seat);
 }
 
 static void no_event(struct transaction *t, enum transaction_event ev,

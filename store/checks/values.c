@@ -30,11 +30,19 @@ static struct finding_about about_field(const struct subject *o,
 
 static bool is_target(const struct survey *s, const char *to, const char *name)
 {
+	const struct element *type;
+	struct pl pl, key;
+
 	if (!strcmp(to, element_realm_config.name))
 		return survey_realm(s, name) != NULL;
 	if (!strcmp(to, element_session_agent.name))
 		return survey_agent(s, name, NULL) != NULL;
-	return false; /* this version has no such element */
+
+	pl_set_str(&pl, to);
+	pl_set_str(&key, name);
+	type = element_find(&pl);
+	/* else this version has no such element */
+	return type && config_find(s->cfg, type, &key);
 }
 
 static void reference(struct survey *s, const struct subject *o,
@@ -151,8 +159,10 @@ static bool is_known_option(const struct field *f, const char *option)
 static bool is_idle_option(const char *option)
 {
 	static const char *const idle[] = {
-		"max-udp-length", "add-error-to-tag", "add-reg-expires",
-		"dropResponse",   "via-origin",
+		"max-udp-length",
+		"add-error-to-tag",
+		"add-reg-expires",
+		"via-origin",
 	};
 	size_t n = strcspn(option, "=");
 

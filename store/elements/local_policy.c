@@ -100,7 +100,7 @@ static const struct field local_policy_fields[] = {
 	STAMP(S, deactivate_time, "deactivate-time",
 		.help = "Local time until which the policy holds; empty is for ever",
 		.source = "ACLI"),
-	WORD(S, policy_priority, "policy-priority", .flags = UNSERVED, .dflt = "none", .words = priority_words,
+	WORD(S, policy_priority, "policy-priority", .dflt = "none", .words = priority_words,
 		.help = "Compared with anonymous-priority of the sip-interface",
 		.source = "ACLI"),
 	FLAG(S, parallel_forking, "parallel-forking", .dflt = "disabled",

@@ -136,7 +136,7 @@ static const struct field sip_interface_fields[] = {
 	WORD(S, add_sdp_invite, "add-sdp-invite", .flags = UNSERVED, .dflt = "disabled", .words = add_sdp_words,
 		.help = "Put an offer into an INVITE without SDP",
 		.source = "RFC 3264"),
-	WORD(S, anonymous_priority, "anonymous-priority", .flags = UNSERVED, .dflt = "none", .words = priority_words,
+	WORD(S, anonymous_priority, "anonymous-priority", .dflt = "none", .words = priority_words,
 		.help = "Least policy-priority that lets an unregistered caller in",
 		.source = "ACLI"),
 	WORD(S, tcp_keepalive, "tcp-keepalive", .flags = UNSERVED, .dflt = "none", .words = tcp_keepalive_words,
