@@ -7,6 +7,7 @@
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
+#include "sbc/shun.h"
 #include "sbc/surrogates.h"
 #include "sbc/timer.h"
 #include "sbc/transaction.h"
@@ -103,6 +104,9 @@ void core_start(void)
 	sip_ports_open();
 	assert_int_equal(agents_open(&w->agents), 0);
 	assert_int_equal(agents_change(w->agents, core.cfg), 0);
+	assert_int_equal(capacities_alloc(&w->capacities), 0);
+	assert_int_equal(capacities_change(w->capacities, core.cfg), 0);
+	assert_int_equal(shun_alloc(&w->shun), 0);
 	assert_int_equal(ports_open(&w->media_ports), 0);
 	assert_int_equal(ports_change(w->media_ports, core.cfg), 0);
 	assert_int_equal(transactions_open(&w->transactions, &times), 0);
@@ -163,6 +167,8 @@ int core_teardown(void **state)
 		port_close(w->ports[i]);
 	ports_close(w->media_ports);
 	agents_close(w->agents);
+	mem_deref(w->capacities);
+	mem_deref(w->shun);
 	plan_give(core.plan);
 	config_give(core.cfg);
 	for (size_t i = 0; i < sizeof(peers) / sizeof(*peers); i++)
