@@ -1,7 +1,7 @@
 """
 Challenges inside the dialog, on either side (behaviour.md 7.2, 33-36).
 
-PRACK, and UPDATE in early dialogs, are not here: 100rel is not offered.
+PRACK, and UPDATE in early dialogs, are in test_d_early.py.
 """
 import pytest
 

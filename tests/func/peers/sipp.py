@@ -63,19 +63,19 @@ class Sipp:
 class Answerer(Sipp):
     """Answers each INVITE with 180 and 200"""
 
-    def __init__(self, folder, ip, port=5060, media_port=30100):
-        super().__init__("answers.xml", ip, ["-mp", str(media_port)], folder, port)
+    def __init__(self, folder, ip, port=5060, media_port=30100, scenario="answers.xml"):
+        super().__init__(scenario, ip, ["-mp", str(media_port)], folder, port)
 
 
 class Caller(Sipp):
     """Calls `count` times, `rate` a second, each call for `lasts` ms"""
 
     def __init__(self, folder, ip, to, user, domain, numbers=("0301234",), count=1, rate=10,
-                 lasts=200, media_port=30000, port=5060):
+                 lasts=200, media_port=30000, port=5060, scenario="pbx_calls.xml"):
         path = f"{folder}/numbers-{ip}.csv"
         with open(path, "w") as f:
             f.write("SEQUENTIAL\n" + "".join(f"{n}\n" for n in numbers))
-        super().__init__("pbx_calls.xml", ip, [
+        super().__init__(scenario, ip, [
             "-inf", path, "-key", "user", user, "-key", "domain", domain, "-m", str(count),
             "-r", str(rate), "-d", str(lasts), "-l", str(count), "-mp", str(media_port),
             "-timeout", "60", "-timeout_error", f"{to}:5060"], folder, port)
