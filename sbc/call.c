@@ -101,12 +101,39 @@ static void timer_news(struct refresh *r, enum refresh_news news, void *arg)
 	}
 }
 
+/* The session-agent's word, else that of its realm */
+static bool has_transfer(const struct realm *realm,
+			 const struct session_agent *agent)
+{
+	switch (agent ? (enum agent_refer_call_transfer)
+				agent->refer_call_transfer
+		      : AGENT_REFER_CALL_TRANSFER_EMPTY) {
+
+	case AGENT_REFER_CALL_TRANSFER_ENABLED:
+		return true;
+	case AGENT_REFER_CALL_TRANSFER_DISABLED:
+		return false;
+	case AGENT_REFER_CALL_TRANSFER_EMPTY:
+		break;
+	}
+	return realm->config->refer_call_transfer;
+}
+
+bool call_transfers(const struct call *c, enum side side)
+{
+	return side == SIDE_A
+		       ? has_transfer(c->a->realm, c->hunt.source.agent)
+		       : has_transfer(c->b->realm, c->hunt.now->hop.agent);
+}
+
 static int hop_edit(struct message *out, const struct realm *egress, void *arg)
 {
 	struct call *c = arg;
 
 	refresh_use(&c->timers[SIDE_B], refresh_profile(c->plan, egress));
-	if (!timers_pass(c))
+	if (!timers_pass(c) ||
+	    has_transfer(c->a->realm, c->hunt.source.agent) ||
+	    has_transfer(egress, c->hunt.now->hop.agent))
 		media_keep(c->media);
 	return call_timers(c, true, out, out);
 }
@@ -143,6 +170,8 @@ static void final_a(struct call *c, const struct leg_reply *r)
 {
 	early_stop(&c->early);
 	(void)leg_reply(c->a, r);
+	if (c->watch)
+		c->watch(c, r->code, c->watch_arg);
 }
 
 /* The best failure of the search, or what the SBC itself says */
@@ -438,6 +467,8 @@ static int pass_progress(void *obj, const struct message *msg)
 		return 0;
 
 	err = progress_reply(c, msg, e, verdict == PRACK_NEW);
+	if (!err && c->watch)
+		c->watch(c, msg->code, c->watch_arg);
 	if (!err)
 		return 0;
 	count(COUNT_SDP_ANSWER_ERRORS, 1);
@@ -787,6 +818,8 @@ static void closing(struct call *c)
 	refresh_stop(&c->timers[SIDE_B]);
 	timer_cancel(&c->forget);
 	unanswered_end(c);
+	if (c->transfer)
+		c->home->transfer->over(c);
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_wall_ms();
 }
@@ -1205,6 +1238,59 @@ static void media_news(enum media_news news, void *arg)
 	}
 }
 
+static struct leg **slot(struct call *c, enum side side)
+{
+	return side == SIDE_A ? &c->a : &c->b;
+}
+
+static void leg_settle(struct call *c, enum side side)
+{
+	struct leg *leg = *slot(c, side);
+
+	leg->arg = c;
+	leg->h = side == SIDE_A ? leg_a : leg_b;
+	leg->aimed = NULL;
+	if (side == SIDE_B)
+		c->hunt.now->leg = leg;
+}
+
+bool call_may_lend(const struct call *c, const struct plan *plan)
+{
+	return plan == c->plan || !c->lent || c->lent == plan;
+}
+
+static void plan_lend(struct call *c, const struct plan *plan)
+{
+	if (plan != c->plan && !c->lent)
+		c->lent = plan_take(plan);
+}
+
+void call_swap(struct call *c, enum side side, struct call *other,
+	       enum side other_side)
+{
+	struct leg **x = slot(c, side), **y = slot(other, other_side);
+	struct leg *leg = *x;
+
+	plan_lend(c, other->plan);
+	plan_lend(other, c->plan);
+	*x = *y;
+	*y = leg;
+	leg_settle(c, side);
+	leg_settle(other, other_side);
+}
+
+int call_media(struct media **mp, struct call *c, enum side side,
+	       const struct leg *mine, const struct leg *others)
+{
+	struct media_setup setup = { .worker = c->worker, .plan = c->plan };
+
+	setup.realm[side] = mine->realm;
+	setup.peer[side] = mine->to.dst;
+	setup.realm[!side] = others->realm;
+	setup.peer[!side] = others->to.dst;
+	return media_alloc(mp, &setup, media_news, c);
+}
+
 bool call_is_a(const struct call *c, const struct leg *leg)
 {
 	return leg == c->a || (leg->early && leg->early->a == leg);
@@ -1266,6 +1352,8 @@ static void destructor(void *data)
 	struct call *c = data;
 
 	list_unlink(&c->le);
+	if (c->transfer)
+		c->home->transfer->forget(c);
 	if (c->by_id_entered)
 		table_remove(&c->home->ids, &c->by_id);
 	timer_cancel(&c->timer_c);
@@ -1288,12 +1376,21 @@ static void destructor(void *data)
 		surrogates_call(c->worker->surrogates, c->pbx, -1);
 	cdr_clear(&c->cdr);
 	plan_give(c->plan);
+	if (c->lent)
+		plan_give(c->lent);
 	gauge(COUNT_SESSIONS, -1);
 }
 
 static void expires_over(void *arg)
 {
 	call_feed(arg, TIMER_EXPIRES, NULL);
+}
+
+static const struct leg *lent_leg(const struct call_setup *setup)
+{
+	if (!setup->lender)
+		return NULL;
+	return setup->lent == SIDE_A ? setup->lender->a : setup->lender->b;
 }
 
 static int media_make(struct call *c, const struct call_setup *setup)
@@ -1309,7 +1406,19 @@ static int media_make(struct call *c, const struct call_setup *setup)
 				: AGENT_EARLY_MEDIA_ALLOW_EMPTY,
 	};
 
-	return media_alloc(&c->media, &media, media_news, c);
+	const struct leg *lent = lent_leg(setup);
+	int err;
+
+	if (lent) {
+		media.realm[SIDE_A] = lent->realm;
+		media.peer[SIDE_A] = lent->to.dst;
+	}
+	err = media_alloc(&c->media, &media, media_news, c);
+	if (err || !lent)
+		return err;
+	media_keep(c->media);
+	media_continue(c->media, SIDE_A, setup->lender->media, setup->lent);
+	return 0;
 }
 
 static int leg_a_make(struct call *c, const struct call_setup *setup)
@@ -1327,7 +1436,17 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 		.arg = c,
 	};
 
-	return leg_accept(&c->a, &leg, &setup->from, setup->invite);
+	struct arrival from = setup->from;
+	const struct leg *lent = lent_leg(setup);
+
+	/* It stands in until the other one comes; nothing is sent to it */
+	if (lent) {
+		leg.realm = lent->realm;
+		leg.port = from.port = lent->port;
+		from.src = lent->to.dst;
+		from.conn = lent->to.conn;
+	}
+	return leg_accept(&c->a, &leg, &from, setup->invite);
 }
 
 static void hunt_make(struct call *c, const struct call_setup *setup)
@@ -1397,7 +1516,15 @@ uint16_t call_place(const struct call_setup *setup)
 	refresh_use(&c->timers[SIDE_A], refresh_profile(c->plan, c->a->realm));
 	refresh_asked(&c->timers[SIDE_A], setup->invite);
 	c->a->asked = setup->transaction;
-	transaction_handler(setup->transaction, leg_transaction, c->a);
+	if (setup->transaction)
+		transaction_handler(setup->transaction, leg_transaction, c->a);
+	if (setup->lender) {
+		c->lent = plan_take(setup->lender->plan);
+		c->trying = true;
+		c->watch = setup->watch;
+		c->watch_arg = setup->watch_arg;
+		*setup->placed = c;
+	}
 	if (expires)
 		timer_start(&c->expires, expires, expires_over, c);
 

@@ -61,6 +61,25 @@ enum call_event {
 extern const struct machine call_machine;
 
 struct call;
+struct leg;
+struct transfer;
+
+/** What calls ask of sbc/transfer, which is made of calls */
+struct transfer_user {
+	/** A REFER whose turn it is. True: served, t is taken over */
+	bool (*refer)(struct call *c, struct leg *leg, struct transaction *t,
+		      const struct message *msg);
+	/** BYE of a leg. True: the other side waits for the transfer, the call
+	 *  does not end yet */
+	bool (*bye)(struct call *c, struct leg *leg);
+	/** A call that has a part in a transfer ends */
+	void (*over)(struct call *c);
+	/** One is freed: let go without a word */
+	void (*forget)(struct call *c);
+};
+
+/** Told of each answer that the caller would get */
+typedef void(call_watch_h)(struct call *c, uint16_t code, void *arg);
 
 /** What the calls of a worker share (sbc/calls) */
 struct call_home {
@@ -72,6 +91,7 @@ struct call_home {
 	const struct relay_user *relay_user; /* sbc/within */
 	/* Send a refresh of ours (sbc/own) */
 	void (*refresh)(struct call *c, enum side side);
+	const struct transfer_user *transfer;
 	queue_h *serve[2];                    /* sbc/within, by enum side */
 	void (*gone)(struct call_home *home); /* a call was freed */
 };
@@ -82,6 +102,8 @@ struct call {
 	struct call_home *home;
 	struct worker *worker;
 	const struct plan *plan; /* the one it began with, to the end */
+	const struct plan
+		*lent; /* that of a leg that came by transfer, or NULL */
 	uint64_t id;
 	uint8_t state;
 	struct leg *a, *b;
@@ -92,6 +114,10 @@ struct call {
 	struct list early; /* its early dialogs; 64*T1 behind the answer none */
 	struct message *held; /* the 2xx of HELD */
 	struct list relays;
+	struct transfer *transfer; /* that it has a part in, or NULL */
+	bool referred;             /* a REFER was carried out */
+	call_watch_h *watch;
+	void *watch_arg;
 	struct relay *reinvite; /* the one that is unanswered */
 	struct queue queue[2];  /* by the side that asks */
 	struct timer timer_c, expires, life, forget;
@@ -116,6 +142,13 @@ struct call_setup {
 	struct owner owner, called;
 	struct route *route; /* taken over */
 	struct seat seat;    /* inbound session taken, handed over */
+	/* A call for a leg that is there already, and takes side A once the
+	 * target has answered (sbc/transfer); transaction is NULL then */
+	struct call *lender;
+	enum side lent;
+	call_watch_h *watch;
+	void *watch_arg;
+	struct call **placed; /* set before anything happens */
 };
 
 /**
@@ -125,6 +158,18 @@ struct call_setup {
  *         On an error nothing was answered and nothing was taken over
  */
 uint16_t call_place(const struct call_setup *setup);
+
+/** Does the SBC carry out a REFER of the peer of this side itself? */
+bool call_transfers(const struct call *c, enum side side);
+/** Exchange a leg of one call for a leg of another. The plan of each is kept as
+ *  long as its leg */
+void call_swap(struct call *c, enum side side, struct call *other,
+	       enum side other_side);
+/** May call_swap give c a leg of this plan? */
+bool call_may_lend(const struct call *c, const struct plan *plan);
+/** Media between a leg of c, on this side, and a leg of another call. 0; ENOMEM */
+int call_media(struct media **mp, struct call *c, enum side side,
+	       const struct leg *mine, const struct leg *others);
 
 /** Feed an event; the call may be gone afterwards */
 void call_feed(struct call *c, enum call_event ev, const struct message *msg);

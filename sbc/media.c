@@ -1112,6 +1112,12 @@ bool media_offer_open(const struct media *m, enum side *from)
 	return true;
 }
 
+void media_continue(struct media *m, enum side side, const struct media *other,
+		    enum side other_side)
+{
+	m->origin[side] = other->origin[other_side];
+}
+
 void media_keep(struct media *m)
 {
 	m->keeps = true;

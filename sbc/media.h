@@ -111,6 +111,10 @@ void media_offer_failed(struct media *m);
 /** Has an offer been made that waits for its answer; from which side? */
 bool media_offer_open(const struct media *m, enum side *from);
 
+/** Towards a side this is the SDP peer that another session was (RFC 3264 8):
+ *  same o=, the version goes on */
+void media_continue(struct media *m, enum side side, const struct media *other,
+		    enum side other_side);
 /** Remember from now on what each side said: the SBC may have to say it again */
 void media_keep(struct media *m);
 /** SDP of this side in the running session. False: none is remembered. The

@@ -1,6 +1,7 @@
 /*
  * Requests of our own inside the dialogs of a call
  */
+#include <errno.h>
 #include "policy/body.h"
 #include "sbc/own.h"
 #include "sbc/random.h"
@@ -11,8 +12,7 @@ enum {
 	FAILED = 5000
 };
 
-/* RFC 3261 14.1: who made the Call-ID waits longer [ms] */
-static uint32_t glare_pause(const struct leg *leg)
+uint32_t own_glare_pause(const struct leg *leg)
 {
 	return leg->uac ? 10 * random_between(210, 400)
 			: 10 * random_between(0, 200);
@@ -42,7 +42,7 @@ static void refresh_failed(struct refresh *r, const struct leg *leg,
 			   const struct message *msg)
 {
 	if (code == 491) {
-		refresh_again(r, glare_pause(leg));
+		refresh_again(r, own_glare_pause(leg));
 	} else if (code == 422 && refresh_raise(r, msg)) {
 		refresh_again(r, 0);
 	} else if (method == UPDATE && (code == 405 || code == 501)) {
@@ -96,42 +96,52 @@ static bool offer_make(struct call *c, enum side side, struct mbuf **sdp)
 	return !media_offer(c->media, !side, &said, sdp);
 }
 
-void own_refresh(struct call *c, enum side side)
+static int own_send(struct call *c, enum side side, enum method_id method,
+		    const struct mbuf *lines)
 {
-	struct refresh *r = &c->timers[side];
-	struct mbuf *sdp = NULL, *lines = mbuf_alloc(128);
+	struct mbuf *sdp = NULL;
 	struct relay *relay = NULL;
 	struct relay_setup setup = {
 		.plan = c->plan,
 		.list = &c->relays,
 		.to = side == SIDE_A ? c->a : c->b,
+		.method = method,
+		.extra = bytes_of(lines),
 		.user = &own_user,
 		.arg = c,
 	};
 	int err;
 
-	setup.method =
-		r->update && !r->profile->force_reinvite ? UPDATE : INVITE;
-	if (!lines || refresh_lines(r, lines) || c->state != CALL_TALKING ||
-	    (setup.method == INVITE && !offer_make(c, side, &sdp))) {
-		refresh_again(r, BUSY);
-		goto out;
-	}
-
-	setup.extra = bytes_of(lines);
+	if (c->state != CALL_TALKING ||
+	    (method == INVITE && !offer_make(c, side, &sdp)))
+		return EBUSY;
 	if (sdp) {
 		setup.body = bytes_of(sdp);
 		pl_set_str(&setup.ctype, "application/sdp");
 	}
 	err = relay_start(&relay, &setup);
-	if (err) {
-		if (sdp)
-			media_offer_failed(c->media);
-		refresh_again(r, BUSY);
-	} else if (sdp) {
+	if (err && sdp)
+		media_offer_failed(c->media);
+	else if (sdp)
 		c->reinvite = relay;
-	}
-out:
 	mem_deref(sdp);
+	return err;
+}
+
+void own_offer(struct call *c, enum side side)
+{
+	/* Nobody to tell: the peer keeps what it has */
+	(void)own_send(c, side, INVITE, NULL);
+}
+
+void own_refresh(struct call *c, enum side side)
+{
+	struct refresh *r = &c->timers[side];
+	struct mbuf *lines = mbuf_alloc(128);
+	bool update = r->update && !r->profile->force_reinvite;
+
+	if (!lines || refresh_lines(r, lines) ||
+	    own_send(c, side, update ? UPDATE : INVITE, lines))
+		refresh_again(r, BUSY);
 	mem_deref(lines);
 }

@@ -442,6 +442,13 @@ void relay_close(struct relay *r, uint16_t code)
 	mem_deref(r);
 }
 
+void relay_move(struct relay *r, struct list *list, void *arg)
+{
+	list_unlink(&r->le);
+	list_append(list, &r->le, r);
+	r->arg = arg;
+}
+
 void relay_cancel(struct relay *r, const struct pl *reason)
 {
 	if (r->client && !r->answered)

@@ -72,6 +72,9 @@ int relay_start(struct relay **rp, const struct relay_setup *setup);
 /** End without a word to user; an unanswered server side gets this code */
 void relay_close(struct relay *r, uint16_t code);
 
+/** It belongs to another call now, with the leg that it goes to */
+void relay_move(struct relay *r, struct list *list, void *arg);
+
 /** The sender gave his re-INVITE up: CANCEL it on the other side */
 void relay_cancel(struct relay *r, const struct pl *reason);
 

@@ -349,6 +349,22 @@ static int refer_edit(struct message *msg, const struct table *tags,
 	return err;
 }
 
+int replaces_of_refer(struct mbuf *mb, const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_REFER_TO), rest, field;
+	struct address addr;
+
+	if (address_read(&addr, &value))
+		return EBADMSG;
+	for (rest = addr.uri.headers; field_next(&rest, &field);) {
+		if (!is_replaces(&field))
+			continue;
+		pl_advance(&field, sizeof("replaces=") - 1);
+		return unescape(mb, &field);
+	}
+	return ENOENT;
+}
+
 bool replaces_any(const struct message *msg)
 {
 	return message_first(msg, HDR_REFER_TO) ||

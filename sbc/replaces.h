@@ -38,6 +38,15 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 /** replaces_find() and the other leg of the call, which the maker of legs knows */
 typedef struct leg *(replaces_other_h)(const struct leg *leg);
 
+/**
+ * Find the Replaces in the URI of Refer-To, as the header would have it
+ *
+ * @param mb  Appended: the value without escapes
+ *
+ * @return 0; ENOENT there is none; EBADMSG Refer-To cannot be read; ENOMEM
+ */
+int replaces_of_refer(struct mbuf *mb, const struct message *msg);
+
 /** Does the message name dialogs that replaces_edit would look at? */
 bool replaces_any(const struct message *msg);
 

@@ -22,6 +22,7 @@
 #include "sbc/shun.h"
 #include "sbc/surrogates.h"
 #include "sbc/transaction.h"
+#include "sbc/transfer.h"
 
 enum {
 	FLOWS_MAX = 65536
@@ -100,6 +101,8 @@ static int tables_open(struct worker *w)
 		err = forward_open(&w->forward, &forward);
 	if (!err)
 		err = calls_open(&w->calls, w);
+	if (!err)
+		calls_home(w->calls)->transfer = &transfer_user;
 	if (!err)
 		err = pairs_open(&w->pairs, w);
 	if (!err)

@@ -194,8 +194,7 @@ const struct relay_user within_relay_user = {
 	.done = relay_done,
 };
 
-/* Answer a request inside the dialog here */
-static void refuse(struct transaction *t, uint16_t code, const char *extra)
+void within_refuse(struct transaction *t, uint16_t code, const char *extra)
 {
 	struct wire_response r = {
 		.request = transaction_request(t),
@@ -221,7 +220,7 @@ static void refuse_busy(struct transaction *t, uint16_t code)
 	if (code == 500)
 		(void)re_snprintf(extra, sizeof(extra), "Retry-After: %u\r\n",
 				  random_between(0, 10));
-	refuse(t, code, code == 500 ? extra : NULL);
+	within_refuse(t, code, code == 500 ? extra : NULL);
 }
 
 /* RFC 4028 9 */
@@ -234,14 +233,14 @@ static bool is_too_short(const struct call *c, const struct leg *leg,
 	if (!min)
 		return false;
 	(void)re_snprintf(extra, sizeof(extra), "Min-SE: %u\r\n", min);
-	refuse(t, 422, extra);
+	within_refuse(t, 422, extra);
 	return true;
 }
 
 static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
 		     const struct message *msg)
 {
-	refuse(t, 200, NULL);
+	within_refuse(t, 200, NULL);
 	if (!c->a->confirmed && call_is_a(c, leg)) {
 		/* behaviour.md 3.3: BYE of the caller in an early dialog */
 		call_feed(c, A_CANCEL, msg);
@@ -250,6 +249,8 @@ static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
 	/* The call goes on without the branch that says so: behind the answer a
 	 * branch that lost says it, before it RFC 3261 15 forbids it */
 	if (leg != c->a && leg != c->b)
+		return;
+	if (c->transfer && c->home->transfer->bye(c, leg))
 		return;
 	call_feed(c, leg == c->a ? A_BYE : B_BYE, msg);
 }
@@ -388,7 +389,7 @@ static void request_relay(struct call *c, struct leg *leg,
 		media_offer_failed(c->media);
 	if (invite)
 		leg->asked = transaction_forget(leg->asked);
-	refuse(t, err == EBADMSG ? 400 : 503, NULL);
+	within_refuse(t, err == EBADMSG ? 400 : 503, NULL);
 }
 
 static void no_event(struct transaction *t, enum transaction_event ev,
@@ -464,17 +465,25 @@ static void serve(struct call *c, enum side side, struct leg *leg,
 	struct leg *other = leg ? call_other(leg) : NULL;
 
 	if (!msg || !leg || check_state(c, leg)) {
-		refuse(t, 481, NULL);
+		within_refuse(t, 481, NULL);
 		return;
 	}
 	if (other->resolving) {
 		other->aimed = aimed;
 		other->aimed_arg = q;
 		if (queue_return(q, t, q))
-			refuse(t, 503, NULL);
+			within_refuse(t, 503, NULL);
 		return;
 	}
 	transaction_handler(t, no_event, NULL);
+	if (msg->method_id == REFER && c->home->transfer &&
+	    c->home->transfer->refer(c, leg, t, msg))
+		return;
+	/* A leg that a transfer took away has its stand-in here */
+	if (other->closed) {
+		within_refuse(t, 481, NULL);
+		return;
+	}
 	request_relay(c, leg, t, msg);
 }
 

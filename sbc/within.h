@@ -23,6 +23,10 @@ void within_request(struct leg *leg, const struct arrival *from,
 void within_serve_a(struct transaction *t, void *arg);
 void within_serve_b(struct transaction *t, void *arg);
 
+/** Answer a request inside the dialog here. extra: header lines or NULL. t is
+ *  let go */
+void within_refuse(struct transaction *t, uint16_t code, const char *extra);
+
 /** Parts of it for requests of our own */
 void within_proof(struct relay *r, struct proof_setup *setup, void *arg);
 void within_challenged(struct relay *r, enum proof result,

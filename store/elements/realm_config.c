@@ -116,7 +116,7 @@ static const struct field realm_config_fields[] = {
 	FLAG(S, pai_strip, "pai-strip", .flags = UNSERVED, .dflt = "disabled",
 		.help = "Remove P-Asserted-Identity towards peers of this realm that are not trust-me",
 		.source = "RFC 3325"),
-	FLAG(S, refer_call_transfer, "refer-call-transfer", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, refer_call_transfer, "refer-call-transfer", .dflt = "disabled",
 		.help = "The SBC carries out transfers instead of passing REFER on",
 		.source = "RFC 3515"),
 	FLAG(S, accounting_enable, "accounting-enable", .flags = UNSERVED, .dflt = "enabled",

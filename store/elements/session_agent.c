@@ -229,7 +229,7 @@ static const struct field session_agent_fields[] = {
 	WORD(S, early_media_allow, "early-media-allow", .words = agent_early_words,
 		.help = "As in realm-config; empty is that of the realm",
 		.source = "ACLI"),
-	WORD(S, refer_call_transfer, "refer-call-transfer", .flags = UNSERVED, .words = agent_refer_words,
+	WORD(S, refer_call_transfer, "refer-call-transfer", .words = agent_refer_words,
 		.help = "As in realm-config; empty is that of the realm",
 		.source = "ACLI"),
 	WORD(S, reuse_connections, "reuse-connections", .flags = UNSERVED, .dflt = "tcp", .words = reuse_words,

@@ -11,6 +11,7 @@
 #include "sbc/surrogates.h"
 #include "sbc/timer.h"
 #include "sbc/transaction.h"
+#include "sbc/transfer.h"
 #include "store/credentials.h"
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_clock.h"
@@ -112,6 +113,7 @@ void core_start(void)
 	assert_int_equal(transactions_open(&w->transactions, &times), 0);
 	assert_int_equal(nonces_open(&w->nonces, 1000), 0);
 	assert_int_equal(calls_open(&w->calls, w), 0);
+	calls_home(w->calls)->transfer = &transfer_user;
 	assert_int_equal(pairs_open(&w->pairs, w), 0);
 	assert_int_equal(surrogates_open(&w->surrogates, w), 0);
 	assert_int_equal(surrogates_change(w->surrogates, core.plan, NULL), 0);
