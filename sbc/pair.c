@@ -10,6 +10,7 @@
 #include "sbc/counters.h"
 #include "sbc/pair.h"
 #include "sbc/random.h"
+#include "sbc/redirect.h"
 
 enum {
 	PAIRS_MAX = 1 << 16 /* of a worker, subscriptions among them */
@@ -242,6 +243,8 @@ static void pass(struct pair *p, const struct message *msg,
 	sides_answer(&s, &r, &copy, msg, msg->code >= 300);
 	if (extra && msg->method_id == REGISTER && msg->code < 300)
 		(void)contacts_in(extra, p, msg);
+	else if (extra && msg->code >= 300 && msg->code < 400)
+		(void)redirect_pass(extra, msg, port_local(p->hunt.from.port));
 	out.code = r.code;
 	out.reason = r.reason;
 	out.src = r.src;

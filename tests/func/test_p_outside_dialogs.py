@@ -299,6 +299,20 @@ def test_options_for_a_contact_say_when_the_pbx_is_silent(sbc, trunk, pbx_a):
     assert options(trunk, f"sip:a-4930105@{sbc.ip(1)}").status == 200
 
 
+def test_options_for_a_contact_say_when_the_pbx_is_out_of_service(sbc, trunk, pbx_a, pbx_b):
+    sbc.element("session-agent", "pbx-a.example").update(
+        {"ping-method": "OPTIONS", "ping-interval": "1", "ping-send-mode": "continuous"})
+    sbc.element("sip-config")["trans-expire"] = "2"
+    pbx_a.deaf = True
+    sbc.start().registered()
+    sbc.waits("show sipd agents", r"(?m)^pbx-a.example\s+O\b")
+    assert options(trunk, f"sip:a-4930105@{sbc.ip(1)}").status == 480
+    assert options(trunk, f"sip:b-4930105@{sbc.ip(1)}").status == 200
+    asked = asks(trunk, "MESSAGE", f"sip:a-4930105@{sbc.ip(1)}")
+    assert answer_to(trunk, asked).status == 480
+    assert not pbx_a.requests("MESSAGE")
+
+
 # --- With other peers
 
 UAC = """<?xml version="1.0" encoding="ISO-8859-1" ?>

@@ -239,6 +239,37 @@ static void a_failure_leads_to_the_next_route(void **s)
 	assert_true(peer_hears_no_answer(&pbx, 500));
 }
 
+static void a_redirection_is_followed(void **s)
+{
+	struct message *in;
+	(void)s;
+
+	core_start();
+	strcpy(trunk.contact, "sip:elsewhere@127.0.0.14:5060");
+	asks(&pbx, "MESSAGE", NUMBER, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "MESSAGE"), 302, NULL, NULL);
+	in = peer_request(&third, "MESSAGE");
+	peer_answers(&third, in, 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+	assert_true(peer_hears_no_answer(&pbx, 302));
+	assert_int_equal(pairs(), 0);
+}
+
+static void a_redirection_that_is_passed_on_leads_to_us(void **s)
+{
+	struct message *in;
+	(void)s;
+
+	core.agent_trunk->redirect_action = AGENT_REDIRECT_ACTION_PROXY;
+	core_start();
+	strcpy(trunk.contact, "sip:elsewhere@127.0.0.14:5060");
+	asks(&pbx, "MESSAGE", NUMBER, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "MESSAGE"), 302, NULL, NULL);
+	in = peer_answer(&pbx, 302);
+	assert_true(header_has(in, HDR_CONTACT, "elsewhere@127.0.0.2"));
+	assert_true(peer_hears_nothing(&third));
+}
+
 static struct sip_interface *interface_of(const char *realm)
 {
 	size_t n = config_count(core.cfg, &element_sip_interface);
@@ -864,6 +895,8 @@ int main(void)
 		T(methods_of_a_call_are_nothing_without_one),
 		T(nobody_answers_and_nobody_says_so),
 		T(a_failure_leads_to_the_next_route),
+		T(a_redirection_is_followed),
+		T(a_redirection_that_is_passed_on_leads_to_us),
 		T(a_silent_route_leads_on_while_the_sender_waits),
 		T(a_silent_route_leads_nowhere_once_the_sender_gave_up),
 		T(no_route_is_404),
