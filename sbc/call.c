@@ -247,6 +247,17 @@ static void early_dead(struct call *c, struct leg *b)
 	(void)early_fail(&e);
 }
 
+/* A hop that was tried together with others is given up. Its 2xx may come still
+ * (behaviour.md 3.3) */
+static void branch_lost(struct leg *leg, const struct pl *reason, void *arg)
+{
+	struct call *c = arg;
+
+	early_dead(c, leg);
+	leg_cancel(leg, reason);
+	leg_linger(leg, &c->home->lingering);
+}
+
 static void early_forget(void *arg)
 {
 	struct call *c = arg;
@@ -301,7 +312,8 @@ static int next_hop(void *obj, const struct message *msg)
 	struct call *c = obj;
 	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
 
-	timer_cancel(&c->timer_c);
+	if (!hunt_is_forked(&c->hunt))
+		timer_cancel(&c->timer_c);
 	return event_of(hunt_failed(&c->hunt, code, msg));
 }
 
@@ -311,7 +323,7 @@ static int sent(void *obj, const struct message *msg)
 	(void)msg;
 
 	c->b = c->hunt.now->leg;
-	if (c->hunt.tried == 1 && !c->trying) {
+	if (!c->trying) {
 		c->trying = true;
 		reply_trying(c);
 	}
@@ -613,7 +625,8 @@ static int prove(void *obj, const struct message *msg)
 	enum proof result;
 
 	memset(&report, 0, sizeof(report));
-	timer_cancel(&c->timer_c);
+	if (!hunt_is_forked(&c->hunt))
+		timer_cancel(&c->timer_c);
 	hunt_agent_answered(&c->hunt, msg->code);
 	c->credentials = mbuf_alloc(512);
 	if (!c->credentials)
@@ -668,6 +681,7 @@ static int cancel_b(struct call *c, const struct pl *reason)
 {
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
+	hunt_keep_one(&c->hunt, reason);
 	if (!c->hunt.now->leg || !c->hunt.now->leg->invite)
 		return B_REFUSE;
 	leg_cancel(c->hunt.now->leg, reason);
@@ -1071,9 +1085,11 @@ static const struct rule rules[] = {
 	{ CALL_TRYING,     B_ANSWER,      pass_answer,     CALL_ANSWERED   },
 	{ CALL_TRYING,     B_CHALLENGE,   prove,           CALL_PROVING    },  /* 22.2 */
 	{ CALL_TRYING,     B_REFUSE,      next_hop,        CALL_TRYING     },
+	{ CALL_TRYING,     TIMER_C,       no_final_answer, CALL_CANCELLING },  /* of hops tried together one rings */
 	{ CALL_TRYING,     A_CANCEL,      caller_cancels,  CALL_CANCELLING },  /* 9.2 */
 	{ CALL_TRYING,     TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
 	{ CALL_TRYING,     OPERATOR,      give_up,         CALL_CANCELLING },
+	{ CALL_EARLY,      HOP_FOUND,     sent,            CALL_EARLY      },  /* beside one that rings */
 	{ CALL_EARLY,      B_PROGRESS,    pass_progress,   CALL_EARLY      },
 	{ CALL_EARLY,      B_ANSWER,      pass_answer,     CALL_ANSWERED   },
 	{ CALL_EARLY,      B_ANSWER_EARLY, hold_answer,    CALL_HELD       },  /* RFC 3262 3 */
@@ -1173,6 +1189,7 @@ static void answer_came(struct call *c, struct leg *leg,
 			const struct message *msg)
 {
 	struct early_call all = early_of(c, leg);
+	struct pl elsewhere;
 
 	c->b = leg;
 	if (early_choose(&all, msg)) {
@@ -1180,6 +1197,10 @@ static void answer_came(struct call *c, struct leg *leg,
 		call_feed(c, B_REFUSE, NULL);
 		return;
 	}
+	pl_set_str(&elsewhere,
+		   "SIP;cause=200;text=\"Call completed elsewhere\"");
+	hunt_keep_one(&c->hunt,
+		      c->plan->sip->add_reason_header ? &elsewhere : NULL);
 	call_feed(c,
 		  c->state == CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
 							       : B_ANSWER,
@@ -1190,6 +1211,10 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		  void *arg)
 {
 	struct call *c = arg;
+
+	/* of a hop: which one; after that the leg is that of the dialog */
+	if (!leg->confirmed && hunt_turn(&c->hunt, leg))
+		c->b = leg;
 
 	switch (ev) {
 
@@ -1467,6 +1492,7 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 	hunt->has_offer = body_sdp(setup->invite, &sdp);
 	hunt->route = setup->route;
 	hunt->leg_h = leg_b;
+	hunt->drop = branch_lost;
 	hunt->edit = hop_edit;
 	hunt->h = hunted;
 	hunt->arg = c;

@@ -94,6 +94,130 @@ static void is_out(struct hunt *hunt, bool out)
 				       hunt->now->hop.agent);
 }
 
+/* --- Branches: routes of equal cost are tried together (behaviour.md 2.4) --- */
+
+static void branch_finish(struct branch *b)
+{
+	resolve_cancel(b->resolving);
+	b->resolving = NULL;
+	b->out = mem_deref(b->out);
+	b->scratch = mem_deref(b->scratch);
+	b->contact = mem_deref(b->contact);
+	b->lines = mem_deref(b->lines);
+	b->offer = mem_deref(b->offer);
+	tries_reset(&b->tries);
+}
+
+static void branch_destructor(void *arg)
+{
+	struct branch *b = arg;
+
+	list_unlink(&b->le);
+	branch_finish(b);
+	agent_let_go(b);
+	mem_deref(b->leg);
+}
+
+/* The first, then those beside it; NULL at the end */
+static struct branch *branch_next(const struct hunt *hunt,
+				  const struct branch *b)
+{
+	struct le *le = b == &hunt->first ? hunt->more.head : b->le.next;
+
+	return le ? le->data : NULL;
+}
+
+/* One that is free; NULL without memory */
+static struct branch *branch_idle(struct hunt *hunt)
+{
+	struct branch *b;
+
+	for (b = &hunt->first; b; b = branch_next(hunt, b)) {
+		if (!b->live)
+			return b;
+	}
+
+	b = mem_zalloc(sizeof(*b), branch_destructor);
+	if (!b)
+		return NULL;
+	b->hunt = hunt;
+	list_append(&hunt->more, &b->le, b);
+
+	return b;
+}
+
+static bool is_sent(const struct branch *b)
+{
+	return b->live && b->leg && b->leg->invite;
+}
+
+/* Another one that is under way, one that was sent before others; NULL: none */
+static struct branch *branch_other(const struct hunt *hunt)
+{
+	struct branch *found = NULL, *b = (struct branch *)&hunt->first;
+
+	for (; b; b = branch_next(hunt, b)) {
+		if (b != hunt->now && b->live &&
+		    (!found || (is_sent(b) && !is_sent(found))))
+			found = b;
+	}
+
+	return found;
+}
+
+static void branch_drop(struct hunt *hunt, struct branch *b,
+			const struct pl *reason)
+{
+	b->live = false;
+	resolve_cancel(b->resolving);
+	b->resolving = NULL;
+	agent_let_go(b);
+	if (b->leg && hunt->drop)
+		hunt->drop(b->leg, reason, hunt->arg);
+	b->leg = mem_deref(b->leg);
+}
+
+static void others_drop(struct hunt *hunt, const struct pl *reason)
+{
+	struct branch *other;
+
+	while ((other = branch_other(hunt)))
+		branch_drop(hunt, other, reason);
+}
+
+bool hunt_turn(struct hunt *hunt, const struct leg *leg)
+{
+	for (struct branch *b = &hunt->first; b; b = branch_next(hunt, b)) {
+		if (b->leg != leg)
+			continue;
+		hunt->now = b;
+		/* they share the media: the one that speaks has them */
+		if (!list_isempty(&hunt->more) && hunt->media)
+			media_peer(hunt->media, &b->targets.addr[b->target]);
+		return true;
+	}
+
+	return false;
+}
+
+bool hunt_is_forked(const struct hunt *hunt)
+{
+	return branch_other(hunt) != NULL;
+}
+
+void hunt_keep_one(struct hunt *hunt, const struct pl *reason)
+{
+	struct branch *other = branch_other(hunt);
+
+	if (other && is_sent(other) && !is_sent(hunt->now)) {
+		struct branch *unsent = hunt->now;
+
+		hunt->now = other;
+		branch_drop(hunt, unsent, reason);
+	}
+	others_drop(hunt, reason);
+}
+
 void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
 	struct branch *b = hunt->now;
@@ -241,20 +365,61 @@ static bool hop_admits(struct hunt *hunt)
 static enum hunt_verdict target_try(struct hunt *hunt);
 static enum hunt_verdict hop_next(struct hunt *hunt);
 
+/* The present branch is over, or waits: what becomes of the search */
+static enum hunt_verdict go_on(struct hunt *hunt)
+{
+	struct branch *other;
+
+	if (!hunt->now->live) {
+		other = branch_other(hunt);
+		if (!other)
+			return hop_next(hunt);
+		hunt->now = other;
+	}
+
+	return is_sent(hunt->now) ? HUNT_SENT : HUNT_WAITS;
+}
+
+static void branch_over(struct branch *b)
+{
+	b->live = false;
+	agent_let_go(b);
+}
+
+/* The target of the registration failed and shall not be met again by DNS */
+static void met_remove(struct branch *b)
+{
+	struct resolved *t = &b->targets;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (b->unbound && t->transport[i] == b->met.transport &&
+		    sa_cmp(&t->addr[i], &b->met.dst, SA_ALL))
+			continue;
+		t->addr[n] = t->addr[i];
+		t->transport[n++] = t->transport[i];
+	}
+	t->n = n;
+}
+
 static void resolved_later(int err, const struct resolved *found, void *arg)
 {
-	struct hunt *hunt = arg;
-	enum hunt_verdict v;
+	struct branch *b = arg;
+	struct hunt *hunt = b->hunt;
+	enum hunt_verdict v = HUNT_EMPTY;
 
-	hunt->now->resolving = NULL;
+	hunt->now = b;
+	b->resolving = NULL;
 	if (err) {
 		name_failed(hunt, err);
-		agent_let_go(hunt->now);
-		v = hop_next(hunt);
+		branch_over(b);
 	} else {
-		hunt->now->targets = *found;
+		b->targets = *found;
+		met_remove(b);
 		v = target_try(hunt);
 	}
+	if (v == HUNT_EMPTY)
+		v = go_on(hunt);
 	hunt->h(v, hunt->arg);
 }
 
@@ -285,6 +450,7 @@ static int hop_resolve(struct hunt *hunt)
 	    !target_is_avoided(hunt->worker->resolver, &view.target->dst,
 			       view.target->transport)) {
 		one_target(hunt, &view.target->dst, view.target->transport);
+		hunt->now->bound = true;
 		return 0;
 	}
 
@@ -296,33 +462,63 @@ static int hop_resolve(struct hunt *hunt)
 		return 0;
 	}
 	return resolve(&hunt->now->resolving, hunt->worker->resolver, &q,
-		       &hunt->now->targets, resolved_later, hunt);
+		       &hunt->now->targets, resolved_later, hunt->now);
+}
+
+/* Try the next hop in the present branch; HUNT_EMPTY: it cannot be used */
+static enum hunt_verdict hop_try(struct hunt *hunt)
+{
+	struct branch *b = hunt->now;
+	int err;
+
+	b->hop = hunt->route->hops[hunt->next++];
+	b->target = 0;
+	b->targets.n = 0;
+	b->bound = b->unbound = false;
+	b->out = mem_deref(b->out);
+	b->leg = mem_deref(b->leg);
+	if (!hop_admits(hunt))
+		return HUNT_EMPTY;
+
+	err = hop_resolve(hunt);
+	if (err && err != EINPROGRESS) {
+		name_failed(hunt, err);
+		agent_let_go(b);
+		return HUNT_EMPTY;
+	}
+	hunt->tried++;
+	b->live = true;
+
+	return err ? HUNT_WAITS : target_try(hunt);
+}
+
+/* Is the next hop tried together with this one? They share the media of the call,
+ * so only hops of one realm are */
+static bool is_beside(const struct hunt *hunt, const struct hop *hop)
+{
+	const struct hop *next = &hunt->route->hops[hunt->next];
+
+	return hunt->next < hunt->route->n && hunt->drop && hop->policy &&
+	       hop->policy->parallel_forking && next->policy == hop->policy &&
+	       next->cost == hop->cost && next->realm == hop->realm &&
+	       !hop->redirected && !next->redirected;
 }
 
 static enum hunt_verdict hop_next(struct hunt *hunt)
 {
-	int err;
-
 	while (hunt->next < hunt->route->n) {
-		hunt->now->hop = hunt->route->hops[hunt->next++];
-		hunt->now->target = 0;
-		hunt->now->targets.n = 0;
-		hunt->now->leg = mem_deref(hunt->now->leg);
-		if (!hop_admits(hunt))
-			continue;
+		const struct hop *lead = &hunt->route->hops[hunt->next];
+		struct branch *b;
 
-		err = hop_resolve(hunt);
-		if (!err) {
-			hunt->tried++;
-			return target_try(hunt);
-		}
-		if (err == EINPROGRESS) {
-			hunt->tried++;
-			return HUNT_WAITS;
-		}
-
-		name_failed(hunt, err);
-		agent_let_go(hunt->now);
+		do {
+			b = branch_idle(hunt);
+			if (!b)
+				break;
+			hunt->now = b;
+			(void)hop_try(hunt);
+		} while (is_beside(hunt, lead));
+		if (hunt->now->live || branch_other(hunt))
+			return go_on(hunt);
 	}
 	if (!hunt->code)
 		hunt->code = 503;
@@ -585,11 +781,18 @@ static int lines_write(struct hunt *hunt, const struct port *port)
 /* What the called side shall see of the caller's media */
 static int offer_write(struct hunt *hunt)
 {
+	const struct branch *other = branch_other(hunt);
 	struct pl sdp;
 	int err;
 
 	if (!hunt->media)
 		return 0;
+	/* tried together: one offer for all of them */
+	if (other && other->out) {
+		hunt->now->offer = mem_deref(hunt->now->offer);
+		hunt->now->offer = mem_ref(other->offer);
+		return 0;
+	}
 	err = media_move(hunt->media, hunt->now->hop.realm,
 			 &hunt->now->targets.addr[hunt->now->target]);
 	if (!hunt->has_offer || err)
@@ -710,7 +913,7 @@ static void compose_failed(struct hunt *hunt, int err)
 		hunt_end(hunt, 400, NULL);
 		break;
 	}
-	agent_let_go(hunt->now);
+	branch_over(hunt->now);
 	hunt->next = hunt->route->n;
 }
 
@@ -772,8 +975,8 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 		own_reason(hunt, 503, 0);
 	}
 
-	agent_let_go(hunt->now);
-	return hop_next(hunt);
+	branch_over(hunt->now);
+	return HUNT_EMPTY;
 }
 
 /* --- The search --------------------------------------------------------- */
@@ -781,6 +984,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 enum hunt_verdict hunt_start(struct hunt *hunt)
 {
 	hunt->now = &hunt->first;
+	hunt->first.hunt = hunt;
 	hunt->deadline = clock_ms() + hunt->plan->sip->trans_expire * 1000ULL;
 	return first_hop(hunt);
 }
@@ -851,7 +1055,11 @@ static bool ends_search(struct hunt *hunt, uint16_t code,
 			     hunt->plan, hop, &hunt->now->rw.ruri, msg))
 		note_failure(hunt, code, msg);
 
-	return hunt->next >= hunt->route->n || is_exhausted(hunt, code);
+	/* what rings may ring on */
+	if (is_exhausted(hunt, code))
+		hunt->next = hunt->route->n;
+
+	return false;
 }
 
 /* For how long the target is avoided; 0: as long as such failures usually are */
@@ -885,7 +1093,7 @@ static bool is_over(const struct hunt *hunt)
 static void offer_withdraw(struct hunt *hunt)
 {
 	hunt->now->offer = mem_deref(hunt->now->offer);
-	if (hunt->has_offer)
+	if (hunt->has_offer && !branch_other(hunt))
 		media_offer_failed(hunt->media);
 }
 
@@ -905,11 +1113,33 @@ static void target_shun(struct hunt *hunt, uint32_t retry_after)
 			    clock_ms() + s * 1000ULL);
 }
 
+/* The registration's own target failed: those that DNS names are left */
+static enum hunt_verdict targets_beyond(struct hunt *hunt)
+{
+	struct branch *b = hunt->now;
+	int err;
+
+	b->met.dst = b->targets.addr[0];
+	b->met.transport = b->targets.transport[0];
+	b->bound = false;
+	b->unbound = true;
+	b->target = b->targets.n = 0;
+	err = hop_resolve(hunt);
+	if (err == EINPROGRESS)
+		return HUNT_WAITS;
+	if (err)
+		return HUNT_EMPTY;
+	met_remove(b);
+
+	return target_try(hunt);
+}
+
 enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 			      const struct message *msg)
 {
 	const struct sa *dst = &hunt->now->targets.addr[hunt->now->target];
 	uint8_t transport = hunt->now->targets.transport[hunt->now->target];
+	enum hunt_verdict v = HUNT_EMPTY;
 	bool ends;
 
 	if (is_over(hunt))
@@ -920,21 +1150,30 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 		target_shun(hunt, avoid_time(msg));
 		target_failed(hunt->worker->resolver, dst, transport,
 			      avoid_time(msg));
-		if (++hunt->now->target < hunt->now->targets.n &&
-		    !is_over(hunt)) {
-			note_failure(hunt, code, msg);
+		if (!is_over(hunt) && hunt->now->bound) {
 			offer_withdraw(hunt);
-			return target_try(hunt);
+			v = targets_beyond(hunt);
+		} else if (++hunt->now->target < hunt->now->targets.n &&
+			   !is_over(hunt)) {
+			offer_withdraw(hunt);
+			v = target_try(hunt);
+		}
+		if (v != HUNT_EMPTY) {
+			note_failure(hunt, code, msg);
+			return go_on(hunt);
 		}
 	} else {
 		target_worked(hunt->worker->resolver, dst, transport);
 	}
 
-	agent_let_go(hunt->now);
+	branch_over(hunt->now);
 	ends = ends_search(hunt, code, msg);
 	offer_withdraw(hunt);
+	if (!ends)
+		return go_on(hunt);
+	others_drop(hunt, NULL);
 
-	return ends ? HUNT_EMPTY : hop_next(hunt);
+	return HUNT_EMPTY;
 }
 
 int hunt_repeat(struct hunt *hunt)
@@ -1052,22 +1291,13 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 
 /* --- The end ------------------------------------------------------------ */
 
-static void branch_finish(struct branch *b)
-{
-	resolve_cancel(b->resolving);
-	b->resolving = NULL;
-	b->out = mem_deref(b->out);
-	b->scratch = mem_deref(b->scratch);
-	b->contact = mem_deref(b->contact);
-	b->lines = mem_deref(b->lines);
-	b->offer = mem_deref(b->offer);
-	tries_reset(&b->tries);
-}
-
 void hunt_finish(struct hunt *hunt)
 {
 	timer_cancel(&hunt->patience);
-	branch_finish(&hunt->first);
+	if (hunt->now)
+		others_drop(hunt, NULL);
+	for (struct branch *b = &hunt->first; b; b = branch_next(hunt, b))
+		branch_finish(b);
 	hunt->invite = mem_deref(hunt->invite);
 	hunt->route = mem_deref(hunt->route);
 	hunt->best = mem_deref(hunt->best);
@@ -1076,6 +1306,7 @@ void hunt_finish(struct hunt *hunt)
 void hunt_clear(struct hunt *hunt)
 {
 	hunt_finish(hunt);
+	list_flush(&hunt->more);
 	agent_let_go(&hunt->first);
 	redirects_clear(&hunt->redirects);
 	hunt->first.leg = mem_deref(hunt->first.leg);

@@ -36,8 +36,18 @@ typedef int(hunt_lines_h)(struct mbuf *mb, const struct port *port, void *arg);
 typedef int(hunt_edit_h)(struct message *out, const struct realm *egress,
 			 void *arg);
 
+/** A hop that was tried together with others is given up: somebody else answered,
+ *  or the search ends. The leg may be cancelled; it is let go of afterwards */
+typedef void(hunt_drop_h)(struct leg *leg, const struct pl *reason, void *arg);
+
 /** One hop that is tried: its targets, and the leg that calls there */
 struct branch {
+	struct le le; /* of hunt->more */
+	struct hunt *hunt;
+	bool live;  /* under way: a name is resolved, or an INVITE unanswered */
+	bool bound; /* at the target of the registration, not by DNS */
+	bool unbound; /* that failed; it is met */
+	struct target met;
 	struct hop hop;
 	struct resolved targets;
 	uint32_t target;
@@ -75,6 +85,7 @@ struct hunt {
 		[ROUTE_HOPS]; /* how hops ended, for sip-recursion-policy */
 	uint32_t codes_n;
 	struct branch first;
+	struct list more;      /* struct branch: tried together with it */
 	struct branch *now;    /* the one that the last event is about */
 	struct timer patience; /* waiting for the owner's registration */
 	uint64_t patient;      /* until then [ms] */
@@ -83,6 +94,7 @@ struct hunt {
 	struct message *best; /* answer behind code, or NULL: made here */
 	uint64_t session_id;
 	leg_h *leg_h;
+	hunt_drop_h *drop;   /* NULL: one hop at a time */
 	hunt_lines_h *lines; /* or NULL */
 	hunt_edit_h *edit;   /* or NULL */
 	hunt_h *h;
@@ -98,6 +110,17 @@ enum hunt_verdict hunt_start(struct hunt *hunt);
  *  on with the next target or hop, or end */
 enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 			      const struct message *msg);
+
+/** The event of this leg comes next: its branch becomes the present one. False:
+ *  it is none of ours any more */
+bool hunt_turn(struct hunt *hunt, const struct leg *leg);
+
+/** Are others tried beside the present one? */
+bool hunt_is_forked(const struct hunt *hunt);
+
+/** Only one hop goes on, the present one or, where that was not sent to, another:
+ *  the others are dropped, with this reason or NULL */
+void hunt_keep_one(struct hunt *hunt, const struct pl *reason);
 
 /** End the search: this code is for the caller, whatever came before */
 void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg);

@@ -947,6 +947,11 @@ int media_move(struct media *m, const struct realm *realm_b,
 	return 0;
 }
 
+void media_peer(struct media *m, const struct sa *peer_b)
+{
+	m->peer[SIDE_B] = *peer_b;
+}
+
 static int offer_relayed(struct media *m, const struct pl *text,
 			 const struct sdp *sdp, struct mbuf **out)
 {

@@ -57,6 +57,10 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 int media_move(struct media *m, const struct realm *realm_b,
 	       const struct sa *peer_b);
 
+/** Side B speaks from another address of the same realm: hops that are tried
+ *  together share ports and offer */
+void media_peer(struct media *m, const struct sa *peer_b);
+
 /**
  * An offer came from a side: reserve what is missing on both sides, and write
  * what the other side shall see

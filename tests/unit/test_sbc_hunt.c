@@ -460,6 +460,317 @@ static void credentials_of_the_route_serve_where_a_3xx_led(void **s)
 	peer_answer(&pbx, 200);
 }
 
+/* --- parallel-forking -------------------------------------------------------- */
+
+#define SDP_THIRD SDP_AT("127.0.0.14", "40300")
+
+/* Two hops of equal cost, at trunk and third, and one behind them */
+static void fork_setup(const char *parallel)
+{
+	item_set(&element_local_policy, policy(), "parallel-forking", parallel);
+	route("127.0.0.14", "0");
+	config_add(core.cfg, &element_session_agent, "hostname", "last.example",
+		   "ip-address", "127.0.0.11", "realm-id", "trunk", NULL);
+	route("last.example", "1");
+	core_start();
+	calls();
+}
+
+static void hops_of_equal_cost_ring_together_and_the_first_2xx_wins(void **s)
+{
+	struct message *one, *two, *ring_one, *ring_two, *answer;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	assert_int_not_equal(pl_cmp(&one->callid, &two->callid), 0);
+	assert_int_not_equal(pl_cmp(&one->from_tag, &two->from_tag), 0);
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	ring_one = peer_answer(&pbx, 180);
+	peer_answers(&third, two, 180, NULL, NULL);
+	ring_two = peer_answer(&pbx, 180);
+	/* one early dialog each (RFC 3261 12.1) */
+	assert_int_not_equal(pl_cmp(&ring_one->to_tag, &ring_two->to_tag), 0);
+
+	peer_answers(&third, two, 200, NULL, SDP_THIRD);
+	answer = peer_answer(&pbx, 200);
+	assert_int_equal(pl_cmp(&answer->to_tag, &ring_two->to_tag), 0);
+	peer_request(&third, "ACK");
+	peer_request(&trunk, "CANCEL");
+	peer_answers(&trunk, one, 487, NULL, NULL);
+	peer_request(&trunk, "ACK");
+	peer_acks(&pbx, NULL);
+	core_run(40000);
+	assert_true(peer_hears_no(&pbx, "BYE"));
+	assert_true(is_silent_about(&trunk));
+	/* the dialog is that of the hop that won */
+	peer_says(&pbx, "BYE", NULL, NULL);
+	peer_request(&third, "BYE");
+	assert_true(peer_hears_no(&trunk, "BYE"));
+}
+
+static void without_parallel_forking_one_hop_is_tried_at_a_time(void **s)
+{
+	(void)s;
+
+	fork_setup("disabled");
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 480, NULL, NULL);
+	peer_answers(&third, peer_request(&third, "INVITE"), 480, NULL, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 480, NULL, NULL);
+	peer_answer(&pbx, 480);
+}
+
+static void the_next_cost_follows_when_all_of_one_failed(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&third, two, 404, NULL, NULL);
+	assert_true(is_silent_about(&trunk));
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answer(&pbx, 180);
+	peer_answers(&trunk, one, 500, NULL, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 503, NULL, NULL);
+	peer_answer(&pbx, 404);
+	assert_int_equal(core_calls(), 0);
+}
+
+static void hops_of_another_policy_or_realm_do_not_ring_along(void **s)
+{
+	struct local_policy *other;
+
+	core_teardown(s);
+	for (int i = 0; i < 2; i++) {
+		core_setup(s);
+		item_set(&element_local_policy, policy(), "parallel-forking",
+			 "enabled");
+		if (i == 0) {
+			other = config_add(core.cfg, &element_local_policy,
+					   "from-address", "*", "to-address",
+					   "* 1", "source-realm", "pbx-a",
+					   "parallel-forking", "enabled", NULL);
+			item_add(&other->policy_attributes,
+				 &element_policy_attribute, "next-hop",
+				 "127.0.0.14", "realm", "trunk", NULL);
+		} else {
+			config_add(core.cfg, &element_realm_config,
+				   "identifier", "below", "parent-realm",
+				   "trunk", NULL);
+			route("127.0.0.14", "0");
+			item_set(&element_policy_attribute,
+				 policy()->policy_attributes.v[1], "realm",
+				 "below");
+		}
+		core_start();
+		calls();
+		assert_true(is_silent_about(&third));
+		peer_answers(&trunk, peer_request(&trunk, "INVITE"), 480, NULL,
+			     NULL);
+		peer_request(&third, "INVITE");
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_2xx_that_crosses_the_cancel_is_acked_and_hung_up(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answers(&third, two, 200, NULL, SDP_THIRD);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	peer_forgets(&pbx);
+	peer_request(&trunk, "CANCEL");
+	peer_answers(&trunk, one, 200, NULL, SDP_TRUNK);
+	peer_request(&trunk, "ACK");
+	peer_request(&trunk, "BYE");
+	assert_true(peer_hears_nothing(&pbx));
+	assert_int_equal(core_calls(), 1);
+}
+
+static void a_hop_that_said_nothing_is_cancelled_with_its_first_1xx(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&third, two, 200, NULL, SDP_THIRD);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	assert_true(peer_hears_no(&trunk, "CANCEL"));
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_request(&trunk, "CANCEL");
+	peer_forgets(&pbx);
+	peer_answers(&trunk, one, 487, NULL, NULL);
+	assert_true(peer_hears_nothing(&pbx));
+}
+
+static void the_caller_cancels_all_that_rings(void **s)
+{
+	struct message *one, *two, *cancel;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answers(&third, two, 180, NULL, NULL);
+	peer_cancels(&pbx);
+	peer_answer(&pbx, 487);
+	cancel = peer_request(&trunk, "CANCEL");
+	assert_int_equal(pl_cmp(&cancel->callid, &one->callid), 0);
+	cancel = peer_request(&third, "CANCEL");
+	assert_int_equal(pl_cmp(&cancel->callid, &two->callid), 0);
+	peer_answers(&trunk, one, 487, NULL, NULL);
+	peer_answers(&third, two, 487, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 0);
+	assert_true(is_silent_about(&trunk));
+}
+
+static void a_6xx_or_a_code_that_stops_ends_all(void **s)
+{
+	static const struct {
+		const char *stop;
+		uint16_t code;
+	} rows[] = { { "", 603 }, { "486", 486 }, { "", 407 } };
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message *one, *two;
+
+		core_setup(s);
+		item_set(&element_session_agent, core.agent_trunk,
+			 "stop-recurse", rows[i].stop);
+		fork_setup("enabled");
+		one = peer_request(&trunk, "INVITE");
+		two = peer_request(&third, "INVITE");
+		peer_answers(&third, two, 180, NULL, NULL);
+		peer_answer(&pbx, 180);
+		peer_answers(&trunk, one, rows[i].code, NULL, NULL);
+		peer_answer(&pbx, rows[i].code);
+		peer_request(&third, "CANCEL");
+		peer_answers(&third, two, 487, NULL, NULL);
+		peer_acks(&pbx, NULL);
+		core_run(1);
+		assert_true(is_silent_about(&trunk));
+		assert_int_equal(core_calls(), 0);
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+static void a_challenge_of_one_is_answered_while_the_other_rings(void **s)
+{
+	struct message *one, *two, *again;
+	(void)s;
+
+	fake_credential("trunk", "trunk.example", "tenA", "a1", "secret");
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&third, two, 180, NULL, NULL);
+	peer_answers(&trunk, one, 407, CHALLENGE, NULL);
+	again = peer_request(&trunk, "INVITE");
+	assert_int_equal(pl_cmp(&one->callid, &again->callid), 0);
+	assert_true(header_has(again, HDR_PROXY_AUTHORIZATION, "a1"));
+	peer_forgets(&third);
+	peer_answers(&trunk, again, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_request(&third, "CANCEL");
+}
+
+static void the_longest_wait_of_those_that_ring_is_timer_c(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answers(&third, two, 486, NULL, NULL);
+	core_run(179000);
+	assert_true(peer_hears_no(&trunk, "CANCEL"));
+	core_run(2000);
+	peer_request(&trunk, "CANCEL");
+	peer_answer(&pbx, 408);
+}
+
+static void a_hop_whose_name_takes_long_rings_along_when_it_is_known(void **s)
+{
+	struct message *one;
+	(void)s;
+
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	route("third.example", "0");
+	fake_name("third.example", "127.0.0.14:5060", NULL);
+	fake_resolver_fail(EINPROGRESS);
+	core_start();
+	calls();
+	one = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answer(&pbx, 180);
+	fake_resolver_fail(0);
+	fake_resolver_answer(0);
+	core_run(1);
+	peer_answers(&third, peer_request(&third, "INVITE"), 200, NULL,
+		     SDP_THIRD);
+	peer_answer(&pbx, 200);
+	peer_request(&trunk, "CANCEL");
+}
+
+static void a_name_that_is_asked_for_is_forgotten_when_another_answers(void **s)
+{
+	(void)s;
+
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	route("third.example", "0");
+	fake_name("third.example", "127.0.0.14:5060", NULL);
+	fake_resolver_fail(EINPROGRESS);
+	core_start();
+	calls();
+	fake_resolver_fail(0);
+	assert_int_equal(fake_resolver_waiting(), 1);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 200, NULL,
+		     SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	assert_int_equal(fake_resolver_waiting(), 0);
+	assert_true(is_silent_about(&third));
+}
+
+static void packets_flow_with_the_hop_that_won(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	fork_setup("enabled");
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&third, "INVITE");
+	/* one offer, one pair of ports for both */
+	assert_int_equal(pl_cmp(&one->body, &two->body), 0);
+	peer_answers(&trunk, one, 183, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 183);
+	peer_answers(&third, two, 200, NULL, SDP_THIRD);
+	assert_true(body_has(peer_answer(&pbx, 200), "c=IN IP4 127.0.0.2"));
+	peer_acks(&pbx, NULL);
+	peer_says(&third, "BYE", NULL, NULL);
+	peer_request(&pbx, "BYE");
+}
+
 /* --- 2.8: targets ------------------------------------------------------------ */
 
 /* The trunk has two addresses by DNS */
@@ -716,6 +1027,19 @@ int main(void)
 		T(a_3xx_without_use_is_a_failure_like_others),
 		T(a_3xx_of_a_pbx_stays_in_its_tenant),
 		T(credentials_of_the_route_serve_where_a_3xx_led),
+		T(hops_of_equal_cost_ring_together_and_the_first_2xx_wins),
+		T(without_parallel_forking_one_hop_is_tried_at_a_time),
+		T(the_next_cost_follows_when_all_of_one_failed),
+		T(hops_of_another_policy_or_realm_do_not_ring_along),
+		T(a_2xx_that_crosses_the_cancel_is_acked_and_hung_up),
+		T(a_hop_that_said_nothing_is_cancelled_with_its_first_1xx),
+		T(the_caller_cancels_all_that_rings),
+		T(a_6xx_or_a_code_that_stops_ends_all),
+		T(a_challenge_of_one_is_answered_while_the_other_rings),
+		T(the_longest_wait_of_those_that_ring_is_timer_c),
+		T(a_hop_whose_name_takes_long_rings_along_when_it_is_known),
+		T(a_name_that_is_asked_for_is_forgotten_when_another_answers),
+		T(packets_flow_with_the_hop_that_won),
 		T(the_next_target_gets_the_same_request_on_a_new_branch),
 		T(a_transport_error_leads_to_the_next_target_at_once),
 		T(other_answers_stay_with_the_target),
