@@ -734,6 +734,7 @@ static void a_hop_whose_name_takes_long_rings_along_when_it_is_known(void **s)
 
 static void a_name_that_is_asked_for_is_forgotten_when_another_answers(void **s)
 {
+	size_t waiting; /* the caller's Contact is asked for, too */
 	(void)s;
 
 	item_set(&element_local_policy, policy(), "parallel-forking",
@@ -744,11 +745,11 @@ static void a_name_that_is_asked_for_is_forgotten_when_another_answers(void **s)
 	core_start();
 	calls();
 	fake_resolver_fail(0);
-	assert_int_equal(fake_resolver_waiting(), 1);
+	waiting = fake_resolver_waiting();
 	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 200, NULL,
 		     SDP_TRUNK);
 	peer_answer(&pbx, 200);
-	assert_int_equal(fake_resolver_waiting(), 0);
+	assert_int_equal(fake_resolver_waiting(), waiting - 1);
 	assert_true(is_silent_about(&third));
 }
 
