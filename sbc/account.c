@@ -34,7 +34,8 @@ void account_begin(struct cdr *cdr, const struct hunt *hunt)
 	struct cdr_side *a = &cdr->side[SIDE_A];
 	struct address addr;
 
-	cdr->setup = clock_wall_ms();
+	cdr->setup = clock_ms();
+	cdr->wall = clock_wall_ms();
 	cdr->config_version = hunt->plan->config->version;
 	cdr_set(cdr, CDR_CALLID + SIDE_A, &msg->callid);
 	cdr_set(cdr, CDR_CALLED + SIDE_A, &msg->ruri);

@@ -467,7 +467,7 @@ static int pass_progress(void *obj, const struct message *msg)
 	int err;
 
 	if (!c->cdr.ring)
-		c->cdr.ring = clock_wall_ms();
+		c->cdr.ring = clock_ms();
 	timer_c_start(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 
@@ -516,8 +516,7 @@ static void life_over(void *arg)
 
 static void call_answered(struct call *c)
 {
-	c->answered = clock_ms();
-	c->cdr.connect = clock_wall_ms();
+	c->answered = c->cdr.connect = clock_ms();
 	c->cdr.status = 200;
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
@@ -835,7 +834,7 @@ static void closing(struct call *c)
 	if (c->transfer)
 		c->home->transfer->over(c);
 	if (!c->cdr.disconnect)
-		c->cdr.disconnect = clock_wall_ms();
+		c->cdr.disconnect = clock_ms();
 }
 
 static int byes_sent(const struct call *c)
@@ -1033,7 +1032,7 @@ static void record(const struct media_report *report, void *arg)
 	if (report)
 		c->cdr.media = *report;
 	if (!c->cdr.disconnect)
-		c->cdr.disconnect = clock_wall_ms();
+		c->cdr.disconnect = clock_ms();
 	cdr_write(&c->cdr, c->worker->db);
 	mem_deref(c);
 	if (home->gone)

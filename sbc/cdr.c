@@ -263,13 +263,15 @@ static void put_number(struct writer *w, size_t field, uint64_t n)
 	put_bytes(w, field, buf, uint_write(buf, n));
 }
 
-static void put_time(struct writer *w, size_t field, uint64_t wall_ms)
+/* A wall clock that is stepped meanwhile leaves durations as they were */
+static void put_time(struct writer *w, size_t field, const struct cdr *cdr,
+		     uint64_t at)
 {
 	char buf[25];
 
-	if (!wall_ms)
+	if (!at)
 		return;
-	clock_rfc3339(buf, wall_ms);
+	clock_rfc3339(buf, cdr->wall + (at - cdr->setup));
 	put_bytes(w, field, buf, strlen(buf));
 }
 
@@ -329,10 +331,10 @@ static void put_times(struct writer *w, const struct cdr *cdr)
 			 : cdr->connect ? cdr->connect
 					: cdr->disconnect;
 
-	put_time(w, F_SETUP, cdr->setup);
-	put_time(w, F_RING, cdr->ring);
-	put_time(w, F_CONNECT, cdr->connect);
-	put_time(w, F_DISCONNECT, cdr->disconnect);
+	put_time(w, F_SETUP, cdr, cdr->setup);
+	put_time(w, F_RING, cdr, cdr->ring);
+	put_time(w, F_CONNECT, cdr, cdr->connect);
+	put_time(w, F_DISCONNECT, cdr, cdr->disconnect);
 	if (cdr->connect && cdr->disconnect >= cdr->connect)
 		put_number(w, F_DURATION, cdr->disconnect - cdr->connect);
 	if (first >= cdr->setup)

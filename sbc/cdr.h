@@ -60,9 +60,11 @@ struct cdr_side {
 struct cdr {
 	uint64_t id;
 	const char *event; /* method of a request outside calls; NULL: a call */
-	uint64_t setup, ring, connect, disconnect; /* wall [ms]; 0: never */
-	struct cdr_side side[2];                   /* by enum side */
-	const char *next_hop;                      /* of the plan */
+	uint64_t wall;     /* of setup [ms]; the rest follows from the others */
+	uint64_t setup, ring, connect,
+		disconnect;      /* monotonic [ms]; 0: never */
+	struct cdr_side side[2]; /* by enum side */
+	const char *next_hop;    /* of the plan */
 	uint32_t routes_tried, challenges;
 	uint8_t by; /* enum credential_by */
 	bool authenticated, auth_failed;

@@ -194,7 +194,7 @@ static void record_write(struct pair *p, uint16_t code, enum cdr_party by)
 	cdr->reason = (uint8_t)(code < 300 ? CDR_NORMAL : cdr_reason_of(code));
 	if (by == CDR_SBC)
 		cdr->refused_step = "place-call";
-	cdr->disconnect = clock_wall_ms();
+	cdr->disconnect = clock_ms();
 	cdr_write(cdr, p->home->worker->db);
 	p->cdr = mem_deref(cdr);
 }

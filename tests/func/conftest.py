@@ -73,6 +73,8 @@ class Sbc:
         self.process = None
         self.logs = 0
         self.build = BUILD
+        self.database = f"{self.folder}/sbc.db"
+        self.environment = {}
 
     def ip(self, host):
         return f"127.{self.network}.{host}"
@@ -106,14 +108,15 @@ class Sbc:
         return f"{self.folder}/acli.sock"
 
     def start(self, configured=True, level="DEBUG", within=5.0):
-        arguments = [f"{BUILD}/sbcd", "--db", f"{self.folder}/sbc.db", "--socket", self.socket,
+        arguments = [f"{BUILD}/sbcd", "--db", self.database, "--socket", self.socket,
                      "--log-level", level]
         if configured:
             arguments += ["--config", self.write()]
         self.logs += 1
         self.log = f"{self.folder}/sbcd.{self.logs}.log"
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(arguments, stdout=log, stderr=subprocess.STDOUT,
+                                            env=dict(os.environ, **self.environment))
         limit = time.monotonic() + within
         while "sbcd: ready" not in open(self.log).read():
             assert self.process.poll() is None, "sbcd ended:\n" + open(self.log).read()

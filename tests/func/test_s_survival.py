@@ -1,0 +1,324 @@
+"""
+What must not stop the SBC (quality.md "Survival").
+
+- kill -9 with calls and registrations: serving again within 2 s, nothing registered that is not due, no
+  record older than 100 ms lost, 481 for the dialogs that were lost.
+- A full disk: calls go on, an alarm, recovery without a restart, an undamaged database.
+- DNS that does not answer: last good addresses, and no call waits longer than its timer.
+- The wall clock steps an hour: no timer notices.
+- Trunk away and back, a process that stood still, floods from strangers.
+- With ./test.sh soak the numbers are those of quality.md.
+"""
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from peers.dns import Dns
+from peers.flood import Flood
+from peers.sipp import Answerer, Caller, numbers
+
+SOAK = "SBC_SOAK" in os.environ
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def rss(sbc):
+    """Resident memory [KiB]"""
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{sbc.process.pid}/status").read()).group(1))
+
+
+def descriptors(sbc):
+    return len(os.listdir(f"/proc/{sbc.process.pid}/fd"))
+
+
+def is_undamaged(path):
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
+
+
+def many_aors(sbc, count):
+    """Each tenant has so many; the pools have room for as many calls"""
+    for agent in sbc.element("surrogate-agent"):
+        agent["aor-count"] = str(count)
+        agent["register-user"] = "4930^^^^^"
+        agent["register-contact-user"] = agent["register-contact-user"][0] + "-4930^^^^^"
+    for n, pool in enumerate(sbc.element("steering-pool")):
+        pool.update({"start-port": str(20000 + 4000 * n), "end-port": str(23999 + 4000 * n)})
+
+
+# --- kill -9
+
+def test_after_kill_9_it_serves_within_2_s_and_forgets_nothing(sbc, trunk, pbx_a, pbx_b, peers):
+    aors = 5000 if SOAK else 300
+    calls_n = 200 if SOAK else 20
+    many_aors(sbc, aors)
+    sbc.element("sip-config")["registration-rate"] = "2000"
+    sbc.start(level="NOTICE").registered(2 * aors, 120.0)
+    for _ in range(5):
+        pbx_a.calls("0301234", user="493000005").until_answered().hang_up()
+    going = [pbx_a.calls("0301234", user="493000005").until_answered() for _ in range(calls_n)]
+    # the moment of the kill comes 100 ms after the last record, or later
+    late = pbx_b.calls("0301234", user="493000005").until_answered()
+    late.hang_up()
+    time.sleep(0.1)
+    since = len(trunk.seen)
+    sbc.kill()
+
+    begun = time.monotonic()
+    sbc.start(configured=False, level="NOTICE")
+    back = trunk.calls(f"sip:b-493000007@{sbc.ip(1)}").until_answered()
+    assert time.monotonic() - begun < 2.0
+    assert re.search(rf"\b{2 * aors} registered", sbc.acli("show surrogate-agents"))
+    for call in going[:10]:
+        assert call.answer_to(call.within_dialog("BYE")).status == 481
+    back.hang_up()
+    pbx_a.calls("0301234", user="493000005").until_answered().hang_up()
+    assert not [m for m in trunk.seen[since:] if m.status is None and m.method == "REGISTER"]
+    found = [r["session-id"] for r in sbc.records(8)]
+    assert len(found) == len(set(found)) == 8   # 5 + 1 before, 2 after: none lost, none twice
+    is_undamaged(sbc.database)
+
+
+def test_kill_9_in_the_middle_of_activations_leaves_a_whole_version(sbc, trunk):
+    """Whenever it dies: what ran or what was to run, never half of both"""
+    sbc.start().registered()
+    for n in range(6):
+        retry = str(100 + n)
+        for agent in sbc.element("surrogate-agent"):
+            agent["register-retry-time"] = retry
+        sbc.acli(f"import-config {sbc.write()}", "save-config")
+        shell = sbc.shell()
+        assert shell.says("enable")[0] == "0000"
+        shell.sends("activate-config")
+        time.sleep(n * 0.002)   # another moment each time
+        sbc.kill()
+        shell.close()
+        sbc.start(configured=False)
+        saved, running = (int(re.search(rf"{name} configuration +(\d+)",
+                                        sbc.acli("show version")).group(1))
+                          for name in ("saved", "running"))
+        assert saved == n + 2 and running in range(1, saved + 1)
+        values = set(re.findall(r"register-retry-time +(\d+)",
+                                sbc.acli("show running-config surrogate-agent")))
+        assert values == {str(98 + running) if running > 1 else "30"}
+        sbc.acli("activate-config")
+    is_undamaged(sbc.database)
+
+
+# --- the disk
+
+@pytest.fixture
+def small_disk(sbc, tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder],
+                      capture_output=True).returncode:
+        pytest.skip("no right to mount a tmpfs")
+    sbc.database = f"{folder}/sbc.db"
+    yield folder
+    sbc.stop()
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_an_alarm_and_calls_go_on_until_there_is_room_again(
+        sbc, small_disk, trunk, pbx_a):
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.records()
+    filler = open(small_disk / "filler", "wb", buffering=0)
+    with pytest.raises(OSError):
+        while True:
+            filler.write(b"\0" * 4096)
+    count = 10
+    for _ in range(count):
+        pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
+    sbc.waits("show alarms", "database-error")
+    sbc.registered()
+    # An activation needs the database, so it is refused whole
+    sbc.element("surrogate-agent", "a.trunk.example")["register-retry-time"] = "60"
+    code, output = sbc.acli_status(f"import-config {sbc.write()}")
+    assert code == 1 and "nothing was changed" in output
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+    filler.close()
+    os.unlink(small_disk / "filler")
+    sbc.waits("show alarms", "No alarms", 15.0)
+    assert len(sbc.records(count + 2)) == count + 2
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    sbc.stop()
+    is_undamaged(sbc.database)
+    sbc.start(configured=False)
+    sbc.registered()
+
+
+# --- DNS
+
+def test_a_dns_that_swallows_questions_leaves_the_last_good_addresses(sbc, trunk, pbx_a, pbx_b, peers,
+                                                                      tmp_path):
+    dns = peers(Dns, tmp_path, sbc.ip(53), hosts={"trunk.example": sbc.ip(11)})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    agent = sbc.element("session-agent", "trunk.example")
+    del agent["ip-address"]
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    dns.process.send_signal(signal.SIGSTOP)   # a black hole: no answer, no ICMP
+    try:
+        end = time.monotonic() + 4            # TTL of the answers is 1 s
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            pbx_a.calls("0301234").until_answered().hang_up()
+            assert time.monotonic() - begun < 2.5
+            time.sleep(0.3)                   # the pace of the calls
+    finally:
+        dns.process.send_signal(signal.SIGCONT)
+    pbx_b.calls("0301234").until_answered().hang_up()
+
+
+def test_a_name_that_was_never_resolved_holds_up_nobody_else(sbc, trunk, pbx_a, pbx_b, peers, tmp_path):
+    dns = peers(Dns, tmp_path, sbc.ip(53), hosts={"other.example": sbc.ip(11)})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    sbc.element("session-agent").append({"hostname": "other.example", "realm-id": "trunk"})
+    sbc.policy("pbx-b")["policy-attributes"][0]["next-hop"] = "other.example"
+    sbc.start().registered()
+    dns.process.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        waiting = pbx_b.calls("0301234")
+        pbx_a.calls("0301234").until_answered().hang_up()
+        assert time.monotonic() - begun < 1.0
+        assert waiting.until_refused(within=20.0).status in (408, 480, 500, 503)
+    finally:
+        dns.process.send_signal(signal.SIGCONT)
+
+
+# --- the clock
+
+@pytest.fixture
+def wall_clock(sbc, tmp_path):
+    """Function that steps the wall clock of the SBC to so many seconds from the true one"""
+    shim, file = f"{tmp_path}/wall_clock.so", f"{tmp_path}/offset"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, f"{HERE}/peers/wall_clock.c"],
+                   check=True)
+
+    def step(seconds):
+        with open(file, "r+b") as f:
+            f.write(seconds.to_bytes(8, "little", signed=True))
+
+    open(file, "wb").write(bytes(8))
+    sbc.environment = {"LD_PRELOAD": shim, "WALL_CLOCK": file,
+                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return step
+
+
+@pytest.mark.parametrize("hours", [1, -1], ids=["forth", "back"])
+def test_an_hour_that_the_wall_clock_steps_touches_no_timer(sbc, wall_clock, trunk, pbx_a, hours):
+    trunk.granted = 8                        # refreshed between 4 and 7.2 s
+    sbc.start().registered()
+    registered = time.monotonic()
+    call = pbx_a.calls("0301234").until_answered()
+    since = len(trunk.seen)
+    wall_clock(hours * 3600)
+    time.sleep(0.2)                          # nothing is to happen now
+    assert re.search(r"\b20 registered", sbc.acli("show surrogate-agents"))
+    # What repeats goes on at its pace: an INVITE without an answer
+    trunk.invite_answer = lambda request: True
+    silent = pbx_a.calls("0301999")
+    trunk.wait(lambda m: m.status is None and m.method == "INVITE" and "0301999" in m.uri and
+               m.time - silent.invite.time > 1.4, 4.0, since)
+    times = [m.time for m in trunk.seen[since:]
+             if m.status is None and m.method == "INVITE" and "0301999" in m.uri]
+    assert times[1] - times[0] == pytest.approx(0.5, abs=0.2)
+    assert times[2] - times[1] == pytest.approx(1.0, abs=0.25)
+    silent.cancel()
+    trunk.invite_answer = None
+    early = [m for m in trunk.seen[since:] if m.status is None and m.method == "REGISTER" and
+             m.time < registered + 3.0]
+    assert not early
+    trunk.wait(lambda m: m.status is None and m.method == "REGISTER", 6.0, since)
+    call.hang_up()
+    record = next(r for r in sbc.records(1))
+    assert 0 <= int(record["duration-ms"]) < 20000
+
+
+# --- peers that go and come
+
+def test_a_trunk_that_goes_and_comes_is_left_out_and_taken_back(sbc, trunk, pbx_a, peers):
+    sbc.element("sip-config")["trans-expire"] = "1"
+    sbc.element("session-agent", "trunk.example").update(
+        {"ttr-no-response": "2", "options": ["trans-timeouts=2"]})
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    trunk.invite_answer = lambda request: True    # takes all and says nothing
+    for _ in range(2):
+        assert pbx_a.calls("0301234").until_refused(within=4.0).status == 408
+    begun = time.monotonic()
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    assert time.monotonic() - begun < 0.5
+    assert "session-agent-down" in sbc.acli("show alarms")
+    trunk.invite_answer = None
+    limit = time.monotonic() + 6
+    while True:
+        call = pbx_a.calls("0301234")
+        if call.answer().status == 200:
+            break
+        call.until_refused()
+        assert time.monotonic() < limit
+    call.until_answered().hang_up()
+    sbc.waits("show alarms", "No alarms")
+
+
+# --- standing still
+
+def test_a_process_that_stood_still_catches_up(sbc, peers, tmp_path):
+    sbc.element("surrogate-agent").clear()
+    peers(Answerer, tmp_path, sbc.ip(11))
+    sbc.start(level="NOTICE")
+    count, rate = 250, 25
+    caller = peers(Caller, tmp_path, sbc.ip(12), sbc.ip(2), "4930100", "pbx-a.local", numbers(200),
+                   count, rate, 500)
+    time.sleep(2)                       # of load
+    sbc.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)                       # so long it stands still
+    sbc.process.send_signal(signal.SIGCONT)
+    caller.wait(60)
+    counted = caller.counted()
+    good = int(counted["SuccessfulCall(C)"])
+    assert good >= count * 0.95, counted
+    sbc.no_session_is_left(40.0)
+    assert sbc.ports_used() == 0
+
+
+# --- floods
+
+@pytest.mark.parametrize("kind", ["INVITE", "REGISTER", "OPTIONS", "garbage", "broken"])
+def test_a_flood_of_strangers_stops_no_known_call_and_fills_no_memory(sbc, peers, tmp_path, kind):
+    """Five times the messages of the load; SUBSCRIBE, BYE and the like take the same way"""
+    sbc.element("surrogate-agent").clear()
+    peers(Answerer, tmp_path, sbc.ip(11))
+    sbc.start(level="NOTICE")
+    rate, seconds = (200, 60) if SOAK else (30, 5)
+    count = rate * seconds
+    before, files = rss(sbc), descriptors(sbc)
+    caller = peers(Caller, tmp_path, sbc.ip(12), sbc.ip(2), "4930100", "pbx-a.local", numbers(200),
+                   count, rate, 300)
+    strangers = [sbc.ip(host) for host in range(100, 120)]
+    floods = [peers(Flood, kind, (sbc.ip(host), 5060), strangers, 5 * 6 * rate // 2)
+              for host in (1, 2)]
+    assert caller.wait(seconds + 40) in (0, 1)
+    sent = sum(f.sent for f in floods)
+    for flood in floods:
+        flood.close()
+    counted = caller.counted()
+    assert int(counted["SuccessfulCall(C)"]) >= 0.99 * count, counted
+    assert sent >= 5 * 6 * count * 0.7
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
+    grown = rss(sbc) - before
+    assert grown < 64 * 1024, f"{grown} KiB more after {sent} datagrams"
+    assert descriptors(sbc) <= files + 2
