@@ -5,6 +5,7 @@
 #include <string.h>
 #include "store/registrations.h"
 #include "sbc/herd.h"
+#include "sbc/outage.h"
 #include "sbc/identities.h"
 #include "sbc/worker.h"
 
@@ -147,6 +148,9 @@ int herd_use(struct herd *h, const struct plan *plan,
 		if (o)
 			o->users++;
 		h->f.registry = o ? &o->r : NULL;
+		for (uint32_t i = 0; i < h->n; i++)
+			if (h->v[i])
+				herd_tell_agent(h->v[i]);
 	}
 	h->f.plan = plan_take(plan);
 	h->f.agent = agent;
@@ -170,12 +174,46 @@ void herd_set_state(struct registration *r, enum surrogate_state state)
 	all->counts[r->state]--;
 	r->state = (uint8_t)state;
 	all->counts[state]++;
+	herd_tell_agent(r);
+}
+
+/* Count it over a session-agent, or over none */
+static void stand_over(struct registration *r, struct agent *over)
+{
+	bool refused = over && r->state == SUR_REFUSED;
+	struct agent *was = r->over;
+
+	if (over == was && refused == r->over_refused)
+		return;
+
+	if (was && was != over) {
+		(void)agent_registrations(was, -1, -(int32_t)r->over_refused);
+		r->over_refused = false;
+		(void)outage_look(was);
+	}
+	if (over) {
+		(void)agent_registrations(over, was != over,
+					  (int32_t)refused - r->over_refused);
+		(void)outage_look(over);
+	}
+	r->over = over;
+	r->over_refused = refused;
+}
+
+void herd_tell_agent(struct registration *r)
+{
+	const struct registry *reg = r->flock->registry;
+	const struct agents *agents = r->flock->worker->agents;
+	bool stands = reg && agents && r->state != SUR_DISABLED;
+
+	stand_over(r, stands ? agents_find(agents, reg->hop.agent) : NULL);
 }
 
 /* Leaving for good ---------------------------------------------------------- */
 
 void herd_forget(struct registration *r)
 {
+	stand_over(r, NULL);
 	identities_drop(&herd_of(r)->all->associated, r);
 	r->carrier = carrier_give(r->carrier);
 }

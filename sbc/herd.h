@@ -83,6 +83,9 @@ bool herd_is_triggered(const struct herd *h);
 
 /** Set the state of one that was loaded */
 void herd_set_state(struct registration *r, enum surrogate_state state);
+/** Its state or registrar changed: the session-agent over which it registers
+ *  counts it, and whether it is refused (behaviour.md 2.5, state R) */
+void herd_tell_agent(struct registration *r);
 
 /** Tell all AoRs of an agent, 200 in a turn. A sweep that is under way is ended
  *  first, unless the new one takes it back */

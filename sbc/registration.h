@@ -149,6 +149,7 @@ struct registration {
 	uint8_t later;       /* event that waits for the answer */
 	uint8_t alarms;
 	bool bound;
+	bool over_refused;    /* counted there as refused */
 	struct target target; /* of the binding; its tls_name is the hop's */
 	char callid[CALLID_SIZE], tag[TAG_SIZE];
 	char *contact, *old_contact; /* URIs; the former one is to be removed */
@@ -158,6 +159,7 @@ struct registration {
 	const char *reason;          /* of the last failure, constant text */
 	struct associated *uris;     /* of the host */
 	struct carrier *carrier;     /* of the host; NULL: no connection */
+	struct agent *over; /* session-agent that counts it; NULL: none */
 	/* of the queue of the registrar, by the host */
 	struct registration *older, *newer;
 	uint64_t since, key;

@@ -40,6 +40,7 @@ static void host_moved(struct registration *r, enum surrogate_state from)
 
 	all->counts[from]--;
 	all->counts[r->state]++;
+	herd_tell_agent(r);
 	gauge(COUNT_SURROGATE_REGS,
 	      (int32_t)counts_as_registered((enum surrogate_state)r->state) -
 		      (int32_t)counts_as_registered(from));

@@ -199,3 +199,31 @@ def test_a_disabled_session_agent_is_not_pinged(sbc, trunk):
         watch.close()
     assert not pings(trunk)
     letter(sbc, "trunk.example", "D")
+
+
+def test_one_tenants_wrong_password_leaves_it_in_service(sbc, trunk, pbx_a, pbx_b):
+    for name in ("a", "b"):
+        next(a for a in sbc.element("surrogate-agent")
+             if a["register-host"] == f"{name}.trunk.example")["aor-count"] = "1"
+    trunk.passwords["reg-a"] = "another"
+    sbc.start()
+    sbc.waits("show surrogate-agents", r"1 registered")
+    sbc.waits("show surrogate-agents", r"refused")
+    letter(sbc, "trunk.example", "I")   # B's registration stands
+    pbx_b.calls("0301234").until_answered().hang_up()
+
+
+def test_refused_everywhere_is_said_and_ends_with_one_that_is_accepted(sbc, trunk, pbx_a,
+                                                                      pbx_b):
+    agents = sbc.element("surrogate-agent")
+    agents[:] = [a for a in agents if a["register-host"] == "a.trunk.example"]
+    agents[0]["aor-count"] = "2"
+    trunk.passwords["reg-a"] = "another"
+    sbc.start()
+    letter(sbc, "trunk.example", "R")
+    assert "agent-refused" in open(sbc.log).read()
+    assert pbx_a.calls("0301234").until_refused().status == 503  # statement 6 of 7.2
+    pbx_b.calls("0301234").until_answered().hang_up()  # uses none of the refused credentials
+    trunk.passwords["reg-a"] = "secret-reg-a"
+    sbc.acli("notify sipd register all")
+    letter(sbc, "trunk.example", "I")
