@@ -38,8 +38,16 @@ static void quiet(void *arg)
 	herd_sweep(h, SUR_QUIET);
 }
 
+void activity_end(struct herd *h)
+{
+	timer_cancel(&h->quiet);
+	alarm_clear("surrogate-silent", h->f.key);
+}
+
 void activity_watch(struct herd *h)
 {
+	if (!herd_is_triggered(h) || !h->f.enabled)
+		alarm_clear("surrogate-silent", h->f.key);
 	watch_quiet(h, h->f.agent->triggered_inactivity_interval * 1000ull);
 }
 

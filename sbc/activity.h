@@ -8,6 +8,9 @@
 /** The agent is taken up or changed: watch for silence from now on */
 void activity_watch(struct herd *h);
 
+/** The agent is deleted */
+void activity_end(struct herd *h);
+
 /** The PBX did something */
 void activity_seen(struct herd *h);
 

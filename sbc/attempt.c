@@ -127,8 +127,12 @@ static int choose_contact(char buf[CONTACT_SIZE], struct registration *r,
 	if (registration_contact(buf, CONTACT_SIZE, r->flock->agent, r->number,
 				 from) < 0)
 		return EOVERFLOW;
-	if (!r->contact || strcmp(r->contact, buf) != 0)
+	if (!r->contact || strcmp(r->contact, buf) != 0) {
+		/* the first one that was bound is still to be removed (4.3) */
+		if (r->bound && r->contact && !r->old_contact)
+			r->old_contact = mem_ref(r->contact);
 		registration_text(&r->contact, buf);
+	}
 
 	return r->contact ? 0 : ENOMEM;
 }

@@ -218,13 +218,33 @@ void herd_forget(struct registration *r)
 	r->carrier = carrier_give(r->carrier);
 }
 
+/** Is its AoR one of an agent that came after it? */
+static bool is_taken_over(const struct registration *r)
+{
+	const struct owner who = { r->flock->agent, r->number };
+	const struct herd *now = herd_find(herd_of(r)->all, r->flock->agent);
+	char user[AOR_USER_MAX + 1];
+	struct pl pl = { user, 0 };
+	uint32_t number;
+	int n;
+
+	if (!now || now == herd_of(r))
+		return false;
+
+	n = aor_register_user(user, sizeof(user), &who);
+	pl.l = n < 0 ? 0 : (size_t)n;
+
+	return n >= 0 && !aor_number(&number, now->f.agent, &pl) &&
+	       number < now->n;
+}
+
 void herd_bury(struct registration *r)
 {
 	struct herd *h = herd_of(r);
 	struct surrogates *all = h->all;
 	char aor[AOR_SIZE];
 
-	if (registration_aor(aor, sizeof(aor), r) >= 0)
+	if (!is_taken_over(r) && registration_aor(aor, sizeof(aor), r) >= 0)
 		(void)registrations_drop(all->worker->db, h->f.key, aor);
 	office_not_due(r);
 	herd_forget(r);

@@ -118,8 +118,6 @@ static bool check_contact(struct registration *r)
 	    !strcmp(contact, r->contact))
 		return true;
 
-	if (!r->old_contact)
-		r->old_contact = mem_ref(r->contact);
 	surrogate_feed(r, SUR_CONTACT, NULL);
 
 	return false;
@@ -282,6 +280,8 @@ static int herd_change(struct herd *h, const struct plan *plan,
 	}
 	activity_watch(h);
 
+	for (uint32_t i = 0; i < h->n && office_is_changed(h->f.registry); i++)
+		h->v[i]->moved = mem_deref(h->v[i]->moved);
 	for (uint32_t i = 0; i < h->n && (!same || moved); i++) {
 		struct registration *r = h->v[i];
 
@@ -289,13 +289,11 @@ static int herd_change(struct herd *h, const struct plan *plan,
 			leave_again(r);
 		if (was && !h->f.enabled)
 			surrogate_feed(r, SUR_GONE, NULL);
-		else if (h->f.enabled &&
-			 (!was || r->state == SUR_DISABLED ||
-			  (r->state == SUR_IDLE && !herd_is_triggered(h))))
-			surrogate_feed(r,
-				       r->state == SUR_IDLE ? SUR_ORDER_IN
-							    : SUR_ENABLED,
-				       NULL);
+		else if (h->f.enabled && (!was || r->state == SUR_DISABLED))
+			surrogate_feed(r, SUR_ENABLED, NULL);
+		else if (h->f.enabled && !herd_is_triggered(h) &&
+			 (r->state == SUR_IDLE || r->state == SUR_SILENT))
+			surrogate_feed(r, SUR_ORDER_IN, NULL);
 		else if (h->f.enabled)
 			surrogate_feed(r, moved ? SUR_ANEW : SUR_CHANGED, NULL);
 	}
@@ -349,6 +347,7 @@ static void retire_unseen(struct herd *h, void *arg)
 	if (h->seen)
 		return;
 	table_remove(&all->herds, &h->e);
+	activity_end(h);
 	herd_retire(h);
 }
 

@@ -55,6 +55,11 @@ static void line_placed(void *x, uint32_t place)
 	((struct line *)x)->place = place;
 }
 
+bool office_is_changed(const struct registry *r)
+{
+	return r && ((const struct office *)r)->changed;
+}
+
 void line_init(struct line *l)
 {
 	l->place = UINT32_MAX;
@@ -350,11 +355,19 @@ static struct office *office_find(const struct offices *all, const char *name)
 		 : NULL;
 }
 
+static bool same_agent(const struct session_agent *a,
+		       const struct session_agent *b)
+{
+	return a == b || (a && b && item_same(&element_session_agent, a, b));
+}
+
 static void office_use(struct office *o, const struct plan *plan,
 		       const struct hop *hop)
 {
 	const struct plan *before = o->plan;
 
+	if (before && before != plan)
+		o->changed = !same_agent(o->r.hop.agent, hop->agent);
 	o->plan = plan_take(plan);
 	o->r.hop = *hop;
 	o->seen = true;
@@ -435,8 +448,11 @@ void offices_finish(struct offices *all)
 
 void offices_unsee(struct offices *all)
 {
-	for (struct le *le = all->list.head; le; le = le->next)
-		((struct office *)le->data)->seen = false;
+	for (struct le *le = all->list.head; le; le = le->next) {
+		struct office *o = le->data;
+
+		o->seen = o->changed = false;
+	}
 }
 
 void offices_settle(struct offices *all, const struct plan *plan)

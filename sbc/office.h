@@ -36,6 +36,7 @@ struct office {
 	uint32_t users;  /* agents */
 	uint8_t backlog; /* 0, or 1 + enum alarm_level raised */
 	bool waking, turning, seen;
+	bool changed; /* its session-agent, by the present plan */
 };
 
 /** All registrars */
@@ -64,6 +65,10 @@ int office_get(struct office **op, struct offices *all, const struct plan *plan,
 
 /** Begin with nobody */
 void line_init(struct line *l);
+/** Has the configuration of the registrar changed by the present plan? r may be
+ *  NULL */
+bool office_is_changed(const struct registry *r);
+
 /** A line leaves for good. o may be NULL */
 void office_forget(struct office *o, const struct line *l);
 

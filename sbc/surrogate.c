@@ -300,6 +300,16 @@ static int be_due(void *obj, const struct message *msg)
 	return 0;
 }
 
+/** Another registrar: where the former one sent us (301) counts no more */
+static int be_due_anew(void *obj, const struct message *msg)
+{
+	struct registration *r = obj;
+
+	r->moved = mem_deref(r->moved);
+
+	return be_due(obj, msg);
+}
+
 /** New credentials, new registrar: what was refused counts no more */
 static int begin_anew(void *obj, const struct message *msg)
 {
@@ -307,9 +317,8 @@ static int begin_anew(void *obj, const struct message *msg)
 
 	r->failures = 0;
 	r->refusals = 0;
-	r->moved = mem_deref(r->moved);
 
-	return be_due(obj, msg);
+	return be_due_anew(obj, msg);
 }
 
 static int enable(void *obj, const struct message *msg)
@@ -371,6 +380,15 @@ static int not_due(void *obj, const struct message *msg)
 		r->later = 0;
 
 	return 0;
+}
+
+static int anew_later(void *obj, const struct message *msg)
+{
+	struct registration *r = obj;
+
+	r->moved = mem_deref(r->moved);
+
+	return due_later(obj, msg);
 }
 
 static int quiet_later(void *obj, const struct message *msg)
@@ -602,7 +620,7 @@ static const struct rule rules[] = {
 	{ SUR_REGISTERING, SUR_FAIL,        retry_later,     SUR_BACKOFF     },
 	{ SUR_REGISTERING, SUR_OLD_GONE,    after_old_anew,  SUR_WAITING     },
 	{ SUR_REGISTERING, SUR_CHANGED,     due_later,       SUR_REGISTERING },
-	{ SUR_REGISTERING, SUR_ANEW,        due_later,       SUR_REGISTERING },
+	{ SUR_REGISTERING, SUR_ANEW,        anew_later,      SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_CONTACT,     due_later,       SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_ACTIVE,      not_quiet,       SUR_REGISTERING },
 	{ SUR_REGISTERING, SUR_QUIET,       quiet_later,     SUR_REGISTERING },
@@ -613,7 +631,7 @@ static const struct rule rules[] = {
 
 	{ SUR_REGISTERED,  SUR_DUE,         send_register,   SUR_REFRESHING  },
 	{ SUR_REGISTERED,  SUR_EXPIRED,     bind_anew,       SUR_WAITING     },
-	{ SUR_REGISTERED,  SUR_ANEW,        be_due,          SUR_REGISTERED  },
+	{ SUR_REGISTERED,  SUR_ANEW,        be_due_anew,     SUR_REGISTERED  },
 	{ SUR_REGISTERED,  SUR_CONTACT,     be_due,          SUR_REGISTERED  },
 	{ SUR_REGISTERED,  SUR_REMOVE_OLD,  send_old,        SUR_REFRESHING  },
 	{ SUR_REGISTERED,  SUR_QUIET,       fall_silent,     SUR_REGISTERED  },
@@ -637,7 +655,7 @@ static const struct rule rules[] = {
 	{ SUR_REFRESHING,  SUR_NO_TARGET,   retry_later,     SUR_REGISTERED  },
 	{ SUR_REFRESHING,  SUR_FAIL,        retry_later,     SUR_REGISTERED  },
 	{ SUR_REFRESHING,  SUR_EXPIRED,     NULL,            SUR_REGISTERING },
-	{ SUR_REFRESHING,  SUR_ANEW,        due_later,       SUR_REFRESHING  },
+	{ SUR_REFRESHING,  SUR_ANEW,        anew_later,      SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_CONTACT,     due_later,       SUR_REFRESHING  },
 	{ SUR_REFRESHING,  SUR_OLD_GONE,    after_old,       SUR_REGISTERED  },
 	{ SUR_REFRESHING,  SUR_ACTIVE,      not_quiet,       SUR_REFRESHING  },

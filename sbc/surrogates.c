@@ -361,7 +361,7 @@ int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 void surrogates_target_gone(struct surrogates *s,
 			    const struct session_agent *agent)
 {
-	if (!agent->invalidate_registrations)
+	if (!s || !agent || !agent->invalidate_registrations)
 		return;
 
 	for (uint32_t i = 0; i < s->n; i++) {

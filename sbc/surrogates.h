@@ -83,7 +83,7 @@ int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 		      uint32_t number, bool leave);
 
 /** The session-agent went out of service: with invalidate-registrations its
- *  bindings are due at once (behaviour.md 4.6) */
+ *  bindings are due at once (behaviour.md 4.6). Both may be NULL */
 void surrogates_target_gone(struct surrogates *s,
 			    const struct session_agent *agent);
 

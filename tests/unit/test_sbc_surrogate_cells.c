@@ -7,8 +7,7 @@
  * are compared; where one was under way, it is granted then, and both are
  * compared again.
  */
-#include "tests/unit/surrogates_fixture.h"
-#include "sbc/herd.h"
+#include "tests/unit/surrogate_states.h"
 
 enum {
 	NOTHING,
@@ -27,9 +26,7 @@ struct row {
 	uint8_t ev; /* where nothing is under way, and without text */
 	const char *first, *text;
 	uint32_t wait, jump; /* [ms] */
-	bool un_register, triggered, two_targets;
-	const char *attempts;
-	uint32_t granted;
+	struct way way;
 	struct outcome cells[SUR_STATES];
 };
 
@@ -95,11 +92,11 @@ static const struct row rows[] = {
 		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
 		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
 		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
-	{ "503, and there is another target", SUR_LOST, .text = "503 Busy\r\n", .two_targets = true, .cells = {
+	{ "503, and there is another target", SUR_LOST, .text = "503 Busy\r\n", .way.two_targets = true, .cells = {
 		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
 		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
 		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
-	{ "timeout, and there is another target", SUR_LOST, .wait = 32500, .two_targets = true, .cells = {
+	{ "timeout, and there is another target", SUR_LOST, .wait = 32500, .way.two_targets = true, .cells = {
 		[SUR_REGISTERING] = GO(REGISTERING, REGISTERS),
 		[SUR_REFRESHING] = GO(REFRESHING, REGISTERS),
 		[SUR_LEAVING] = GO(LEAVING, LEAVES) } },
@@ -119,10 +116,10 @@ static const struct row rows[] = {
 		[SUR_REGISTERING] = GO(BACKOFF, NOTHING),
 		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
 		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
-	{ "binding expires", SUR_EXPIRED, .jump = 11000, .granted = 10, .cells = {
+	{ "binding expires", SUR_EXPIRED, .jump = 11000, .way.granted = 10, .cells = {
 		[SUR_REGISTERED] = GO(REGISTERING, REGISTERS),
 		[SUR_REFRESHING] = GO(REGISTERING, NOTHING) } },
-	{ "max-register-attempts failures", SUR_FAIL, .text = "404 Not Found\r\n", .attempts = "1", .cells = {
+	{ "max-register-attempts failures", SUR_FAIL, .text = "404 Not Found\r\n", .way.attempts = "1", .cells = {
 		[SUR_REGISTERING] = GO(GIVEN_UP, NOTHING),
 		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
 		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
@@ -144,18 +141,18 @@ static const struct row rows[] = {
 		[SUR_REGISTERING] = AFTER(REFRESHING, REGISTERS),
 		[SUR_REGISTERED] = GO(REFRESHING, REGISTERS),
 		[SUR_REFRESHING] = AFTER(REFRESHING, REGISTERS) } },
-	{ "PBX active", SUR_ACTIVE, .triggered = true, .cells = {
+	{ "PBX active", SUR_ACTIVE, .way.triggered = true, .cells = {
 		[SUR_IDLE] = GO(REGISTERING, REGISTERS),
 		[SUR_SILENT] = GO(REGISTERING, REGISTERS),
 		[SUR_LEAVING] = AFTER(REGISTERING, REGISTERS) } },
-	{ "PBX silent too long", SUR_QUIET, .triggered = true, .cells = {
+	{ "PBX silent too long", SUR_QUIET, .way.triggered = true, .cells = {
 		[SUR_WAITING] = GO(SILENT, NOTHING),
 		[SUR_BACKOFF] = GO(SILENT, NOTHING),
 		[SUR_REFUSED] = GO(SILENT, NOTHING),
 		[SUR_REGISTERING] = AFTER(SILENT, NOTHING),
 		[SUR_REGISTERED] = GO(SILENT, NOTHING),
 		[SUR_REFRESHING] = AFTER(SILENT, NOTHING) } },
-	{ "PBX silent too long, un-register", SUR_QUIET, .triggered = true, .un_register = true, .cells = {
+	{ "PBX silent too long, un-register", SUR_QUIET, .way.triggered = true, .way.un_register = true, .cells = {
 		[SUR_WAITING] = GO(SILENT, NOTHING),
 		[SUR_BACKOFF] = GO(SILENT, NOTHING),
 		[SUR_REFUSED] = GO(SILENT, NOTHING),
@@ -173,7 +170,7 @@ static const struct row rows[] = {
 		[SUR_IDLE] = GO(DISABLED, NOTHING),
 		[SUR_SILENT] = GO(DISABLED, NOTHING),
 		[SUR_GIVEN_UP] = GO(DISABLED, NOTHING) } },
-	{ "agent disabled or deleted, un-register", SUR_GONE, .un_register = true, .cells = {
+	{ "agent disabled or deleted, un-register", SUR_GONE, .way.un_register = true, .cells = {
 		[SUR_WAITING] = GO(DISABLED, NOTHING),
 		[SUR_BACKOFF] = GO(DISABLED, NOTHING),
 		[SUR_REFUSED] = GO(DISABLED, NOTHING),
@@ -185,7 +182,7 @@ static const struct row rows[] = {
 		[SUR_GIVEN_UP] = GO(DISABLED, NOTHING) } },
 	/* stored as it is: 4.7 */
 	{ "shutdown", SUR_SHUTDOWN, .cells = { { 0 } } },
-	{ "shutdown, un-register", SUR_SHUTDOWN, .un_register = true, .cells = {
+	{ "shutdown, un-register", SUR_SHUTDOWN, .way.un_register = true, .cells = {
 		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
 		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
 		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES) } },
@@ -212,118 +209,6 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-/* Into a state ----------------------------------------------------------------- */
-
-static uint32_t granted;
-static unsigned wrong; /* cells; all are told, not the first only */
-
-static const char *goes_along(const struct seen *r)
-{
-	return strtoul(r->expires, NULL, 10) ? grant(r, granted, "")
-					     : "200 OK\r\n";
-}
-
-static const char *knows_nobody(const struct seen *r)
-{
-	(void)r;
-
-	return "404 Not Found\r\n";
-}
-
-static const char *forbids(const struct seen *r)
-{
-	(void)r;
-
-	return "403 Forbidden\r\n";
-}
-
-static struct registration *aor(void)
-{
-	return herd_find(f.s, f.a)->v[0];
-}
-
-static void set(const char *name, const char *value)
-{
-	item_set(&element_surrogate_agent, f.a, name, value);
-}
-
-/* Another agent has taken all that may be unanswered */
-static void block(void)
-{
-	f.sip->registration_rate = 1;
-	agent_add("b", "493010^", "2");
-	f.a = (void *)config_at(f.cfg, &element_surrogate_agent, 0);
-	set("state", "disabled");
-	start();
-	f.a = (void *)config_at(f.cfg, &element_surrogate_agent, 0);
-	f.registrar = NULL;
-	run(3 * SECOND);
-	change_agent("state", "enabled");
-}
-
-static void prepare(const struct row *row, enum surrogate_state state)
-{
-	bool triggered =
-		row->triggered || state == SUR_IDLE || state == SUR_SILENT;
-
-	granted = row->granted ? row->granted : 600;
-	if (row->two_targets)
-		fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.15:5060",
-			  NULL);
-	agent_add("a", "493010^", "1");
-	set("un-register", row->un_register ? "enabled" : "disabled");
-	set("register-mode", triggered ? "triggered" : "automatic");
-	if (state == SUR_GIVEN_UP || row->attempts)
-		set("max-register-attempts", "1");
-	f.registrar = state == SUR_BACKOFF || state == SUR_GIVEN_UP
-			      ? knows_nobody
-		      : state == SUR_REFUSED     ? forbids
-		      : state == SUR_REGISTERING ? NULL
-						 : goes_along;
-	if (row->attempts && state == SUR_BACKOFF)
-		set("max-register-attempts", "2");
-	if (row->attempts && state == SUR_REFUSED)
-		set("max-register-attempts", "2");
-	if (state == SUR_WAITING)
-		block();
-	else
-		start();
-	if (triggered && state != SUR_IDLE)
-		surrogates_active(f.s, f.a);
-	run(200);
-}
-
-static void reach(const struct row *row, enum surrogate_state state)
-{
-	prepare(row, state);
-	switch (state) {
-	case SUR_REFRESHING:
-		f.registrar = NULL;
-		surrogate_feed(aor(), SUR_ORDER_IN, NULL);
-		run(200);
-		break;
-	case SUR_SILENT:
-		run(31 * SECOND);
-		break;
-	case SUR_LEAVING:
-		f.registrar = NULL;
-		surrogate_feed(aor(), SUR_ORDER_OUT, NULL);
-		run(200);
-		break;
-	case SUR_DISABLED:
-		surrogate_feed(aor(), SUR_ORDER_OUT, NULL);
-		run(200);
-		break;
-	default:
-		break;
-	}
-	f.registrar = NULL;
-	if (aor()->state != state)
-		fail_msg("[%s]: not reached: %s, but %s", row->name,
-			 surrogate_machine.states[state],
-			 surrogate_machine.states[aor()->state]);
-}
-
 /* What happens ------------------------------------------------------------------ */
 
 /* REGISTERs of the AoR from the n-th on, repetitions left out */
@@ -343,10 +228,7 @@ static char sent_since(size_t n)
 	return what;
 }
 
-static void say_granted(void)
-{
-	say(goes_along(last()));
-}
+static unsigned wrong; /* cells; all are told, not the first only */
 
 static void happen(const struct row *row)
 {
@@ -397,7 +279,7 @@ static void try_cell(const struct row *row, enum surrogate_state in)
 	bool stays = !cell->to || cell->later;
 	size_t mark;
 
-	reach(row, in);
+	reach(&row->way, in);
 	mark = f.seen_n;
 	happen(row);
 	run(SECOND);
@@ -428,18 +310,9 @@ static void each_cell_is_that_of_the_specification(void **s)
 
 /* Beside the cells -------------------------------------------------------------- */
 
-static const struct row plain = { .name = "plain" },
-			un_register = { .name = "un-register",
-					.un_register = true },
-			once = { .name = "once", .attempts = "1" },
-			of_pbx = { .name = "triggered", .triggered = true };
-
-static void assert_at(enum surrogate_state state)
-{
-	if (aor()->state != state)
-		fail_msg("%s, not %s", surrogate_machine.states[aor()->state],
-			 surrogate_machine.states[state]);
-}
+static const struct way plain, un_register = { .un_register = true },
+			       once = { .attempts = "1" },
+			       of_pbx = { .triggered = true };
 
 static void refused_while_bound_calls_pass_until_it_expires(void **s)
 {

@@ -1,0 +1,325 @@
+/*
+ * A plan taken over: what a change of agents does to AoRs in each state
+ * (behaviour.md 4.3, 4.6, 4.8)
+ */
+#include "tests/unit/surrogate_states.h"
+
+static const struct way plain, un_register = { .un_register = true };
+
+static size_t count_of(const char *expires)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f.seen_n; i++)
+		n += strstr(f.seen[i].from, "@a.") &&
+		     !strcmp(f.seen[i].expires, expires) &&
+		     (!i || f.seen[i].cseq != f.seen[i - 1].cseq ||
+		      strcmp(f.seen[i].callid, f.seen[i - 1].callid) != 0);
+
+	return n;
+}
+
+/* Change, wait for the answer that is missing, and what follows */
+static void let_go(void)
+{
+	f.registrar = goes_along;
+	if (surrogate_is_out(aor()))
+		say_granted();
+	f.seen_n = 0;
+	run(3 * SECOND);
+}
+
+struct effect {
+	uint8_t in, to;
+	size_t registers, leaves;
+};
+
+static void try_all(const struct way *way, void (*change)(void),
+		    const struct effect *rows, size_t n)
+{
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		setup(NULL);
+		reach(way, (enum surrogate_state)rows[i].in);
+		change();
+		let_go();
+		if (aor()->state != rows[i].to ||
+		    count_of("600") != rows[i].registers ||
+		    count_of("0") != rows[i].leaves) {
+			wrong++;
+			print_error("from %s to %s, %zu REGISTERs and %zu with "
+				    "Expires 0\n",
+				    surrogate_machine.states[rows[i].in],
+				    surrogate_machine.states[aor()->state],
+				    count_of("600"), count_of("0"));
+		}
+		teardown(NULL);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+#define TRY_ALL(way, change, rows)                                             \
+	try_all(way, change, rows, sizeof(rows) / sizeof(*(rows)))
+
+static void other_password(void)
+{
+	change_agent("password", "better");
+}
+
+static void a_new_password_is_tried_at_once_where_there_is_no_binding(void **s)
+{
+	static const struct effect rows[] = {
+		{ SUR_BACKOFF, SUR_REGISTERED, 1, 0 },
+		{ SUR_REFUSED, SUR_REGISTERED, 1, 0 },
+		{ SUR_GIVEN_UP, SUR_REGISTERED, 1, 0 },
+		{ SUR_REGISTERING, SUR_REGISTERED, 1, 0 },
+		{ SUR_REGISTERED, SUR_REGISTERED, 0, 0 },
+		{ SUR_REFRESHING, SUR_REGISTERED, 0, 0 },
+		{ SUR_IDLE, SUR_IDLE, 0, 0 },
+		{ SUR_SILENT, SUR_SILENT, 0, 0 },
+		{ SUR_LEAVING, SUR_DISABLED, 0, 0 },
+	};
+
+	TRY_ALL(&plain, other_password, rows);
+	(void)s;
+}
+
+static void other_contact(void)
+{
+	change_agent("register-contact-user", "new^");
+}
+
+static void a_new_contact_comes_first_and_the_old_one_goes(void **s)
+{
+	static const struct effect with[] = {
+		{ SUR_BACKOFF, SUR_REGISTERED, 1, 0 },
+		{ SUR_REFUSED, SUR_REGISTERED, 1, 0 },
+		{ SUR_REGISTERING, SUR_REGISTERED, 1, 1 },
+		{ SUR_REGISTERED, SUR_REGISTERED, 1, 1 },
+		{ SUR_REFRESHING, SUR_REGISTERED, 1, 1 },
+		{ SUR_IDLE, SUR_IDLE, 0, 0 },
+		{ SUR_SILENT, SUR_SILENT, 0, 0 },
+	};
+	static const struct effect without[] = {
+		{ SUR_BACKOFF, SUR_REGISTERED, 1, 0 },
+		{ SUR_REGISTERING, SUR_REGISTERED, 1, 0 },
+		{ SUR_REGISTERED, SUR_REGISTERED, 1, 0 },
+		{ SUR_REFRESHING, SUR_REGISTERED, 1, 0 },
+	};
+
+	TRY_ALL(&un_register, other_contact, with);
+	TRY_ALL(&plain, other_contact, without);
+	(void)s;
+}
+
+static void disable(void)
+{
+	change_agent("state", "disabled");
+}
+
+static void a_disabled_agent_leaves_where_that_is_wanted(void **s)
+{
+	static const struct effect with[] = {
+		{ SUR_WAITING, SUR_DISABLED, 0, 0 },
+		{ SUR_BACKOFF, SUR_DISABLED, 0, 0 },
+		{ SUR_REFUSED, SUR_DISABLED, 0, 0 },
+		{ SUR_GIVEN_UP, SUR_DISABLED, 0, 0 },
+		{ SUR_REGISTERING, SUR_DISABLED, 0, 1 },
+		{ SUR_REGISTERED, SUR_DISABLED, 0, 1 },
+		{ SUR_REFRESHING, SUR_DISABLED, 0, 1 },
+		{ SUR_IDLE, SUR_DISABLED, 0, 0 },
+		{ SUR_SILENT, SUR_DISABLED, 0, 0 },
+		{ SUR_LEAVING, SUR_DISABLED, 0, 0 },
+	};
+	static const struct effect without[] = {
+		{ SUR_REGISTERING, SUR_DISABLED, 0, 0 },
+		{ SUR_REGISTERED, SUR_DISABLED, 0, 0 },
+		{ SUR_REFRESHING, SUR_DISABLED, 0, 0 },
+	};
+
+	TRY_ALL(&un_register, disable, with);
+	TRY_ALL(&plain, disable, without);
+	(void)s;
+}
+
+static void describe(void)
+{
+	change_agent("description", "moved house");
+}
+
+static void what_does_not_concern_a_binding_does_not_touch_it(void **s)
+{
+	static const struct effect rows[] = {
+		{ SUR_REGISTERED, SUR_REGISTERED, 0, 0 },
+		{ SUR_REFRESHING, SUR_REGISTERED, 0, 0 },
+		{ SUR_IDLE, SUR_IDLE, 0, 0 },
+	};
+
+	TRY_ALL(&un_register, describe, rows);
+	(void)s;
+}
+
+static void a_deleted_agent_is_forgotten_in_each_state(void **s)
+{
+	unsigned wrong = 0;
+
+	for (int state = 0; state < SUR_STATES; state++) {
+		setup(NULL);
+		reach(&un_register, (enum surrogate_state)state);
+		f.registrar = goes_along;
+		change_to(&element_surrogate_agent, NULL, f.a);
+		run(100);
+		if (f.seen_n &&
+		    (state == SUR_REGISTERING || state == SUR_REFRESHING ||
+		     state == SUR_LEAVING))
+			say_granted();
+		run(3 * SECOND);
+		/* WAITING has another agent beside it */
+		if (in_state((enum surrogate_state)state) ||
+		    fake_row("4930100@a.trunk.example")) {
+			wrong++;
+			print_error("%s: not forgotten\n",
+				    surrogate_machine.states[state]);
+		}
+		teardown(NULL);
+	}
+	assert_int_equal(wrong, 0);
+	(void)s;
+}
+
+static void an_agent_that_comes_back_while_it_leaves_keeps_its_row(void **s)
+{
+	void *copy;
+
+	reach(&un_register, SUR_REGISTERED);
+	assert_int_equal(item_copy(&copy, &element_surrogate_agent, f.a), 0);
+	change_to(&element_surrogate_agent, NULL, f.a);
+	run(200);
+	assert_int_equal(in_state(SUR_LEAVING), 1);
+	/* the un-REGISTER of the former one is still out */
+	change_to(&element_surrogate_agent, copy, copy);
+	run(200);
+	assert_int_equal(in_state(SUR_REGISTERING), 1);
+	say_granted();
+	run(100);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	assert_non_null(fake_row("4930100@a.trunk.example"));
+	run(33 * SECOND);
+	assert_int_equal(in_state(SUR_LEAVING), 0);
+	assert_non_null(fake_row("4930100@a.trunk.example"));
+	(void)s;
+}
+
+/* Another registrar --------------------------------------------------------------- */
+
+static const char *moved_for_good(const struct seen *r)
+{
+	return strstr(r->target, "127.0.0.11:")
+		       ? "301 Moved\r\nContact: <sip:127.0.0.14>\r\n"
+		       : grants(r);
+}
+
+static void second_registrar(void)
+{
+	config_add(f.cfg, &element_session_agent, "hostname", "other.example",
+		   "realm-id", "trunk", NULL);
+	fake_name("other.example", "127.0.0.19:5060", NULL);
+}
+
+static void another_registrar_is_told_at_once_and_a_301_forgotten(void **s)
+{
+	second_registrar();
+	agent_add("a", "493010^", "3");
+	f.registrar = moved_for_good;
+	start();
+	run(3 * SECOND);
+	assert_state(SUR_REGISTERED);
+	assert_int_equal(f.seen_n, 6);
+
+	/* it counts from then on */
+	f.seen_n = 0;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 1);
+	assert_string_equal(last()->target, "127.0.0.14:5060");
+
+	f.seen_n = 0;
+	change_agent("proxy-name", "other.example");
+	run(3 * SECOND);
+	assert_int_equal(f.seen_n, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(f.seen[i].target, "127.0.0.19:5060");
+	assert_state(SUR_REGISTERED);
+	(void)s;
+}
+
+static void a_registrar_with_another_address_forgets_a_301(void **s)
+{
+	void *copy;
+
+	f.registrar = moved_for_good;
+	one_agent();
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+
+	assert_int_equal(item_copy(&copy, &element_session_agent, f.trunk), 0);
+	item_set(&element_session_agent, copy, "ip-address", "127.0.0.16");
+	change_to(&element_session_agent, copy, copy);
+	f.seen_n = 0;
+	run(SECOND);
+	assert_int_equal(f.seen_n, 0);
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_string_equal(last()->target, "127.0.0.16:5060");
+	(void)s;
+}
+
+/* Modes ---------------------------------------------------------------------------- */
+
+static void the_mode_may_change_both_ways(void **s)
+{
+	agent_add("a", "493010^", "3");
+	start();
+	run(3 * SECOND);
+	f.seen_n = 0;
+	change_agent("register-mode", "triggered");
+	run(20 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 3);
+	run(15 * SECOND);
+	assert_int_equal(in_state(SUR_SILENT), 3);
+	assert_int_equal(alarms("surrogate-silent"), 1);
+
+	change_agent("register-mode", "automatic");
+	run(3 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 3);
+	assert_int_equal(alarms("surrogate-silent"), 0);
+	(void)s;
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_new_password_is_tried_at_once_where_there_is_no_binding),
+		cmocka_unit_test(
+			a_new_contact_comes_first_and_the_old_one_goes),
+		cmocka_unit_test(a_disabled_agent_leaves_where_that_is_wanted),
+		cmocka_unit_test(
+			what_does_not_concern_a_binding_does_not_touch_it),
+		cmocka_unit_test(a_deleted_agent_is_forgotten_in_each_state),
+		TEST(an_agent_that_comes_back_while_it_leaves_keeps_its_row),
+		TEST(another_registrar_is_told_at_once_and_a_301_forgotten),
+		TEST(a_registrar_with_another_address_forgets_a_301),
+		TEST(the_mode_may_change_both_ways),
+	};
+	int err = libre_init();
+
+	if (err)
+		return 1;
+	err = cmocka_run_group_tests(tests, NULL, NULL);
+	libre_close();
+
+	return err;
+}
