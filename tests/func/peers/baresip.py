@@ -2,9 +2,11 @@
 baresip without a sound card: it sends a tone and keeps what it heard as a WAV file.
 """
 import glob
+import json
 import math
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -26,6 +28,7 @@ class Baresip:
                 f"sip_listen {ip}:5060", f"net_interface {ip}", f"module_path {MODULES}",
                 "module g711.so", "module aufile.so", "module aubridge.so", "module sndfile.so",
                 "module_app account.so", "module_app menu.so",
+                "module_app ctrl_tcp.so", f"ctrl_tcp_listen {ip}:4444",
                 f"audio_source aufile,{self.folder}/tone.wav", "audio_player aubridge,sink",
                 "audio_alert aubridge,alert", "ausrc_srate 8000", "auplay_srate 8000",
                 "ausrc_channels 1", "auplay_channels 1", f"rtp_ports {ports[0]}-{ports[1]}",
@@ -45,6 +48,14 @@ class Baresip:
             assert self.process.poll() is None and time.monotonic() < limit, \
                 open(self.log, errors="replace").read()
             time.sleep(0.05)
+
+    def command(self, name, parameters=""):
+        """What its user does: hold, resume, transfer URI (module ctrl_tcp, netstrings of JSON)"""
+        text = json.dumps({"command": name, "params": parameters}).encode()
+        with socket.create_connection((self.ip, 4444), 3) as control:
+            control.sendall(b"%d:%s," % (len(text), text))
+            control.settimeout(3)
+            return control.recv(65536).decode("utf-8", "replace")
 
     def close(self):
         """Hang up and end"""

@@ -113,7 +113,7 @@ class Taken:
                        m.call_id == invite.call_id and m.get("CSeq") == invite.get("CSeq"))
         self.cseq = 100
 
-    def send(self, method, body="", headers=()):
+    def send(self, method, body="", headers=(), ctype="application/sdp"):
         self.cseq += 1
         request = Message(f"{method} {self.invite.contact} SIP/2.0", [
             ("Via", f"SIP/2.0/UDP {self.peer.ip}:{self.peer.port};branch=z9hG4bK{token()};rport"),
@@ -121,7 +121,7 @@ class Taken:
             ("Call-ID", self.invite.call_id), ("CSeq", f"{self.cseq} {method}"),
             ("Contact", self.ok.get("Contact")), *headers])
         if body:
-            request.headers.append(("Content-Type", "application/sdp"))
+            request.headers.append(("Content-Type", ctype))
             request.body = body
         self.peer.send(request, self.peer.sbc)
         return request
