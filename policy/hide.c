@@ -5,6 +5,7 @@
  * that holds nothing to hide stays as it is, so that runs of lines stay runs.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include "store/base.h"
 #include "policy/header.h"
@@ -72,7 +73,12 @@ struct header_set hide_set(const struct message *msg,
 		put(&set, HDR_PROXY_AUTHORIZATION);
 	}
 
-	(void)msg; /* the table needs no look at it so far */
+	/* They name dialogs in requests alone, and are mapped there */
+	if (msg->code) {
+		put(&set, HDR_TARGET_DIALOG);
+		put(&set, HDR_REPLACES);
+	}
+
 	return set;
 }
 
@@ -160,6 +166,24 @@ out:
 	return err;
 }
 
+/* An address as a host: IPv6 in brackets */
+static int host_write(char *buf, size_t size, const struct sa *sa)
+{
+	const bool brackets = sa_af(sa) == AF_INET6;
+	size_t n;
+
+	if (sa_ntop(sa, buf + brackets, (int)(size - 2)))
+		return EINVAL;
+	if (!brackets)
+		return 0;
+	n = strlen(buf + 1);
+	buf[0] = '[';
+	buf[n + 1] = ']';
+	buf[n + 2] = '\0';
+
+	return 0;
+}
+
 /* warning-value (RFC 3261 20.43): code, agent, text; the agent becomes ours */
 static int rename_agent(struct mbuf *mb, const struct pl *value,
 			const struct pl *host)
@@ -195,14 +219,16 @@ static int rename_agent(struct mbuf *mb, const struct pl *value,
 static int hide_warning(struct message *msg, const struct hide_setup *setup)
 {
 	const struct header *h;
-	struct pl rest, value;
+	struct pl rest, value, host;
+	char text[INET6_ADDRSTRLEN + 2];
 	struct mbuf *mb;
 	int err = 0;
 
 	if (!message_first(msg, HDR_WARNING))
 		return 0;
-	if (!setup->local_host.l)
+	if (!setup->local || host_write(text, sizeof(text), setup->local))
 		return message_drop(msg, HDR_WARNING);
+	pl_set_str(&host, text);
 	mb = mbuf_alloc(256);
 	if (!mb)
 		return ENOMEM;
@@ -210,7 +236,7 @@ static int hide_warning(struct message *msg, const struct hide_setup *setup)
 	for (h = message_first(msg, HDR_WARNING); h; h = message_next(msg, h)) {
 		rest = header_value(msg, h);
 		while (!list_next(&rest, &value)) {
-			err = rename_agent(mb, &value, &setup->local_host);
+			err = rename_agent(mb, &value, &host);
 			if (err == ENOMEM)
 				goto out;
 		}

@@ -10,8 +10,8 @@
 struct hide_setup {
 	bool trusted; /* the peer it goes to gets identities */
 	bool challenge; /* WWW- and Proxy-Authenticate are passed on (section 6) */
-	bool authorization;   /* Authorization of the sender may pass */
-	struct pl local_host; /* ours on that side: host of Warning */
+	bool authorization;     /* Authorization of the sender may pass */
+	const struct sa *local; /* ours on that side: host of Warning */
 };
 
 /** Headers that never cross, as a set for message_write_headers: Via, From, To,

@@ -1237,6 +1237,12 @@ int message_drop(struct message *msg, enum header_id id)
 	return 0;
 }
 
+void message_remove(struct message *msg, const struct header *h)
+{
+	(void)msg;
+	writable(h)->edit = HEADER_DROPPED;
+}
+
 int message_set(struct message *msg, enum header_id id, const struct pl *value)
 {
 	const struct header *h = message_first(msg, id);

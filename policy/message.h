@@ -224,6 +224,8 @@ int message_add(struct message *msg, enum header_id id, const struct pl *value);
 int message_add_named(struct message *msg, const char *name,
 		      const struct pl *value);
 int message_drop(struct message *msg, enum header_id id);
+/** Leave this one header out; message_next still goes on from it */
+void message_remove(struct message *msg, const struct header *h);
 int message_change(struct message *msg, const struct header *h,
 		   const struct pl *value);
 /** Take another Request-URI: msg->ruri is the new one. EINVAL in a response, or

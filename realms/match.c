@@ -550,6 +550,15 @@ bool match_trusts(const struct realm *realm, const struct source *source)
 	return false;
 }
 
+bool match_tells(const struct realm *realm, const struct source *source)
+{
+	if (realm->config->pai_strip &&
+	    !(source->agent && source->agent->trust_me))
+		return false;
+
+	return match_trusts(realm, source);
+}
+
 int match_agent_address(const struct session_agent *agent, struct sa *sa)
 {
 	struct pl name;

@@ -62,6 +62,10 @@ bool match_allows(const struct endpoint *at, const struct source *source,
  *  `registered`, source->registered must have been set */
 bool match_trusts(const struct realm *realm, const struct source *source);
 
+/** Does this peer get P-Asserted-Identity? It is trusted, and pai-strip of the
+ *  realm does not keep it from those without trust-me */
+bool match_tells(const struct realm *realm, const struct source *source);
+
 /** Target address of a session-agent with ip-address (or numeric hostname);
  *  the port is that of the agent. 0; ENOENT it is a name for DNS */
 int match_agent_address(const struct session_agent *agent, struct sa *sa);

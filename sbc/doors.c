@@ -72,6 +72,7 @@ static void port_setup_of(struct port_setup *setup, const struct plan *plan,
 	setup->message_max = plan->sip->sip_message_len;
 	setup->idle = plan->sip->inactive_dynamic_conn;
 	setup->receive_buffer = RECEIVE_BUFFER;
+	setup->user_agent = e->interface->user_agent;
 }
 
 static int door_open(struct door **doorp, struct doors *doors,
@@ -177,16 +178,11 @@ static void door_say(const struct door *door, const char *event)
 	log_info(SIPD, event, "sip-port=%s", text);
 }
 
-/* What a plan says of all sip-ports holds for those that stay, too */
 static void door_keep(struct doors *doors, struct door *door)
 {
-	struct port_setup setup;
-
 	if (door->drained)
 		doors->drained_n--;
 	door->drained = false;
-	port_setup_of(&setup, doors->plan, NULL);
-	port_change(door->port, &setup);
 	if (door->fresh)
 		door_say(door, "port-open");
 }
@@ -239,8 +235,15 @@ void doors_commit(struct doors *doors)
 	w->ports = doors->ports;
 	w->ports_n = n;
 	doors->ports = NULL;
-	for (uint32_t i = 0; i < n; i++)
+	/* What a plan says of its sip-ports holds for those that stay, too */
+	for (uint32_t i = 0; i < n; i++) {
+		struct port_setup setup;
+
+		port_setup_of(&setup, doors->plan,
+			      &doors->plan->realms->endpoints[i]);
+		port_change(w->ports[i], &setup);
 		port_renumber(w->ports[i], i);
+	}
 	done(doors);
 	if (doors->drained_n)
 		timer_start(&doors->look, LOOK, look, doors);

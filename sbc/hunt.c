@@ -685,7 +685,7 @@ static bool peer_is_trusted(const struct hunt *hunt)
 		.in_prefix = true,
 	};
 
-	return match_trusts(hunt->now->hop.realm, &peer);
+	return match_tells(hunt->now->hop.realm, &peer);
 }
 
 /* RFC 3261 19.1.1: without a transport parameter a Contact means UDP */
@@ -818,6 +818,7 @@ static int compose(struct hunt *hunt, const struct port *port)
 	struct hide_setup hide = {
 		.trusted = peer_is_trusted(hunt),
 		.authorization = true,
+		.local = port_local(port),
 	};
 	struct pl offer;
 	int err;
@@ -883,6 +884,7 @@ static int send_invite(struct hunt *hunt, const struct mbuf *credentials,
 		.same_cseq = !again && hunt->now->leg->cseq,
 	};
 
+	prove_replace(&hunt->now->tries, hunt->now->out);
 	/* RFC 3261 22.2: the retry goes to the target that challenged, on the
 	 * same connection */
 	if (again && hunt->now->leg->invite)

@@ -67,6 +67,7 @@ struct port {
 	struct sa local;
 	struct pl sent_by;
 	char sent_by_text[INET6_ADDRSTRLEN + 10];
+	struct pl user_agent;
 	uint32_t number;
 	uint32_t message_max;
 	enum transport transport;
@@ -659,6 +660,24 @@ static void port_destructor(void *data)
 		mem_deref(port->queue[port->head + --port->n].mb);
 	mem_deref(port->queue);
 	mem_deref(port->inlet);
+	mem_deref((void *)(uintptr_t)port->user_agent.p);
+}
+
+static int user_agent_take(struct port *port, const char *text)
+{
+	char *copy = NULL;
+	int err;
+
+	if (text && *text) {
+		err = str_dup(&copy, text);
+		if (err)
+			return err;
+	}
+	mem_deref((void *)(uintptr_t)port->user_agent.p);
+	port->user_agent.p = copy;
+	port->user_agent.l = str_len(copy);
+
+	return 0;
 }
 
 int port_open(struct port **portp, const struct port_setup *setup, arrival_h *h,
@@ -701,6 +720,8 @@ int port_open(struct port **portp, const struct port_setup *setup, arrival_h *h,
 		goto out;
 
 	err = sent_by_write(port);
+	if (!err)
+		err = user_agent_take(port, setup->user_agent);
 
 out:
 	if (err)
@@ -732,6 +753,8 @@ void port_close(struct port *port)
 void port_change(struct port *port, const struct port_setup *setup)
 {
 	port->message_max = setup->message_max;
+	/* without memory the old name stays */
+	(void)user_agent_take(port, setup->user_agent);
 	if (port->connections)
 		connections_change(port->connections, setup->message_max,
 				   setup->idle);
@@ -752,6 +775,11 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 
 	return connections_send(port->connections, &to->dst, to->conn, to->only,
 				mb, h, arg);
+}
+
+const struct pl *port_user_agent(const struct port *port)
+{
+	return &port->user_agent;
 }
 
 const struct sa *port_local(const struct port *port)

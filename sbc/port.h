@@ -42,6 +42,7 @@ struct port_setup {
 	uint32_t idle;                   /* inactive-dynamic-conn [s] */
 	uint32_t receive_buffer;  /* SO_RCVBUF wanted [bytes]; 0: 4 MiB */
 	uint32_t connections_max; /* 0: 10,000; further ones are not accepted */
+	const char *user_agent;   /* copied; NULL or "": none */
 };
 
 /** Open the socket and listen. The port is a mem object: whoever outlives its
@@ -56,7 +57,7 @@ int port_open(struct port **portp, const struct port_setup *setup, arrival_h *h,
 void port_close(struct port *port);
 
 /** Take over limits for what comes from now on; address, transport and buffer
- *  stay, and the endpoint is not read */
+ *  stay: of the endpoint nothing is read */
 void port_change(struct port *port, const struct port_setup *setup);
 
 /**
@@ -76,6 +77,8 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	      sent_h *h, void *arg);
 
 const struct sa *port_local(const struct port *port);
+/** User-Agent and Server of what leaves here; empty: none */
+const struct pl *port_user_agent(const struct port *port);
 /** Address and port as they stand in Via and Contact: "192.0.2.1:5060",
  *  "[2001:db8::1]:5060" */
 const struct pl *port_sent_by(const struct port *port);

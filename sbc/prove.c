@@ -1141,6 +1141,32 @@ int prove_ahead(const struct proof_setup *setup, struct tries *tries,
 	return err == ENOMEM ? ENOMEM : 0;
 }
 
+static void replace(const struct tries *t, struct message *out, bool proxy)
+{
+	const enum header_id id =
+		proxy ? HDR_PROXY_AUTHORIZATION : HDR_AUTHORIZATION;
+	const struct header *h = message_first(out, id), *next;
+
+	for (; h; h = next) {
+		struct pl value = header_value(out, h);
+		struct pick p;
+
+		next = message_next(out, h);
+		if (!challenge_read(&p.c, &value) && undo_realm(&p) &&
+		    slot_find(t, &p.realm, proxy) >= 0)
+			message_remove(out, h);
+	}
+}
+
+void prove_replace(const struct tries *tries, struct message *out)
+{
+	if (!tries->n)
+		return;
+
+	replace(tries, out, false);
+	replace(tries, out, true);
+}
+
 /* The answer -------------------------------------------------------------- */
 
 /** What Authentication-Info says (RFC 7616 3.5) */

@@ -88,6 +88,10 @@ enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
 int prove_ahead(const struct proof_setup *setup, struct tries *tries,
 		struct mbuf *headers);
 
+/** Take the sender's own credentials out of `out`, the clone that is sent, where
+ *  ours for the same auth-realm go along (behaviour.md 3.1) */
+void prove_replace(const struct tries *tries, struct message *out);
+
 /** What the request carries, or what was refused: the first answer of tries.
  *  false: none, and report is not touched */
 bool prove_report(const struct proof_setup *setup, const struct tries *tries,

@@ -76,8 +76,10 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 		.ctype = r->ctype,
 	};
 
-	if (r->request)
+	if (r->request) {
 		q.method_name = r->request->method;
+		prove_replace(&r->tries, r->request);
+	}
 	q.extra = bytes_of(r->extra);
 	q.credentials = bytes_of(credentials);
 	q.body = body_of(r);
@@ -137,12 +139,16 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	struct leg_reply lr = { .code = code };
 	struct message *copy = NULL;
 	struct mbuf *sdp = NULL;
-	struct hide_setup hide = { .trusted = true, .challenge = true };
+	struct hide_setup hide = {
+		.trusted = true,
+		.challenge = code == 401 || code == 407,
+	};
 	struct pl body;
 
 	if (!r->server)
 		return;
 
+	hide.local = port_local(r->from->port);
 	if (msg && !message_clone(&copy, msg)) {
 		(void)hide_edit(copy, &hide);
 		(void)r->user->edit(r, copy, msg, r->arg);
@@ -362,6 +368,7 @@ static int request_take(struct relay *r, const struct relay_setup *setup)
 	struct hide_setup hide = {
 		.trusted = setup->trusted,
 		.authorization = true,
+		.local = port_local(r->to->port),
 	};
 	struct pl mf;
 	uint64_t n = 70;

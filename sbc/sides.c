@@ -32,6 +32,19 @@ static bool is_trusted(const struct sides *s, bool side_b)
 	return match_trusts(realm_a(s), &s->hunt->source);
 }
 
+/* Does the peer of this side get identities of the other's? */
+static bool is_told(const struct sides *s, bool side_b)
+{
+	struct source called = { .realm = s->hunt->now->hop.realm,
+				 .agent = s->hunt->now->hop.agent,
+				 .in_prefix = true };
+
+	if (side_b)
+		return match_tells(called.realm, &called);
+
+	return match_tells(realm_a(s), &s->hunt->source);
+}
+
 /* For the tables of behaviour.md 5.2 and 5.3, a message to side B */
 static void towards_b(const struct sides *s, struct rewrite_setup *r)
 {
@@ -86,8 +99,11 @@ int sides_edit(const struct sides *s, bool to_b, struct message *out,
 		towards_b(s, &setup);
 	else
 		towards_a(s, &setup);
-	setup.trusted = is_trusted(s, true) && is_trusted(s, false);
+	setup.trusted = is_told(s, to_b) && is_trusted(s, !to_b);
 	err = rewrite_within(scratch, out, &setup);
+	/* RFC 3323 4.2: obeyed, so it ends here */
+	if (!err && !is_trusted(s, to_b))
+		err = message_drop(out, HDR_PRIVACY);
 	mem_deref(scratch);
 	return err;
 }
@@ -96,7 +112,12 @@ void sides_answer(const struct sides *s, struct leg_reply *r,
 		  struct message **copyp, const struct message *msg,
 		  bool challenge)
 {
-	struct hide_setup hide = { .trusted = true, .challenge = challenge };
+	struct hide_setup hide = {
+		.trusted = true,
+		.challenge =
+			challenge && (msg->code == 401 || msg->code == 407),
+		.local = port_local(s->a ? s->a->port : s->hunt->from.port),
+	};
 
 	r->code = msg->code;
 	r->reason = msg->reason;

@@ -115,6 +115,19 @@ static void put_contact(struct pen *pen, const struct pl *uri,
 	put(pen, "\r\n", 2);
 }
 
+/* User-Agent or Server (RFC 3261 20.41, 20.35): what the other side says of
+ * itself never crosses */
+static struct pl agent_of(const struct port *port)
+{
+	return port ? *port_user_agent(port) : (struct pl){ NULL, 0 };
+}
+
+static void put_agent(struct pen *pen, const char *name, const struct pl *agent)
+{
+	if (agent->l)
+		put_line(pen, name, agent);
+}
+
 static int pen_open(struct pen *pen, size_t size)
 {
 	pen->err = 0;
@@ -222,6 +235,7 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 				   .body = &r->body,
 				   .ctype = &r->ctype,
 				   .keep_body = r->keep_body };
+	const struct pl agent = agent_of(r->port);
 	struct pen pen;
 	int err;
 
@@ -231,7 +245,7 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 			r->callid.l + r->contact.l + r->contact_params.l +
 			r->routes.l +
 			headers_size(r->src, ~(r->without.bits | frame_set)) +
-			r->extra.l + rest_body(&rest).l + r->ctype.l);
+			r->extra.l + rest_body(&rest).l + r->ctype.l + agent.l);
 	if (err)
 		return err;
 
@@ -251,6 +265,7 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 	put_cseq(&pen, r->cseq, &method);
 	if (r->contact.l)
 		put_contact(&pen, &r->contact, &r->contact_params);
+	put_agent(&pen, "User-Agent", &agent);
 	put_rest(&pen, &rest);
 
 	return pen_close(&pen, mbp);
@@ -395,6 +410,7 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 				   .ctype = &r->ctype,
 				   .keep_body = r->keep_body };
 	const struct message *request = r->request;
+	const struct pl agent = agent_of(r->from ? r->from->port : NULL);
 	struct pl value;
 	struct pen pen;
 	int err;
@@ -405,7 +421,7 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 		FRAME + headers_size(request, answer_set) +
 			headers_size(r->src, ~(r->without.bits | frame_set)) +
 			r->contact.l + r->extra.l + rest_body(&rest).l +
-			r->ctype.l + r->server.l + r->reason.l);
+			r->ctype.l + agent.l + r->reason.l);
 	if (err)
 		return err;
 
@@ -422,8 +438,7 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 		put_copies(&pen, request, HDR_TIMESTAMP);
 	if (r->contact.l)
 		put_contact(&pen, &r->contact, NULL);
-	if (r->server.l)
-		put_line(&pen, "Server", &r->server);
+	put_agent(&pen, "Server", &agent);
 	put_rest(&pen, &rest);
 
 	return pen_close(&pen, mbp);

@@ -43,7 +43,6 @@ struct wire_response {
 	struct pl extra;
 	struct pl body, ctype;
 	bool keep_body;
-	struct pl server; /* Server, or empty */
 };
 
 /** Write; mbp is set to a new buffer with pos 0. 0; ENOMEM */

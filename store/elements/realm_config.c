@@ -113,7 +113,7 @@ static const struct field realm_config_fields[] = {
 	UINT(S, deny_period, "deny-period", .flags = UNSERVED, .dflt = "30", .min = 0, .max = 4294967295, .unit = "s",
 		.help = "How long a source stays denied; 0 is until clear-denied",
 		.source = "ACLI"),
-	FLAG(S, pai_strip, "pai-strip", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, pai_strip, "pai-strip", .dflt = "disabled",
 		.help = "Remove P-Asserted-Identity towards peers of this realm that are not trust-me",
 		.source = "RFC 3325"),
 	FLAG(S, refer_call_transfer, "refer-call-transfer", .dflt = "disabled",

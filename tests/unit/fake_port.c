@@ -18,7 +18,7 @@ struct port {
 	uint32_t number;
 	bool closed;
 	char sent_by[64];
-	struct pl sent_by_pl;
+	struct pl sent_by_pl, user_agent;
 	arrival_h *h;
 	void *arg;
 	port_lost_h *lost;
@@ -50,6 +50,16 @@ static void say_sent_by(struct port *p)
 		 sa_af(&p->local) == AF_INET6 ? "[%s]:%u" : "%s:%u", addr,
 		 sa_port(&p->local));
 	pl_set_str(&p->sent_by_pl, p->sent_by);
+}
+
+const struct pl *port_user_agent(const struct port *port)
+{
+	return &port->user_agent;
+}
+
+void fake_port_user_agent(struct port *port, const char *text)
+{
+	pl_set_str(&port->user_agent, text);
 }
 
 struct port *fake_port(const char *addr, uint16_t port, enum transport t)

@@ -14,6 +14,9 @@ struct fake_sent {
 /** Make a port: "192.0.2.1", 5060. Free with port_close */
 struct port *fake_port(const char *addr, uint16_t port, enum transport t);
 
+/** User-Agent of a port; the text stays the caller's */
+void fake_port_user_agent(struct port *port, const char *text);
+
 /** What was sent since the last clear, in order; NULL beyond the end */
 size_t fake_sent_count(void);
 const struct fake_sent *fake_sent(size_t i);

@@ -50,7 +50,7 @@ static const struct {
 	  "User-Agent: x\r\nServer: x\r\nOrganization: x\r\nl: 0\r\n"
 	  "In-Reply-To: x\r\nProxy-Authentication-Info: x\r\n"
 	  "Security-Client: x\r\nSecurity-Verify: x\r\n"
-	  "Security-Server: x\r\n",
+	  "Security-Server: x\r\nTarget-Dialog: x\r\nReplaces: x\r\n",
 	  "", true, true, true },
 	/* always */
 	{ "Reason: x\r\nSubject: x\r\nDate: x\r\nPriority: x\r\n"
@@ -90,7 +90,7 @@ static const struct {
 	  "Allow: INVITE, BYE, UPDATE\r\n" },
 	/* warnings */
 	{ "Warning: 307 isi.edu \"no 'x', and\", 301 10.0.0.1:5060 \"y\"\r\n",
-	  "Warning: 307 sbc.example \"no 'x', and\", 301 sbc.example "
+	  "Warning: 307 192.0.2.1 \"no 'x', and\", 301 192.0.2.1 "
 	  "\"y\"\r\n" },
 	{ "Warning: 307 isi.edu\r\n", "" },
 	{ "Warning: isi.edu \"x\"\r\n", "" },
@@ -98,9 +98,13 @@ static const struct {
 
 static void the_table_holds_row_by_row(void **state)
 {
-	struct hide_setup setup = { .local_host = { "sbc.example", 11 } };
+	struct hide_setup setup = { 0 };
+	struct sa local;
 	char *text;
 	size_t i;
+
+	assert_int_equal(sa_set_str(&local, "192.0.2.1", 5060), 0);
+	setup.local = &local;
 
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
 		setup.trusted = rows[i].trusted;
@@ -111,6 +115,24 @@ static void the_table_holds_row_by_row(void **state)
 			fail_msg("%s became %s", rows[i].in, text);
 		free(text);
 	}
+	(void)state;
+}
+
+static void the_host_of_a_warning_is_ours(void **state)
+{
+	struct hide_setup setup = { 0 };
+	struct sa local;
+	char *text;
+
+	assert_int_equal(sa_set_str(&local, "2001:db8::1", 5060), 0);
+	setup.local = &local;
+	text = cross("Warning: 399 10.0.0.1 \"why\"\r\n", &setup);
+	assert_string_equal(text, "Warning: 399 [2001:db8::1] \"why\"\r\n");
+	free(text);
+	setup.local = NULL;
+	text = cross("Warning: 399 10.0.0.1 \"why\"\r\n", &setup);
+	assert_string_equal(text, "");
+	free(text);
 	(void)state;
 }
 
@@ -147,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_holds_row_by_row),
+		cmocka_unit_test(the_host_of_a_warning_is_ours),
 		cmocka_unit_test(a_fragment_loses_what_names_the_other_side),
 	};
 

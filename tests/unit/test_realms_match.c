@@ -270,11 +270,13 @@ static void trust_mode_trusts_whom_it_names(void **state)
 	struct fixture *f = *state;
 	struct session_agent *t = agent(f, "t", "10.0.0.1", "a", "5060");
 	struct session_agent *s = agent(f, "s", "10.0.0.2", "a", "5060");
+	struct realm_config *config;
 	const struct realm *realm;
 
 	item_set(&element_session_agent, t, "trust-me", "enabled");
 	compile(f);
 	realm = realm_named(f->realms, "a");
+	config = (struct realm_config *)(uintptr_t)realm->config;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
 		item_set(&element_sip_interface, f->interface, "trust-mode",
 			 rows[i].word);
@@ -287,6 +289,13 @@ static void trust_mode_trusts_whom_it_names(void **state)
 			source.registered = *who == 'R';
 			if (match_trusts(realm, &source) != want)
 				fail_msg("%s %c", rows[i].word, *who);
+			if (match_tells(realm, &source) != want)
+				fail_msg("told: %s %c", rows[i].word, *who);
+			config->pai_strip = true;
+			if (match_tells(realm, &source) !=
+			    (want && *who == 'T'))
+				fail_msg("strip: %s %c", rows[i].word, *who);
+			config->pai_strip = false;
 		}
 	}
 }

@@ -530,6 +530,33 @@ static void both_headers_go_where_both_are_wanted(void **s)
 	(void)s;
 }
 
+/* 3.1: copied, unless ours for the same realm go along */
+static void credentials_of_the_sender_give_way_to_ours(void **s)
+{
+	static const char own[] =
+		"Proxy-Authorization: Digest username=\"x\", "
+		"realm=\"trunk.example\", nonce=\"n\", response=\"\"\r\n"
+		"Authorization: Digest username=\"y\", "
+		"realm=\"trunk.example\", nonce=\"n\", response=\"\"\r\n"
+		"Proxy-Authorization: Digest username=\"z\", "
+		"realm=\"third.example\", nonce=\"n\", response=\"\"\r\n"
+		"Proxy-Authorization: Bearer x\r\n";
+	struct message *msg = answer_of("200 OK", own);
+	struct header_set none = { 0 };
+
+	prove_replace(&f.tries, msg);
+	assert_non_null(message_first(msg, HDR_AUTHORIZATION));
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	prove_replace(&f.tries, msg);
+	f.out->pos = f.out->end = 0;
+	assert_int_equal(message_write_headers(f.out, msg, none), 0);
+	assert_false(has("\"x\""));
+	assert_true(has("\"y\"") && has("\"z\"") && has("Bearer x"));
+	mem_deref(msg);
+	(void)s;
+}
+
 /* 6.4, all realms that the target has used */
 static void every_realm_of_the_target_gets_credentials_ahead(void **s)
 {
@@ -986,6 +1013,7 @@ int main(void)
 		TEST(a_target_that_wants_each_nonce_once_gets_none_ahead),
 		TEST(register_and_calls_keep_their_own_headers),
 		TEST(both_headers_go_where_both_are_wanted),
+		TEST(credentials_of_the_sender_give_way_to_ours),
 		TEST(every_realm_of_the_target_gets_credentials_ahead),
 		TEST(each_row_of_the_table_of_answers),
 		TEST(the_password_of_today_answers_in_a_call_of_yesterday),

@@ -108,16 +108,16 @@ static void a_request_has_our_frame_around_what_crosses(void **s)
 
 	r.src = src;
 	r.without.bits = 1ULL << HDR_USER_AGENT;
-	r.extra = (struct pl)PL("User-Agent: SBC\r\n");
+	fake_port_user_agent(port, "SBC");
 	r.keep_body = true;
 	assert_int_equal(wire_request(&mb, &r), 0);
-	expect_text(mb, FRAME_OF("UDP", ";rport") "Subject: lunch\r\n"
+	expect_text(mb, FRAME_OF("UDP", ";rport") "User-Agent: SBC\r\n"
+						  "Subject: lunch\r\n"
 						  "X-Odd: 1\r\n"
 						  "Content-Type: "
 						  "application/sdp\r\n"
 						  "Content-Disposition: "
 						  "session\r\n"
-						  "User-Agent: SBC\r\n"
 						  "Content-Length: 4\r\n"
 						  "\r\n"
 						  "v=0\n");
@@ -278,14 +278,14 @@ static void answers_show_what_their_code_calls_for(void **s)
 	size_t i;
 	(void)s;
 
+	fake_port_user_agent(port, "SBC");
 	assert_int_equal(sa_set_str(&from.src, "192.0.2.7", 5070), 0);
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
 		struct wire_response r = { .from = &from,
 					   .code = rows[i].code,
 					   .reason = PL("Any"),
 					   .to_tag = "ours",
-					   .contact = PL("sip:u@192.0.2.1"),
-					   .server = PL("SBC") };
+					   .contact = PL("sip:u@192.0.2.1") };
 		struct message *msg;
 		struct mbuf *mb;
 		char text[1024];
