@@ -225,5 +225,5 @@ def test_refused_everywhere_is_said_and_ends_with_one_that_is_accepted(sbc, trun
     assert pbx_a.calls("0301234").until_refused().status == 503  # statement 6 of 7.2
     pbx_b.calls("0301234").until_answered().hang_up()  # uses none of the refused credentials
     trunk.passwords["reg-a"] = "secret-reg-a"
-    sbc.acli("notify sipd register all")
+    sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
     letter(sbc, "trunk.example", "I")
