@@ -96,6 +96,53 @@ static bool is_loop(const struct ingress *in)
 	return !pl_cmp(&callid, &msg->callid) && !pl_cmp(&sent, &msg->ruri);
 }
 
+/* Options of these are the called side's to judge (behaviour.md 1.2) */
+static bool is_judged_there(uint8_t method)
+{
+	return method == INVITE || method == SUBSCRIBE || method == MESSAGE ||
+	       method == REFER;
+}
+
+static bool is_known_option(const struct pl *token)
+{
+	static const char *const known[] = {
+		"100rel", "timer", "replaces", "path", "outbound", "from-change"
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!pl_strcasecmp(token, known[i]))
+			return true;
+	return false;
+}
+
+/* RFC 3261 8.2.2.3: all that is not known is named */
+static uint16_t check_options(struct ingress *in)
+{
+	const struct message *msg = in->msg;
+	const struct header *h;
+	size_t at = 0;
+
+	if (is_judged_there(msg->method_id))
+		return 0;
+	for (h = message_first(msg, HDR_REQUIRE); h; h = message_next(msg, h)) {
+		struct pl rest = header_value(msg, h), token;
+
+		while (!list_next(&rest, &token)) {
+			int n;
+
+			if (is_known_option(&token))
+				continue;
+			n = re_snprintf(in->extra + at, sizeof(in->extra) - at,
+					"Unsupported: %r\r\n", &token);
+			if (n < 0) /* no room for more of them */
+				break;
+			at += (size_t)n;
+		}
+	}
+	in->extra[at] = '\0';
+	return at ? 420 : 0;
+}
+
 static uint16_t check_message(struct ingress *in)
 {
 	const struct message *msg = in->msg;
@@ -142,8 +189,7 @@ static uint16_t check_message(struct ingress *in)
 	if (is_loop(in))
 		return 482;
 
-	/* Options that Require names are the called side's to judge (1.2) */
-	return 0;
+	return check_options(in);
 }
 
 /* --- name-source -------------------------------------------------------- */

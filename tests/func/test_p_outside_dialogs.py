@@ -209,6 +209,24 @@ def test_a_refer_outside_a_dialog_is_followed_by_its_notifies(sbc, trunk, pbx_a)
     assert arrives(pbx_a, "NOTIFY").body == "SIP/2.0 200 OK\r\n"
 
 
+def test_a_subscription_of_the_trunk_reaches_its_pbx_and_notify_is_proved(
+        sbc, trunk, pbx_a, pbx_b):
+    """6.2: a NOTIFY of the PBX is decided like a new request of this PBX"""
+    quiet_about(pbx_a, "SUBSCRIBE")
+    sbc.start().registered()
+    trunk.dialog_challenge = trunk.invite_challenge
+    asked = asks(trunk, "SUBSCRIBE", f"sip:a-4930105@{sbc.ip(1)}",
+                 [("Event", "dialog"), ("Expires", "600")])
+    came = arrives(pbx_a, "SUBSCRIBE")
+    assert came.uri == "sip:4930105@pbx-a.local" and came.host("From") == "pbx-a.local"
+    notifier = Notifier(pbx_a, came)
+    Subscriber(trunk, asked)
+    notify = notifier.notifies()
+    assert answer_to(pbx_a, notify).status == 200
+    assert [g for g in trunk.good if g[0] == "NOTIFY"] == [("NOTIFY", "a1", 1)]
+    assert not pbx_b.requests("SUBSCRIBE")
+
+
 def test_waiting_messages_are_told_without_subscription(sbc, trunk, pbx_a, pbx_b):
     sbc.start().registered()
     state = [("Event", "message-summary"), ("Subscription-State", "terminated")]

@@ -197,6 +197,37 @@ static void methods_of_a_call_are_nothing_without_one(void **s)
 	assert_true(peer_hears_nothing(&trunk));
 }
 
+static void an_option_that_nobody_knows_is_420_where_the_sbc_judges(void **s)
+{
+	static const struct {
+		const char *method, *require;
+		bool crosses;
+	} rows[] = {
+		{ "MESSAGE", "frobnicate", true },
+		{ "SUBSCRIBE", "frobnicate", true },
+		{ "REFER", "frobnicate", true },
+		{ "PUBLISH", "frobnicate", false },
+		{ "OPTIONS", "path, frobnicate", false },
+		{ "INFO", "timer, replaces, from-change", true },
+	};
+	char line[64];
+	(void)s;
+
+	core_start();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(line, sizeof(line), "Require: %s\r\n",
+			 rows[i].require);
+		asks(&pbx, rows[i].method, NUMBER, line);
+		if (rows[i].crosses) {
+			peer_request(&trunk, rows[i].method);
+			continue;
+		}
+		assert_true(header_has(peer_answer(&pbx, 420), HDR_UNSUPPORTED,
+				       "frobnicate"));
+		assert_true(peer_hears_nothing(&trunk));
+	}
+}
+
 static void nobody_answers_and_nobody_says_so(void **s)
 {
 	(void)s;
@@ -893,6 +924,7 @@ int main(void)
 		T(a_challenge_is_answered_and_its_nonce_used_again),
 		T(a_second_challenge_goes_to_the_sender),
 		T(methods_of_a_call_are_nothing_without_one),
+		T(an_option_that_nobody_knows_is_420_where_the_sbc_judges),
 		T(nobody_answers_and_nobody_says_so),
 		T(a_failure_leads_to_the_next_route),
 		T(a_redirection_is_followed),
