@@ -8,6 +8,7 @@
 #include "sbc/hunt.h"
 #include "sbc/ingress.h"
 #include "sbc/prove.h"
+#include "sbc/sources.h"
 #include "cli/trial.h"
 
 /* Arguments, all texts of the line */
@@ -115,21 +116,23 @@ static void source_default(struct trial *t, const struct plan *plan)
 
 /* As the sip-port of the realm would see it. The realm that was asked for stays,
  * also where this address would be put into another one */
-static void source_name(struct trial *t, const struct plan *plan)
+static void source_name(struct trial *t, const struct worker *w)
 {
+	const struct plan *plan = w->plan;
 	const struct realm *realm = t->source.realm;
 
 	if (realm->endpoints_n)
-		match_source(plan->match, realm->endpoints[0], &t->src,
-			     &t->source);
+		sources_match(w->sources, plan, realm->endpoints[0], &t->src,
+			      &t->source);
 	if (t->source.realm == realm && realm->endpoints_n)
 		return;
 	t->source = (struct source){ .realm = realm, .in_prefix = true };
 	t->source.agent = match_agent_at(plan->match, realm, &t->src);
 }
 
-static bool source_make(struct trial *t, const struct plan *plan)
+static bool source_make(struct trial *t, const struct worker *w)
 {
+	const struct plan *plan = w->plan;
 	struct pl address = range_of(t->source_address);
 
 	t->source.realm = realm_named(plan->realms, t->source_realm);
@@ -146,7 +149,7 @@ static bool source_make(struct trial *t, const struct plan *plan)
 	}
 	if (!address.l)
 		source_default(t, plan);
-	source_name(t, plan);
+	source_name(t, w);
 	return true;
 }
 
@@ -388,7 +391,7 @@ static void on_worker(struct worker *w, void *arg)
 	struct ingress_trial found;
 	int err;
 
-	if (!source_make(t, w->plan))
+	if (!source_make(t, w))
 		return;
 	err = ingress_try(w, &t->source, &t->src, t->msg, &found);
 	if (err) {

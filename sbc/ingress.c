@@ -21,6 +21,7 @@
 #include "sbc/redirect.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
+#include "sbc/sources.h"
 #include "sbc/shun.h"
 #include "sbc/standin.h"
 #include "sbc/surrogates.h"
@@ -215,7 +216,8 @@ static uint16_t name_source(struct ingress *in)
 	if (!in->at)
 		return 503; /* the sip-port is being closed */
 
-	match_source(in->plan->match, in->at, &in->from.src, &in->source);
+	sources_match(in->worker->sources, in->plan, in->at, &in->from.src,
+		      &in->source);
 	if (!match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
 			  false) &&
 	    !is_urgent(in))
@@ -1000,7 +1002,7 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 	at = endpoint_of(w, from->port);
 	if (!at)
 		return;
-	match_source(w->plan->match, at, &from->src, &source);
+	sources_match(w->sources, w->plan, at, &from->src, &source);
 	for (uint32_t n = 0;
 	     (agent = identity_agent_at(w->plan->identities, source.realm,
 					&from->src, n));

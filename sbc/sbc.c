@@ -18,6 +18,7 @@
 #include "sbc/pair.h"
 #include "sbc/ping.h"
 #include "sbc/resolver.h"
+#include "sbc/sources.h"
 #include "sbc/sbc.h"
 #include "sbc/shun.h"
 #include "sbc/surrogates.h"
@@ -111,6 +112,8 @@ static int tables_open(struct worker *w)
 		err = shun_alloc(&w->shun);
 	if (!err)
 		err = pings_open(&w->pings, w);
+	if (!err)
+		err = sources_open(&w->sources, w);
 	return err;
 }
 
@@ -131,6 +134,8 @@ static void begin(struct worker *w, void *arg)
 	o->err = surrogates_change(w->surrogates, o->plan, o->before);
 	if (!o->err)
 		o->err = pings_change(w->pings);
+	if (!o->err)
+		o->err = sources_change(w->sources);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
 			 strerror(o->err));
@@ -143,6 +148,8 @@ static void finish(struct worker *w, void *arg)
 	calls_close(w->calls);
 	pairs_close(w->pairs);
 	pings_close(w->pings);
+	sources_close(w->sources);
+	w->sources = NULL;
 	surrogates_close(w->surrogates);
 	mem_deref(w->shun);
 	w->surrogates = NULL;
@@ -202,6 +209,8 @@ static void commit(void *arg, void *x)
 	credentials_changed(w->credentials);
 	if (surrogates_change(w->surrogates, w->plan, before))
 		log_error(SURROGATE, "change", "text=\"no memory\"");
+	if (sources_change(w->sources))
+		log_error(DNS, "change", "text=\"no memory\"");
 	if (pings_change(w->pings))
 		log_error(SIPD, "change", "text=\"no memory\"");
 	plan_give(before);

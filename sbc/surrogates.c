@@ -17,6 +17,7 @@
 #include "sbc/recall.h"
 #include "sbc/surrogates.h"
 #include "sbc/worker.h"
+#include "sbc/sources.h"
 
 int surrogates_change(struct surrogates *s, const struct plan *now,
 		      const struct plan *before)
@@ -264,10 +265,19 @@ static int find_associated(struct owner *who, const struct realm *realm,
 	return identities_find(who, &s->associated, realm, uri);
 }
 
+static bool is_next_hop(const struct surrogate_agent *agent,
+			const struct sa *src, void *arg)
+{
+	const struct surrogates *s = arg;
+
+	return sources_has(s->worker->sources, agent, src);
+}
+
 void surrogates_identity(struct surrogates *s, struct identity_live *out)
 {
 	out->registered = is_registered;
 	out->associated = find_associated;
+	out->next_hop = is_next_hop;
 	out->arg = s;
 }
 

@@ -22,6 +22,7 @@
 #include "sbc/replaces.h"
 #include "sbc/transfer.h"
 #include "sbc/within.h"
+#include "sbc/sources.h"
 
 enum {
 	BUSY = 500, /* another offer is open: look again then [ms] */
@@ -557,7 +558,8 @@ static uint16_t place(struct transfer *t, const struct message *invite)
 	if (n >= w->plan->realms->endpoints_n)
 		return 503;
 	setup.at = &w->plan->realms->endpoints[n];
-	match_source(w->plan->match, setup.at, &setup.from.src, &setup.source);
+	sources_match(w->sources, w->plan, setup.at, &setup.from.src,
+		      &setup.source);
 
 	trial = mem_zalloc(sizeof(*trial), NULL);
 	setup.route = mem_zalloc(sizeof(*setup.route), NULL);

@@ -30,6 +30,7 @@ struct worker {
 	uint32_t ports_n;
 	struct transactions *transactions;
 	struct resolver *resolver;
+	struct sources *sources; /* by DNS (sbc/sources) */
 	struct nonces *nonces;
 	struct credentials *credentials;
 	struct surrogates *surrogates;

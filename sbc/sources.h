@@ -1,0 +1,30 @@
+/*
+ * Addresses that DNS gives for session-agents and customer next hops, as sources
+ *
+ * A plan knows the addresses that the configuration names (realms/match). Whom
+ * it names by host name only is asked for here, anew every half a minute out of
+ * the resolver's cache; while DNS is silent the addresses stay (behaviour.md
+ * 1.3, 2.8). One per worker.
+ */
+#pragma once
+
+#include "sbc/worker.h"
+
+struct sources;
+
+/** Begin; nobody is known before sources_change. 0; ENOMEM */
+int sources_open(struct sources **sp, struct worker *w);
+void sources_close(struct sources *s);
+
+/** The worker has another plan: its names are asked for. 0; ENOMEM: some are not */
+int sources_change(struct sources *s);
+
+/** match_source, and where the configuration names no session-agent with this
+ *  address, one that DNS gave it. s may be NULL */
+void sources_match(const struct sources *s, const struct plan *plan,
+		   const struct endpoint *at, const struct sa *src,
+		   struct source *out);
+
+/** Is this an address of the customer-next-hop of the agent, which is a name? */
+bool sources_has(const struct sources *s, const struct surrogate_agent *agent,
+		 const struct sa *src);

@@ -1,0 +1,166 @@
+/*
+ * Whom DNS gives an address is known by it
+ */
+#include <errno.h>
+#include "sbc/sources.h"
+#include "tests/unit/core_fixture.h"
+#include "tests/unit/fake_resolver.h"
+
+static struct source source_of(const char *text)
+{
+	struct sa src = sa_of(text);
+	struct source out;
+
+	sources_match(core.worker.sources, core.plan,
+		      &core.plan->realms->endpoints[2], &src, &out);
+	assert_string_equal(
+		core.plan->realms->endpoints[2].realm->config->identifier,
+		"trunk");
+	return out;
+}
+
+static bool is_agent(const char *src, const char *hostname)
+{
+	struct source s = source_of(src);
+
+	return hostname ? s.agent && !strcmp(s.agent->hostname, hostname)
+			: !s.agent;
+}
+
+static void *agent_add(const char *hostname, const char *realm,
+		       const char *port)
+{
+	return config_add(core.cfg, &element_session_agent, "hostname",
+			  hostname, "realm-id", realm, "port", port, NULL);
+}
+
+static void start(void)
+{
+	core_start();
+	assert_int_equal(sources_open(&core.worker.sources, &core.worker), 0);
+	assert_int_equal(sources_change(core.worker.sources), 0);
+	core_run(10);
+}
+
+static int teardown(void **s)
+{
+	sources_close(core.worker.sources);
+	return core_teardown(s);
+}
+
+static void a_name_has_all_addresses_that_dns_gives(void **s)
+{
+	(void)s;
+
+	agent_add("n.example", "trunk", "0");
+	fake_name("n.example", "127.0.0.21:5060", "127.0.0.22:5070", NULL);
+	start();
+	assert_true(is_agent("127.0.0.21:5060", "n.example"));
+	assert_true(is_agent("127.0.0.22:4000", "n.example"));
+	assert_true(is_agent("127.0.0.23:5060", NULL));
+	/* what the configuration names comes first */
+	assert_true(is_agent("127.0.0.11:5060", "trunk.example"));
+}
+
+static void another_realm_or_a_disabled_one_is_nobody(void **s)
+{
+	(void)s;
+
+	agent_add("b.example", "pbx-b", "5060");
+	item_set(&element_session_agent, agent_add("off.example", "trunk", "0"),
+		 "state", "disabled");
+	fake_name("b.example", "127.0.0.21:5060", NULL);
+	fake_name("off.example", "127.0.0.22:5060", NULL);
+	start();
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	assert_true(is_agent("127.0.0.22:5060", NULL));
+}
+
+static void of_several_the_realm_the_port_and_the_name_decide(void **s)
+{
+	(void)s;
+
+	item_set(&element_sip_config, core.sip, "egress-realm-id", "trunk");
+	agent_add("anywhere.example", "*", "5060");
+	agent_add("z.example", "trunk", "5060");
+	agent_add("a.example", "trunk", "5060");
+	agent_add("p.example", "trunk", "5090");
+	fake_name("anywhere.example", "127.0.0.21:5060", NULL);
+	fake_name("z.example", "127.0.0.21:5060", NULL);
+	fake_name("a.example", "127.0.0.21:5060", NULL);
+	fake_name("p.example", "127.0.0.21:5060", NULL);
+	start();
+	assert_true(is_agent("127.0.0.21:5090", "p.example"));
+	assert_true(is_agent("127.0.0.21:5060", "a.example"));
+	assert_true(is_agent("127.0.0.21:4711", "a.example"));
+}
+
+static void addresses_follow_dns_and_stay_while_it_is_silent(void **s)
+{
+	(void)s;
+
+	agent_add("n.example", "trunk", "5060");
+	fake_name("n.example", "127.0.0.21:5060", NULL);
+	start();
+	fake_name("n.example", "127.0.0.22:5060", NULL);
+	core_run(34000);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	assert_true(is_agent("127.0.0.22:5060", "n.example"));
+	fake_resolver_fail(ETIMEDOUT);
+	core_run(300000);
+	assert_true(is_agent("127.0.0.22:5060", "n.example"));
+	fake_resolver_fail(ENOENT);
+	core_run(34000);
+	assert_true(is_agent("127.0.0.22:5060", NULL));
+	fake_resolver_fail(0);
+	core_run(6000);
+	assert_true(is_agent("127.0.0.22:5060", "n.example"));
+}
+
+static void a_late_answer_counts_when_it_comes(void **s)
+{
+	(void)s;
+
+	agent_add("n.example", "trunk", "5060");
+	fake_name("n.example", "127.0.0.21:5060", NULL);
+	fake_resolver_fail(EINPROGRESS);
+	start();
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	fake_resolver_answer(0);
+	assert_true(is_agent("127.0.0.21:5060", "n.example"));
+	fake_resolver_fail(0);
+}
+
+static void a_customer_next_hop_that_is_a_name_is_known_by_its_address(void **s)
+{
+	struct surrogate_agent *agent;
+	struct sa src = sa_of("127.0.0.21:5060"), other = sa_of("127.0.0.22");
+	(void)s;
+
+	agent = config_add(core.cfg, &element_surrogate_agent, "register-host",
+			   "r.example", "register-user", "1", "realm-id",
+			   "trunk", "customer-next-hop", "pbx.local.example",
+			   "proxy-name", "trunk.example", NULL);
+	fake_name("pbx.local.example", "127.0.0.21:5060", NULL);
+	start();
+	assert_true(source_of("127.0.0.21:5060").next_hop);
+	assert_false(source_of("127.0.0.22:5060").next_hop);
+	assert_true(sources_has(core.worker.sources, agent, &src));
+	assert_false(sources_has(core.worker.sources, agent, &other));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, core_setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_name_has_all_addresses_that_dns_gives),
+		T(another_realm_or_a_disabled_one_is_nobody),
+		T(of_several_the_realm_the_port_and_the_name_decide),
+		T(addresses_follow_dns_and_stay_while_it_is_silent),
+		T(a_late_answer_counts_when_it_comes),
+		T(a_customer_next_hop_that_is_a_name_is_known_by_its_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
