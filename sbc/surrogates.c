@@ -368,6 +368,18 @@ int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 	return 0;
 }
 
+int surrogates_credentials(struct surrogates *s,
+			   const struct surrogate_agent *agent)
+{
+	struct herd *h = herd_find(s, agent);
+
+	if (!h)
+		return ENOENT;
+	herd_sweep(h, SUR_CHANGED);
+
+	return 0;
+}
+
 void surrogates_target_gone(struct surrogates *s,
 			    const struct session_agent *agent)
 {

@@ -82,6 +82,11 @@ uint16_t surrogates_silent(const struct surrogates *s,
 int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 		      uint32_t number, bool leave);
 
+/** Credentials of single AoRs of the agent were imported: who was refused, gave
+ *  up or backs off is due at once; bindings are not touched. 0; ENOENT */
+int surrogates_credentials(struct surrogates *s,
+			   const struct surrogate_agent *agent);
+
 /** The session-agent went out of service: with invalidate-registrations its
  *  bindings are due at once (behaviour.md 4.6). Both may be NULL */
 void surrogates_target_gone(struct surrogates *s,

@@ -223,6 +223,35 @@ static void single_aors_have_their_own_credentials(void **s)
 	(void)s;
 }
 
+static const char *wants_own(const struct seen *r)
+{
+	return !*r->auth                   ? challenges_once(r)
+	       : strstr(r->auth, "\"own-") ? grants(r)
+					   : "403 Forbidden\r\n";
+}
+
+static void imported_credentials_are_tried_at_once(void **s)
+{
+	agent_add("a", "493010^", "2");
+	fake_credential_of_aor("a.trunk.example 493010^ pbx-a", "4930101",
+			       "own-1", "secret-1");
+	f.registrar = wants_own;
+	start();
+	run(3 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	assert_int_equal(in_state(SUR_REFUSED), 1);
+
+	fake_credential_of_aor("a.trunk.example 493010^ pbx-a", "4930100",
+			       "own-0", "secret-0");
+	f.seen_n = 0;
+	assert_int_equal(surrogates_credentials(f.s, f.a), 0);
+	run(3 * SECOND);
+	assert_state(SUR_REGISTERED);
+	for (size_t i = 0; i < f.seen_n; i++)
+		assert_non_null(strstr(f.seen[i].from, ":4930100@"));
+	(void)s;
+}
+
 static void an_empty_auth_user_is_the_user_of_the_aor(void **s)
 {
 	agent_add("a", "493010^", "2");
@@ -345,6 +374,7 @@ int main(void)
 		TEST(a_failed_refresh_is_repeated_before_the_binding_is_over),
 		TEST(a_407_is_answered_in_proxy_authorization),
 		TEST(single_aors_have_their_own_credentials),
+		TEST(imported_credentials_are_tried_at_once),
 		TEST(an_empty_auth_user_is_the_user_of_the_aor),
 		TEST(after_a_refusal_other_targets_are_not_tried),
 		TEST(a_420_against_nothing_is_a_failure),
