@@ -368,7 +368,8 @@ static bool offers_100rel(const struct call *c)
  * caller's realm does not want, are left out; the final answer decides.
  * 0; errno: a reliable 1xx that cannot cross */
 static int progress_media(struct call *c, const struct message *msg,
-			  bool reliable, struct mbuf **out)
+			  const struct early *e, bool reliable,
+			  struct mbuf **out)
 {
 	enum side from;
 	struct pl sdp;
@@ -376,6 +377,9 @@ static int progress_media(struct call *c, const struct message *msg,
 
 	if (!body_sdp(msg, &sdp))
 		return 0;
+	err = e ? early_speak(&c->early, e->a, c->media) : 0;
+	if (err)
+		return err;
 	if (media_is_agreed(c->media))
 		err = media_copy(c->media, SIDE_B, &sdp, out);
 	else if (reliable && !media_offer_open(c->media, &from))
@@ -437,7 +441,7 @@ static int progress_reply(struct call *c, const struct message *msg,
 	if (e)
 		r.tag = e->a->tag.text;
 
-	err = progress_media(c, msg, offered, &sdp);
+	err = progress_media(c, msg, e, offered, &sdp);
 	if (err)
 		goto out;
 	body = bytes_of(sdp);
@@ -494,7 +498,11 @@ static int answer_media(struct call *c, const struct message *msg,
 {
 	struct pl sdp;
 	enum side from;
+	int err;
 
+	err = early_speak(&c->early, c->a, c->media);
+	if (err)
+		return err;
 	if (!body_sdp(msg, &sdp))
 		return 0;
 	/* RFC 3261 13.2.1: what reliable answers agreed on stands; this is a

@@ -23,6 +23,7 @@ static void destructor(void *data)
 		mem_deref(e->a);
 	if (e->twin_b)
 		mem_deref(e->b);
+	mem_deref(e->media);
 }
 
 static bool tags_equal(const struct pl *a, const struct pl *b)
@@ -173,6 +174,26 @@ int early_choose(const struct early_call *c, const struct message *msg)
 	if (e && e->twin_b)
 		legs_change(c->relays, e, c->b->early, true);
 	return leg_choose(c->b, msg);
+}
+
+int early_speak(const struct list *all, const struct leg *leg, struct media *m)
+{
+	struct early *e = leg->early, *before = NULL;
+	int err;
+
+	if (!e || e->speaks)
+		return 0;
+	for (struct le *le = all->head; le && !before; le = le->next)
+		if (((struct early *)le->data)->speaks)
+			before = le->data;
+	if (before) {
+		err = media_turn(m, &before->media, &e->media);
+		if (err)
+			return err;
+		before->speaks = false;
+	}
+	e->speaks = true;
+	return 0;
 }
 
 void early_stop(const struct list *all)

@@ -8,13 +8,16 @@
  */
 #pragma once
 
+#include "sbc/media.h"
 #include "sbc/prack.h"
 #include "sbc/relay.h"
 
 struct early {
 	struct le le;
 	struct leg *a, *b;
-	bool twin_a, twin_b; /* ours, not one of the call's legs */
+	bool twin_a, twin_b;      /* ours, not one of the call's legs */
+	bool speaks;              /* it has the media of the call */
+	struct media_view *media; /* or this; NULL: it never had */
 };
 
 /** The call's legs and what is between them; b is the one that the event is
@@ -55,6 +58,10 @@ struct leg *early_other(const struct leg *leg);
  * @return 0; ENOMEM
  */
 int early_choose(const struct early_call *c, const struct message *msg);
+
+/** SDP of this dialog is next: it has the media of the call from now on. `leg` may
+ *  be of no dialog, or a loser's behind the answer: nothing happens. 0; ENOMEM */
+int early_speak(const struct list *all, const struct leg *leg, struct media *m);
 
 /** The INVITE of the caller has its final answer: no 1xx is repeated */
 void early_stop(const struct list *all);

@@ -74,6 +74,16 @@ struct proposal {
 	struct mbuf *said[2]; /* by side, where that is kept */
 };
 
+/* What one early dialog agreed on, while another one has the media */
+struct media_view {
+	struct proposal *proposal;
+	struct {
+		struct line line[2];
+		bool agreed, two_way;
+	} of[SDP_STREAMS];
+	bool agreed;
+};
+
 /* The SBC as the SDP peer of a side: RFC 3264 5, 8 */
 struct origin {
 	uint64_t id, hash;
@@ -91,6 +101,7 @@ struct media {
 
 	struct stream *stream[SDP_STREAMS];
 	struct proposal *proposal;
+	struct proposal *first;  /* of the INVITE, for its other dialogs */
 	struct origin origin[2]; /* towards that side */
 	struct timer limit;      /* flow-time-limit */
 	struct mbuf *said[2];    /* SDP of the session, by side */
@@ -714,7 +725,7 @@ static void agree(struct media *m)
 			continue;
 		if (is_on(m->proposal, i))
 			m->stream[i]->agreed = true;
-		else
+		else if (m->started) /* or it may be on in another dialog */
 			stream_release(m, i);
 	}
 
@@ -725,8 +736,29 @@ static void agree(struct media *m)
 		m->said[i] = mem_ref(m->proposal->said[i]);
 	}
 
+	/* The caller's offer is answered once in each early dialog */
+	if (!m->agreed && !m->started && m->proposal->from == SIDE_A) {
+		m->first = m->proposal;
+		m->proposal = NULL;
+	}
 	m->agreed = true;
 	m->proposal = mem_deref(m->proposal);
+}
+
+/* The call is answered: one dialog is left */
+static void agree_at_last(struct media *m)
+{
+	uint32_t i;
+
+	m->started = true;
+	m->first = mem_deref(m->first);
+	if (m->proposal && m->proposal->answered)
+		agree(m);
+	if (!m->agreed)
+		return;
+	for (i = 0; i < SDP_STREAMS; i++)
+		if (m->stream[i] && !m->stream[i]->end[SIDE_A].line.on)
+			stream_release(m, i);
 }
 
 static int copy(struct mbuf **out, const struct pl *text)
@@ -879,6 +911,7 @@ static void media_destructor(void *arg)
 	if (m->counted)
 		gauge(COUNT_MEDIA_SESSIONS, -1);
 	mem_deref(m->proposal);
+	mem_deref(m->first);
 	mem_deref(m->said[SIDE_A]);
 	mem_deref(m->said[SIDE_B]);
 }
@@ -925,6 +958,7 @@ int media_move(struct media *m, const struct realm *realm_b,
 	uint32_t i;
 
 	m->proposal = mem_deref(m->proposal);
+	m->first = mem_deref(m->first);
 	m->agreed = false; /* that was with the hop before */
 
 	for (i = 0; i < SDP_STREAMS; i++) {
@@ -1044,7 +1078,7 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 
 	proposal_answer(p, &read);
 	for (i = 0; i < p->n; i++)
-		on[i] = is_on(p, i);
+		on[i] = is_on(p, i) && (m->direct || m->stream[i]);
 
 	err = m->direct ? copy(&mb, sdp)
 			: rewrite(m, p->from, sdp, &read, on, &mb);
@@ -1062,6 +1096,8 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 
 	if (final)
 		agree(m);
+	if (what == MEDIA_FINAL)
+		m->first = mem_deref(m->first);
 	*out = mb;
 
 	return 0;
@@ -1097,6 +1133,102 @@ int media_copy(struct media *m, enum side from, const struct pl *sdp,
 	err = rewrite(m, !from, sdp, &read, on, out);
 	m->origin[!from] = origin;
 	return err;
+}
+
+static void view_destructor(void *arg)
+{
+	struct media_view *v = arg;
+
+	mem_deref(v->proposal);
+}
+
+/* The caller's offer as it was before anybody answered it */
+static int proposal_again(struct proposal **pp, const struct proposal *first)
+{
+	struct proposal *p;
+
+	if (!first || first->from != SIDE_A)
+		return 0;
+	p = mem_zalloc(sizeof(*p), proposal_destructor);
+	if (!p)
+		return ENOMEM;
+
+	*p = *first;
+	p->answered = false;
+	p->said[SIDE_A] = mem_ref(first->said[SIDE_A]);
+	p->said[SIDE_B] = NULL;
+	*pp = p;
+	return 0;
+}
+
+static int view_save(struct media_view **vp, const struct media *m)
+{
+	struct media_view *v = mem_zalloc(sizeof(*v), view_destructor);
+
+	if (!v)
+		return ENOMEM;
+	v->proposal = mem_ref(m->proposal);
+	v->agreed = m->agreed;
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		const struct stream *s = m->stream[i];
+
+		if (!s)
+			continue;
+		v->of[i].line[SIDE_A] = s->end[SIDE_A].line;
+		v->of[i].line[SIDE_B] = s->end[SIDE_B].line;
+		v->of[i].agreed = s->agreed;
+		v->of[i].two_way = s->two_way;
+	}
+	*vp = v;
+	return 0;
+}
+
+/* What fails here fails in the answer that comes next, too */
+static void view_load(struct media *m, const struct media_view *v)
+{
+	m->agreed = v->agreed;
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		struct stream *s = m->stream[i];
+
+		if (!s)
+			continue;
+		s->end[SIDE_A].line = v->of[i].line[SIDE_A];
+		s->end[SIDE_B].line = v->of[i].line[SIDE_B];
+		s->agreed = v->of[i].agreed;
+		s->two_way = v->of[i].two_way;
+		if (!m->direct)
+			(void)stream_apply(m, s);
+	}
+}
+
+int media_turn(struct media *m, struct media_view **before,
+	       struct media_view **next)
+{
+	struct proposal *p = NULL;
+	struct media_view *v = NULL;
+	int err;
+
+	err = view_save(&v, m);
+	if (!err && !*next)
+		err = proposal_again(&p, m->agreed ? m->first : m->proposal);
+	if (err) {
+		mem_deref(v);
+		return err;
+	}
+
+	mem_deref(*before);
+	*before = v;
+	mem_deref(m->proposal);
+	if (*next) {
+		m->proposal = mem_ref((*next)->proposal);
+		view_load(m, *next);
+		*next = mem_deref(*next);
+	} else {
+		/* The flows stay until it answers */
+		m->proposal = p;
+		m->agreed = false;
+	}
+	return 0;
 }
 
 void media_offer_failed(struct media *m)
@@ -1151,10 +1283,8 @@ void media_started(struct media *m)
 	if (m->started)
 		return;
 
-	m->started = true;
 	/* A reliable 1xx had the answer: it is the final one */
-	if (m->proposal && m->proposal->answered)
-		agree(m);
+	agree_at_last(m);
 	for (i = 0; i < SDP_STREAMS; i++) {
 		if (!m->stream[i])
 			continue;

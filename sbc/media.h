@@ -109,6 +109,26 @@ bool media_is_agreed(const struct media *m);
 int media_copy(struct media *m, enum side from, const struct pl *sdp,
 	       struct mbuf **out);
 
+/** Offers and answers of an early dialog that does not have the media; its end is
+ *  mem_deref */
+struct media_view;
+
+/**
+ * Another early dialog of the same INVITE speaks: what the one before agreed on
+ * is put away, and what this one did is taken up
+ *
+ * A dialog that has not spoken yet knows the offer of the INVITE alone; the
+ * flows stay as they are until it answers.
+ *
+ * @param m       Media, before the answer of the call
+ * @param before  Of the dialog that had the media: set
+ * @param next    Of the one that has them now: taken, NULL afterwards
+ *
+ * @return 0; ENOMEM: nothing changed
+ */
+int media_turn(struct media *m, struct media_view **before,
+	       struct media_view **next);
+
 /** The offer was refused: the session stays as it was (RFC 6141) */
 void media_offer_failed(struct media *m);
 

@@ -75,6 +75,12 @@ static bool carries_offers(enum method_id method)
 	return method == INVITE || method == UPDATE || method == PRACK;
 }
 
+/* A branch that lost, behind the answer: its SDP is no matter of the session */
+static bool is_loser(const struct call *c, const struct leg *leg)
+{
+	return c->answered && leg != c->a && leg != c->b;
+}
+
 /* SDP of an answer inside the dialog */
 static int relay_media(struct call *c, struct relay *r,
 		       const struct message *msg, struct mbuf **out)
@@ -82,13 +88,18 @@ static int relay_media(struct call *c, struct relay *r,
 	enum side side = call_is_a(c, relay_to(r)) ? SIDE_A : SIDE_B, from;
 	enum media_answer what = c->answered ? MEDIA_FINAL : MEDIA_AGREED;
 	struct pl sdp;
+	int err;
 
 	if (!carries_offers(relay_method(r)) || !body_sdp(msg, &sdp))
 		return 0;
 	if (msg->code < 200)
 		what = MEDIA_EARLY;
-	if (relay_method(r) != INVITE && !has_sdp(relay_request(r)))
+	if (is_loser(c, relay_to(r)) ||
+	    (relay_method(r) != INVITE && !has_sdp(relay_request(r))))
 		return media_copy(c->media, side, &sdp, out);
+	err = early_speak(&c->early, relay_to(r), c->media);
+	if (err)
+		return err;
 	if (media_offer_open(c->media, &from) && from != side)
 		return media_answer(c->media, side, &sdp, what, out);
 	if (msg->code < 200 && !relay_is_reliable(r))
@@ -102,6 +113,8 @@ static void offer_failed(struct call *c, const struct relay *r)
 	enum side side = call_is_a(c, relay_to(r)) ? SIDE_B : SIDE_A, from;
 
 	if (carries_offers(relay_method(r)) && has_sdp(relay_request(r)) &&
+	    !is_loser(c, relay_to(r)) &&
+	    !early_speak(&c->early, relay_to(r), c->media) &&
 	    media_offer_open(c->media, &from) && from == side)
 		media_offer_failed(c->media);
 }
@@ -284,8 +297,10 @@ static uint16_t request_media(struct call *c, const struct leg *from,
 	if (!body_sdp(msg, &sdp))
 		return 0;
 	/* A branch that lost has no media to agree on */
-	if (c->answered && from != c->a && from != c->b)
+	if (is_loser(c, from))
 		return 488;
+	if (early_speak(&c->early, from, c->media))
+		return 503;
 	/* RFC 3262 5: the answer to the offer of a reliable 1xx */
 	if (msg->method_id == PRACK && media_offer_open(c->media, &offered) &&
 	    offered != side)

@@ -7,6 +7,7 @@
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_clock.h"
 #include "tests/unit/fake_credentials.h"
+#include "tests/unit/fake_forward.h"
 #include "tests/unit/fake_port.h"
 #include "tests/unit/fake_resolver.h"
 
@@ -957,6 +958,114 @@ static void a_fork_has_no_more_branches_than_a_call_may_have(void **s)
 	assert_int_equal(core_the_call()->state, CALL_TALKING);
 }
 
+/* --- Media of forks -------------------------------------------------------- */
+
+#define SDP_ONE SDP_AT("127.0.0.11", "40111")
+#define SDP_TWO SDP_AT("127.0.0.11", "40222")
+
+/* Port of the called side that packets of the caller go to */
+static uint16_t speaks_to(void)
+{
+	struct sa trunk_ip = sa_of("127.0.0.11");
+	uint16_t port = 0;
+
+	for (uint32_t flow = 1; flow < 64; flow++) {
+		const struct flow_setup *f = fake_flow(flow);
+
+		if (!f || !f->partner ||
+		    !sa_cmp(&f->remote[0], &trunk_ip, SA_ADDR))
+			continue;
+		assert_int_equal(port, 0);
+		port = sa_port(&f->remote[0]);
+	}
+	return port;
+}
+
+static void early_media_follow_the_sdp_that_came_last(void **s)
+{
+	(void)s;
+
+	calls();
+	says("one", 183, NULL, SDP_ONE);
+	assert_int_equal(speaks_to(), 40111);
+	says("two", 183, NULL, SDP_TWO);
+	assert_int_equal(speaks_to(), 40222);
+	says("one", 183, NULL, SDP_ONE);
+	assert_int_equal(speaks_to(), 40111);
+	says("two", 180, NULL, NULL);
+	assert_int_equal(speaks_to(), 40111);
+	says("two", 200, NULL, SDP_TWO);
+	assert_int_equal(speaks_to(), 40222);
+}
+
+/* Branch one agrees for good and changes its session; branch two still has the
+ * offer of the INVITE to answer */
+static void each_branch_answers_the_offer_of_the_invite(void **s)
+{
+	struct message *progress, *request;
+	(void)s;
+
+	calls();
+	says("one", 183, RELIABLE("5"), SDP_ONE);
+	progress = into(peer_answer(&pbx, 183));
+	pracks(progress, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	peer_says(&pbx, "UPDATE", NULL, SDP_PBX "a=x-second:1\r\n");
+	request = peer_request(&trunk, "UPDATE");
+	peer_answers(&trunk, request, 200, NULL, SDP_ONE);
+	core_run(1);
+	assert_int_equal(speaks_to(), 40111);
+	peer_forgets(&pbx);
+
+	says("two", 183, RELIABLE("9"), SDP_TWO);
+	progress = peer_answer(&pbx, 183);
+	assert_true(body_has(progress, "127.0.0.2\r"));
+	assert_int_equal(speaks_to(), 40222);
+	into(progress);
+	pracks(progress, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	peer_forgets(&pbx);
+
+	/* an offer that is open in one dialog is none in the other */
+	says("one", 180, NULL, NULL);
+	peer_says(&trunk, "UPDATE", NULL, SDP_ONE);
+	peer_request(&pbx, "UPDATE");
+	peer_says(&pbx, "UPDATE", NULL, SDP_PBX);
+	peer_request(&trunk, "UPDATE");
+}
+
+/* The answer of the branch that wins may have been a reliable 1xx long ago */
+static void media_go_back_to_the_branch_that_wins_without_sdp(void **s)
+{
+	struct message *progress;
+	(void)s;
+
+	calls();
+	says("one", 183, RELIABLE("5"), SDP_ONE);
+	progress = into(peer_answer(&pbx, 183));
+	pracks(progress, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	says("two", 183, NULL, SDP_TWO);
+	assert_int_equal(speaks_to(), 40222);
+	says("one", 200, NULL, NULL);
+	assert_int_equal(speaks_to(), 40111);
+	assert_int_equal(peer_answer(&pbx, 200)->method_id, PRACK);
+	into(peer_answer(&pbx, 200));
+	peer_acks(&pbx, NULL);
+	peer_forgets(&trunk);
+
+	/* and what was agreed early is the session that is changed later */
+	peer_says(&pbx, "INVITE", NULL, SDP_PBX);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 200, NULL,
+		     SDP_TWO);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	assert_int_equal(speaks_to(), 40222);
+}
+
 /* --- A failed route -------------------------------------------------------- */
 
 static void second_route(void)
@@ -1451,6 +1560,9 @@ int main(void)
 		T(a_branch_that_lost_dies_64_t1_behind_the_answer),
 		T(a_bye_in_a_branch_that_lost_ends_nothing),
 		T(a_fork_has_no_more_branches_than_a_call_may_have),
+		T(early_media_follow_the_sdp_that_came_last),
+		T(each_branch_answers_the_offer_of_the_invite),
+		T(media_go_back_to_the_branch_that_wins_without_sdp),
 		T(early_dialogs_of_a_failed_route_are_dead),
 		T(a_challenge_behind_a_1xx_begins_a_new_dialog),
 		T(an_offer_in_the_2xx_has_its_answer_in_the_ack),
