@@ -7,7 +7,7 @@ import time
 
 
 class Dns:
-    """`hosts`: {name: address}; `srv`: {owner: [(target, port, priority)]}"""
+    """`hosts`: {name: address}; `srv`: {owner: [(target, port, priority[, weight])]}"""
 
     PORT = 30053
 
@@ -18,9 +18,8 @@ class Dns:
             f"--port={self.PORT}", f"--listen-address={ip}", "--bind-interfaces", "--pid-file=",
             "--log-queries", "--log-facility=-", "--local=/example/", "--user=", "--local-ttl=1"]
         self.arguments += [f"--host-record={name},{address}" for name, address in (hosts or {}).items()]
-        self.arguments += [f"--srv-host={owner},{target},{port},{priority}"
-                           for owner, targets in (srv or {}).items()
-                           for target, port, priority in targets]
+        self.arguments += [f"--srv-host={owner}," + ",".join(str(part) for part in target)
+                           for owner, targets in (srv or {}).items() for target in targets]
         self.process = subprocess.Popen(self.arguments, stdout=open(self.log, "w"),
                                         stderr=subprocess.STDOUT)
         limit = time.monotonic() + within
