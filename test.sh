@@ -3,6 +3,7 @@
 #   ./test.sh              all of them
 #   ./test.sh unit|lint|func|asan|bench      a part
 #   ./test.sh fuzz SECONDS                   each fuzz target for so long
+#   ./test.sh soak SECONDS                   load for so long; without: an hour
 #   ./test.sh func -k NAME                   further words go to pytest
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -102,6 +102,12 @@ def fuzz(seconds):
     return passed, failed, 0
 
 
+def soak(seconds):
+    """What takes longer than a minute (quality.md "Survival"), with its figures"""
+    os.environ["SBC_SOAK"] = str(seconds)
+    return func(["-s", "-k", "soak or survival or test_u_load"])
+
+
 def bench():
     return (1, 0, 0) if not subprocess.run([PYTHON, "tests/bench/bench.py"], cwd=ROOT).returncode \
         else (0, 1, 0)
@@ -114,12 +120,14 @@ def main(part, words):
         counts = [unit("build-asan"), func(words, "build-asan")]
     elif part == "fuzz":
         counts = [fuzz(int(words[0]) if words else 60)]
+    elif part == "soak":
+        counts = [soak(int(words[0]) if words else 3600)]
     elif part in ("lint", "unit", "bench"):
         counts = [{"lint": lint, "unit": unit, "bench": bench}[part]()]
     elif part == "func":
         counts = [func(words)]
     else:
-        sys.exit(f"test.sh: no part [{part}]: unit, lint, func, asan, fuzz SECONDS, bench")
+        sys.exit(f"test.sh: no part [{part}]: unit, lint, func, asan, fuzz SECONDS, soak SECONDS, bench")
     passed, failed, skipped = (sum(column) for column in zip(*counts))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0

@@ -12,7 +12,7 @@ import time
 from peers.sipp import Answerer, Caller, numbers
 from peers.trunk import Trunk
 
-SECONDS = int(os.environ.get("SBC_SOAK", "0")) or 8
+SECONDS = min(int(os.environ.get("SBC_SOAK", "8")), 300)
 RATE = 100 if "SBC_SOAK" in os.environ else 40
 LASTS = 10000 if "SBC_SOAK" in os.environ else 3000  # [ms]: in progress are RATE times that
 

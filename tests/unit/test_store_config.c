@@ -235,6 +235,38 @@ static void references_keep_a_configuration(void **s)
 	config_give(NULL);
 }
 
+static void equal_objects_of_two_versions_become_the_same(void **s)
+{
+	const struct element *type = &element_realm_config;
+	struct config *with = many_realms(100), *same = many_realms(100);
+	struct config *other = many_realms(99);
+	void *changed = realm("r50x"), *last = realm("new");
+	(void)s;
+
+	assert_int_equal(config_share(same, with), 0);
+	for (size_t i = 0; elements[i]; i++)
+		assert_ptr_equal(same->sections[i], with->sections[i]);
+
+	/* one that differs, one that is gone, one that is new */
+	set(type, (void *)config_at(other, type, 7), "description", "other");
+	assert_int_equal(config_append(other, type, changed, 0, 0), 0);
+	assert_int_equal(config_append(other, type, last, 0, 0), 0);
+	assert_int_equal(config_share(other, with), 0);
+	for (size_t i = 0; i < 99; i++)
+		assert_int_equal(config_at(other, type, i) ==
+					 config_at(with, type, i),
+				 i != 7);
+	assert_ptr_equal(config_at(other, type, 99), changed);
+	assert_ptr_equal(find(other, type, "new"), last);
+	assert_ptr_equal(find(other, type, "r98"), find(with, type, "r98"));
+
+	config_give(with);
+	assert_int_equal(config_count(same, type), 100);
+	assert_non_null(find(same, type, "r99"));
+	config_give(same);
+	config_give(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +281,7 @@ int main(void)
 		cmocka_unit_test(one_batch_may_remove_and_add_the_same_key),
 		cmocka_unit_test(
 			removing_a_single_element_restores_its_defaults),
+		cmocka_unit_test(equal_objects_of_two_versions_become_the_same),
 		cmocka_unit_test(references_keep_a_configuration),
 	};
 

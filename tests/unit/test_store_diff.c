@@ -118,11 +118,67 @@ static void changes_are_shown_as_lines_with_a_sign(void **s)
 	config_give(b);
 }
 
+static void price(const struct difference *d, void *arg)
+{
+	*(enum diff_cost *)arg = difference_cost(d);
+}
+
+/* One parameter of one object of the example is changed */
+static void a_change_costs_what_its_dearest_parameter_does(void **s)
+{
+	static const struct {
+		const struct element *type;
+		const char *name, *value;
+		enum diff_cost cost;
+	} rows[] = {
+		{ &element_sip_config, "init-timer", "600", COST_LIVE },
+		{ &element_sip_config, "sip-workers", "7", COST_RESTART },
+		{ &element_sip_interface, "state", "disabled", COST_LIVE },
+	};
+	(void)s;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config *a = config_of("configs/quickstart.yaml");
+		struct config *b = config_of("configs/quickstart.yaml");
+		enum diff_cost cost = COST_LIVE;
+
+		set(rows[i].type, (void *)config_at(b, rows[i].type, 0),
+		    rows[i].name, rows[i].value);
+		diff_walk(a, b, price, &cost);
+		assert_int_equal(cost, rows[i].cost);
+		config_give(a);
+		config_give(b);
+	}
+}
+
+static void a_sip_port_that_moves_or_goes_is_opened_or_closed(void **s)
+{
+	struct config *a = config_of("configs/quickstart.yaml");
+	struct config *b = config_of("configs/quickstart.yaml");
+	struct sip_interface *iface =
+		(struct sip_interface *)config_at(b, &element_sip_interface, 0);
+	enum diff_cost cost = COST_LIVE;
+	(void)s;
+
+	set(&element_sip_port, iface->sip_ports.v[0], "allow-anonymous", "all");
+	diff_walk(a, b, price, &cost);
+	assert_int_equal(cost, COST_LIVE);
+	set(&element_sip_port, iface->sip_ports.v[0], "port", "5099");
+	diff_walk(a, b, price, &cost);
+	assert_int_equal(cost, COST_REOPEN);
+	config_give(a);
+	config_give(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_configuration_does_not_differ_from_itself),
 		cmocka_unit_test(changes_are_shown_as_lines_with_a_sign),
+		cmocka_unit_test(
+			a_change_costs_what_its_dearest_parameter_does),
+		cmocka_unit_test(
+			a_sip_port_that_moves_or_goes_is_opened_or_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
