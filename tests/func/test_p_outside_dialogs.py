@@ -227,6 +227,31 @@ def test_a_subscription_of_the_trunk_reaches_its_pbx_and_notify_is_proved(
     assert not pbx_b.requests("SUBSCRIBE")
 
 
+def test_a_subscription_outlives_the_policy_that_led_it(sbc, trunk, pbx_a):
+    """It keeps the plan that it began with, and its credentials answer still (6.2)"""
+    quiet_about(trunk, "SUBSCRIBE")
+    sbc.start().registered()
+    asked = asks(pbx_a, "SUBSCRIBE", f"sip:0301234@{sbc.ip(2)}", [("Event", "dialog")],
+                 from_="<sip:4930100@pbx-a.local>")
+    notifier = Notifier(trunk, arrives(trunk, "SUBSCRIBE"))
+    subscriber = Subscriber(pbx_a, asked)
+    sbc.element("local-policy").remove(sbc.policy("pbx-a"))
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    refused = asks(pbx_a, "SUBSCRIBE", f"sip:0301234@{sbc.ip(2)}", [("Event", "dialog")])
+    assert answer_to(pbx_a, refused).status == 404
+
+    assert answer_to(trunk, notifier.notifies()).status == 200
+
+    def serve(request):
+        if trunk.admits(request, trunk.invite_challenge):
+            Notifier(trunk, request, notifier.tag)
+    trunk.serve = serve
+    assert subscriber.again(600).status == 200
+    assert ("SUBSCRIBE", "a1", 1) in trunk.good
+    assert answer_to(trunk, notifier.notifies("terminated")).status == 200
+    sbc.waits("show sipd", r"(?m)^Subscriptions\s+0\b")
+
+
 def test_waiting_messages_are_told_without_subscription(sbc, trunk, pbx_a, pbx_b):
     sbc.start().registered()
     state = [("Event", "message-summary"), ("Subscription-State", "terminated")]
