@@ -631,41 +631,39 @@ static bool claim_value(struct claim *claim, const struct pl *value)
 	return claim_aor(claim) || claim_associated(claim);
 }
 
-/* P-Asserted-Identity that edit-inbound put in for the session-agent */
-static bool is_own(const struct source *source, const struct pl *value)
-{
-	struct address address;
-	struct uri own;
-	struct pl text;
-
-	if (!source->agent || !source->agent->p_asserted_id[0])
-		return false;
-
-	text = text_of(source->agent->p_asserted_id);
-
-	return !uri_read(&own, &text) && !address_read(&address, value) &&
-	       uri_equal(&own, &address.uri);
-}
-
 static bool claim_header(struct claim *claim, const struct message *msg,
 			 enum header_id id)
 {
-	bool trusted = id != HDR_P_ASSERTED_IDENTITY ||
-		       match_trusts(claim->source->realm, claim->source);
 	const struct header *h;
 
 	for (h = message_first(msg, id); h; h = message_next(msg, h)) {
 		struct pl rest = header_value(msg, h), value;
 
 		while (!list_next(&rest, &value)) {
-			if (!trusted && !is_own(claim->source, &value))
-				continue;
 			if (claim_value(claim, &value))
 				return true;
 		}
 	}
 
 	return false;
+}
+
+/* 5.1: p-asserted-id of the PBX's session-agent counts as the identity that is
+ * asserted, where the PBX asserts none that is believed */
+static bool claim_asserted(struct claim *claim, const struct message *msg)
+{
+	const struct source *source = claim->source;
+	struct pl value;
+
+	if (match_trusts(source->realm, source) &&
+	    message_first(msg, HDR_P_ASSERTED_IDENTITY))
+		return claim_header(claim, msg, HDR_P_ASSERTED_IDENTITY);
+	if (!source->agent || !source->agent->p_asserted_id[0])
+		return false;
+
+	value = text_of(source->agent->p_asserted_id);
+
+	return claim_value(claim, &value);
 }
 
 static bool has_option(const struct source *source, const char *name)
@@ -709,7 +707,7 @@ void identity_owner(const struct identities *ids, const struct source *source,
 
 	if (!claim_by_source(&claim) &&
 	    !claim_header(&claim, msg, HDR_P_PREFERRED_IDENTITY) &&
-	    !claim_header(&claim, msg, HDR_P_ASSERTED_IDENTITY))
+	    !claim_asserted(&claim, msg))
 		(void)claim_header(&claim, msg, HDR_FROM); /* or nobody's */
 
 	*out = claim.best;

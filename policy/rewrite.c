@@ -147,7 +147,11 @@ bool rewrite_is_local_host(const struct rewrite_setup *setup,
 		return true;
 	if (!address_parse_text(&sa, host)) {
 		sa_set_port(&sa, 0);
-		return realms_is_local(setup->plan->realms, &sa);
+		return realms_is_local(setup->plan->realms, &sa) ||
+		       (agent &&
+			prefixes_hold(&agent->source_ip_prefix, &sa)) ||
+		       (setup->ingress &&
+			match_is_side(setup->plan->match, setup->ingress, &sa));
 	}
 	if (setup->plan->system &&
 	    is_same_host(host, setup->plan->system->hostname))
@@ -441,12 +445,22 @@ static int put_uri(struct view *v, const struct uri *uri,
 	return err ? ENOMEM : 0;
 }
 
-/* uri-fqdn-domain stands in for each host but register-host */
+/* uri-fqdn-domain stands in for each host but register-host. `place` is what the
+ * host becomes, NULL: it stays */
 static const struct place *with_fqdn(const struct view *v,
 				     const struct place *place,
-				     struct place *fqdn)
+				     const struct pl *host, struct place *fqdn)
 {
-	if (!is_set(v->fqdn) || (v->to_own_trunk && place))
+	struct pl becomes = *host;
+
+	if (!is_set(v->fqdn))
+		return place;
+	if (place) {
+		becomes.p = place->text;
+		becomes.l = place->len;
+	}
+	if (v->to_own_trunk &&
+	    is_same_host(&becomes, v->setup->owner.agent->register_host))
 		return place;
 
 	place_name(fqdn, v->fqdn, strlen(v->fqdn));
@@ -526,7 +540,7 @@ static int put_ruri(struct view *v)
 	} else if (v->keep_target) {
 		shape.place = NULL;
 	}
-	shape.place = with_fqdn(v, shape.place, &fqdn);
+	shape.place = with_fqdn(v, shape.place, &v->ruri.host, &fqdn);
 	if (v->tel && is_number(shape.user ? shape.user : &v->ruri.user))
 		return put_tel(v->mb, shape.user ? shape.user : &v->ruri.user,
 			       &v->target);
@@ -628,7 +642,7 @@ static int put_from(struct view *v)
 
 	identity_shape(v, &addr.uri, &shape, &aor);
 	if (!is_word(&addr.uri.host, "anonymous.invalid"))
-		shape.place = with_fqdn(v, shape.place, &fqdn);
+		shape.place = with_fqdn(v, shape.place, &addr.uri.host, &fqdn);
 	return put_address(v, &addr, &shape,
 			   v->tel && !is_anonymous(&addr.uri));
 }
@@ -651,7 +665,7 @@ static int put_to(struct view *v)
 	}
 	if (!shape.place && rewrite_is_local_host(v->setup, &addr.uri.host))
 		shape.place = &v->own;
-	shape.place = with_fqdn(v, shape.place, &fqdn);
+	shape.place = with_fqdn(v, shape.place, &addr.uri.host, &fqdn);
 	return put_address(v, &addr, &shape, v->tel);
 }
 

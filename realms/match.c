@@ -495,6 +495,21 @@ const struct session_agent *match_agent_towards(const struct match *m,
 	return agent_at(m, realm, addr, true);
 }
 
+bool match_is_side(const struct match *m, const struct realm *realm,
+		   const struct sa *addr)
+{
+	const struct session_agent *agent = match_agent_at(m, realm, addr);
+
+	if (agent && !strcmp(agent->realm_id, realm->config->identifier))
+		return true;
+	/* a realm without prefix is the whole world, and names nobody */
+	if (realm->config->addr_prefix.bits &&
+	    prefix_holds(&realm->config->addr_prefix, addr))
+		return true;
+
+	return prefixes_hold(&realm->config->additional_prefixes, addr);
+}
+
 bool match_allows(const struct endpoint *at, const struct source *source,
 		  bool is_register, bool is_registered)
 {

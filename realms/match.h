@@ -53,6 +53,11 @@ const struct session_agent *match_agent_towards(const struct match *m,
 						const struct realm *realm,
 						const struct sa *addr);
 
+/** Does this address belong to the side of a realm: of one of its session-agents,
+ *  or inside its prefixes, where they do not hold every address? */
+bool match_is_side(const struct match *m, const struct realm *realm,
+		   const struct sa *addr);
+
 /** May this source start a transaction here? allow-anonymous of the sip-port
  *  (behaviour.md 1.3) */
 bool match_allows(const struct endpoint *at, const struct source *source,

@@ -105,3 +105,56 @@ def test_what_a_trusted_pbx_asserts_reaches_the_trunk_under_its_domain(sbc, trun
     assert [m.all("P-Asserted-Identity") for m in trunk.requests("INVITE")] == \
         3 * [["<sip:4930109@a.trunk.example>"]]
     call.hang_up()
+
+
+def test_p_asserted_id_gives_the_calls_of_a_pbx_an_owner(sbc, trunk, pbx_a):
+    """Its numbers are no AoRs: the identity at its session-agent is (behaviour.md 5.1)"""
+    sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
+    sbc.element("session-agent", "pbx-a.example")["p-asserted-id"] = "sip:4930105@pbx-a.local"
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", user="777").until_answered()
+    invite = trunk.invites()[-1]
+    assert invite.get("From").startswith("<sip:4930105@a.trunk.example>")
+    assert invite.get("P-Asserted-Identity") == "<sip:4930105@a.trunk.example>"
+    assert [g[1] for g in trunk.good if g[0] == "INVITE"] == ["reg-a"]
+    call.hang_up()
+
+
+def test_uri_fqdn_domain_stands_in_for_every_host_but_register_host(sbc, trunk, pbx_a):
+    sbc.element("sip-interface", "trunk")["uri-fqdn-domain"] = "fqdn.example"
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    invite = trunk.invites()[-1]
+    assert invite.uri == "sip:0301234@a.trunk.example"
+    pbx_a.calls("0301234", uri="sip:0301234@far.example").until_answered().hang_up()
+    invite = trunk.invites()[-1]
+    assert invite.uri == "sip:0301234@fqdn.example" and invite.host("To") == "fqdn.example"
+    assert invite.host("From") == "a.trunk.example"
+
+
+def test_teluri_scheme_writes_tel_uris(sbc, trunk, pbx_a):
+    sbc.element("sip-interface", "trunk")["teluri-scheme"] = "enabled"
+    sbc.start().registered()
+    pbx_a.calls("+49301234").until_answered().hang_up()
+    first, second = trunk.invites()
+    assert second.uri == "tel:+49301234" and second.get("To") == "<tel:+49301234>"
+    assert second.get("From").startswith("<tel:4930100;phone-context=a.trunk.example>;tag=")
+    # the digest is over what was sent (6.3)
+    assert trunk.credentials(second)[0]["uri"] == "tel:+49301234"
+
+
+def test_addresses_of_the_trunk_s_side_do_not_reach_the_pbx(sbc, trunk, pbx_a):
+    """Any address inside the realm's prefix, not only the one that sent the call"""
+    sbc.element("realm-config", "trunk")["addr-prefix"] = f"127.{sbc.network}.8/29".replace(
+        f"127.{sbc.network}.8", sbc.ip(8))
+    sbc.start().registered()
+    call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}", headers=[
+        ("Diversion", f"<sip:1@{sbc.ip(14)}>;reason=x, <sip:2@a.trunk.example>"),
+        ("History-Info", f"<sip:1@{sbc.ip(10)}>;index=1"),
+        ("P-Asserted-Identity", f"<sip:1@{sbc.ip(9)}:5080>")]).until_answered()
+    seen = pbx_a.requests("INVITE")[0]
+    assert seen.get("Diversion") == "<sip:1@pbx-a.local>;reason=x, <sip:2@pbx-a.local>"
+    assert seen.get("History-Info") == "<sip:1@pbx-a.local>;index=1"
+    assert seen.get("P-Asserted-Identity") == "<sip:1@pbx-a.local>"
+    assert not names(seen, *(sbc.ip(n) for n in (8, 9, 10, 11, 14)))
+    call.hang_up()

@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+from peers.pbx import Pbx
+
 
 def dialogs(call, invite):
     """Both names of a call: as its PBX knows it, and as the trunk does"""
@@ -173,3 +175,56 @@ def test_a_tenants_own_dialog_is_named_as_the_trunk_knows_it(sbc, trunk, pbx_a):
     second.hang_up()
     call.hang_up()
     sbc.no_session_is_left()
+
+
+# 5.4: what two tenants may have in common
+
+def test_tenants_with_the_same_numbers_hosts_and_addresses_stay_apart(sbc, trunk, peers, pbx_a):
+    """PBX B has the private address and the customer-host of PBX A, behind its own sip-interface"""
+    sbc.element("surrogate-agent", "b.trunk.example")["customer-host"] = "pbx-a.local"
+    agent = sbc.element("session-agent", "pbx-b.example")
+    agent["ip-address"], agent["port"] = sbc.ip(12), "5061"
+    sbc.element("realm-config", "pbx-b")["addr-prefix"] = f"{sbc.ip(12)}/32"
+    pbx_b = peers(Pbx, sbc.ip(12), sbc.ip(3), "pbx-a.local", media_port=30200, port=5061)
+    sbc.start().registered()
+    for pbx, letter in ((pbx_a, "a"), (pbx_b, "b")):
+        before = len(trunk.invites())
+        call = pbx.calls("0301234").until_answered()
+        for invite in trunk.invites()[before:]:
+            assert invite.uri == f"sip:0301234@{letter}.trunk.example"
+            assert invite.host("From") == f"{letter}.trunk.example"
+        assert trunk.good[-1][:2] == ("INVITE", f"{letter}1")
+        call.hang_up()
+        other = pbx_b if pbx is pbx_a else pbx_a
+        count = len(other.requests("INVITE"))
+        call = trunk.calls(f"sip:{letter}-4930105@{sbc.ip(1)}").until_answered()
+        assert pbx.requests("INVITE") and len(other.requests("INVITE")) == count
+        call.hang_up()
+    sbc.no_session_is_left()
+
+
+def test_tenants_with_one_user_at_one_target_share_a_nonce_and_nothing_else(sbc, trunk, pbx_a,
+                                                                            pbx_b):
+    for entry in sbc.element("realm-config", "trunk")["auth-attributes"]:
+        entry["username"], entry["password"] = "a1", "secret-a1"
+    sbc.start().registered()
+    nonces = []
+    for pbx in (pbx_a, pbx_b):
+        pbx.calls("0301234").until_answered().hang_up()
+        nonces.append(trunk.credentials(trunk.invites()[-1])[0])
+    assert len(trunk.invites()) == 3
+    assert nonces[0]["nonce"] == nonces[1]["nonce"]
+    assert int(nonces[1]["nc"], 16) > int(nonces[0]["nc"], 16)
+
+
+@pytest.mark.parametrize("header", [
+    ("P-Asserted-Identity", "<sip:4930105@b.trunk.example>"),
+    ("P-Preferred-Identity", "<sip:4930105@b.trunk.example>"),
+    ("Route", "<sip:b.trunk.example;lr>"), ("X-Auth-User-Lookup", "tenB"),
+    ("Proxy-Authorization", 'Digest username="b1", realm="trunk.example", nonce="n", uri="sip:x", '
+     'response="' + "0" * 32 + '"')])
+def test_nothing_in_a_message_selects_another_tenants_credentials(sbc, trunk, pbx_a, header):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", headers=[header]).until_answered()
+    assert {g[1] for g in trunk.good if g[0] == "INVITE"} == {"a1"}
+    call.hang_up()

@@ -330,7 +330,20 @@ static void or_when_the_sbc_put_it_in(void **state)
 	item_set(&element_session_agent, f->pbx_a, "p-asserted-id",
 		 "sip:4930102@pbx-a.local");
 	assert_int_equal(owner(f, "pbx-a", "127.0.0.12", from, own).number, 2);
-	assert_null(owner(f, "pbx-a", "127.0.0.12", from, other).agent);
+	/* what a stranger asserts is removed, and so missing */
+	assert_int_equal(owner(f, "pbx-a", "127.0.0.12", from, other).number,
+			 2);
+	/* the usual case: the PBX asserts nothing */
+	assert_int_equal(owner(f, "pbx-a", "127.0.0.12", from, "").number, 2);
+	/* of a trusted PBX its own word counts, fitting or not */
+	item_set(&element_sip_interface, interface_of(f, 0), "trust-mode",
+		 "all");
+	assert_int_equal(owner(f, "pbx-a", "127.0.0.12", from, other).number,
+			 1);
+	/* one that is no AoR of the PBX gives it none */
+	item_set(&element_session_agent, f->pbx_a, "p-asserted-id",
+		 "sip:0305555@pbx-a.local");
+	assert_null(owner(f, "pbx-a", "127.0.0.12", from, "").agent);
 }
 
 /* --- several fit --- */

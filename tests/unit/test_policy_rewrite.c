@@ -565,6 +565,294 @@ static void without_owner_local_hosts_become_the_sbcs(void **state)
 	is(&f->out.contact, "sip:127.0.0.1:5060");
 }
 
+/* The tables of 5.2 and 5.3 cell by cell. Parts of a request, by what the leg
+ * writes or by header id */
+enum part {
+	RURI = HDR_IDS,
+	FROM,
+	TO,
+	CONTACT
+};
+
+static void part_is(const struct fixture *f, size_t row, int part,
+		    const char *expected)
+{
+	struct pl value;
+
+	switch (part) {
+	case RURI:
+		value = f->out.ruri;
+		break;
+	case FROM:
+		value = f->out.from;
+		break;
+	case TO:
+		value = f->out.to;
+		break;
+	case CONTACT:
+		value = f->out.contact;
+		break;
+	default:
+		value = message_value(f->out_msg, (enum header_id)part);
+		break;
+	}
+	if (pl_strcmp(&value, expected))
+		fail_msg("row %zu: '%.*s' is not '%s'", row, (int)value.l,
+			 value.p, expected);
+}
+
+struct cell {
+	int part;
+	const char *in;
+	const char *own;   /* first column */
+	const char *other; /* second column; NULL: as the first */
+};
+
+static void cell_try(struct fixture *f, struct rewrite_setup *s, size_t row,
+		     const struct cell *c, const char *ruri, const char *from,
+		     const char *to)
+{
+	char line[512] = "";
+
+	if (c->part == CONTACT)
+		snprintf(line, sizeof(line), "Contact: %s\r\n", c->in);
+	else if (c->part < HDR_IDS)
+		snprintf(line, sizeof(line), "%s: %s\r\n",
+			 header_id_name((enum header_id)c->part), c->in);
+	if (try(f, s, c->part == RURI ? c->in : ruri,
+		c->part == FROM ? c->in : from, c->part == TO ? c->in : to,
+		line))
+		fail_msg("row %zu is refused", row);
+}
+
+static void each_cell_of_5_2_from_the_pbx_towards_its_trunk(void **state)
+{
+	static const struct cell cells[] = {
+		/* Request-URI host: local ones become register-host */
+		{ RURI, "sip:030@127.0.0.2", "sip:030@a.trunk.example",
+		  "sip:030@trunk.example" },
+		{ RURI, "sip:030@127.0.0.12:5070;user=phone",
+		  "sip:030@a.trunk.example;user=phone",
+		  "sip:030@trunk.example;user=phone" },
+		{ RURI, "sip:030@127.0.0.1", "sip:030@a.trunk.example",
+		  "sip:030@trunk.example" },
+		{ RURI, "sip:030@PBX-A.local;transport=udp;x=y",
+		  "sip:030@a.trunk.example;x=y",
+		  "sip:030@PBX-A.local;transport=udp;x=y" },
+		{ RURI, "sip:030@far.example:5070;x=y",
+		  "sip:030@far.example:5070;x=y", NULL },
+		{ RURI, "sip:030@9.9.9.9", "sip:030@9.9.9.9", NULL },
+		{ RURI, "tel:+49301", "tel:+49301", NULL },
+		/* From user: an AoR stays, another becomes the owner's */
+		{ FROM, "<sip:4930107@pbx-a.local>;tag=1",
+		  "<sip:4930107@a.trunk.example>",
+		  "<sip:4930107@pbx-a.local>" },
+		{ FROM, "\"N\" <sip:999@pbx-a.local;x=y>;tag=1;p=q",
+		  "\"N\" <sip:4930100@a.trunk.example;x=y>;p=q",
+		  "\"N\" <sip:999@pbx-a.local;x=y>;p=q" },
+		{ FROM, "sip:4930100@127.0.0.12;tag=1",
+		  "<sip:4930100@a.trunk.example>", "<sip:4930100@127.0.0.1>" },
+		{ FROM, "<sip:999@far.example>;tag=1",
+		  "<sip:4930100@a.trunk.example>", "<sip:999@far.example>" },
+		{ FROM, "<sip:anonymous@pbx-a.local>;tag=1",
+		  "<sip:anonymous@a.trunk.example>",
+		  "<sip:anonymous@pbx-a.local>" },
+		{ FROM, "<sip:anonymous@anonymous.invalid>;tag=1",
+		  "<sip:anonymous@anonymous.invalid>", NULL },
+		/* To: the user stays, the host is the Request-URI's; no tag */
+		{ TO, "\"T\" <sip:030@127.0.0.2>",
+		  "\"T\" <sip:030@a.trunk.example>",
+		  "\"T\" <sip:030@trunk.example>" },
+		{ TO, "<sip:031@pbx-a.local>", "<sip:031@a.trunk.example>",
+		  "<sip:031@trunk.example>" },
+		/* Contact: own address and port, user of the PBX's */
+		{ CONTACT, "<sip:u1@127.0.0.12:5070;x=y>;p=q",
+		  "sip:u1@127.0.0.1:5060", NULL },
+		{ CONTACT, "<sip:127.0.0.12>", "sip:127.0.0.1:5060", NULL },
+		/* the rest: user stays, local hosts become the From's */
+		{ HDR_P_ASSERTED_IDENTITY, "<sip:4930109@pbx-a.local>",
+		  "<sip:4930109@a.trunk.example>",
+		  "<sip:4930109@pbx-a.local>" },
+		{ HDR_P_ASSERTED_IDENTITY, "<sip:1@127.0.0.12>, <tel:+4930>",
+		  "<sip:4930100@a.trunk.example>, "
+		  "<sip:4930100@a.trunk.example>",
+		  "<sip:1@127.0.0.1>, <tel:+4930>" },
+		{ HDR_P_PREFERRED_IDENTITY, "<sip:4930100@pbx-a.local>", "",
+		  NULL },
+		{ HDR_DIVERSION, "<sip:9@127.0.0.12>;reason=x, sip:8@f.example",
+		  "<sip:9@a.trunk.example>;reason=x, <sip:8@f.example>",
+		  "<sip:9@127.0.0.1>;reason=x, <sip:8@f.example>" },
+		{ HDR_HISTORY_INFO, "<sip:9@127.0.0.2?Reason=x>;index=1",
+		  "<sip:9@a.trunk.example?Reason=x>;index=1",
+		  "<sip:9@127.0.0.1?Reason=x>;index=1" },
+		{ HDR_REFERRED_BY, "\"R\" <sip:9@127.0.0.12;x=y>;cid=1",
+		  "\"R\" <sip:9@a.trunk.example;x=y>;cid=1",
+		  "\"R\" <sip:9@127.0.0.1;x=y>;cid=1" },
+		{ HDR_REFERRED_BY, "not an address", "", NULL },
+		/* an address of the PBX's side is one of the PBX */
+		{ HDR_DIVERSION, "<sip:9@10.1.2.3>", "<sip:9@a.trunk.example>",
+		  "<sip:9@127.0.0.1>" },
+	};
+	struct fixture *f = *state;
+
+	item_set(&element_realm_config, f->realm_a, "addr-prefix",
+		 "10.1.0.0/16");
+	for (size_t i = 0; i < 2 * (sizeof(cells) / sizeof(*cells)); i++) {
+		const struct cell *c = &cells[i / 2];
+		struct rewrite_setup s = from_pbx(f);
+
+		s.trusted = true;
+		if (i % 2) {
+			s.owner.agent = NULL;
+			s.to_trunk = false;
+		}
+		cell_try(f, &s, i / 2, c, CALLED, FROM_A, TO_A);
+		part_is(f, i / 2, c->part,
+			i % 2 && c->other ? c->other : c->own);
+	}
+}
+
+/* An owned call that leaves by another realm than its trunk's: second column */
+static void towards_another_realm_an_owner_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct rewrite_setup s = from_pbx(f);
+
+	s.to_trunk = false;
+	s.trusted = true;
+	run(f, &s, CALLED, FROM_A, TO_A,
+	    CONTACT_A "P-Preferred-Identity: <sip:4930100@pbx-a.local>\r\n"
+		      "Diversion: <sip:1@pbx-a.local>\r\n");
+	is(&f->out.ruri, "sip:0301234@trunk.example");
+	is(&f->out.from, "\"Al\" <sip:4930100@127.0.0.1>");
+	header_is(f, HDR_DIVERSION, "<sip:1@127.0.0.1>");
+	header_is(f, HDR_P_PREFERRED_IDENTITY, "");
+}
+
+static void each_cell_of_5_3_from_the_trunk_towards_the_pbx(void **state)
+{
+	static const struct cell cells[] = {
+		/* first column: a registered contact; second: local-policy */
+		{ RURI, "sip:a-4930105@127.0.0.1;x=y;user=phone",
+		  "sip:4930105@pbx-a.local;user=phone",
+		  "sip:a-4930105@pbx-a.local;x=y;user=phone" },
+		{ RURI, "sip:a-4930105@127.0.0.1:5060;transport=udp",
+		  "sip:4930105@pbx-a.local", "sip:a-4930105@pbx-a.local" },
+		{ TO, "\"T\" <sip:0309@a.trunk.example>",
+		  "\"T\" <sip:0309@pbx-a.local>", NULL },
+		{ TO, "<sip:0309@far.example>", "<sip:0309@pbx-a.local>",
+		  NULL },
+		{ FROM, "\"C\" <sip:0301@a.trunk.example>;tag=1",
+		  "\"C\" <sip:0301@pbx-a.local>", NULL },
+		{ FROM, "<sip:0301@far.example;x=y>;tag=1",
+		  "<sip:0301@pbx-a.local;x=y>", NULL },
+		{ FROM, "<sip:anonymous@anonymous.invalid>;tag=1",
+		  "<sip:anonymous@anonymous.invalid>", NULL },
+		{ FROM, "<sip:anonymous@a.trunk.example>;tag=1",
+		  "<sip:anonymous@pbx-a.local>", NULL },
+		{ CONTACT, "<sip:gw7@127.0.0.11:5080;x=y>",
+		  "sip:gw7@127.0.0.2:5060", NULL },
+		{ HDR_P_ASSERTED_IDENTITY, "<sip:0301@a.trunk.example>",
+		  "<sip:0301@pbx-a.local>", NULL },
+		{ HDR_DIVERSION,
+		  "<sip:1@a.trunk.example>, <sip:2@127.0.0.11>, "
+		  "<sip:3@127.0.0.1>, <sip:4@far.example>",
+		  "<sip:1@pbx-a.local>, <sip:2@pbx-a.local>, "
+		  "<sip:3@pbx-a.local>, <sip:4@far.example>",
+		  NULL },
+		{ HDR_HISTORY_INFO, "<sip:1@A.Trunk.Example>;index=1",
+		  "<sip:1@pbx-a.local>;index=1", NULL },
+		{ HDR_P_CALLED_PARTY_ID, "<sip:4930105@127.0.0.11>",
+		  "<sip:4930105@pbx-a.local>", NULL },
+		{ HDR_P_PREFERRED_IDENTITY, "<sip:1@a.trunk.example>", "",
+		  NULL },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2 * (sizeof(cells) / sizeof(*cells)); i++) {
+		const struct cell *c = &cells[i / 2];
+		struct rewrite_setup s = from_trunk(f);
+
+		f->to_pbx.policy = i % 2 ? &f->policy : NULL;
+		s.trusted = true;
+		cell_try(f, &s, i / 2, c, "sip:a-4930105@127.0.0.1",
+			 "<sip:0301@a.trunk.example>;tag=1",
+			 "<sip:4930105@a.trunk.example>");
+		part_is(f, i / 2, c->part,
+			i % 2 && c->other ? c->other : c->own);
+		is(&f->out.routes, "");
+	}
+}
+
+/* uri-fqdn-domain of the egress sip-interface: in Request-URI, From and To, and
+ * never in the place of register-host */
+static void uri_fqdn_domain_stands_in_for_all_but_register_host(void **state)
+{
+	static const struct {
+		bool owned;
+		const char *uri, *ruri, *from;
+	} rows[] = {
+		{ true, "sip:030@127.0.0.2", "sip:030@a.trunk.example",
+		  "<sip:4930100@a.trunk.example>" },
+		{ true, "sip:030@far.example", "sip:030@fqdn.example",
+		  "<sip:4930100@a.trunk.example>" },
+		{ true, "sip:030@a.trunk.example", "sip:030@a.trunk.example",
+		  "<sip:4930100@a.trunk.example>" },
+		{ false, "sip:030@127.0.0.2", "sip:030@fqdn.example",
+		  "<sip:4930100@fqdn.example>" },
+		{ false, "sip:030@far.example", "sip:030@fqdn.example",
+		  "<sip:4930100@fqdn.example>" },
+	};
+	static char fqdn[] = "fqdn.example";
+	struct fixture *f = *state;
+	struct rewrite_setup s = from_pbx(f);
+	struct sip_interface *interface =
+		(struct sip_interface *)(uintptr_t)s.egress->interface;
+	char *before = interface->uri_fqdn_domain;
+	char to[64];
+
+	interface->uri_fqdn_domain = fqdn;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		s = from_pbx(f);
+		if (!rows[i].owned) {
+			s.owner.agent = NULL;
+			s.to_trunk = false;
+		}
+		snprintf(to, sizeof(to), "<%s>", rows[i].uri);
+		run(f, &s, rows[i].uri, "<sip:4930100@pbx-a.local>;tag=1", to,
+		    CONTACT_A);
+		is(&f->out.ruri, rows[i].ruri);
+		is(&f->out.from, rows[i].from);
+		snprintf(to, sizeof(to), "<%s>", rows[i].ruri);
+		is(&f->out.to, to);
+	}
+	interface->uri_fqdn_domain = before;
+}
+
+/* RFC 3966: a number as tel URI, a local one with its context */
+static void teluri_scheme_writes_tel_uris(void **state)
+{
+	struct fixture *f = *state;
+	struct rewrite_setup s = from_pbx(f);
+	struct sip_interface *interface =
+		(struct sip_interface *)(uintptr_t)s.egress->interface;
+
+	interface->teluri_scheme = true;
+	run(f, &s, "sip:+49301234@127.0.0.2", FROM_A,
+	    "<sip:+49301234@127.0.0.2>", CONTACT_A);
+	is(&f->out.ruri, "tel:+49301234");
+	is(&f->out.to, "<tel:+49301234>");
+	is(&f->out.from, "\"Al\" <tel:4930100;phone-context=a.trunk.example>");
+	is(&f->out.contact, "sip:4930100@127.0.0.1:5060");
+	run(f, &s, "sip:bob@127.0.0.2",
+	    "<sip:anonymous@anonymous.invalid>;tag=1", "<sip:bob@127.0.0.2>",
+	    CONTACT_A);
+	is(&f->out.ruri, "sip:bob@a.trunk.example");
+	is(&f->out.to, "<sip:bob@a.trunk.example>");
+	is(&f->out.from, "<sip:anonymous@anonymous.invalid>");
+	interface->teluri_scheme = false;
+}
+
 static void p_asserted_id_is_put_in_for_trusted_peers(void **state)
 {
 	struct fixture *f = *state;
@@ -614,6 +902,11 @@ int main(void)
 		TEST(another_host_than_a_local_one_stays),
 		TEST(replace_uri_names_the_next_hop),
 		TEST(without_owner_local_hosts_become_the_sbcs),
+		TEST(each_cell_of_5_2_from_the_pbx_towards_its_trunk),
+		TEST(towards_another_realm_an_owner_changes_nothing),
+		TEST(each_cell_of_5_3_from_the_trunk_towards_the_pbx),
+		TEST(uri_fqdn_domain_stands_in_for_all_but_register_host),
+		TEST(teluri_scheme_writes_tel_uris),
 		TEST(p_asserted_id_is_put_in_for_trusted_peers),
 		TEST(what_cannot_be_read_does_not_go_on),
 	};

@@ -300,6 +300,40 @@ static void trust_mode_trusts_whom_it_names(void **state)
 	}
 }
 
+static void a_side_is_its_agents_and_its_prefixes_but_not_the_world(
+	void **state)
+{
+	static const struct {
+		const char *prefix, *addr;
+		bool is;
+	} rows[] = {
+		{ "0.0.0.0", "10.0.0.1", true },  /* its session-agent */
+		{ "0.0.0.0", "10.0.0.2", false }, /* one of any realm */
+		{ "0.0.0.0", "10.0.0.3", false }, /* the world names nobody */
+		{ "10.7.0.0/16", "10.7.1.1", true },
+		{ "10.7.0.0/16", "10.8.1.1", false },
+		{ "10.7.0.0/16", "10.0.0.1", true },
+	};
+	struct fixture *f = *state;
+	struct realm_config *config;
+	const struct realm *realm;
+
+	agent(f, "own", "10.0.0.1", "a", "5060");
+	agent(f, "any", "10.0.0.2", "*", "5060");
+	compile(f);
+	realm = realm_named(f->realms, "a");
+	config = (struct realm_config *)(uintptr_t)realm->config;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		struct sa sa;
+
+		item_set(&element_realm_config, config, "addr-prefix",
+			 rows[i].prefix);
+		assert_int_equal(sa_set_str(&sa, rows[i].addr, 0), 0);
+		if (match_is_side(f->match, realm, &sa) != rows[i].is)
+			fail_msg("row %zu", i);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -314,6 +348,7 @@ int main(void)
 		T(agents_are_found_by_address_in_their_realm_first),
 		T(allow_anonymous_lets_in_whom_it_names),
 		T(trust_mode_trusts_whom_it_names),
+		T(a_side_is_its_agents_and_its_prefixes_but_not_the_world),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

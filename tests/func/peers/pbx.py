@@ -142,13 +142,13 @@ class Pbx(Endpoint):
         if ringing and ringing[-1].status < 200:
             self.reply(invite, 487, tag=ringing[-1].tag("To") or None)
 
-    def __init__(self, ip, sbc_ip, domain, media_port=30000):
+    def __init__(self, ip, sbc_ip, domain, media_port=30000, port=5060):
         self.sbc = (sbc_ip, 5060)
         self.domain = domain
         self.media_port = media_port
         self.answers = [180, 200]   # to an INVITE; a last one below 200 keeps ringing
         self.answer_headers = []
-        super().__init__(ip)
+        super().__init__(ip, port)
 
     def sdp(self, **changes):
         text = SDP.format(ip=changes.pop("ip", self.ip), port=changes.pop("port", self.media_port))
