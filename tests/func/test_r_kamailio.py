@@ -4,10 +4,14 @@ Kamailio as registrar and proxy of the trunk checks what the SBC computes (behav
 - All 20 AoRs register with MD5, and with SHA-256.
 - A call is challenged with 407 by the proxy, answered, and passes to the carrier behind it.
 - A call of the carrier to a registered number reaches the PBX.
+- Bindings are removed where that is wanted, and made again after Kamailio lost them.
 """
+import time
+
 import pytest
 
 ALGORITHMS = ["MD5", "SHA-256"]
+AGENT_A = "a.trunk.example 493010^ pbx-a"
 
 
 def expected(sbc):
@@ -47,3 +51,38 @@ def test_a_call_to_a_registered_number_reaches_its_pbx(sbc, kamailio, carrier, p
     assert not pbx_b.requests("INVITE")
     bye = call.within_dialog("BYE")
     assert call.answer_to(bye).status == 200
+
+
+def test_an_orderly_end_removes_the_bindings_of_who_wants_that(sbc, kamailio):
+    registrar = kamailio()
+    sbc.element("surrogate-agent", "a.trunk.example")["un-register"] = "enabled"
+    sbc.start().registered()
+    sbc.stop()
+    left = {aor for aor in registrar.bindings()}
+    assert left == {(f"493010{n}", "b.trunk.example") for n in range(10)}
+
+
+def test_an_aor_that_is_sent_away_is_gone_and_comes_back(sbc, kamailio):
+    registrar = kamailio()
+    sbc.start().registered()
+    sbc.acli(f"notify sipd unregister {AGENT_A} 4930103")
+    sbc.waits("show registration", r"Surrogate Regs +19\b")
+    assert ("4930103", "a.trunk.example") not in registrar.bindings()
+    assert len(registrar.bindings()) == 19
+    sbc.acli(f"notify sipd register {AGENT_A} 4930103")
+    sbc.registered()
+    assert registrar.bindings() == expected(sbc)
+
+
+def test_a_registrar_that_lost_its_memory_is_filled_again_by_an_order(sbc, kamailio):
+    registrar = kamailio()
+    sbc.start().registered()
+    registrar.close()
+    registrar = kamailio()
+    assert registrar.bindings() == {}
+    sbc.acli(f"notify sipd register {AGENT_A}")
+    sbc.acli(f"notify sipd register {AGENT_A}".replace("a.trunk", "b.trunk").replace("pbx-a", "pbx-b"))
+    limit = time.monotonic() + 5
+    while len(registrar.bindings()) < 20 and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert registrar.bindings() == expected(sbc)
