@@ -375,6 +375,24 @@ static int read_origin(struct reading *r, struct pl value)
 	return n == 6 && !r->s && !r->origins++ ? 0 : EBADMSG;
 }
 
+/* b=AS:64, b=TIAS:64000; the larger of both. What cannot be read says nothing,
+ * as any unknown type (RFC 8866 5.8) */
+static void read_bandwidth(uint32_t *kbit, struct pl value)
+{
+	struct pl type, number;
+	uint64_t n;
+
+	attribute(&value, &type, &number);
+	if (uint_parse(&n, &number, UINT32_MAX))
+		return;
+	if (is_word(&type, "TIAS"))
+		n = (n + 999) / 1000;
+	else if (!is_word(&type, "AS"))
+		return;
+	if (n > *kbit)
+		*kbit = (uint32_t)n;
+}
+
 static int read_line(struct reading *r, const struct line *line)
 {
 	struct level *at = r->s ? &r->media : &r->session;
@@ -391,6 +409,10 @@ static int read_line(struct reading *r, const struct line *line)
 		return read_address(&at->addr, line->value);
 	case 'a':
 		return read_attribute(r, &line->value);
+	case 'b':
+		read_bandwidth(r->s ? &r->s->bandwidth : &r->sdp->bandwidth,
+			       line->value);
+		return 0;
 	default:
 		return 0;
 	}
@@ -426,6 +448,45 @@ int sdp_read(struct sdp *sdp, const struct pl *text)
 
 	sdp->hash = r.hash;
 	return r.origins ? 0 : EBADMSG;
+}
+
+/* With 40 bytes of IPv4, UDP and RTP in each 20 ms */
+static uint32_t codec_bandwidth(const char *codec)
+{
+	static const struct {
+		const char *name;
+		uint32_t kbit;
+	} rows[] = {
+		{ "PCMU", 80 },   { "PCMA", 80 }, { "G722", 80 },
+		{ "G729", 24 },   { "G723", 22 }, { "G728", 32 },
+		{ "GSM", 30 },    { "iLBC", 32 }, { "AMR", 29 },
+		{ "AMR-WB", 40 }, { "opus", 64 }, { "t38", 64 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+		if (!strcasecmp(codec, rows[i].name))
+			return rows[i].kbit;
+	}
+
+	return 0;
+}
+
+uint32_t sdp_bandwidth(const struct sdp *sdp)
+{
+	uint64_t said = 0, guessed = 0, sum;
+
+	for (uint32_t i = 0; i < sdp->n; ++i) {
+		const struct sdp_stream *s = &sdp->streams[i];
+
+		if (!s->relayed)
+			continue;
+		said += s->bandwidth;
+		guessed +=
+			s->bandwidth ? s->bandwidth : codec_bandwidth(s->codec);
+	}
+	sum = !said && sdp->bandwidth ? sdp->bandwidth : guessed;
+
+	return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
 }
 
 static uint32_t codec_note(struct pl *names, uint32_t max, uint32_t n,

@@ -29,14 +29,16 @@ struct sdp_stream {
 	uint8_t direction;      /* of this side: what it says it does */
 	bool relayed;           /* over UDP and on: the SBC carries it */
 	bool rtcp_mux;
-	bool hold_zero; /* c=0.0.0.0 */
-	char codec[24]; /* name of the first format, for records */
+	bool hold_zero;     /* c=0.0.0.0 */
+	char codec[24];     /* name of the first format, for records */
+	uint32_t bandwidth; /* of b= [kbit/s]; 0: nothing is said */
 };
 
 struct sdp {
 	struct sdp_stream streams[SDP_STREAMS];
 	uint32_t n;
-	uint64_t hash; /* of the text less o=: has it changed? */
+	uint32_t bandwidth; /* of b= of the session [kbit/s]; 0: none */
+	uint64_t hash;      /* of the text less o=: has it changed? */
 };
 
 /**
@@ -48,6 +50,15 @@ struct sdp {
  * @return 0; EBADMSG not SDP; E2BIG more than SDP_STREAMS m= lines
  */
 int sdp_read(struct sdp *sdp, const struct pl *text);
+
+/**
+ * What the relayed streams of an SDP need [kbit/s]
+ *
+ * b=AS and b=TIAS of each stream (RFC 8866 5.8, RFC 3890), else what its first
+ * codec needs with RTP, UDP and IP at 20 ms; a session's own b= where no stream
+ * has one. 0 for streams of which nothing is known.
+ */
+uint32_t sdp_bandwidth(const struct sdp *sdp);
 
 /** Encoding names that an SDP offers, each once, in their order; static payload
  *  types by the names of RFC 3551 6. At most max, which is what it returns then */

@@ -43,18 +43,15 @@ int seat_take(struct seat *seat, const struct seat_setup *setup,
 	}
 	seat->n = n;
 	seat->d = (uint8_t)setup->d;
-	seat->realm = capacity_of_realm(setup->all, setup->realm);
 
 	return 0;
 }
 
 void seat_give(struct seat *seat)
 {
-	(void)seat_media(seat, 0, false); /* what falls always fits */
 	for (uint8_t i = 0; i < seat->n; ++i)
 		capacity_give(seat->of[i], (enum direction)seat->d);
 	seat->n = 0;
-	seat->realm = NULL;
 }
 
 /* One that refuses leaves those before it one request too high, for a window */
@@ -73,18 +70,4 @@ int seat_request(const struct seat_setup *setup, enum rate_method method,
 	}
 
 	return 0;
-}
-
-int seat_media(struct seat *seat, uint32_t kbit, bool forced)
-{
-	int err;
-
-	if (!seat->realm)
-		return 0;
-
-	err = capacity_media(seat->realm, (int64_t)kbit - seat->media, forced);
-	if (!err)
-		seat->media = kbit;
-
-	return err;
 }

@@ -2,7 +2,7 @@
  * What one call takes of sip-interface, realm and session-agent together
  *
  * Asked in this order; a refusal gives back what those before had given
- * (behaviour.md 1.5). Media of the call count at the realm (max-bandwidth).
+ * (behaviour.md 1.5).
  */
 #pragma once
 
@@ -15,9 +15,7 @@ enum {
 struct seat {
 	struct capacity *of[SEAT_HOLDERS]; /* sessions taken; not ours */
 	uint8_t n;
-	uint8_t d;              /* enum direction */
-	struct capacity *realm; /* of max-bandwidth, or NULL */
-	uint32_t media;         /* counted there [kbit/s] */
+	uint8_t d; /* enum direction */
 };
 
 struct seat_setup {
@@ -48,6 +46,3 @@ void seat_give(struct seat *seat);
 /** A request that begins no call (capacity_request of each). 0; EBUSY */
 int seat_request(const struct seat_setup *setup, enum rate_method method,
 		 uint32_t *resume);
-
-/** The call has so much media now [kbit/s]. 0; ENOSPC: it stays as it was */
-int seat_media(struct seat *seat, uint32_t kbit, bool forced);

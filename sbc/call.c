@@ -1432,6 +1432,7 @@ static int media_make(struct call *c, const struct call_setup *setup)
 		.plan = c->plan,
 		.realm = { setup->source.realm, setup->route->hops[0].realm },
 		.peer = { setup->from.src },
+		.emergency = hop_is_emergency(&setup->route->hops[0]),
 		.early_media_allow =
 			setup->source.agent
 				? setup->source.agent->early_media_allow

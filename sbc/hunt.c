@@ -299,7 +299,7 @@ static void offline(struct hunt *hunt)
 		   code == 503 ? hunt->plan->sip->retry_after_upon_offline : 0);
 }
 
-static bool is_emergency(const struct hop *hop)
+bool hop_is_emergency(const struct hop *hop)
 {
 	return hop->policy &&
 	       hop->policy->policy_priority == PRIORITY_EMERGENCY;
@@ -316,7 +316,7 @@ static bool hop_has_room(struct hunt *hunt)
 		.agent = b->agent,
 		.d = OUTBOUND,
 		.method = hunt->invite->method_id,
-		.forced = is_emergency(&b->hop),
+		.forced = hop_is_emergency(&b->hop),
 	};
 	uint32_t ignored;
 
@@ -952,6 +952,11 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 		err = leg_make_ready(hunt, port);
 		if (!err)
 			err = compose(hunt, port);
+		if (err == EDQUOT) { /* max-bandwidth: the next route */
+			count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
+			own_reason(hunt, 503, 0);
+			break;
+		}
 		if (err) {
 			compose_failed(hunt, err);
 			return HUNT_EMPTY;

@@ -151,6 +151,9 @@ bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
 int hunt_remove_option(struct message *msg, enum header_id id,
 		       const char *option);
 
+/** Does policy-priority make this an emergency call? No limit stops it */
+bool hop_is_emergency(const struct hop *hop);
+
 /** An answer came from the session-agent; it did not answer in time. State,
  *  log and alarm */
 void hunt_agent_answered(struct hunt *hunt, uint16_t code);

@@ -90,6 +90,12 @@ struct origin {
 	uint32_t version;
 };
 
+/* What a call counts as at max-bandwidth of one side's realm [kbit/s] */
+struct share {
+	struct capacity *at;  /* NULL: nowhere */
+	uint32_t now, before; /* the open offer */
+};
+
 struct media {
 	struct worker *worker;
 	const struct media_manager *manager;
@@ -108,6 +114,8 @@ struct media {
 	bool keeps;              /* media_keep */
 	bool direct;             /* media does not pass the SBC */
 	bool agreed, started, told, counted;
+	bool emergency;
+	struct share share[2]; /* by side */
 
 	struct media_report report;
 	media_report_h *report_h; /* of media_close */
@@ -362,6 +370,66 @@ static void release_unagreed(struct media *m)
 	for (i = 0; i < SDP_STREAMS; i++)
 		if (m->stream[i] && !m->stream[i]->agreed)
 			stream_release(m, i);
+}
+
+/* --- max-bandwidth (behaviour.md 1.5) ------------------------------------- */
+
+static int share_set(struct share *s, uint32_t kbit, bool forced)
+{
+	int err = 0;
+
+	if (s->at)
+		err = capacity_media(s->at, (int64_t)kbit - s->now, forced);
+	if (!err)
+		s->now = s->at ? kbit : 0;
+
+	return err;
+}
+
+static void share_leave(struct share *s)
+{
+	(void)share_set(s, 0, true);
+	s->at = NULL;
+}
+
+/* Media that does not pass counts where bw-cac-non-mm says so */
+static uint32_t needed(const struct media *m, enum side side,
+		       const struct sdp *sdp)
+{
+	return m->direct && !m->realm[side]->config->bw_cac_non_mm
+		       ? 0
+		       : sdp_bandwidth(sdp);
+}
+
+/* The offer is off: what counted before it counts again */
+static void shares_restore(struct media *m)
+{
+	for (int side = SIDE_A; side <= SIDE_B; side++)
+		(void)share_set(&m->share[side], m->share[side].before, true);
+}
+
+/* 0; EDQUOT a realm has no room for the offer: nothing has changed */
+static int shares_take(struct media *m, const struct sdp *sdp)
+{
+	int err = 0;
+
+	for (int side = SIDE_A; side <= SIDE_B; side++) {
+		struct share *s = &m->share[side];
+		struct capacity *at = capacity_of_realm(m->worker->capacities,
+							m->realm[side]->config);
+
+		if (s->at != at)
+			share_leave(s);
+		s->at = at;
+		s->before = s->now;
+	}
+	for (int side = SIDE_A; side <= SIDE_B && !err; side++)
+		err = share_set(&m->share[side],
+				needed(m, (enum side)side, sdp), m->emergency);
+	if (err)
+		shares_restore(m);
+
+	return err ? EDQUOT : 0;
 }
 
 /* --- orders -------------------------------------------------------------- */
@@ -908,6 +976,8 @@ static void media_destructor(void *arg)
 
 	timer_cancel(&m->limit);
 	release_all(m);
+	share_leave(&m->share[SIDE_A]);
+	share_leave(&m->share[SIDE_B]);
 	if (m->counted)
 		gauge(COUNT_MEDIA_SESSIONS, -1);
 	mem_deref(m->proposal);
@@ -945,6 +1015,7 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 	memcpy(m->realm, setup->realm, sizeof(m->realm));
 	memcpy(m->peer, setup->peer, sizeof(m->peer));
 	m->early = early_media(setup);
+	m->emergency = setup->emergency;
 	m->h = h;
 	m->arg = arg;
 	*mp = m;
@@ -960,6 +1031,7 @@ int media_move(struct media *m, const struct realm *realm_b,
 	m->proposal = mem_deref(m->proposal);
 	m->first = mem_deref(m->first);
 	m->agreed = false; /* that was with the hop before */
+	share_leave(&m->share[SIDE_B]);
 
 	for (i = 0; i < SDP_STREAMS; i++) {
 		struct stream *s = m->stream[i];
@@ -1032,12 +1104,17 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		agree(m);
 	if (!m->agreed || m->direct)
 		m->direct = is_direct(m);
+	err = shares_take(m, &read);
+	if (err)
+		return err;
 	if (m->direct)
 		release_all(m);
 
 	err = proposal_make(&m->proposal, from, &read);
-	if (err)
+	if (err) {
+		shares_restore(m);
 		return err;
+	}
 
 	if (m->direct)
 		err = copy(out, sdp);
@@ -1050,6 +1127,7 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 	}
 	if (err) {
 		m->proposal = mem_deref(m->proposal);
+		shares_restore(m);
 		release_unagreed(m);
 	}
 
@@ -1233,6 +1311,8 @@ int media_turn(struct media *m, struct media_view **before,
 
 void media_offer_failed(struct media *m)
 {
+	if (m->proposal)
+		shares_restore(m);
 	m->proposal = mem_deref(m->proposal);
 
 	/* before the first answer the ports serve the next hop */

@@ -35,6 +35,7 @@ struct media_setup {
 	struct sa peer[2];         /* signalling peers, restricted-latching */
 	uint8_t early_media_allow; /* enum agent_early_media_allow of the
 					 caller's session-agent; 0: the realm's */
+	bool emergency;            /* max-bandwidth does not stop it */
 };
 
 /** Make the media of a call; no ports yet; mem_deref closes flows and gives
@@ -77,7 +78,8 @@ void media_peer(struct media *m, const struct sa *peer_b);
  *
  * @return 0; ENOSPC no port pair (503, alarm is raised); EPROTO no usable
  *         stream (488); EBADMSG not SDP (400); EALREADY an offer is open (491);
- *         EINVAL the realm of side B is not known yet; ENOMEM
+ *         EINVAL the realm of side B is not known yet; EDQUOT max-bandwidth of a
+ *         realm (503 or the next route, 488 in a call); ENOMEM
  */
 int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		struct mbuf **out);

@@ -279,6 +279,7 @@ static uint16_t media_code(int err)
 	case ENOMEM:
 		return 503;
 	case EPROTO:
+	case EDQUOT: /* behaviour.md 1.5: the call stays as it was */
 		return 488;
 	case EALREADY:
 		return 491;

@@ -53,7 +53,7 @@ static const struct field realm_config_fields[] = {
 	UINT(S, max_bandwidth, "max-bandwidth", .dflt = "0", .min = 0, .max = 999999999, .unit = "kbit/s",
 		.help = "Media of the realm in both directions, beyond which a call gets 503; 0 is no limit",
 		.source = "ACLI"),
-	FLAG(S, bw_cac_non_mm, "bw-cac-non-mm", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, bw_cac_non_mm, "bw-cac-non-mm", .dflt = "disabled",
 		.help = "Count media that does not pass the SBC too",
 		.source = "ACLI"),
 	FLAG(S, qos_enable, "qos-enable", .flags = UNSERVED, .dflt = "enabled",

@@ -182,3 +182,41 @@ def test_a_silent_customer_next_hop_is_left_alone(sbc, trunk, pbx_a, mode):
     options = trunk.request("OPTIONS", f"sip:a-4930105@{sbc.ip(1)}", f"<sip:a-4930105@{sbc.ip(1)}>")
     trunk.send(options, trunk.sbc)
     assert trunk.wait(lambda m: m.status and m.call_id == options.call_id).status == 480
+
+
+def with_bandwidth(kbit):
+    return {"a=sendrecv": f"b=AS:{kbit}\r\na=sendrecv"}
+
+
+def test_media_beyond_max_bandwidth_gets_503_or_the_next_route(sbc, trunk, pbx_a, pbx_b):
+    sbc.element("realm-config", "trunk")["max-bandwidth"] = "170"
+    sbc.policy("pbx-a")["policy-attributes"].append(
+        {"next-hop": "pbx-b.example", "realm": "pbx-b", "cost": "1"})
+    sbc.start()
+    calls = [pbx_a.calls("0301234").until_answered() for _ in range(2)]  # G.711: 80 kbit/s each
+    seen = len(trunk.invites())
+    third = pbx_a.calls("0301234").until_answered()
+    assert len(trunk.invites()) == seen and len(pbx_b.requests("INVITE")) == 1
+    third.hang_up()
+    assert pbx_b.calls("0301234").until_refused().status == 503  # has no other route
+    calls[0].hang_up()
+    sbc.waits("show sessions", r"(?m)^1 session")
+    pbx_b.calls("0301234").until_answered().hang_up()
+    calls[1].hang_up()
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
+
+
+def test_a_reinvite_beyond_max_bandwidth_gets_488_and_the_call_stays(sbc, trunk, pbx_a):
+    sbc.element("realm-config", "pbx-a")["max-bandwidth"] = "100"
+    sbc.start()
+    call = pbx_a.calls("0301234", body=pbx_a.sdp(**with_bandwidth(64))).until_answered()
+    larger = call.within_dialog("INVITE", pbx_a.sdp(**with_bandwidth(101)))
+    refused = call.answer_to(larger)
+    assert refused.status == 488
+    again = call.within_dialog("INVITE", pbx_a.sdp(**with_bandwidth(100)))
+    final = call.answer_to(again)
+    assert final.status == 200
+    call.ack_to(again, final)
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    call.hang_up()

@@ -318,6 +318,42 @@ static void a_name_or_zero_gives_no_address_to_send_to(void **state)
 	(void)state;
 }
 
+static void bandwidth_is_said_or_that_of_the_codec(void **state)
+{
+	static const char head[] = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
+				   "c=IN IP4 192.0.2.1\r\n";
+	/* clang-format off */
+	static const struct { const char *rest; uint32_t kbit; } rows[] = {
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\n", 80 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 18 8\r\n", 24 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\n", 64 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 96\r\na=rtpmap:96 own/8000\r\n", 0 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=AS:100\r\n", 100 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=TIAS:64001\r\n", 65 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=AS:50\r\nb=TIAS:64000\r\n", 64 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=RR:800\r\nb=AS:x\r\nb=AS\r\n", 80 },
+		{ "b=AS:300\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n", 300 },
+		{ "b=AS:300\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=AS:70\r\n", 70 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nm=video 4002 RTP/AVP 97\r\nb=AS:500\r\n", 580 },
+		{ "t=0 0\r\nm=audio 0 RTP/AVP 8\r\nb=AS:70\r\nm=audio 4000 RTP/AVP 0\r\n", 80 },
+		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\nb=AS:4294967295\r\n"
+		  "m=audio 4002 RTP/AVP 8\r\nb=AS:4294967295\r\n", UINT32_MAX },
+	};
+	/* clang-format on */
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+		char text[512];
+		struct pl pl;
+		struct sdp sdp;
+
+		(void)snprintf(text, sizeof(text), "%s%s", head, rows[i].rest);
+		pl_set_str(&pl, text);
+		assert_int_equal(sdp_read(&sdp, &pl), 0);
+		assert_int_equal(sdp_bandwidth(&sdp), rows[i].kbit);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -328,6 +364,7 @@ int main(void)
 		cmocka_unit_test(ports_that_are_no_pair_are_said),
 		cmocka_unit_test(a_stream_without_port_of_ours_is_off),
 		cmocka_unit_test(rtcp_mux_goes_where_it_was_not_agreed),
+		cmocka_unit_test(bandwidth_is_said_or_that_of_the_codec),
 		cmocka_unit_test(ipv6_is_ours_too),
 		cmocka_unit_test(the_hash_knows_a_change_but_not_the_version),
 		cmocka_unit_test(a_name_or_zero_gives_no_address_to_send_to),
