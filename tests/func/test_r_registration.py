@@ -692,6 +692,26 @@ def test_a_registrar_that_hangs_does_not_hold_up_the_end(sbc, trunk):
     assert "surrogate" in open(sbc.log).read()
 
 
+def test_a_changed_contact_is_registered_before_the_old_one_is_removed(sbc, trunk):
+    agent = sbc.element("surrogate-agent", "a.trunk.example")
+    agent["un-register"] = "enabled"
+    sbc.start().registered()
+    since = len(trunk.seen)
+    agent["register-contact-user"] = "new-493010^"
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    trunk.wait(lambda m: m.method == "REGISTER" and m.get("Expires") == "0" and
+               "a-4930109@" in m.get("Contact"))
+    sbc.registered()
+    sent = by_aor(m for m in trunk.seen[since:] if m.method == "REGISTER")
+    assert len(sent) == 10
+    for (user, host), group in sent.items():
+        assert host == "a.trunk.example"
+        assert f"<sip:new-{user}@" in group[0].get("Contact") and group[0].get("Expires") == "600"
+        assert f"<sip:a-{user}@" in group[-1].get("Contact") and group[-1].get("Expires") == "0"
+    # One Call-ID each, for both Contacts
+    assert len({m.call_id for g in sent.values() for m in g}) == 10
+
+
 def test_notify_unregister_and_register_of_one_aor(sbc, trunk):
     sbc.element("surrogate-agent", "a.trunk.example")["un-register"] = "enabled"
     sbc.start().registered()
