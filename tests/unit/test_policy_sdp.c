@@ -323,7 +323,7 @@ static void bandwidth_is_said_or_that_of_the_codec(void **state)
 	static const char head[] = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
 				   "c=IN IP4 192.0.2.1\r\n";
 	/* clang-format off */
-	static const struct { const char *rest; uint32_t kbit; } rows[] = {
+	static const struct { const char *rest; uint32_t kbit; } says[] = {
 		{ "t=0 0\r\nm=audio 4000 RTP/AVP 8\r\n", 80 },
 		{ "t=0 0\r\nm=audio 4000 RTP/AVP 18 8\r\n", 24 },
 		{ "t=0 0\r\nm=audio 4000 RTP/AVP 96\r\na=rtpmap:96 opus/48000/2\r\n", 64 },
@@ -342,15 +342,15 @@ static void bandwidth_is_said_or_that_of_the_codec(void **state)
 	/* clang-format on */
 	(void)state;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); ++i) {
+	for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); ++i) {
 		char text[512];
 		struct pl pl;
 		struct sdp sdp;
 
-		(void)snprintf(text, sizeof(text), "%s%s", head, rows[i].rest);
+		(void)snprintf(text, sizeof(text), "%s%s", head, says[i].rest);
 		pl_set_str(&pl, text);
 		assert_int_equal(sdp_read(&sdp, &pl), 0);
-		assert_int_equal(sdp_bandwidth(&sdp), rows[i].kbit);
+		assert_int_equal(sdp_bandwidth(&sdp), says[i].kbit);
 	}
 }
 
