@@ -216,6 +216,8 @@ void refresh_asked(struct refresh *r, const struct message *msg)
 {
 	struct pl params = { 0 }, who = { 0 };
 
+	if (!r->profile)
+		return;
 	r->asked = r->asked_min = 0;
 	r->named = r->peers = false;
 	r->supported = message_has_token(msg, HDR_SUPPORTED, "timer");
@@ -320,13 +322,13 @@ void refresh_answered(struct refresh *r, bool passes, const struct message *msg)
 	uint32_t s = 0;
 	bool said = seconds_read(&s, &params, msg, HDR_SESSION_EXPIRES);
 
-	allowed(r, msg);
 	if (passes) {
 		agree(r, s, false);
 		return;
 	}
 	if (!r->profile)
 		return;
+	allowed(r, msg);
 	/* RFC 4028 7.2: without the header the peer knows no session timers,
 	 * and it is to us alone to find out whether it is alive */
 	if (!said || !s) {

@@ -59,7 +59,8 @@ void refresh_stop(struct refresh *r);
 uint32_t refresh_refuses(const struct session_timer_profile *profile,
 			 const struct message *msg);
 
-/** An INVITE or UPDATE of this leg's peer came: note what it asks for */
+/** An INVITE or UPDATE of this leg's peer came: note what it asks for. Without
+ *  profile nothing depends on it */
 void refresh_asked(struct refresh *r, const struct message *msg);
 
 /**

@@ -760,6 +760,8 @@ static void over(struct call *c)
 		fail(t, 480);
 		return;
 	}
+	if (to)
+		restore(t);
 	leave(t);
 	c->transfer = NULL;
 	if (to && !t->media)

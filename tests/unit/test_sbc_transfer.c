@@ -373,6 +373,46 @@ static void a_refer_to_that_cannot_be_read_gets_400(void **s)
 	assert_int_equal(core_calls(), 1);
 }
 
+/* The called side refers: the caller is the one who is moved */
+static void the_called_side_may_refer_too(void **s)
+{
+	struct message *invite, *m;
+	struct peer rest;
+	(void)s;
+
+	core.trunk->refer_call_transfer = true;
+	core_start();
+	core_call();
+	rest = pbx;
+	peer_says(&trunk, "REFER", "Refer-To: <sip:4930200@127.0.0.1>\r\n",
+		  NULL);
+	peer_answer(&trunk, 202);
+	m = peer_request(&trunk, "NOTIFY");
+	peer_answers(&trunk, m, 200, NULL, NULL);
+	invite = peer_request(&pbx, "INVITE");
+	assert_int_equal(invite->to_tag.l, 0);
+	peer_answers(&pbx, invite, 200, NULL, SDP_PBX);
+	core_run(1);
+	m = peer_request(&pbx, "INVITE");
+	assert_false(pl_strcmp(&m->callid, rest.callid));
+	peer_answers(&pbx, m, 200, NULL, SDP_PBX);
+	m = peer_request(&trunk, "NOTIFY");
+	assert_true(body_has(m, "SIP/2.0 200"));
+	peer_answers(&trunk, m, 200, NULL, NULL);
+	m = peer_request(&trunk, "BYE");
+	peer_answers(&trunk, m, 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 1);
+	peer_forgets(&pbx);
+	rest.branch = 6000;
+	rest.cseq = 400;
+	peer_says(&rest, "BYE", NULL, NULL);
+	m = peer_request(&pbx, "BYE");
+	peer_answers(&pbx, m, 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 0);
+}
+
 /* --- Replaces ------------------------------------------------------------------ */
 
 static void escape(char *out, const char *callid, const char *to_tag,
@@ -452,6 +492,51 @@ static void two_calls_are_joined(void **s)
 	assert_int_equal(core_calls(), 0);
 }
 
+/* Both are in a call of their own with the referrer; one of them hangs up while
+ * the other is asked to move */
+static void the_end_of_the_first_call_gives_the_target_back(void **s)
+{
+	struct peer first_trunk, second_trunk, second_pbx;
+	char refer_to[512];
+	struct message *m;
+	(void)s;
+
+	call();
+	{
+		struct peer first_pbx = pbx;
+
+		first_trunk = trunk;
+		core_call();
+		second_pbx = pbx;
+		second_trunk = trunk;
+		escape(refer_to, pbx.callid, tag_of(pbx.remote),
+		       tag_of(pbx.local));
+		memcpy(pbx.callid, first_pbx.callid, sizeof(pbx.callid));
+		memcpy(pbx.local, first_pbx.local, sizeof(pbx.local));
+		memcpy(pbx.remote, first_pbx.remote, sizeof(pbx.remote));
+		memcpy(pbx.target, first_pbx.target, sizeof(pbx.target));
+		pbx.cseq = second_pbx.cseq + 10;
+	}
+	peer_says(&pbx, "REFER", refer_to, NULL);
+	peer_answer(&pbx, 202);
+	m = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, m, 200, NULL, MOVED);
+	core_run(1);
+	m = peer_request(&trunk, "INVITE");
+	assert_false(pl_strcmp(&m->callid, first_trunk.callid));
+	first_trunk.branch = 7000;
+	first_trunk.cseq = 300;
+	peer_says(&first_trunk, "BYE", NULL, NULL);
+	m = peer_request(&trunk, "INVITE");
+	assert_false(pl_strcmp(&m->callid, second_trunk.callid));
+	peer_answers(&trunk, m, 200, NULL, SDP_TRUNK);
+	m = peer_request(&pbx, "BYE");
+	peer_answers(&pbx, m, 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 1);
+	assert_int_equal(core_the_call()->state, CALL_TALKING);
+}
+
 /* 7.2, 49 */
 static void a_call_of_another_tenant_is_no_call(void **s)
 {
@@ -504,7 +589,9 @@ int main(void)
 		T(who_wants_no_notify_gets_none),
 		T(a_second_refer_names_itself_and_must_wait_for_the_first),
 		T(a_refer_to_that_cannot_be_read_gets_400),
+		T(the_called_side_may_refer_too),
 		T(two_calls_are_joined),
+		T(the_end_of_the_first_call_gives_the_target_back),
 		T(a_call_of_another_tenant_is_no_call),
 	};
 
