@@ -201,3 +201,94 @@ def call_from_trunk(trunk, call):
     """An INFO of the trunk inside a call that the PBX began"""
     from peers.pbx import Taken
     return Taken(trunk, trunk.invites()[-1]).send("INFO")
+
+
+# --- what is stored with the call is a key (behaviour.md 6.2) ------------------
+
+def activates(sbc):
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+
+
+def test_a_call_of_the_owner_answers_with_the_agent_s_new_password(sbc, trunk, pbx_a):
+    sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    agent = sbc.element("surrogate-agent", "a.trunk.example")
+    agent["password"] = trunk.passwords["reg-a"] = "secret-changed"
+    activates(sbc)
+    challenges_everything(trunk)
+    since = len(trunk.good)
+    assert call.answer_to(call.within_dialog("INFO")).status == 200
+    assert ("INFO", "reg-a") in {g[:2] for g in trunk.good[since:]}
+    call.hang_up()
+    sbc.no_session_is_left()
+
+
+def test_a_call_answers_with_the_session_agent_s_new_password(sbc, trunk, pbx_a):
+    sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
+    agents = sbc.element("surrogate-agent")
+    agents[:] = [a for a in agents if a["register-host"] != "a.trunk.example"]
+    entries = sbc.element("session-agent", "trunk.example")
+    entries["auth-attributes"] = [{"auth-realm": "*", "username": "t1", "password": "secret-t1"}]
+    trunk.passwords["t1"] = "secret-t1"
+    sbc.start()
+    call = pbx_a.calls("0301234").until_answered()
+    entries["auth-attributes"][0]["password"] = trunk.passwords["t1"] = "secret-changed"
+    activates(sbc)
+    challenges_everything(trunk)
+    assert call.answer_to(call.within_dialog("INFO")).status == 200
+    assert trunk.good[-1][:2] == ("INFO", "t1")
+    call.hang_up()
+    sbc.no_session_is_left()
+
+
+def test_a_key_that_is_gone_fails_as_a_lookup_without_entry(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    entries = sbc.element("realm-config", "trunk")["auth-attributes"]
+    entries.remove(entry(sbc, "tenA"))
+    activates(sbc)
+    challenges_everything(trunk)
+    assert call.answer_to(call.within_dialog("INFO")).status == 407
+    assert len(within(trunk, "INFO")) == 1
+    assert sbc.counter("show sipd authentication", "Failed No Entry") == 1
+    assert "auth-lookup-missing" in sbc.acli("show alarms")
+    call.hang_up()
+    sbc.no_session_is_left()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE", "INFO", "REFER", "NOTIFY"])
+def test_a_challenge_of_the_pbx_is_answered_out_of_its_own_route(sbc, trunk, pbx_a, method):
+    """Row 2 of the route that leads to it, in a call from the trunk by local-policy"""
+    attribute = next(p for p in sbc.element("local-policy") if p["to-address"] == "4930200")
+    attribute["policy-attributes"][0]["auth-user-lookup"] = "in"
+    sbc.element("realm-config", "pbx-a")["auth-attributes"] = [
+        {"auth-realm": "pbx.example", "auth-user-lookup": "in", "username": "p1",
+         "password": "secret-p1"}]
+    sbc.start().registered()
+    serve = pbx_a.serve
+
+    def asks(request):
+        if request.method not in ("ACK", "BYE") and not request.all("Authorization"):
+            pbx_a.reply(request, 401, headers=[
+                ("WWW-Authenticate", 'Digest realm="pbx.example", nonce="n", qop="auth"')])
+        else:
+            serve(request)
+
+    pbx_a.serve = asks
+    call = trunk.calls(f"sip:4930200@{sbc.ip(1)}").until_answered()
+    body = trunk.sdp() if method in ("INVITE", "UPDATE") else ""
+    headers = {"REFER": [("Refer-To", f"<sip:0305678@{sbc.ip(11)}>")],
+               "NOTIFY": [("Event", "refer"), ("Subscription-State", "active")]}.get(method, [])
+    request = call.within_dialog(method, body, headers=headers)
+    final = call.answer_to(request)
+    assert final.status == 200
+    if method == "INVITE":
+        call.ack_to(request, final)
+    for seen in pbx_a.seen:
+        if seen.all("Authorization"):
+            assert 'username="p1"' in seen.get("Authorization")
+            assert f'uri="{seen.uri}"' in seen.get("Authorization") or seen.method == "ACK"
+    assert not trunk.responses(401)
+    call.hang_up()
+    sbc.no_session_is_left()
