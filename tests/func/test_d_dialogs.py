@@ -9,6 +9,7 @@ import pytest
 
 from peers.baresip import Baresip
 from peers.pbx import Taken
+from peers.rtp import Rtp, media
 
 from test_d_challenges import challenges_everything, within
 
@@ -181,6 +182,51 @@ def test_two_calls_of_one_pbx_are_joined(sbc, trunk, pbx_a):
     assert within(trunk, "INFO")[-1].call_id == second.call_id
     rest.answer_to(rest.send("BYE"))
     trunk.wait(lambda m: m.method == "BYE" and m.call_id == second.call_id)
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_two_hear_each_other_after_a_transfer(sbc, trunk, pbx_a, peers, joined):
+    transfers(sbc, "pbx-a")
+    sbc.element("realm-config", "trunk")["mm-in-realm"] = "enabled"
+    sbc.start().registered()
+    ends, dialogs = {}, {}
+
+    def answers(number):
+        ends[number] = peers(Rtp, trunk.ip)
+        trunk.media_port = ends[number].port
+
+    def inside(request):
+        # each dialog of the trunk goes on with its own socket
+        if request.method == "INVITE":
+            trunk.media_port = ends[dialogs[request.call_id]].port
+        type(trunk).inside(trunk, request)
+
+    trunk.inside = inside
+    answers("0301234")
+    call = pbx_a.calls("0301234").until_answered()
+    first = trunk.invites()[-1]
+    dialogs[first.call_id] = "0301234"
+    answers("0305678")
+    if joined:
+        other = pbx_a.calls("0305678").until_answered()
+        dialogs[trunk.invites()[-1].call_id] = "0305678"
+        refer = refer_with_replaces(call, other, sbc.ip(2))
+    else:
+        refer = call.within_dialog("REFER", headers=[("Refer-To", f"<sip:0305678@{sbc.ip(2)}>")])
+    assert call.answer_to(refer).status == 202
+    pbx_a.wait(lambda m: m.method == "BYE" and m.call_id == call.invite.call_id)
+    to_rest = next(m for m in reversed(trunk.requests("INVITE")) if m.call_id == first.call_id)
+    to_target = next(m for m in reversed(trunk.requests("INVITE")) if m.user("To") == "0305678")
+    rest, target = ends["0301234"], ends["0305678"]
+    for one, its, two, other_its in ((rest, to_rest, target, to_target),
+                                     (target, to_target, rest, to_rest)):
+        one.sends(media(its), count=5, pause=0.005)
+        heard = two.hears(5)
+        assert len(heard) == 5
+        assert {source for source, _ in heard} == {media(other_its)}
+    Taken(trunk, first).send("BYE")
     sbc.no_session_is_left()
     assert sbc.ports_used() == 0
 
