@@ -98,6 +98,7 @@ struct share {
 
 struct media {
 	struct worker *worker;
+	struct forward *forward; /* media thread of the call */
 	const struct media_manager *manager;
 	const struct realm *realm[2];
 	struct sa peer[2];
@@ -312,8 +313,8 @@ static int end_reserve(const struct media *m, struct end *end, enum side side)
 static void end_release(struct media *m, struct end *end, enum side side)
 {
 	if (end->flow) {
-		flow_forget(m->worker->forward, end->flow);
-		flow_close(m->worker->forward, end->flow);
+		flow_forget(m->forward, end->flow);
+		flow_close(m->forward, end->flow);
 	}
 	end->flow = 0;
 	fds_close(end->fd);
@@ -518,7 +519,7 @@ static void end_change(struct media *m, const struct stream *s, enum side side)
 		return;
 
 	flow_describe(m, s, side, &setup);
-	flow_change(m->worker->forward, s->end[side].flow, &setup);
+	flow_change(m->forward, s->end[side].flow, &setup);
 }
 
 static struct stream *first_audio(const struct media *m)
@@ -631,7 +632,7 @@ static int end_open(struct media *m, struct stream *s, enum side side)
 
 	flow_describe(m, s, side, &setup);
 	end->fd[RTP] = end->fd[RTCP] = -1;
-	err = flow_open(&end->flow, m->worker->forward, &setup, on_flow, m);
+	err = flow_open(&end->flow, m->forward, &setup, on_flow, m);
 	if (err) {
 		log_error(MEDIA, "flow-open", "text=\"%s\"", strerror(err));
 		end->flow = 0;
@@ -1002,6 +1003,13 @@ static uint8_t early_media(const struct media_setup *setup)
 	return setup->realm[SIDE_A]->config->early_media_allow;
 }
 
+/* Calls are spread in turn */
+static struct forward *thread_of(struct worker *w)
+{
+	return w->forwards_n ? w->forward[w->forward_turn++ % w->forwards_n]
+			     : NULL;
+}
+
 int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 		void *arg)
 {
@@ -1011,6 +1019,7 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 		return ENOMEM;
 
 	m->worker = setup->worker;
+	m->forward = thread_of(setup->worker);
 	m->manager = setup->plan->media;
 	memcpy(m->realm, setup->realm, sizeof(m->realm));
 	memcpy(m->peer, setup->peer, sizeof(m->peer));
@@ -1398,8 +1407,8 @@ void media_refresh(struct media *m)
 	if (!s || m->report_h)
 		return;
 
-	flow_ask(m->worker->forward, s->end[SIDE_A].flow, on_flow, m);
-	flow_ask(m->worker->forward, s->end[SIDE_B].flow, on_flow, m);
+	flow_ask(m->forward, s->end[SIDE_A].flow, on_flow, m);
+	flow_ask(m->forward, s->end[SIDE_B].flow, on_flow, m);
 }
 
 void media_close(struct media *m, media_report_h *h, void *arg)
@@ -1417,7 +1426,7 @@ void media_close(struct media *m, media_report_h *h, void *arg)
 
 		if (!s || !s->end[i % 2].flow)
 			continue;
-		flow_close(m->worker->forward, s->end[i % 2].flow);
+		flow_close(m->forward, s->end[i % 2].flow);
 		m->closing++;
 	}
 

@@ -9,6 +9,7 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "store/log.h"
 #include "sbc/calls.h"
 #include "sbc/doors.h"
@@ -26,7 +27,9 @@
 #include "sbc/transfer.h"
 
 enum {
-	FLOWS_MAX = 65536
+	SIGNALLING = 1,         /* threads */
+	MEDIA_THREADS_MOST = 4, /* unless media-workers says more */
+	FLOWS_MAX = 65536       /* of all media threads */
 };
 
 struct sbc {
@@ -66,16 +69,46 @@ static void connection_lost(uint64_t conn, const struct sa *peer, void *arg)
 		surrogates_lost(w->surrogates, conn);
 }
 
+/* media-workers; 0: one per processor that signalling leaves free, 1 to 4 */
+static uint32_t media_threads(const struct plan *plan)
+{
+	uint32_t n = plan->media->media_workers;
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n)
+		return n < MEDIA_THREADS ? n : MEDIA_THREADS;
+	if (processors <= SIGNALLING + 1)
+		return 1;
+	n = (uint32_t)processors - SIGNALLING;
+
+	return n < MEDIA_THREADS_MOST ? n : MEDIA_THREADS_MOST;
+}
+
+/* What was opened is closed by finish, also after an error */
+static int forwards_open(struct worker *w)
+{
+	uint32_t n = media_threads(w->plan);
+	const struct forward_setup setup = {
+		.flows_max = FLOWS_MAX / n,
+		.news = w->mailbox,
+	};
+	int err = 0;
+
+	while (!err && w->forwards_n < n) {
+		err = forward_open(&w->forward[w->forwards_n], &setup);
+		if (!err)
+			w->forwards_n++;
+	}
+
+	return err;
+}
+
 static int tables_open(struct worker *w)
 {
 	const struct plan *plan = w->plan;
 	struct resolver_setup resolver = {
 		.system = plan->system,
 		.realms = plan->realms,
-	};
-	struct forward_setup forward = {
-		.flows_max = FLOWS_MAX,
-		.news = w->mailbox,
 	};
 	struct transactions_setup transactions;
 	struct doors_handlers doors = {
@@ -99,7 +132,7 @@ static int tables_open(struct worker *w)
 		err = credentials_open(&w->credentials, w->db, w->seal,
 				       plan->sip->credential_cache_size);
 	if (!err)
-		err = forward_open(&w->forward, &forward);
+		err = forwards_open(w);
 	if (!err)
 		err = calls_open(&w->calls, w);
 	if (!err)
@@ -155,7 +188,8 @@ static void finish(struct worker *w, void *arg)
 	w->surrogates = NULL;
 	transactions_close(w->transactions);
 	doors_close(w->doors);
-	forward_close(w->forward);
+	for (uint32_t i = 0; i < w->forwards_n; i++)
+		forward_close(w->forward[i]);
 	credentials_close(w->credentials);
 	nonces_close(w->nonces);
 	resolver_close(w->resolver);

@@ -15,6 +15,10 @@
 #include "realms/ports.h"
 #include "policy/plan.h"
 
+enum {
+	MEDIA_THREADS = 64 /* most (media-workers) */
+};
+
 struct worker {
 	pthread_t thread;
 	uint8_t number;
@@ -37,7 +41,9 @@ struct worker {
 	struct shun *shun;             /* targets that get no new calls */
 	struct pings *pings;           /* of session-agents */
 	struct capacities *capacities; /* of realms and sip-interfaces */
-	struct forward *forward;
+	/* media threads; a call stays on one of them */
+	struct forward *forward[MEDIA_THREADS];
+	uint32_t forwards_n, forward_turn;
 	struct calls *calls;
 	struct pairs *pairs;
 };

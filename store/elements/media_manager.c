@@ -42,7 +42,7 @@ static const struct field media_manager_fields[] = {
 	UINT(S, max_deny_entries, "max-deny-entries", .flags = UNSERVED, .dflt = "65536", .min = 16, .max = 1000000,
 		.help = "Places of the deny list; when full the entry that ends first makes room",
 		.source = "own"),
-	UINT(S, media_workers, "media-workers", .flags = RESTART | UNSERVED, .dflt = "0", .min = 0, .max = 64,
+	UINT(S, media_workers, "media-workers", .flags = RESTART, .dflt = "0", .min = 0, .max = 64,
 		.help = "Media threads; 0 is one per processor that signalling leaves free, 1 to 4",
 		.source = "own"),
 	MODIFIED(S),

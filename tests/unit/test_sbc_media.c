@@ -158,7 +158,8 @@ static struct world *run(struct world *w)
 	assert_int_equal(plan_alloc(&w->plan, w->cfg), 0);
 	assert_int_equal(mailbox_open(&w->worker.mailbox, NULL), 0);
 	setup.news = w->worker.mailbox;
-	assert_int_equal(forward_open(&w->worker.forward, &setup), 0);
+	assert_int_equal(forward_open(&w->worker.forward[0], &setup), 0);
+	w->worker.forwards_n = 1;
 	assert_int_equal(ports_open(&w->worker.media_ports), 0);
 	assert_int_equal(ports_change(w->worker.media_ports, w->cfg), 0);
 	w->worker.plan = w->plan;
@@ -194,15 +195,15 @@ static void finish(struct world *w)
 	int i;
 
 	mem_deref(w->media);
-	for (i = 0; i < LIMIT && forward_flows(w->worker.forward); i++) {
+	for (i = 0; i < LIMIT && forward_flows(w->worker.forward[0]); i++) {
 		mailbox_take(w->worker.mailbox);
 		(void)poll(NULL, 0, 1);
 	}
-	assert_int_equal(forward_flows(w->worker.forward), 0);
+	assert_int_equal(forward_flows(w->worker.forward[0]), 0);
 	assert_used(w, 0, 0);
 	assert_int_equal(wheel_count(), 0);
 
-	forward_close(w->worker.forward);
+	forward_close(w->worker.forward[0]);
 	mailbox_close(w->worker.mailbox);
 	ports_close(w->worker.media_ports);
 	plan_give(w->plan);
@@ -341,15 +342,15 @@ static void settle(struct world *w)
 	uint32_t flow;
 	int i;
 
-	assert_int_equal(flow_open(&flow, w->worker.forward, &none, NULL, NULL),
-			 0);
-	flow_ask(w->worker.forward, flow, on_counters, &there);
+	assert_int_equal(
+		flow_open(&flow, w->worker.forward[0], &none, NULL, NULL), 0);
+	flow_ask(w->worker.forward[0], flow, on_counters, &there);
 	for (i = 0; i < LIMIT && !there; i++) {
 		mailbox_take(w->worker.mailbox);
 		(void)poll(NULL, 0, 1);
 	}
 	assert_true(there);
-	flow_close(w->worker.forward, flow);
+	flow_close(w->worker.forward[0], flow);
 }
 
 static void assert_passes(struct world *w, int a, int b)
@@ -389,7 +390,7 @@ static void an_offer_takes_a_pair_on_both_sides_and_opens_nothing(void **state)
 	assert_int_equal(sa_port(&s->rtp) % 2, 0);
 	assert_int_equal(sa_port(&s->rtcp), sa_port(&s->rtp) + 1);
 	assert_used(w, 1, 1);
-	assert_int_equal(forward_flows(w->worker.forward), 0);
+	assert_int_equal(forward_flows(w->worker.forward[0]), 0);
 	finish(w);
 }
 
