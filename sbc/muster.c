@@ -13,21 +13,23 @@
 
 /* New agents ------------------------------------------------------------------ */
 
-/** A new AoR, or one that the database remembers; not armed yet */
-static int herd_fill_one(struct herd *h, uint32_t i)
+static int fill_gaps(struct registration **v, uint32_t n, struct herd *h)
 {
-	struct registration *r;
-	int err = registration_alloc(&r, &h->f, i);
+	int err = 0;
 
-	if (err)
-		return err;
+	for (uint32_t i = 0; !err && i < n; i++)
+		if (!v[i])
+			err = registration_alloc(&v[i], &h->f, i);
 
-	h->v[i] = r;
+	return err;
+}
+
+/** A new AoR, or one that the database remembers; not armed yet */
+static void herd_welcome(struct herd *h, struct registration *r)
+{
 	h->alive++;
 	h->all->counts[r->state]++;
 	recall_take(r);
-
-	return 0;
 }
 
 /** All AoRs exist: take them up. A triggered agent with bindings was active
@@ -76,20 +78,17 @@ static int herd_new(struct surrogates *all, const struct plan *plan,
 		goto out;
 	}
 	h->n = agent->aor_count;
-	for (uint32_t i = 0; !err && i < h->n; i++)
-		err = herd_fill_one(h, i);
+	err = fill_gaps(h->v, h->n, h);
 	if (!err)
 		err = herd_enter(h);
+	for (uint32_t i = 0; !err && i < h->n; i++)
+		herd_welcome(h, h->v[i]);
 
 out:
-	if (err) {
-		for (uint32_t i = 0; h->v && i < h->n; i++)
-			if (h->v[i])
-				all->counts[h->v[i]->state]--;
+	if (err)
 		herd_dismiss(h);
-	} else {
+	else
 		*hp = h;
-	}
 
 	return err;
 }
@@ -136,98 +135,147 @@ static void check_contacts(struct herd *h, bool changed)
 
 /* Other numbers ---------------------------------------------------------------- */
 
-/** Those behind a gap leave with the orphans */
-static void herd_cut(struct herd *h, struct herd *rest, uint32_t from,
-		     uint32_t *orphans)
-{
-	for (uint32_t i = from; i < h->n; i++) {
-		struct registration *r = h->v[i];
+enum {
+	NO_PLACE = UINT32_MAX
+};
 
-		if (!r)
-			continue;
-		office_not_due(r);
-		h->alive--;
-		h->f.bound -= r->bound;
-		rest->f.bound += r->bound;
-		r->flock = &rest->f;
-		rest->v[(*orphans)++] = r;
-		h->v[i] = NULL;
-	}
-	h->n = from;
+/** Which number of the agent has the user of r? */
+static uint32_t number_at(const struct registration *r,
+			  const struct surrogate_agent *agent)
+{
+	const struct owner who = { r->flock->agent, r->number };
+	char user[AOR_USER_MAX + 1];
+	int n = aor_register_user(user, sizeof(user), &who);
+	struct pl pl = { user, n < 0 ? 0 : (size_t)n };
+	uint32_t number;
+
+	if (n < 0 || aor_number(&number, agent, &pl) ||
+	    number >= agent->aor_count)
+		return NO_PLACE;
+
+	return number;
 }
 
-/** AoRs keep their registration where their user is still one of the agent's;
- *  the rest leaves under a herd of the former agent */
-static int renumber(struct herd *h, const struct plan *plan,
-		    const struct surrogate_agent *agent)
+/** Where does each AoR go that the agent still has? Only noted, in slot */
+static void find_places(struct registration **v, struct herd *h,
+			const struct surrogate_agent *agent)
 {
-	struct surrogates *all = h->all;
-	const struct surrogate_agent *old = h->f.agent;
-	struct registration **v;
-	struct herd *rest = NULL;
-	uint32_t orphans = 0;
-	bool moved;
-	int err;
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct registration *r = h->v[i];
 
-	v = mem_zalloc(agent->aor_count * sizeof(*v), NULL);
-	err = v ? herd_alloc(&rest, all, old) : ENOMEM;
-	if (!err)
-		err = herd_use(rest, h->f.plan, old, &moved);
+		r->slot = number_at(r, agent);
+		if (r->slot != NO_PLACE && v[r->slot])
+			r->slot = NO_PLACE;
+		if (r->slot != NO_PLACE)
+			v[r->slot] = r;
+	}
+}
+
+static bool is_fresh(const struct herd *h, const struct registration *r)
+{
+	return r->number >= h->n || h->v[r->number] != r;
+}
+
+static void free_fresh(struct registration **v, uint32_t n,
+		       const struct herd *h)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (v[i] && is_fresh(h, v[i]))
+			mem_deref(v[i]);
+	mem_deref(v);
+}
+
+/** A herd of the former agent for those that leave. 0; ENOMEM */
+static int rest_alloc(struct herd **restp, const struct herd *h)
+{
+	struct herd *rest;
+	bool moved;
+	int err = herd_alloc(&rest, h->all, h->f.agent);
+
+	if (err)
+		return err;
+
+	err = herd_use(rest, h->f.plan, h->f.agent, &moved);
 	if (!err) {
-		rest->v = mem_zalloc((h->n ? h->n : 1) * sizeof(*v), NULL);
+		rest->v = mem_zalloc(h->n * sizeof(*rest->v), NULL);
 		err = rest->v ? 0 : ENOMEM;
 	}
 	if (err) {
-		mem_deref(v);
-		if (rest)
-			herd_dismiss(rest);
+		herd_dismiss(rest);
 		return err;
 	}
 	rest->f.no_path = h->f.no_path;
+	*restp = rest;
 
+	return 0;
+}
+
+static void send_away(struct herd *rest, struct registration *r)
+{
+	office_not_due(r);
+	r->flock->bound -= r->bound;
+	rest->f.bound += r->bound;
+	r->flock = &rest->f;
+	rest->v[rest->n++] = r;
+	rest->alive++;
+}
+
+/** Everybody to his place: cannot fail */
+static void take_places(struct herd *h, struct registration **v, uint32_t n,
+			struct herd *rest)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (is_fresh(h, v[i]))
+			herd_welcome(h, v[i]);
 	for (uint32_t i = 0; i < h->n; i++) {
 		struct registration *r = h->v[i];
-		const struct owner who = { old, r->number };
-		char user[AOR_USER_MAX + 1];
-		struct pl pl = { user, 0 };
-		int n = aor_register_user(user, sizeof(user), &who);
-		uint32_t number;
 
-		pl.l = n < 0 ? 0 : (size_t)n;
-		if (n >= 0 && !aor_number(&number, agent, &pl) &&
-		    number < agent->aor_count && !v[number]) {
-			v[number] = r;
-			r->number = number;
-			continue;
-		}
-		office_not_due(r);
-		h->f.bound -= r->bound;
-		rest->f.bound += r->bound;
-		r->flock = &rest->f;
-		rest->v[orphans++] = r;
+		if (r->slot == NO_PLACE)
+			send_away(rest, r);
+		else
+			r->number = r->slot;
 	}
 	mem_deref(h->v);
 	h->v = v;
-	h->n = agent->aor_count;
-	h->alive = 0;
-	for (uint32_t i = 0; i < h->n; i++)
-		h->alive += v[i] != NULL;
+	h->n = h->alive = n;
+}
 
-	err = herd_use(h, plan, agent, &moved);
-	for (uint32_t i = 0; i < h->n; i++)
-		if (!v[i] && herd_fill_one(h, i)) {
-			/* out of memory: the agent has fewer for now */
-			err = ENOMEM;
-			herd_cut(h, rest, i, &orphans);
-		}
+/** AoRs keep their registration where their user is still one of the agent's;
+ *  the rest leaves under a herd of the former agent. 0; ENOMEM: all as before */
+static int renumber(struct herd *h, const struct plan *plan,
+		    const struct surrogate_agent *agent, bool *moved)
+{
+	uint32_t n = agent->aor_count;
+	struct registration **v = mem_zalloc(n * sizeof(*v), NULL);
+	struct herd *rest;
+	int err;
 
-	rest->n = rest->alive = orphans;
-	if (orphans)
+	if (!v)
+		return ENOMEM;
+
+	find_places(v, h, agent);
+	err = fill_gaps(v, n, h);
+	if (!err)
+		err = rest_alloc(&rest, h);
+	if (err) {
+		free_fresh(v, n, h);
+		return err;
+	}
+
+	err = herd_use(h, plan, agent, moved);
+	if (err) {
+		free_fresh(v, n, h);
+		herd_dismiss(rest);
+		return err;
+	}
+
+	take_places(h, v, n, rest);
+	if (rest->n)
 		herd_retire(rest);
 	else
 		herd_dismiss(rest);
 
-	return err;
+	return 0;
 }
 
 /* Changes ----------------------------------------------------------------------- */
@@ -261,14 +309,8 @@ static int herd_change(struct herd *h, const struct plan *plan,
 
 	herd_sweep_end(h);
 
-	if (numbers_differ(old, agent)) {
-		struct registry *before = h->f.registry;
-
-		err = renumber(h, plan, agent);
-		moved = before != h->f.registry;
-	} else {
-		err = herd_use(h, plan, agent, &moved);
-	}
+	err = numbers_differ(old, agent) ? renumber(h, plan, agent, &moved)
+					 : herd_use(h, plan, agent, &moved);
 	if (err)
 		return err;
 
