@@ -1099,6 +1099,8 @@ static const struct rule rules[] = {
 	{ CALL_EARLY,      HOP_FOUND,     sent,            CALL_EARLY      },  /* beside one that rings */
 	{ CALL_EARLY,      B_PROGRESS,    pass_progress,   CALL_EARLY      },
 	{ CALL_EARLY,      B_ANSWER,      pass_answer,     CALL_ANSWERED   },
+	{ CALL_TRYING,     B_ANSWER_EARLY, hold_answer,    CALL_HELD       },  /* another hop rang */
+	{ CALL_TRYING,     NO_PRACK,      unacknowledged,  CALL_CANCELLING },
 	{ CALL_EARLY,      B_ANSWER_EARLY, hold_answer,    CALL_HELD       },  /* RFC 3262 3 */
 	{ CALL_EARLY,      NO_PRACK,      unacknowledged,  CALL_CANCELLING },
 	{ CALL_EARLY,      MEDIA_BAD,     give_up,         CALL_CANCELLING },
@@ -1209,7 +1211,7 @@ static void answer_came(struct call *c, struct leg *leg,
 	hunt_keep_one(&c->hunt,
 		      c->plan->sip->add_reason_header ? &elsewhere : NULL);
 	call_feed(c,
-		  c->state == CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
+		  c->state <= CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
 							       : B_ANSWER,
 		  msg);
 }

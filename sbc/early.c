@@ -128,10 +128,14 @@ struct leg *early_leg_a(const struct list *all, struct leg *leg,
 struct leg *early_leg_b(const struct list *all, struct leg *leg,
 			const struct message *msg)
 {
-	struct early *e = find(all, leg, &msg->from_tag);
+	for (struct le *le = all->head; le; le = le->next) {
+		struct early *e = le->data;
+		struct pl tag = range_of(e->b->tag.text);
 
-	if (e)
-		return e->b;
+		if (tags_equal(&tag, &msg->to_tag) &&
+		    tags_equal(&e->b->remote_tag, &msg->from_tag))
+			return e->b;
+	}
 	return tags_equal(&leg->remote_tag, &msg->from_tag) ? leg : NULL;
 }
 

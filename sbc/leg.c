@@ -1108,5 +1108,7 @@ void leg_linger(struct leg *leg, struct list *list)
 	leg->early = NULL;
 	tag_leave(leg);
 	list_append(list, &leg->le, mem_ref(leg));
-	timer_start(&leg->settle, leg->expire, lingered, leg);
+	/* The INVITE that is given up just now has 64*T1 to end by itself */
+	timer_start(&leg->settle, (leg->confirmed ? 1 : 2) * leg->expire,
+		    lingered, leg);
 }

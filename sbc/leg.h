@@ -254,7 +254,8 @@ void leg_contact(struct leg *leg, const struct message *msg);
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);
 
-/** Its call is over, but a 2xx may come still: for 64*T1 it is ACKed, and
- *  answered with BYE unless the dialog was confirmed by it. The leg stays alive
- *  in the list for as long (RFC 3261 9.1, 13.2.2.4; behaviour.md 3.3) */
+/** Its call is over, or does without it, but a 2xx may come still: that is ACKed,
+ *  and answered with BYE unless it is the one that made the dialog. The leg stays
+ *  alive in the list for 64*T1, or twice that when its INVITE has no final answer
+ *  (RFC 3261 9.1, 13.2.2.4; behaviour.md 3.3) */
 void leg_linger(struct leg *leg, struct list *list);

@@ -438,6 +438,11 @@ static uint16_t check_state(const struct call *c, const struct leg *leg)
 		break;
 
 	case CALL_TRYING:
+		/* One hop failed, and another one rings still */
+		if (!leg->early)
+			return 481;
+		break;
+
 	case CALL_PROVING:
 	case CALL_CANCELLING:
 	case CALL_CLOSING:

@@ -1066,6 +1066,122 @@ static void media_go_back_to_the_branch_that_wins_without_sdp(void **s)
 	assert_int_equal(speaks_to(), 40222);
 }
 
+/* --- Hops that are tried together ------------------------------------------ */
+
+static struct message *beside; /* the INVITE of the second hop */
+
+static void hops_ring(void)
+{
+	struct local_policy *policy = (struct local_policy *)config_at(
+		core.cfg, &element_local_policy, 0);
+
+	item_set(&element_local_policy, policy, "parallel-forking", "enabled");
+	item_add(&policy->policy_attributes, &element_policy_attribute,
+		 "next-hop", "127.0.0.14", "realm", "trunk", NULL);
+	calls();
+	beside = peer_request(&third, "INVITE");
+	says("one", 183, RELIABLE("5"), SDP_ONE);
+	one = peer_answer(&pbx, 183);
+	third.tag = "two";
+	peer_answers(&third, beside, 183, RELIABLE("9"), SDP_B);
+	two = peer_answer(&pbx, 183);
+	third.cseq = 200;
+	assert_true(pl_cmp(&one->to_tag, &two->to_tag));
+}
+
+static void dialogs_of_hops_tried_together_stay_apart(void **s)
+{
+	struct message *request;
+	(void)s;
+
+	hops_ring();
+	into(one);
+	pracks(one, NULL);
+	request = peer_request(&trunk, "PRACK");
+	acknowledges(request, 5);
+	peer_answers(&trunk, request, 200, NULL, NULL);
+	core_run(1);
+	into(two);
+	pracks_with(rseq_of(two), invite_cseq, "INVITE", NULL);
+	request = peer_request(&third, "PRACK");
+	assert_true(header_has(request, HDR_RACK, "9 "));
+	peer_answers(&third, request, 200, NULL, NULL);
+	core_run(1);
+
+	/* the hop that did not speak last */
+	peer_says(&trunk, "INFO", NULL, NULL);
+	request = peer_request(&pbx, "INFO");
+	assert_int_equal(pl_cmp(&request->from_tag, &one->to_tag), 0);
+	peer_answers(&pbx, request, 200, NULL, NULL);
+	peer_answer(&trunk, 200);
+	core_run(1);
+	peer_says(&third, "INFO", NULL, NULL);
+	request = peer_request(&pbx, "INFO");
+	assert_int_equal(pl_cmp(&request->from_tag, &two->to_tag), 0);
+}
+
+static void the_hop_that_answers_first_has_the_call(void **s)
+{
+	(void)s;
+
+	for (int second = 0; second < 2; second++) {
+		struct message *final, *bye, *mine;
+		struct peer *winner = second ? &third : &trunk;
+		struct peer *loser = second ? &trunk : &third;
+
+		hops_ring();
+		mine = second ? two : one;
+		into(mine);
+		pracks(mine, NULL);
+		peer_answers(winner, peer_request(winner, "PRACK"), 200, NULL,
+			     NULL);
+		core_run(1);
+		peer_forgets(&pbx);
+		peer_answers(winner, second ? beside : invite, 200, NULL, NULL);
+		final = peer_answer(&pbx, 200);
+		assert_int_equal(pl_cmp(&final->to_tag, &mine->to_tag), 0);
+		peer_acks(&pbx, NULL);
+		peer_answers(loser, peer_request(loser, "CANCEL"), 200, NULL,
+			     NULL);
+		/* it crossed the CANCEL */
+		peer_answers(loser, second ? invite : beside, 200, NULL, SDP_B);
+		peer_request(loser, "ACK");
+		peer_answers(loser, peer_request(loser, "BYE"), 200, NULL,
+			     NULL);
+		core_run(T1_64 + 1);
+		assert_int_equal(core_the_call()->state, CALL_TALKING);
+		peer_says(&pbx, "BYE", NULL, NULL);
+		bye = peer_request(winner, "BYE");
+		peer_answers(winner, bye, 200, NULL, NULL);
+		all_is_over();
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
+}
+
+static void a_hop_that_fails_takes_its_dialog_alone(void **s)
+{
+	struct message *final;
+	(void)s;
+
+	hops_ring();
+	says("one", 486, NULL, NULL);
+	into(one);
+	peer_says(&pbx, "INFO", NULL, NULL);
+	peer_answer(&pbx, 481);
+	into(two);
+	pbx.cseq++;
+	pracks(two, NULL);
+	peer_answers(&third, peer_request(&third, "PRACK"), 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+	core_run(1);
+	peer_answers(&third, beside, 200, NULL, SDP_B);
+	final = peer_answer(&pbx, 200);
+	assert_int_equal(pl_cmp(&final->to_tag, &two->to_tag), 0);
+	peer_acks(&pbx, NULL);
+	assert_int_equal(core_the_call()->state, CALL_TALKING);
+}
+
 /* --- A failed route -------------------------------------------------------- */
 
 static void second_route(void)
@@ -1563,6 +1679,9 @@ int main(void)
 		T(early_media_follow_the_sdp_that_came_last),
 		T(each_branch_answers_the_offer_of_the_invite),
 		T(media_go_back_to_the_branch_that_wins_without_sdp),
+		T(dialogs_of_hops_tried_together_stay_apart),
+		T(the_hop_that_answers_first_has_the_call),
+		T(a_hop_that_fails_takes_its_dialog_alone),
 		T(early_dialogs_of_a_failed_route_are_dead),
 		T(a_challenge_behind_a_1xx_begins_a_new_dialog),
 		T(an_offer_in_the_2xx_has_its_answer_in_the_ack),
