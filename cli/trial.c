@@ -180,6 +180,7 @@ static void explain_all(struct trial *t, const struct plan *plan)
 		.method = range_of(t->method),
 		.from = &from_uri,
 		.to = &to_uri,
+		.called = &to_uri,
 	};
 
 	if (uri_read(&from_uri, &from) || uri_read(&to_uri, &to))

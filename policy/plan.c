@@ -101,7 +101,7 @@ static int registrar_by_policy(const struct plan *plan,
 
 	pl_set_str(&aor.user, user);
 	pl_set_str(&aor.host, agent->register_host);
-	q.from = q.to = &aor;
+	q.from = q.to = q.called = &aor;
 	q.now.any = true;
 	err = route_find(plan->routes, &q, &route);
 	if (!err)

@@ -93,6 +93,7 @@ static void herd_destructor(void *arg)
 	list_unlink(&h->le);
 	timer_cancel(&h->quiet);
 	timer_cancel(&h->sweep);
+	list_clear(&h->waiting);
 	for (uint32_t i = 0; i < h->n; i++)
 		mem_deref(h->v[i]);
 	mem_deref(h->v);
@@ -167,6 +168,18 @@ void herd_dismiss(struct herd *h)
 	mem_deref(h);
 }
 
+void herd_tell_waiting(const struct registration *r)
+{
+	const struct herd *h = herd_of(r);
+
+	for (struct le *le = h->waiting.head; le; le = le->next) {
+		const struct surrogate_wait *w = le->data;
+
+		if (w->number == r->number)
+			w->h(w->arg);
+	}
+}
+
 void herd_set_state(struct registration *r, enum surrogate_state state)
 {
 	struct surrogates *all = herd_of(r)->all;
@@ -175,6 +188,7 @@ void herd_set_state(struct registration *r, enum surrogate_state state)
 	r->state = (uint8_t)state;
 	all->counts[state]++;
 	herd_tell_agent(r);
+	herd_tell_waiting(r);
 }
 
 /* Count it over a session-agent, or over none */

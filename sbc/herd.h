@@ -21,6 +21,7 @@ struct herd {
 	uint32_t n, alive;
 	size_t first; /* rows before it in the order of configuration */
 	struct timer quiet, sweep;
+	struct list waiting; /* struct surrogate_wait */
 	uint64_t last_active;
 	uint32_t calls; /* in progress; 0 again when the agent comes back */
 	uint32_t swept;
@@ -86,6 +87,8 @@ void herd_set_state(struct registration *r, enum surrogate_state state);
 /** Its state or registrar changed: the session-agent over which it registers
  *  counts it, and whether it is refused (behaviour.md 2.5, state R) */
 void herd_tell_agent(struct registration *r);
+/** ... and who waits for it */
+void herd_tell_waiting(const struct registration *r);
 
 /** Tell all AoRs of an agent, 200 in a turn. A sweep that is under way is ended
  *  first, unless the new one takes it back */

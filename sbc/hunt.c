@@ -22,8 +22,7 @@ enum {
 
 /* A call that wakes its agent up waits for the registration (4.8) */
 enum {
-	PATIENCE = 4000, /* [ms] */
-	LOOK = 50        /* [ms] */
+	PATIENCE = 4000 /* [ms] */
 };
 
 /* Is it a call? Other requests take no session, and have no media */
@@ -541,16 +540,26 @@ static bool is_waking(const struct hunt *hunt)
 	       (view.state == SUR_WAITING || view.state == SUR_REGISTERING);
 }
 
-/* A look at one AoR, at most 80 times for a call and only while it wakes up */
 static void patience_over(void *arg)
 {
 	struct hunt *hunt = arg;
+	uint64_t now = clock_ms();
 
-	if (is_waking(hunt) && clock_ms() < hunt->patient) {
-		timer_start(&hunt->patience, LOOK, patience_over, hunt);
+	if (is_waking(hunt) && now < hunt->patient) {
+		timer_start(&hunt->patience, hunt->patient - now, patience_over,
+			    hunt);
 		return;
 	}
+	list_unlink(&hunt->wait.le);
 	hunt->h(hop_next(hunt), hunt->arg);
+}
+
+/* The registration moved: look when that is done */
+static void registration_moved(void *arg)
+{
+	struct hunt *hunt = arg;
+
+	timer_start(&hunt->patience, 0, patience_over, hunt);
 }
 
 /* behaviour.md 4.8: a call before the registration is complete waits for it */
@@ -559,8 +568,12 @@ static enum hunt_verdict first_hop(struct hunt *hunt)
 	if (!is_waking(hunt))
 		return hop_next(hunt);
 
+	hunt->wait.h = registration_moved;
+	hunt->wait.arg = hunt;
+	(void)surrogates_wait(hunt->worker->surrogates, &hunt->owner,
+			      &hunt->wait); /* it is there: it wakes */
 	hunt->patient = clock_ms() + PATIENCE;
-	timer_start(&hunt->patience, LOOK, patience_over, hunt);
+	timer_start(&hunt->patience, PATIENCE, patience_over, hunt);
 	return HUNT_WAITS;
 }
 
@@ -1301,6 +1314,7 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 void hunt_finish(struct hunt *hunt)
 {
 	timer_cancel(&hunt->patience);
+	list_unlink(&hunt->wait.le);
 	if (hunt->now)
 		others_drop(hunt, NULL);
 	for (struct branch *b = &hunt->first; b; b = branch_next(hunt, b))

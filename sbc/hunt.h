@@ -89,7 +89,8 @@ struct hunt {
 	struct branch *now;    /* the one that the last event is about */
 	struct timer patience; /* waiting for the owner's registration */
 	uint64_t patient;      /* until then [ms] */
-	uint16_t code;         /* what the caller gets when it ends here */
+	struct surrogate_wait wait;
+	uint16_t code; /* what the caller gets when it ends here */
 	uint32_t retry_after;
 	struct message *best; /* answer behind code, or NULL: made here */
 	uint64_t session_id;

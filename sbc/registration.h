@@ -133,6 +133,14 @@ enum surrogate_alarm {
 
 struct attempt; /* while a REGISTER is out */
 
+/** Somebody who waits until the state of an AoR changes; zeroed before */
+struct surrogate_wait {
+	struct le le;
+	uint32_t number;
+	void (*h)(void *arg); /* in the middle of the change: starts a timer */
+	void *arg;
+};
+
 /** One AoR. Moments are monotonic [ms] */
 struct registration {
 	struct timer timer; /* next try, or end of the binding */

@@ -42,6 +42,7 @@ static void host_moved(struct registration *r, enum surrogate_state from)
 	all->counts[from]--;
 	all->counts[r->state]++;
 	herd_tell_agent(r);
+	herd_tell_waiting(r);
 	gauge(COUNT_SURROGATE_REGS,
 	      (int32_t)counts_as_registered((enum surrogate_state)r->state) -
 		      (int32_t)counts_as_registered(from));
@@ -246,6 +247,19 @@ int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 	};
 	if (out->bound && sa_isset(&r->target.dst, SA_ADDR))
 		out->target = &r->target;
+
+	return 0;
+}
+
+int surrogates_wait(const struct surrogates *s, const struct owner *who,
+		    struct surrogate_wait *wait)
+{
+	struct registration *r = by_owner(s, who);
+
+	if (!r)
+		return ENOENT;
+	wait->number = r->number;
+	list_append(&herd_of(r)->waiting, &wait->le, wait);
 
 	return 0;
 }

@@ -51,6 +51,10 @@ struct registration_view {
 int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 			struct registration_view *out);
 
+/** Tell h of each change; list_unlink of le ends it. 0; ENOENT */
+int surrogates_wait(const struct surrogates *s, const struct owner *who,
+		    struct surrogate_wait *wait);
+
 /** For identity_owner */
 void surrogates_identity(struct surrogates *s, struct identity_live *out);
 
