@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include "store/hash.h"
 #include "store/log.h"
+#include "store/number.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
@@ -932,6 +933,62 @@ static int rewrite(struct media *m, enum side to, const struct pl *text,
 	return 0;
 }
 
+/* Behind the three words that name a session in its o= line */
+static const char *origin_rest(const struct pl *text, const char **linep)
+{
+	const char *end = text->p + text->l, *p = text->p;
+	int words = 0;
+
+	while (p && p + 2 < end && (p[0] != 'o' || p[1] != '=')) {
+		p = memchr(p, '\n', (size_t)(end - p));
+		p = p ? p + 1 : NULL;
+	}
+	if (!p || p + 2 >= end)
+		return NULL;
+	*linep = p;
+	for (; p < end && words < 3; p++)
+		words += *p == ' ';
+	return words == 3 ? p - 1 : NULL;
+}
+
+/* What goes directly leaves as it came, but for o= where the peer knows the SBC
+ * by another session already (media_continue, RFC 3264 8) */
+static int pass(struct media *m, enum side to, const struct pl *text,
+		const struct sdp *sdp, struct mbuf **out)
+{
+	struct origin origin = m->origin[to];
+	const char *line = NULL, *rest = origin_rest(text, &line);
+	char words[48] = "o=- ";
+	size_t n = 4;
+	struct mbuf *mb;
+	int err;
+
+	if (!origin.id || !rest)
+		return copy(out, text);
+
+	origin_move(&origin, sdp->hash);
+	n += uint_write(words + n, origin.id);
+	words[n++] = ' ';
+	n += uint_write(words + n, origin.version);
+	mb = mbuf_alloc(text->l + sizeof(words));
+	if (!mb)
+		return ENOMEM;
+	err = mbuf_write_mem(mb, (const uint8_t *)text->p,
+			     (size_t)(line - text->p));
+	err |= mbuf_write_mem(mb, (const uint8_t *)words, n);
+	err |= mbuf_write_mem(mb, (const uint8_t *)rest,
+			      (size_t)(text->p + text->l - rest));
+	if (err) {
+		mem_deref(mb);
+		return ENOMEM;
+	}
+
+	mb->pos = 0;
+	m->origin[to] = origin;
+	*out = mb;
+	return 0;
+}
+
 /* --- release: media without the SBC (behaviour.md 3.10) ------------------ */
 
 static bool pools_share_address(const struct realm *a, const struct realm *b)
@@ -1126,7 +1183,7 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 	}
 
 	if (m->direct)
-		err = copy(out, sdp);
+		err = pass(m, !from, sdp, &read, out);
 	else
 		err = offer_relayed(m, sdp, &read, out);
 	if (!err) {
@@ -1167,7 +1224,7 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 	for (i = 0; i < p->n; i++)
 		on[i] = is_on(p, i) && (m->direct || m->stream[i]);
 
-	err = m->direct ? copy(&mb, sdp)
+	err = m->direct ? pass(m, p->from, sdp, &read, &mb)
 			: rewrite(m, p->from, sdp, &read, on, &mb);
 	if (err)
 		return err;

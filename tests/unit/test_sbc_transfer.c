@@ -154,13 +154,12 @@ static void the_target_is_called_and_the_other_side_moved_to_it(void **s)
 	assert_int_equal(core_calls(), 0);
 }
 
-static void the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog(void **s)
+static void version_row(bool relayed)
 {
 	struct message *first, *invite, *move;
 	struct pl a, b;
-	(void)s;
 
-	core.trunk->mm_in_realm = true; /* else media goes directly */
+	core.trunk->mm_in_realm = relayed;
 	enable();
 	core_start();
 	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
@@ -181,6 +180,20 @@ static void the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog(void **s)
 	assert_false(pl_cmp(&a, &b));
 	assert_int_equal(strtoull(b.p + b.l, NULL, 10),
 			 strtoull(a.p + a.l, NULL, 10) + 1);
+	assert_int_equal(body_has(move, "c=IN IP4 127.0.0.11"), !relayed);
+}
+
+static void the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog(void **s)
+{
+	(void)s;
+	version_row(true);
+}
+
+/* Both are of one realm now: media goes directly, yet it is one session */
+static void it_goes_on_where_media_go_directly_from_then_on(void **s)
+{
+	(void)s;
+	version_row(false);
 }
 
 static void on_failure_the_call_goes_on(void **s)
@@ -579,6 +592,7 @@ int main(void)
 		T(a_refer_to_another_method_is_passed_on),
 		T(the_target_is_called_and_the_other_side_moved_to_it),
 		T(the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog),
+		T(it_goes_on_where_media_go_directly_from_then_on),
 		T(on_failure_the_call_goes_on),
 		T(an_other_side_that_refuses_the_move_stays_where_it_is),
 		T(a_move_that_meets_another_offer_is_repeated),
