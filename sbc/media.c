@@ -807,7 +807,8 @@ static void agree(struct media *m)
 	}
 
 	/* The caller's offer is answered once in each early dialog */
-	if (!m->agreed && !m->started && m->proposal->from == SIDE_A) {
+	if (!m->agreed && !m->started && !m->first &&
+	    m->proposal->from == SIDE_A) {
 		m->first = m->proposal;
 		m->proposal = NULL;
 	}
