@@ -1005,6 +1005,21 @@ static bool pools_share_address(const struct realm *a, const struct realm *b)
 	return false;
 }
 
+/* Can the other end use these addresses as they are? */
+static bool is_usable_there(const struct media *m, enum side there,
+			    const struct sdp *sdp)
+{
+	for (uint32_t i = 0; i < sdp->n; i++) {
+		const struct sdp_stream *s = &sdp->streams[i];
+
+		if (s->relayed && sa_isset(&s->rtp, SA_ADDR) &&
+		    sa_af(&s->rtp) != family(m, there))
+			return false;
+	}
+
+	return true;
+}
+
 static bool is_direct(const struct media *m)
 {
 	const struct realm *a = m->realm[SIDE_A], *b = m->realm[SIDE_B];
@@ -1170,7 +1185,7 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 	if (m->proposal)
 		agree(m);
 	if (!m->agreed || m->direct)
-		m->direct = is_direct(m);
+		m->direct = is_direct(m) && is_usable_there(m, !from, &read);
 	err = shares_take(m, &read);
 	if (err)
 		return err;
