@@ -1210,6 +1210,9 @@ static void answer_came(struct call *c, struct leg *leg,
 		   "SIP;cause=200;text=\"Call completed elsewhere\"");
 	hunt_keep_one(&c->hunt,
 		      c->plan->sip->add_reason_header ? &elsewhere : NULL);
+	if (!list_isempty(&c->hunt.more))
+		/* the one that won, not the one that was sent to last */
+		account_placed(&c->cdr, &c->hunt);
 	call_feed(c,
 		  c->state <= CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
 							       : B_ANSWER,

@@ -478,11 +478,14 @@ static uint16_t redirect(struct ingress *in)
 
 	mb = mbuf_alloc(256);
 	err = mb ? redirect_write(mb, in->route, &in->ruri) : ENOMEM;
-	if (!err && mb->end >= sizeof(in->extra))
-		err = ENOMEM;
 	if (!err) {
-		memcpy(in->extra, mb->buf, mb->end);
-		in->extra[mb->end] = '\0';
+		size_t n = mb->end;
+
+		/* whole lines; the worst of very long ones are left out */
+		while (n >= sizeof(in->extra) || (n && mb->buf[n - 1] != '\n'))
+			n--;
+		memcpy(in->extra, mb->buf, n);
+		in->extra[n] = '\0';
 	}
 	mem_deref(mb);
 	return err ? 503 : 302;

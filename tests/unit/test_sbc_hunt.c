@@ -689,6 +689,8 @@ static void a_challenge_of_one_is_answered_while_the_other_rings(void **s)
 	peer_answers(&trunk, again, 200, NULL, SDP_TRUNK);
 	peer_answer(&pbx, 200);
 	peer_request(&third, "CANCEL");
+	assert_string_equal(core_the_call()->cdr.next_hop, "trunk.example");
+	assert_int_equal(core_the_call()->cdr.routes_tried, 2);
 }
 
 static void the_longest_wait_of_those_that_ring_is_timer_c(void **s)
