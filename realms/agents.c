@@ -230,26 +230,34 @@ static size_t count_missing(const struct agents *a, const struct config *cfg)
 	return missing;
 }
 
+static int agent_prepare(struct agents *a, const struct session_agent *config)
+{
+	struct agent *agent = name_find(a, config->hostname);
+	int err;
+
+	if (!agent) {
+		err = agent_new(&agent, a, config);
+		if (!err)
+			a->sorted[a->n++] = agent;
+		return err;
+	}
+	/* It was configured before, and now again */
+	if (!GET(agent->limits.present))
+		limits_set(&agent->limits, config, a->pings);
+
+	return 0;
+}
+
 int agents_prepare(struct agents *a, const struct config *cfg)
 {
 	size_t n = config_count(cfg, &element_session_agent);
 	size_t missing = count_missing(a, cfg);
 	int err = missing ? sorted_room(a, missing) : 0;
 
-	for (size_t i = 0; !err && i < n; ++i) {
-		const struct session_agent *config =
-			config_at(cfg, &element_session_agent, i);
-		struct agent *agent = name_find(a, config->hostname);
-
-		if (agent) {
-			err = capacity_prepare_agent(agent->capacity, config);
-			continue;
-		}
-		err = agent_new(&agent, a, config);
-		if (!err)
-			a->sorted[a->n++] = agent;
-	}
-	if (a->n)
+	for (size_t i = 0; !err && i < n; ++i)
+		err = agent_prepare(a,
+				    config_at(cfg, &element_session_agent, i));
+	if (missing && a->n)
 		qsort(a->sorted, a->n, sizeof(*a->sorted), name_order);
 
 	return err;

@@ -48,7 +48,9 @@ void agents_close(struct agents *a);
 void agents_expect_pings(struct agents *a);
 
 /** Make room for the session-agents of a configuration, so that agents_change
- *  cannot fail with it. What is known already serves on. 0; ENOMEM */
+ *  cannot fail with it. Those of the present one serve on as they are, new ones
+ *  are there from now on; agents_change with the present one takes that back.
+ *  0; ENOMEM */
 int agents_prepare(struct agents *a, const struct config *cfg);
 
 /**

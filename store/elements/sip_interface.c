@@ -52,7 +52,7 @@ static const struct field sip_interface_fields[] = {
 	NAME(S, realm_id, "realm-id", .flags = KEY | REQUIRED, .to = "realm-config",
 		.help = "Realm that the interface serves",
 		.source = "ACLI"),
-	FLAG(S, state, "state", .dflt = "enabled",
+	FLAG(S, state, "state", .flags = REOPEN, .dflt = "enabled",
 		.help = "Disabled means that the ports are closed and calls in progress end",
 		.source = "ACLI"),
 	TEXT(S, description, "description",

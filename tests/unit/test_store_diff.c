@@ -133,7 +133,7 @@ static void a_change_costs_what_its_dearest_parameter_does(void **s)
 	} rows[] = {
 		{ &element_sip_config, "init-timer", "600", COST_LIVE },
 		{ &element_sip_config, "sip-workers", "7", COST_RESTART },
-		{ &element_sip_interface, "state", "disabled", COST_LIVE },
+		{ &element_sip_interface, "state", "disabled", COST_REOPEN },
 	};
 	(void)s;
 

@@ -32,7 +32,8 @@ int clock_gettime(clockid_t id, struct timespec *t)
 {
 	int err = (int)syscall(SYS_clock_gettime, id, t);
 
-	if (!err && offset && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+	if (!err && offset &&
+	    (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
 		t->tv_sec += *offset;
 	return err;
 }
