@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "store/number.h"
 #include "policy/body.h"
 #include "policy/cause.h"
 #include "policy/header.h"
@@ -124,17 +125,37 @@ static const struct relay_user notify_user = {
 	.done = notify_done,
 };
 
+static int number_write(struct mbuf *mb, uint64_t n)
+{
+	char digits[24];
+
+	return mbuf_write_mem(mb, (const uint8_t *)digits,
+			      uint_write(digits, n));
+}
+
 static int notify_lines(const struct transfer *t, struct mbuf *mb)
 {
 	int err = mbuf_write_str(mb, "Event: refer");
 
 	/* RFC 3515 2.4.6: the first of a dialog needs no id */
-	if (t->id)
-		err |= mbuf_printf(mb, ";id=%u", t->id);
+	if (t->id) {
+		err |= mbuf_write_str(mb, ";id=");
+		err |= number_write(mb, t->id);
+	}
 	err |= mbuf_write_str(mb, "\r\nSubscription-State: ");
 	err |= mbuf_write_str(mb, t->over ? "terminated;reason=noresource\r\n"
 					  : "active;expires=180\r\n");
 	return err;
+}
+
+static int fragment_write(struct mbuf *mb, uint16_t code)
+{
+	int err = mbuf_write_str(mb, "SIP/2.0 ");
+
+	err |= number_write(mb, code);
+	err |= mbuf_write_str(mb, " ");
+	err |= mbuf_write_str(mb, cause_phrase(code));
+	return err | mbuf_write_str(mb, "\r\n");
 }
 
 /* One at a time, so that they arrive in their order; what comes meanwhile is
@@ -164,8 +185,7 @@ static void notify(struct transfer *t)
 	body = mbuf_alloc(64);
 	err = lines && body ? notify_lines(t, lines) : ENOMEM;
 	if (!err)
-		err = mbuf_printf(body, "SIP/2.0 %u %s\r\n", t->code,
-				  cause_phrase(t->code));
+		err = fragment_write(body, t->code);
 	t->told = t->code;
 	if (!err) {
 		setup.extra = bytes_of(lines);
@@ -486,8 +506,10 @@ static int invite_write(struct mbuf *mb, const struct transfer *t,
 	err = mbuf_write_str(mb, "INVITE ");
 	err |= mbuf_write_pl(mb, &uri);
 	err |= mbuf_write_str(mb, " SIP/2.0\r\n");
-	err |= mbuf_printf(mb, "Via: SIP/2.0/UDP %J;branch=%s\r\n",
-			   &leg->to.dst, branch);
+	/* No transaction: nothing looks at it */
+	err |= mbuf_write_str(mb, "Via: SIP/2.0/UDP transfer.invalid;branch=");
+	err |= mbuf_write_str(mb, branch);
+	err |= mbuf_write_str(mb, "\r\n");
 	pl_set_str(&pl, leg->remote);
 	err |= line(mb, "From: ", &pl);
 	err |= mbuf_write_str(mb, "To: <");
@@ -505,10 +527,10 @@ static int invite_write(struct mbuf *mb, const struct transfer *t,
 	pl = message_value(refer, HDR_REFERRED_BY);
 	if (pl.l)
 		err |= line(mb, "Referred-By: ", &pl);
-	err |= mbuf_printf(mb,
-			   "Content-Type: application/sdp\r\n"
-			   "Content-Length: %zu\r\n\r\n",
-			   sdp->l);
+	err |= mbuf_write_str(mb, "Content-Type: application/sdp\r\n"
+				  "Content-Length: ");
+	err |= number_write(mb, sdp->l);
+	err |= mbuf_write_str(mb, "\r\n\r\n");
 	err |= mbuf_write_pl(mb, sdp);
 	mb->pos = 0;
 	return err ? ENOMEM : 0;
