@@ -387,10 +387,10 @@ void sbc_commit(struct sbc *sbc)
 {
 	struct order order = { .sbc = sbc, .plan = sbc->prepared };
 
-	/* The worker finds the limits of the agents as its plan has them */
-	(void)agents_change(sbc->worker.agents, order.plan->config);
 	(void)capacities_change(sbc->worker.capacities, order.plan->config);
 	mailbox_ask(sbc->worker.mailbox, commit, &order);
+	/* Agents that are gone go last: until then the worker asks for them */
+	(void)agents_change(sbc->worker.agents, order.plan->config);
 	plan_give(sbc->plan);
 	sbc->plan = sbc->prepared;
 	sbc->prepared = NULL;

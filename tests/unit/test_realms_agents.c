@@ -522,6 +522,11 @@ static void what_was_prepared_and_given_up_leaves_the_rest_alone(void **state)
 	assert_false(agent_usable(agent, T0));
 	assert_int_equal(agents_change(f->agents, next), 0);
 	assert_true(agent_usable(agent, T0));
+
+	/* gone once, and again to come: usable before the plan is in force */
+	assert_int_equal(agents_change(f->agents, f->cfg), 0);
+	assert_int_equal(agents_prepare(f->agents, next), 0);
+	assert_true(agent_usable(agent, T0));
 	config_give(next);
 }
 
