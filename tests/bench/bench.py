@@ -78,7 +78,7 @@ class Bench:
     def sipp(self, scenario, host, port, *arguments):
         return subprocess.Popen(
             ["sipp", "-sf", f"{HERE}/{scenario}", "-i", self.sbc.ip(host), "-p", str(port),
-             "-nostdin", "-trace_err", "-error_file", f"{self.folder.name}/{scenario}.err",
+             "-nostdin", "-buff_size", "4194304", "-trace_err", "-error_file", f"{self.folder.name}/{scenario}.err",
              *arguments], cwd=self.folder.name, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
 
