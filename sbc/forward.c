@@ -504,9 +504,8 @@ static void channel_close(struct forward *f, struct channel *c)
 	if (c->fd < 0)
 		return;
 
-	/* a child that has not called exec yet may hold a copy of it, and epoll
-	 * watches as long as there is one */
-	(void)epoll_ctl(f->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	/* close ends the watch, too. While a child that has not called exec yet
+	 * holds a copy, events of a flow that is gone may come: nobody's */
 	(void)close(c->fd);
 	c->fd = -1;
 }

@@ -873,6 +873,17 @@ static int compose(struct hunt *hunt, const struct port *port)
 	return body_cross(hunt->now->out, &offer);
 }
 
+/* Out of cached nonces, for the request as it leaves now */
+static void credentials_ahead(struct hunt *hunt, struct mbuf *lines)
+{
+	struct proof_setup proof;
+
+	hunt_proof(hunt, &proof, NULL);
+	if (hunt->now->out)
+		proof.body = body_of(hunt);
+	(void)prove_ahead(&proof, &hunt->now->tries, lines);
+}
+
 static int send_invite(struct hunt *hunt, const struct mbuf *credentials,
 		       bool again)
 {
@@ -950,7 +961,6 @@ static bool target_is_shunned(struct hunt *hunt)
 static enum hunt_verdict target_try(struct hunt *hunt)
 {
 	struct mbuf *ahead = NULL;
-	struct proof_setup proof;
 	struct port *port;
 	int err;
 
@@ -981,8 +991,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 			compose_failed(hunt, ENOMEM);
 			return HUNT_EMPTY;
 		}
-		hunt_proof(hunt, &proof, NULL);
-		(void)prove_ahead(&proof, &hunt->now->tries, ahead);
+		credentials_ahead(hunt, ahead);
 		err = send_invite(hunt, ahead->end ? ahead : NULL, false);
 		mem_deref(ahead);
 		if (!err)
@@ -1199,14 +1208,12 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 int hunt_repeat(struct hunt *hunt)
 {
 	struct mbuf *ahead = mbuf_alloc(512);
-	struct proof_setup proof;
 	int err;
 
 	if (!ahead)
 		return ENOMEM;
 	tries_reset(&hunt->now->tries);
-	hunt_proof(hunt, &proof, NULL);
-	(void)prove_ahead(&proof, &hunt->now->tries, ahead);
+	credentials_ahead(hunt, ahead);
 	err = send_invite(hunt, ahead->end ? ahead : NULL, true);
 	mem_deref(ahead);
 	return err;
@@ -1295,7 +1302,9 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 	}
 	setup->method = hunt->invite->method;
 	setup->uri = hunt->now->rw.ruri;
-	if (hunt->now->out)
+	/* an answer that is no challenge looks at nothing of the request: it is
+	 * long out of the cache */
+	if (challenge && hunt->now->out)
 		setup->body = body_of(hunt);
 	setup->challenge = challenge;
 	pl_set_str(&setup->callid, hunt->now->leg->callid);
