@@ -655,6 +655,7 @@ static int end_open(struct media *m, struct stream *s, enum side side)
 /* Both flows must know each other's number, so the first is told afterwards */
 static int stream_apply(struct media *m, struct stream *s)
 {
+	const bool fresh = !s->end[SIDE_B].flow;
 	int err;
 
 	if (s->end[SIDE_A].line.on) {
@@ -667,7 +668,8 @@ static int stream_apply(struct media *m, struct stream *s)
 	}
 
 	end_change(m, s, SIDE_A);
-	end_change(m, s, SIDE_B);
+	if (!fresh)
+		end_change(m, s, SIDE_B);
 
 	return 0;
 }

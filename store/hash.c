@@ -2,9 +2,9 @@
  * Keyed hash, and a table that grows a little with each insert
  *
  * SipHash-2-4 after Aumasson and Bernstein, "SipHash: a fast short-input PRF".
- * A table that is full gets an array of twice the size; each insert from then
- * on empties two chains of the old one. Twice the size takes as many inserts
- * as there are old chains, so the old array is empty long before.
+ * A table that is full gets an array of four times the size; each insert from
+ * then on empties a chain of the old one. The new array takes three times as
+ * many inserts as there are old chains, so the old one is empty long before.
  */
 #include <endian.h>
 #include <errno.h>
@@ -16,7 +16,8 @@
 
 enum {
 	SLOTS_FIRST = 16,
-	MOVES = 2, /* chains moved with each insert */
+	GROWTH = 4, /* a chain that moves costs two cache misses */
+	MOVES = 1,  /* chains moved with each insert */
 };
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
@@ -174,7 +175,7 @@ static void move_chains(struct table *t, size_t n)
 
 static int grow(struct table *t)
 {
-	size_t size = t->size ? t->size * 2 : SLOTS_FIRST;
+	size_t size = t->size ? t->size * GROWTH : SLOTS_FIRST;
 	struct entry **slots = calloc(size, sizeof(struct entry *));
 
 	if (!slots)
