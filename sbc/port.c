@@ -61,6 +61,7 @@ struct inlet {
 	struct sa src[BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL];
 	uint8_t *slots; /* mapped */
+	size_t dirty; /* headers that the last look has filled, from the first */
 };
 
 struct port {
@@ -128,16 +129,18 @@ static int inlet_alloc(struct inlet **inp)
 		in->iov[i].iov_base = in->slots + i * SLOT;
 		in->iov[i].iov_len = DATAGRAM_MAX;
 	}
+	in->dirty = BATCH;
 	*inp = in;
 
 	return 0;
 }
 
-static void inlet_prepare(struct inlet *in, size_t n)
+/* What the kernel wrote into is made ready again */
+static void inlet_prepare(struct inlet *in)
 {
 	size_t i;
 
-	for (i = 0; i < n; ++i) {
+	for (i = 0; i < in->dirty; ++i) {
 		struct msghdr *hdr = &in->msgs[i].msg_hdr;
 
 		hdr->msg_name = &in->src[i].u;
@@ -246,11 +249,12 @@ static void udp_receive(struct port *port)
 	uint64_t wall;
 	int i, n, tries = TRIES;
 
-	inlet_prepare(in, BATCH);
+	inlet_prepare(in);
 	do {
 		n = recvmmsg(port->fd, in->msgs, BATCH, MSG_DONTWAIT, NULL);
 	} while (n < 0 && errno != EAGAIN && --tries);
 
+	in->dirty = n > 0 ? (size_t)n : 0;
 	if (n == BATCH)
 		intake_again();
 	wall = n > 0 ? clock_wall_ms() : 0;

@@ -28,10 +28,11 @@ struct table {
 typedef bool(entry_match_h)(const struct entry *e, const void *key);
 typedef void(entry_h)(struct entry *e, void *arg);
 
-/** Hash of bytes under the process's key (SipHash-2-4) */
+/** Hash of bytes under the process's key (SipHash-1-3): for tables only */
 uint64_t hash_bytes(const void *p, size_t n);
 
-/** Hash of bytes under a key of the caller's; the same on every machine */
+/** Hash of bytes under a key of the caller's (SipHash-2-4); the same on every
+ *  machine */
 uint64_t hash_keyed(const uint64_t k[2], const void *p, size_t n);
 
 /** Hash of bytes, ASCII letters taken in lower case */

@@ -1,5 +1,5 @@
 /*
- * The hash is SipHash-2-4; the table never pays for its growth at once
+ * The promised hash is SipHash-2-4; the table never pays for its growth at once
  */
 #include <errno.h>
 #include <setjmp.h>
