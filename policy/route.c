@@ -946,13 +946,15 @@ static uint32_t cut_stage(const struct search *s)
 /* --- stages --- */
 
 /* What was looked up for one question */
+struct key {
+	const struct realm *realm;
+	struct uri uri;
+};
+
 struct gather {
 	const struct routes *routes;
 	struct route *out;
-	struct {
-		const struct realm *realm;
-		struct uri uri;
-	} keys[ROUTE_KEYS];
+	struct key *keys; /* ROUTE_KEYS, where there are stages */
 	uint32_t keys_n;
 	uint32_t n, loops;
 	bool out_of_time;
@@ -1121,17 +1123,29 @@ bool routes_prefer_codecs(const struct routes *routes)
 	return routes->prefer_codecs;
 }
 
+/* Apart from route_find: most have one stage, and need no room for keys */
+static __attribute__((noinline)) void gather_stages(struct gather *g,
+						    const struct route_query *q,
+						    uint32_t stages)
+{
+	struct key keys[ROUTE_KEYS];
+
+	g->keys = keys;
+	(void)is_loop(g, q->realm, q->to);
+	gather(g, q, stages);
+	g->keys = NULL;
+}
+
 int route_find(const struct routes *routes, const struct route_query *q,
 	       struct route *out)
 {
-	struct gather g; /* keys need not be zero */
+	struct gather g = { .routes = routes, .out = out };
+	uint32_t stages = routes->router->additional_lp_lookups;
 
-	g.routes = routes;
-	g.out = out;
-	g.n = g.keys_n = g.loops = 0;
-	g.out_of_time = false;
-	(void)is_loop(&g, q->realm, q->to);
-	gather(&g, q, routes->router->additional_lp_lookups);
+	if (stages)
+		gather_stages(&g, q, stages);
+	else
+		gather(&g, q, 0);
 	if (!g.n)
 		return g.out_of_time ? ERANGE : ENOENT;
 
