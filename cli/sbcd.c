@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <ifaddrs.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -197,21 +196,6 @@ static int manual(const struct options *o)
 
 /* --- Verify ------------------------------------------------------------- */
 
-static bool machine_has(const struct sa *sa, void *arg)
-{
-	const struct ifaddrs *list = arg;
-	struct sa have;
-
-	for (; list; list = list->ifa_next) {
-		if (!list->ifa_addr || sa_set_sa(&have, list->ifa_addr))
-			continue;
-		if (sa_cmp(&have, sa, SA_ADDR))
-			return true;
-	}
-	/* Linux serves the whole of 127.0.0.0/8 by one address of lo */
-	return sa_af(sa) == AF_INET && sa_in(sa) >> 24 == 127;
-}
-
 static void problems_print(FILE *f, const char *file,
 			   const struct list *findings)
 {
@@ -232,7 +216,8 @@ static int file_verify(struct config **cfgp, const char *file,
 	struct verify_totals totals = { 0 };
 	struct verify_setup setup = { .file = file };
 	struct verify_report report = { &findings, &totals, file, false };
-	struct ifaddrs *addresses = NULL;
+	struct outside_host host = { 0 };
+	struct outside outside = { .host = o->host ? &host : NULL };
 	struct config *cfg = NULL;
 	struct local_time now;
 	int err, status;
@@ -250,10 +235,9 @@ static int file_verify(struct config **cfgp, const char *file,
 		goto out;
 	}
 
-	if (o->host && !getifaddrs(&addresses)) {
-		setup.address = machine_has;
-		setup.arg = addresses;
-	}
+	setup.outside = &outside;
+	if (o->host && outside_host_look(&host))
+		outside.host = NULL;
 	if (!err)
 		err = verify_run(cfg, &setup, &findings, &totals);
 	else
@@ -274,8 +258,7 @@ static int file_verify(struct config **cfgp, const char *file,
 		cfg = NULL;
 	}
 out:
-	if (addresses)
-		freeifaddrs(addresses);
+	outside_host_forget(&host);
 	list_flush(&findings);
 	config_give(cfg);
 	return status;

@@ -771,18 +771,27 @@ const void *config_single(const struct config *cfg, const struct element *type)
 	return config_at(cfg, type, 0);
 }
 
-const void *config_find(const struct config *cfg, const struct element *type,
-			const struct pl *key)
+const struct item *config_item_find(const struct config *cfg,
+				    const struct element *type,
+				    const struct pl *key)
 {
 	struct section *s = cfg->sections[place_of(type)];
 	ssize_t place;
 
 	if (type->flags & SINGLE)
-		return key->l ? NULL : s->items[0]->value;
+		return key->l ? NULL : s->items[0];
 
 	place = section_find(s, key, false);
 	if (place == NOWHERE && key_parts(type) > 1)
 		place = section_find(s, key, true);
 
-	return place < 0 ? NULL : s->items[place]->value;
+	return place < 0 ? NULL : s->items[place];
+}
+
+const void *config_find(const struct config *cfg, const struct element *type,
+			const struct pl *key)
+{
+	const struct item *item = config_item_find(cfg, type, key);
+
+	return item ? item->value : NULL;
 }

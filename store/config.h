@@ -106,3 +106,7 @@ const void *config_single(const struct config *cfg, const struct element *type);
  */
 const void *config_find(const struct config *cfg, const struct element *type,
 			const struct pl *key);
+/** The same with its place; NULL */
+const struct item *config_item_find(const struct config *cfg,
+				    const struct element *type,
+				    const struct pl *key);

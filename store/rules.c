@@ -37,6 +37,10 @@ const struct rule_text rules[] = {
 	  "has unknown parameter [p]; Unknown element [v]", "Did you mean [q]?")
 	W("0110", "enabled object refers to a disabled one",
 	  "uses T [v] which is disabled", "Enable T [v] or change p")
+	N("0111", "any named profile, rule, key-set, plug-in: nothing refers to it",
+	  "is not used by any element", "Delete it if it is not needed")
+	E("0112", "the key file does not open the stored secret (host)",
+	  "has a p that the key file does not open", "Restore the key file or enter p again")
 	N("0113", "p is not default but q makes it idle (constraints, triggered-*, ping-*, tls-profile on UDP)",
 	  "has p [v] which has no effect while q is [w]", "Change q or clear p")
 	W("0114", "option unknown, or literally enabled or disabled",
@@ -45,6 +49,8 @@ const struct rule_text rules[] = {
 	  "The configuration has no enabled sip-interface", "Add one")
 	N("0117", "verify-ignore names an unknown id, an ERROR, or matched nothing",
 	  "has verify-ignore [v] without effect", "Remove it")
+	N("0118", "no DNS answer in time (dns)",
+	  "could not check p [v] in DNS", "Try again, or check the DNS servers")
 	N("0119", "parameter is not default but this version does not serve it; a WARNING where a port stays closed",
 	  "has p [v] which has no effect in this version", "Leave p at its default")
 	FN("0120", "element, parameter or word that the SBC knows but has no use for",
@@ -67,6 +73,8 @@ const struct rule_text rules[] = {
 	  "has address [v] which this machine does not have", "Add it to the system first")
 	E("0210", "TLS or WSS without tls-profile",
 	  "is TLS but has no tls-profile", "Set tls-profile")
+	W("0211", "registration-caching enabled, sip-config registrar-domain empty",
+	  "caches registrations but sip-config has no registrar-domain", "Set registrar-domain")
 	W("0213", "state disabled",
 	  "is disabled, no SIP is served", "Enable it")
 	W("0214", "home-realm-id has no sip-interface",
@@ -83,6 +91,8 @@ const struct rule_text rules[] = {
 	  "has p [v] permanently", "Use log-level ... for MINUTES, notify sipd siplog")
 	W("0301", "address, port and realm of another",
 	  "and session-agent [k2] have the same address [v]", "The source cannot be told apart")
+	W("0302", "no ip-address, hostname does not resolve (dns)",
+	  "has a hostname that does not resolve", "Set ip-address or correct DNS")
 	E("0304", "egress realm has no sip-port of its transport",
 	  "uses [v] but realm-config [r] has no such sip-port", "Add one or change transport-method")
 	E("0305", "egress realm has no sip-port of its address family",
@@ -97,6 +107,8 @@ const struct rule_text rules[] = {
 	  "has an empty p", "Use * for any")
 	E("0315", "next-hop of no known form",
 	  "has invalid next-hop [v]", "Address, name, SAG:, enum: or lrt:")
+	W("0316", "next-hop does not resolve (dns)",
+	  "has next-hop [v] which does not resolve", "Correct DNS or the name")
 	E("0317", "egress realm known neither by realm, by the agent, nor by sip-config egress-realm-id",
 	  "has no egress realm for next-hop [v]", "Set realm")
 	E("0318", "egress realm without sip-interface here or in a parent",
@@ -139,14 +151,24 @@ const struct rule_text rules[] = {
 	  "appends numbers to [v], which ends in a digit", "Use carets")
 	E("0409", "register-contact-host is an address, but of no sip-port",
 	  "has register-contact-host [v] which is not ours", "Use a sip-port of the registrar's realm")
+	W("0410", "it is a name that does not resolve to a sip-port (dns)",
+	  "has register-contact-host [v] which does not lead to us", "Correct DNS")
 	W("0411", "it is a sip-port of another realm than the registrar's",
 	  "has register-contact-host [v] of realm [w], the registrar is in realm [r]", "Use a sip-port of realm [r]")
+	W("0412", "customer-next-hop is no agent, group or address and does not resolve (dns)",
+	  "has customer-next-hop [v] which does not resolve", "Calls to the PBX get 404")
+	W("0413", "customer-next-hop gives several targets, none is pinged (dns)",
+	  "has customer-next-hop [v] with [3] targets and no health check", "Make session-agents with ping-method")
 	W("0414", "customer-next-hop agent is in another realm",
 	  "has customer-next-hop [v] in realm [w], not in realm-id [r]", "Correct realm-id")
+	W("0415", "register-host does not resolve, no agent or policy gives a target (dns)",
+	  "has register-host [v] which does not resolve", "Correct DNS or add a session-agent")
 	E("0416", "neither proxy-name, session-agent, policy nor sip-config egress-realm-id gives an egress realm for REGISTER",
 	  "has no route to registrar [v]", "Add a local-policy or session-agent")
 	W("0417", "automatic mode; no password, no plug-in, no credentials for single AoRs",
 	  "has no password", "A challenge cannot be answered")
+	W("0418", "credentials for single AoRs exist, but for other or fewer AoRs",
+	  "has [500] AoRs but own credentials for [480]", "Import the rest, or they use the common ones")
 	W("0419", "AoRs / half of register-expires, summed by registrar, above registration-rate",
 	  "needs [140] registrations a second, registration-rate is [100]", "Raise one of the two")
 	W("0421", "source-ip-prefix holds no address of customer-next-hop",
@@ -171,10 +193,14 @@ const struct rule_text rules[] = {
 	  "has auth-user-lookup [v] which nothing uses", "Delete it")
 	E("0509", "password empty, no auth-plugin",
 	  "has no password", "Enter password")
+	W("0510", "peers of the realm have challenged with auth-realm v; the lookup in use has no entry for it or *",
+	  "has no entry for auth-realm [v], seen in challenges", "Add it")
 	W("0511", "auth-realm * in a public realm",
 	  "answers challenges of any auth-realm", "Name the auth-realm")
 	W("0512", "same auth-realm and username, other password, same realm",
 	  "has another password than [k2] for the same user", "One is wrong")
+	W("0515", "rows of the credential table for a realm that does not exist",
+	  "credentials has [120] rows for realm-config [v] which does not exist", "Create the realm or delete the rows")
 	E("0601", "start-port 0 or below 1024, or above end-port",
 	  "has start-port [v] greater than end-port [w]; invalid start-port [v]", "Use 1024-65534, start below end")
 	E("0603", "same address, ranges overlap",
@@ -183,6 +209,10 @@ const struct rule_text rules[] = {
 	  "contains sip-port [v]", "Move one of them")
 	W("0607", "begins odd, or has an odd number of ports",
 	  "has an unpaired port", "RTP even, RTCP the next odd (RFC 3550 11)")
+	W("0608", "fewer ports than 2 x the sessions its constraints allow",
+	  "has [400] ports for [500] sessions", "Enlarge the pool")
+	W("0609", "overlaps the system's local port range (host)",
+	  "overlaps the system's port range [v]", "Reserve the ports or move the pool")
 	W("0613", "sip-interface with nat-traversal, symmetric-latching disabled",
 	  "serves endpoints behind NAT without symmetric-latching", "Enable it")
 	E("0712", "open relay: public realm, allow-anonymous all, trust none, and a policy sends its calls to another realm with credentials. Realm option accept-open-relay: W",
@@ -195,6 +225,30 @@ const struct rule_text rules[] = {
 	  "trusts every sender", "Narrow it")
 	W("0718", "trust-me enabled, public realm, no TLS",
 	  "is trusted without TLS in a public realm", "Identities can be forged (RFC 3325)")
+	E("0720", "key file for secrets or a private key missing or readable by others; a configuration file with secrets in clear: W (host)",
+	  "File [v] is missing or readable by others", "chmod 600")
+	E("0901", "flow-token enabled, no flow-token-key-set",
+	  "uses flow tokens without a key-set", "Set flow-token-key-set")
+	E("0903", "flow-token enabled, no sip-port of flow-transports",
+	  "uses flow tokens but has no stream sip-port", "Add TCP or TLS (RFC 5626)")
+	W("0905", "flow-token-max-age, or max-keys x generate-interval, below registration-interval",
+	  "has tokens that end before registrations", "Raise p")
+	W("0906", "require-flow enabled and a UDP sip-port",
+	  "requires flows but serves UDP", "UDP users are refused")
+	W("0907", "flow-timer 0, nat-traversal not none",
+	  "has no flow-timer behind NAT", "Set 120")
+	E("0915", "security-handling and challenge-passthrough disabled, auth-plugin empty",
+	  "hands challenges out but has no auth-plugin", "Set auth-plugin")
+	W("0916", "security-handling disabled, password set",
+	  "has a password that is never used", "Empty it")
+	W("0917", "security-handling enabled, auth-plugin set",
+	  "has auth-plugin [v] that is never asked", "Disable security-handling")
+	W("1001", "enabled, no account-servers, file-output disabled",
+	  "writes records to the database only", "Enable file-output")
+	E("1002", "file-path missing or not writable (host)",
+	  "has file-path [v] which cannot be written", "Create it")
+	E("1004", "ftp-push enabled without push-receiver, or file-output disabled",
+	  "has ftp-push without push-receiver; has ftp-push without file-output", "Complete it")
 	{ NULL, SEVERITY_ERROR, NULL, NULL, NULL, false },
 };
 /* clang-format on */

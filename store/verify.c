@@ -374,14 +374,17 @@ static int checks_run(const struct config *cfg,
 		      const struct verify_setup *setup, struct list *findings)
 {
 	static void (*const checks[])(struct survey * s) = {
-		check_values,     check_realms,      check_agents, check_routes,
-		check_surrogates, check_credentials, check_media,  check_access,
+		check_values, check_realms,     check_agents,
+		check_routes, check_surrogates, check_credentials,
+		check_rows,   check_profiles,   check_media,
+		check_access, check_flows,      check_account,
+		check_host,   check_dns,
 	};
+	static const struct outside nobody = { 0 };
 	struct survey s = {
 		.cfg = cfg,
-		.credential = setup->credential,
-		.address = setup->address,
-		.arg = setup->arg,
+		.outside = setup->outside ? setup->outside : &nobody,
+		.file = setup->file,
 		.now = setup->now,
 		.findings = findings,
 	};
@@ -403,7 +406,8 @@ int verify_run(const struct config *cfg, const struct verify_setup *setup,
 	memset(totals, 0, sizeof(*totals));
 	if (!setup)
 		setup = &nobody;
-	totals->host = setup->address != NULL;
+	totals->host = setup->outside && setup->outside->host;
+	totals->dns = setup->outside && setup->outside->resolve;
 
 	err = checks_run(cfg, setup, findings);
 	if (!err)
@@ -444,10 +448,12 @@ int verify_json(struct re_printf *pf, const struct verify_report *report)
 	err |= json_place(pf, report->version);
 	err |= re_hprintf(pf,
 			  ",\"errors\":%u,\"warnings\":%u,\"notes\":%u,"
-			  "\"ignored\":%u,\"skipped\":[%s\"dns\"],"
+			  "\"ignored\":%u,\"skipped\":[%s%s%s],"
 			  "\"findings\":[",
 			  t->errors, t->warnings, t->notes, t->ignored,
-			  t->host ? "" : "\"host\",");
+			  t->host ? "" : "\"host\"",
+			  t->host || t->dns ? "" : ",",
+			  t->dns ? "" : "\"dns\"");
 	for (struct le *le = list_head(report->findings); le; le = le->next)
 		err |= re_hprintf(pf, "%H%s", json_finding, le->data,
 				  le->next ? "," : "");

@@ -8,14 +8,11 @@
 #include <stdbool.h>
 #include "store/base.h"
 #include "store/config.h"
+#include "store/outside.h"
 #include "store/rules.h"
 
 struct verify_setup {
-	/** Is there a credential row outside of the configuration? or NULL */
-	bool (*credential)(const char *realm, const char *lookup, void *arg);
-	/** Has this machine the address? NULL: rules marked host are left out */
-	bool (*address)(const struct sa *sa, void *arg);
-	void *arg;
+	const struct outside *outside; /* NULL: nobody is asked */
 	const char
 		*file; /* source, for the place of a finding; NULL: database */
 	stamp now;     /* local time; 0: what is past is not looked at */
@@ -23,7 +20,7 @@ struct verify_setup {
 
 struct verify_totals {
 	uint32_t errors, warnings, notes, ignored;
-	bool host; /* the rules marked host were run */
+	bool host, dns; /* the rules marked so were run */
 };
 
 /**

@@ -26,6 +26,24 @@ void check_surrogates(struct survey *s);
 /** auth-attributes and what chooses them (VC-05xx) */
 void check_credentials(struct survey *s);
 
+/** What the credential table holds (VC-0418, 0501, 0510, 0515) */
+void check_rows(struct survey *s);
+
+/** Who answers challenges (VC-0915 to 0917) */
+void check_profiles(struct survey *s);
+
+/** Flow tokens (VC-0901 to 0907) */
+void check_flows(struct survey *s);
+
+/** Call records (VC-1001, 1004) */
+void check_account(struct survey *s);
+
+/** What the machine has to have (VC-0112, 0209, 0609, 0720, 1002) */
+void check_host(struct survey *s);
+
+/** What DNS has to know (VC-0118, 0302, 0316, 0410, 0412, 0413, 0415) */
+void check_dns(struct survey *s);
+
 /** Steering-pools (VC-06xx) */
 void check_media(struct survey *s);
 

@@ -82,16 +82,16 @@ static void missing(struct survey *s, const struct pairs *entries,
 		    struct finding_about about, const char *realm,
 		    const char *lookup)
 {
+	struct want want = { .realm = realm, .lookup = lookup };
+
 	about.parameter = "auth-user-lookup";
 	about.value = lookup;
 	if (!realm || !survey_realm(s, realm) ||
-	    pairs_have(entries, realm, lookup) ||
-	    (s->credential && s->credential(realm, lookup, s->arg)))
+	    pairs_have(entries, realm, lookup))
 		return;
-	survey_found(s, "VC-0501", &about,
-		     "has auth-user-lookup [%s] but realm-config [%s] has no "
-		     "auth-attribute with it",
-		     lookup, realm);
+	/* The table of imported rows may have it: store/checks/rows */
+	want.about = about;
+	survey_want(s, &want);
 }
 
 static void attribute_uses(struct survey *s, const struct item *item,
@@ -159,6 +159,69 @@ static void unused(struct survey *s, const struct pairs *used)
 	}
 }
 
+/* --- Challenges that came ------------------------------------------------ */
+
+struct seen {
+	struct survey *s;
+	const struct pairs *used;
+};
+
+static bool entry_answers(const struct realm_facts *r, const char *auth_realm,
+			  const char *lookup)
+{
+	const struct items *list = &r->config->auth_attributes;
+
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct auth_attribute *a = list->v[i];
+
+		if (!strcmp(a->auth_user_lookup, lookup) &&
+		    (!strcmp(a->auth_realm, auth_realm) ||
+		     !strcmp(a->auth_realm, "*")))
+			return true;
+	}
+
+	return false;
+}
+
+/* The look-ups in use for the realm: sorted, so they stand together. With many
+ * of them the first tell enough: one missing entry is one finding */
+static int seen_take(const char *realm, const char *auth_realm, void *arg)
+{
+	struct seen *seen = arg;
+	const struct realm_facts *r = survey_realm(seen->s, realm);
+	struct want want = { .realm = realm, .auth_realm = auth_realm };
+	unsigned looked = 0;
+
+	if (!r)
+		return 0;
+	want.realm = r->config->identifier;
+	want.about = about_item(r->item);
+	want.about.parameter = "auth-attribute";
+	want.about.value = auth_realm;
+	for (size_t i = 0; i < seen->used->n && looked < LOOKED_AT; i++) {
+		const struct pair *p = &seen->used->v[i];
+
+		if (strcmp(p->realm, realm) ||
+		    (i && !pair_order(&seen->used->v[i - 1], p)))
+			continue;
+		looked++;
+		want.lookup = p->lookup;
+		if (!entry_answers(r, auth_realm, p->lookup))
+			survey_want(seen->s, &want);
+	}
+
+	return seen->s->err;
+}
+
+static void challenged(struct survey *s, const struct pairs *used)
+{
+	struct seen seen = { .s = s, .used = used };
+	int err = s->outside->seen(seen_take, &seen, s->outside->arg);
+
+	if (err && !s->err)
+		s->err = err;
+}
+
 static void lookups(struct survey *s)
 {
 	struct pairs entries = { NULL, 0, 0 }, used = { NULL, 0, 0 };
@@ -178,6 +241,8 @@ static void lookups(struct survey *s)
 		qsort(used.v, used.n, sizeof(*used.v), pair_order);
 	if (!s->err)
 		unused(s, &used);
+	if (!s->err && s->outside->seen)
+		challenged(s, &used);
 	free(entries.v);
 	free(used.v);
 }

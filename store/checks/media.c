@@ -2,9 +2,11 @@
  * Rules for steering-pools: ranges, pairs, and ports that somebody else has
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/checks/checks.h"
+#include "store/number.h"
 
 struct pool {
 	const struct steering_pool *config;
@@ -92,6 +94,45 @@ static void port_inside(struct survey *s, const struct pool *pool,
 	}
 }
 
+/* --- Enough ports -------------------------------------------------------- */
+
+/* RTP and RTCP of one session take two ports */
+static void capacity(struct survey *s, const struct pool *v, size_t n)
+{
+	uint64_t *ports = calloc(s->realms_n + 1, sizeof(*ports));
+
+	if (!ports) {
+		s->err = ENOMEM;
+		return;
+	}
+
+	for (size_t i = 0; i < n; i++) {
+		const struct steering_pool *p = v[i].config;
+		const struct realm_facts *r = survey_realm(s, p->realm_id);
+
+		if (r && p->start_port <= p->end_port)
+			ports[r - s->realms] += p->end_port - p->start_port + 1;
+	}
+	for (size_t i = 0; i < s->realms_n; i++) {
+		const struct realm_facts *r = &s->realms[i];
+		struct pl name = range_of(r->config->constraint_name);
+		const struct session_constraints *c = config_find(
+			s->cfg, &element_session_constraints, &name);
+		struct finding_about about = about_item(r->item);
+		uint64_t have = r->pools ? ports[r->pools - s->realms] : 0;
+
+		if (!c || !c->state || !c->max_sessions || !have ||
+		    have >= 2 * (uint64_t)c->max_sessions)
+			continue;
+		about.parameter = "constraint-name";
+		about.value = r->config->constraint_name;
+		survey_found(s, "VC-0608", &about,
+			     "has [%" PRIu64 "] ports for [%u] sessions", have,
+			     c->max_sessions);
+	}
+	free(ports);
+}
+
 void check_media(struct survey *s)
 {
 	size_t n = config_count(s->cfg, &element_steering_pool);
@@ -115,5 +156,7 @@ void check_media(struct survey *s)
 	}
 	qsort(v, n, sizeof(*v), pool_order);
 	overlaps(s, v, n);
+	if (!s->err)
+		capacity(s, v, n);
 	free(v);
 }

@@ -232,7 +232,14 @@ static void interfaces(struct survey *s)
 		enabled |= iface->state;
 		if (!iface->sip_ports.n)
 			survey_found(s, "VC-0206", &about, "has no sip-port");
+		about.parameter = "registration-caching";
+		about.value = "enabled";
+		if (iface->registration_caching && !*s->sip->registrar_domain)
+			survey_found(s, "VC-0211", &about,
+				     "caches registrations but sip-config has "
+				     "no registrar-domain");
 		about.parameter = "stop-recurse";
+		about.value = NULL;
 		if (!has401 || !has407)
 			survey_found(s, "VC-0330", &about,
 				     "does not stop recursion on [%s]",
@@ -327,58 +334,6 @@ static void clashes(struct survey *s)
 			clash_found(s, v[i], v[i - 1]);
 	}
 	free(v);
-}
-
-/* --- The machine --------------------------------------------------------- */
-
-static bool is_missing(const struct survey *s, const struct sa *sa)
-{
-	return sa_isset(sa, SA_ADDR) && !sa_is_any(sa) &&
-	       !s->address(sa, s->arg);
-}
-
-static void machine_lacks(struct survey *s, struct finding_about *about,
-			  const struct sa *sa)
-{
-	struct sa host = *sa;
-
-	if (!is_missing(s, sa))
-		return;
-	sa_set_port(&host, 0);
-	about->value = survey_address(s, &host);
-	survey_found(s, "VC-0209", about,
-		     "has address [%s] which this machine does not have",
-		     about->value);
-}
-
-static void addresses(struct survey *s)
-{
-	const struct item *system =
-		config_item_at(s->cfg, &element_system_config, 0);
-	const struct system_config *config = system->value;
-	size_t n = config_count(s->cfg, &element_steering_pool);
-	struct finding_about about;
-
-	for (size_t i = 0; i < s->ports_n; i++) {
-		const struct port_facts *p = &s->ports[i];
-
-		about = about_child(p->item, &element_sip_port, p->port);
-		about.parameter = "address";
-		if (p->interface->state)
-			machine_lacks(s, &about, &p->port->address);
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct item *item =
-			config_item_at(s->cfg, &element_steering_pool, i);
-		const struct steering_pool *pool = item->value;
-
-		about = about_item(item);
-		about.parameter = "ip-address";
-		machine_lacks(s, &about, &pool->ip_address);
-	}
-	about = about_item(system);
-	about.parameter = "metrics-address";
-	machine_lacks(s, &about, &config->metrics_address);
 }
 
 /* --- Single elements ----------------------------------------------------- */
@@ -500,8 +455,6 @@ void check_realms(struct survey *s)
 	interfaces(s);
 	clashes(s);
 	tls_ports(s);
-	if (s->address)
-		addresses(s);
 	sip_config(s);
 	system_check(s);
 }

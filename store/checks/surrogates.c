@@ -502,11 +502,6 @@ static void registrar(struct survey *s, const struct item *item,
 		survey_found(s, "VC-0416", &about,
 			     "has no route to registrar [%s]",
 			     a->register_host);
-	about.parameter = "password";
-	about.value = NULL;
-	if (a->state && a->register_mode == REGISTER_MODE_AUTOMATIC &&
-	    !secret_is_set(&a->password) && !*a->auth_plugin)
-		survey_found(s, "VC-0417", &about, "has no password");
 	about.parameter = "proxy-name";
 	about.value = a->proxy_name;
 	about.hint = survey_text(s,

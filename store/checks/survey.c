@@ -339,8 +339,27 @@ int survey_init(struct survey *s)
 	return ways_make(s);
 }
 
+void survey_want(struct survey *s, const struct want *want)
+{
+	struct wants *w = &s->wants;
+
+	if (w->n == w->room) {
+		size_t room = w->room ? w->room * 2 : 256;
+		struct want *v = realloc(w->v, room * sizeof(*v));
+
+		if (!v) {
+			s->err = ENOMEM;
+			return;
+		}
+		w->v = v;
+		w->room = room;
+	}
+	w->v[w->n++] = *want;
+}
+
 void survey_finish(struct survey *s)
 {
+	free(s->wants.v);
 	free(s->realms);
 	free(s->realm_names);
 	free(s->realm_nocase);
@@ -806,7 +825,7 @@ static void best_take(const struct survey *s, struct best *best,
 	}
 }
 
-static const char *policy_realm(const struct survey *s,
+const char *survey_policy_realm(const struct survey *s,
 				const struct surrogate_agent *agent)
 {
 	const struct realm_facts *from = survey_realm(s, agent->realm_id);
@@ -849,6 +868,6 @@ const char *survey_registrar_realm(const struct survey *s,
 	if (*agent->proxy_name)
 		return NULL; /* VC-0101 */
 
-	realm = policy_realm(s, agent);
+	realm = survey_policy_realm(s, agent);
 	return realm && !*realm ? s->sip->egress_realm_id : realm;
 }

@@ -11,6 +11,7 @@
 #include "store/base.h"
 #include "store/config.h"
 #include "store/elements/elements.h"
+#include "store/outside.h"
 #include "store/rules.h"
 
 struct realm_facts {
@@ -52,12 +53,24 @@ struct ways {
 	size_t n;
 };
 
+/** An entry that the configuration has not: the credential table may */
+struct want {
+	struct finding_about about;
+	const char *realm, *lookup;
+	const char *auth_realm; /* NULL: any will do */
+	bool met;
+};
+
+struct wants {
+	struct want *v;
+	size_t n, room;
+};
+
 struct survey {
 	const struct config *cfg;
-	bool (*credential)(const char *realm, const char *lookup, void *arg);
-	bool (*address)(const struct sa *sa, void *arg);
-	void *arg;
-	stamp now; /* 0: unknown */
+	const struct outside *outside; /* whom it may ask; never NULL */
+	const char *file;              /* NULL: the database */
+	stamp now;                     /* 0: unknown */
 	struct list *findings;
 	int err; /* the first; later findings are left out */
 
@@ -75,6 +88,7 @@ struct survey {
 	struct port_facts **port_addresses; /* sorted */
 	struct way *ways;                   /* of enabled policies, sorted */
 	size_t ways_n;
+	struct wants wants;
 
 	char *texts[16];
 	unsigned text;
@@ -111,6 +125,9 @@ const char *survey_value(struct survey *s, const struct field *f,
 
 /** An address, with its port where it has one; as long as survey_text */
 const char *survey_address(struct survey *s, const struct sa *sa);
+
+/** Look for an entry in the credential table once all are known */
+void survey_want(struct survey *s, const struct want *want);
 
 /** A finding about an object; about a sub-element of it */
 struct finding_about about_item(const struct item *item);
@@ -180,3 +197,8 @@ const struct port_facts *survey_port(const struct survey *s,
  *  AoR, or sip-config's; "" if nothing gives one, NULL if it cannot be told */
 const char *survey_registrar_realm(const struct survey *s,
 				   const struct surrogate_agent *agent);
+
+/** Realm of the policy that takes the REGISTER of an agent; "" there is none,
+ *  NULL if it cannot be told */
+const char *survey_policy_realm(const struct survey *s,
+				const struct surrogate_agent *agent);

@@ -4,6 +4,8 @@
  * These walk the tables of the schema, so a new parameter is checked without a
  * word here (acli.md 3.4).
  */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include "store/checks/checks.h"
@@ -389,6 +391,125 @@ static void names_check(struct survey *s)
 	}
 }
 
+/* --- What nobody refers to ----------------------------------------------- */
+
+/* Realms, agents and groups are found by what calls bring, too */
+static bool is_named_for_use(const struct element *type)
+{
+	static const char *const others[] = { "realm-config", "session-agent",
+					      "session-group" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (!strcmp(type->name, others[i]))
+			return false;
+	}
+
+	return true;
+}
+
+/* Names of objects of one element that somebody refers to */
+struct used {
+	const char *to;
+	const char **v;
+	size_t n, room;
+};
+
+static void used_add(struct survey *s, struct used *used, const char *name)
+{
+	if (!*name || s->err)
+		return;
+	if (used->n == used->room) {
+		size_t room = used->room ? used->room * 2 : 64;
+		const char **v = realloc(used->v, room * sizeof(*v));
+
+		if (!v) {
+			s->err = ENOMEM;
+			return;
+		}
+		used->v = v;
+		used->room = room;
+	}
+	used->v[used->n++] = name;
+}
+
+static void used_gather(struct survey *s, struct used *used,
+			const struct element *type, const void *value)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *slot = field_slot_const(f, value);
+		const struct names *names = slot;
+		const struct items *items = slot;
+
+		if (f->child) {
+			for (uint32_t i = 0; i < items->n; i++)
+				used_gather(s, used, f->child, items->v[i]);
+		} else if (!f->to || strcmp(f->to, used->to)) {
+			continue;
+		} else if (f->type == &type_names) {
+			for (uint32_t i = 0; i < names->n; i++)
+				used_add(s, used, names->v[i]);
+		} else {
+			used_add(s, used, *(char *const *)slot);
+		}
+	}
+}
+
+static int text_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Can it be referred to at all: is it some field's element? */
+static bool has_references(const struct element *type, const char *to)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		if (f->to && !strcmp(f->to, to))
+			return true;
+		if (f->child && has_references(f->child, to))
+			return true;
+	}
+	return false;
+}
+
+static bool is_referable(const struct element *type)
+{
+	for (const struct element *const *e = elements; *e; e++) {
+		if (has_references(*e, type->name))
+			return !(type->flags & SINGLE) &&
+			       is_named_for_use(type);
+	}
+	return false;
+}
+
+static void unused(struct survey *s, const struct element *type)
+{
+	struct used used = { .to = type->name };
+
+	if (!config_count(s->cfg, type))
+		return;
+	for (const struct element *const *e = elements; *e; e++) {
+		size_t n = has_references(*e, type->name)
+				   ? config_count(s->cfg, *e)
+				   : 0;
+
+		for (size_t i = 0; i < n; i++)
+			used_gather(s, &used, *e, config_at(s->cfg, *e, i));
+	}
+	if (used.n)
+		qsort(used.v, used.n, sizeof(*used.v), text_order);
+	for (size_t i = 0; i < config_count(s->cfg, type) && !s->err; i++) {
+		const struct item *item = config_item_at(s->cfg, type, i);
+		struct finding_about about = about_item(item);
+		const char *key = survey_key(s, type, item->value);
+
+		if (!used.n ||
+		    !bsearch(&key, used.v, used.n, sizeof(*used.v), text_order))
+			survey_found(s, "VC-0111", &about,
+				     "is not used by any element");
+	}
+	free(used.v);
+}
+
 void check_values(struct survey *s)
 {
 	for (const struct element *const *e = elements; *e; e++) {
@@ -396,6 +517,8 @@ void check_values(struct survey *s)
 
 		for (size_t i = 0; i < n; i++)
 			item_check(s, config_item_at(s->cfg, *e, i));
+		if (is_referable(*e))
+			unused(s, *e);
 	}
 	names_check(s);
 }

@@ -206,16 +206,18 @@ static bool nothing_here(const struct sa *sa, void *arg)
 	return false;
 }
 
-static bool imported(const char *realm, const char *lookup, void *arg)
+static int imported(outside_row_h *h, void *to, void *arg)
 {
 	(void)arg;
-	return !strcmp(realm, "core") && !strcmp(lookup, "tenB");
+	return h("core", "example.net", "tenB", to);
 }
 
 static void rules_of_the_machine_run_only_when_it_can_be_asked(void **s)
 {
 	struct config *cfg = config_new();
-	struct verify_setup setup = { .address = nothing_here };
+	struct outside_host host = { .has_address = nothing_here };
+	struct outside outside = { .host = &host };
+	struct verify_setup setup = { .outside = &outside };
 	struct run r = { 0 };
 	(void)s;
 
@@ -235,7 +237,8 @@ static void rules_of_the_machine_run_only_when_it_can_be_asked(void **s)
 
 static void an_imported_credential_counts_as_an_entry(void **s)
 {
-	struct verify_setup setup = { .credential = imported };
+	struct outside outside = { .rows = imported };
+	struct verify_setup setup = { .outside = &outside };
 	struct config *cfg = config_new();
 	struct local_policy *policy;
 	struct run r = { 0 };
