@@ -14,6 +14,7 @@ import xml.etree.ElementTree as xml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_LIMIT = 120  # [s] for one test program
+SIDE_BY_SIDE = 4  # functional tests
 
 
 def say(text):
@@ -65,7 +66,8 @@ def func(words, build="build"):
     if os.path.exists(report):
         os.unlink(report)
     environment = dict(os.environ, SBC_BUILD=f"{ROOT}/{build}")
-    subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider",
+    # They wait more than they work, and each has a network of its own
+    subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", "-n", str(SIDE_BY_SIDE),
                     f"--junitxml={report}", "tests/func", *words], cwd=ROOT, env=environment)
     if not os.path.exists(report):
         return 0, 1, 0

@@ -185,9 +185,9 @@ def test_a_name_that_was_never_resolved_holds_up_nobody_else(sbc, trunk, pbx_a, 
     sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
     sbc.element("session-agent").append({"hostname": "other.example", "realm-id": "trunk"})
     sbc.policy("pbx-b")["policy-attributes"][0]["next-hop"] = "other.example"
-    sbc.start().registered()
-    dns.process.send_signal(signal.SIGSTOP)
+    dns.process.send_signal(signal.SIGSTOP)   # before the names of session-agents are learned
     try:
+        sbc.start().registered()
         begun = time.monotonic()
         waiting = pbx_b.calls("0301234")
         pbx_a.calls("0301234").until_answered().hang_up()
