@@ -216,6 +216,18 @@ def test_a_missing_entry_fails_the_call_and_nobody_else(sbc, trunk, pbx_a, pbx_b
     assert answered_by(trunk) == ["a1"]
 
 
+def test_an_entry_that_is_taken_away_is_warned_of_and_activation_goes_on(sbc, trunk, pbx_a, pbx_b):
+    sbc.start().registered()
+    entries(sbc).remove(entry(sbc, "tenB"))
+    output = sbc.acli(f"import-config {sbc.write()}", "save-config", "verify-config",
+                      "activate-config")
+    assert "has auth-user-lookup [tenB] but realm-config [trunk] has no" in output
+    assert "Running is version 2" in output
+    the_pbx_gets_the_challenge(sbc, trunk, pbx_b.calls("0301234"))
+    assert "b1" not in answered_by(trunk) and "reg-b" not in answered_by(trunk)
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
 def test_a_missing_entry_does_not_lead_to_the_next_route(sbc, trunk, pbx_b):
     entries(sbc).remove(entry(sbc, "tenB"))
     sbc.policy("pbx-b")["policy-attributes"].append(

@@ -86,3 +86,22 @@ def test_a_registrar_that_lost_its_memory_is_filled_again_by_an_order(sbc, kamai
     while len(registrar.bindings()) < 20 and time.monotonic() < limit:
         time.sleep(0.05)
     assert registrar.bindings() == expected(sbc)
+
+
+def test_kamailio_refuses_a_wrong_password_and_is_asked_no_more(sbc, kamailio, carrier, pbx_a, pbx_b):
+    """Statements 6 and 32: once more with an answer, and then no further"""
+    registrar = kamailio()
+    for entry in sbc.element("realm-config", "trunk")["auth-attributes"]:
+        if entry["username"] == "b1":
+            entry["password"] = "secret-wrong"
+    sbc.element("surrogate-agent", "a.trunk.example")["password"] = "secret-wrong"
+    sbc.start()
+    sbc.waits("show surrogate-agents", r"10 registered.*10 refused|10 refused.*10 registered")
+    assert set(registrar.bindings()) == {(f"493010{n}", "b.trunk.example") for n in range(10)}
+    assert sbc.counter("show registration", "Surrogate Sent") <= 20 + 20
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    refused = pbx_b.calls("0301234").until_refused()
+    assert refused.status == 407 and refused.all("Proxy-Authenticate")
+    assert not carrier.invites()
+    raised = sbc.acli("show alarms")
+    assert "surrogate-credentials-refused" in raised and "auth-credentials-refused" in raised

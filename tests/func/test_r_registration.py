@@ -166,6 +166,21 @@ def test_a_refresh_carries_credentials_in_its_first_register(sbc, trunk):
         assert 0.8 <= refresh.time - before.time <= 1.5
 
 
+def test_each_aor_is_refreshed_at_a_time_of_its_own(sbc, trunk):
+    """20 s are granted instead of 600: the shortest time that is refreshed at random"""
+    trunk.granted = 20
+    sbc.start().registered()
+    first = {key: max(m.time for m in group) for key, group in by_aor(trunk.registers()).items()}
+    since = len(trunk.seen)
+    again = {key: trunk.wait(lambda m: m.method == "REGISTER" and aor(m) == key, 20.0, since)
+             for key in first}
+    for key, refresh in again.items():
+        assert 9.8 <= refresh.time - first[key] <= 18.5
+        assert trunk.credentials(refresh), refresh
+    moments = sorted(m.time for m in again.values())
+    assert len(set(moments)) == 20 and moments[-1] - moments[0] > 2.0
+
+
 # --- 4: restart
 
 def test_after_kill_9_a_call_works_at_once_and_nothing_is_registered_again(sbc, trunk, pbx_a):
@@ -242,6 +257,26 @@ def test_bindings_outlive_a_registrar_that_is_down(sbc, trunk, pbx_a):
     assert {state for state, *_ in lines(sbc).values()} == {"registered"}
     sbc.waits("show surrogate-agents", r"2 (backoff|registering)", 8.0)
     trunk.deaf = False
+    # Nobody gives an order: the next try of one notices it, and the other follows
+    sbc.registered(2, within=12.0)
+    sbc.waits("show alarms", "No alarms")
+
+
+def test_three_failures_of_an_aor_raise_an_alarm_that_ends_with_its_registration(sbc, trunk):
+    sbc.element("sip-config")["trans-expire"] = "1"
+    one_aor_each(sbc)
+    trunk.deaf = True
+    sbc.start()
+    for tries in (1, 2, 3):
+        sbc.waits("show surrogate-agents", rf"4930100@a\.trunk\.example .* {tries}\s*\n", 5.0)
+        _, _, next_try, _ = lines(sbc)["4930100@a.trunk.example"]
+        assert 30 * 2 ** (tries - 1) * 0.75 - 2 <= next_try <= 30 * 2 ** (tries - 1) * 1.25
+        raised = sbc.acli("show alarms")
+        assert "surrogate-registrar-unreachable" in raised
+        assert ("surrogate-registration-failed" in raised) == (tries == 3)
+        if tries < 3:
+            sbc.acli(f"notify sipd register {AGENT_A} 4930100")
+    trunk.deaf = False
     sbc.acli(f"notify sipd register {AGENT_A} 4930100")
     sbc.registered(2)
     sbc.waits("show alarms", "No alarms")
@@ -259,7 +294,8 @@ def test_a_wrong_password_stops_one_tenant_and_not_the_other(sbc, trunk, pbx_a, 
         else:
             assert state == "registered"
     assert "surrogate-credentials-refused" in sbc.acli("show alarms")
-    assert pbx_a.calls("0301234").until_refused().status == 503
+    refused = pbx_a.calls("0301234").until_refused()
+    assert refused.start == "SIP/2.0 503 Registration Refused"
     pbx_b.calls("0301234").until_answered().hang_up()
     assert not of_tenant(trunk.invites(), "a")
 
@@ -552,9 +588,9 @@ def test_a_triggered_agent_registers_when_its_pbx_sends_options(sbc, trunk, pbx_
     assert call.answer_to(call.within_dialog("BYE")).status == 200
 
 
-@pytest.mark.parametrize("response", ["480", "dropresponse"])
+@pytest.mark.parametrize("response", ["503", "480", "dropresponse"])
 def test_a_silent_pbx_gets_no_calls(sbc, trunk, pbx_a, response):
-    triggered(sbc, **{"triggered-oos-response": response})
+    triggered(sbc, **({"triggered-oos-response": response} if response != "503" else {}))
     sbc.start()
     pbx_a.send(pbx_a.request("OPTIONS", f"sip:{sbc.ip(2)}", f"<sip:{sbc.ip(2)}>"), pbx_a.sbc)
     sbc.registered()

@@ -167,6 +167,24 @@ def test_7_a_new_password_counts_at_once_and_for_its_agent_only(sbc, trunk):
     assert "surrogate-credentials-refused" not in sbc.acli("show alarms")
 
 
+def test_7_registrations_with_the_new_password_are_paced(sbc, trunk):
+    sbc.element("sip-config")["registration-rate"] = "40"
+    trunk.passwords["reg-a"] = "secret-new"
+    sbc.start()
+    sbc.waits("show surrogate-agents", r"\b10 registered.*10 refused|\b10 refused.*10 registered", 12)
+    since = settled(trunk)
+    sbc.element("surrogate-agent", "a.trunk.example")["password"] = "secret-new"
+    changed(sbc)
+    sbc.registered(20)
+    firsts = {}
+    for m in registers_since(trunk, since):
+        firsts.setdefault(m.user("To"), m.time)
+    assert len(firsts) == 10
+    moments = sorted(firsts.values())
+    assert moments[-1] - moments[0] >= 9 / 40 - 0.03
+    assert moments[-1] - moments[0] < 3
+
+
 @pytest.mark.parametrize("unregister", ["enabled", "disabled"])
 def test_14_disabling_an_agent_sends_one_expires_0_for_each_aor_or_nothing(sbc, trunk, unregister):
     agent = sbc.element("surrogate-agent", "a.trunk.example")
