@@ -190,9 +190,12 @@ static int refuse_a(void *obj, const struct message *msg)
 		if (extra && r.code < 400 &&
 		    !redirect_pass(extra, c->hunt.best, port_local(c->a->port)))
 			r.extra = bytes_of(extra);
-	} else if (c->hunt.retry_after && extra) {
-		retry_after(extra, c->hunt.retry_after);
-		r.extra = bytes_of(extra);
+	} else {
+		r.reason = c->hunt.phrase;
+		if (c->hunt.retry_after && extra) {
+			retry_after(extra, c->hunt.retry_after);
+			r.extra = bytes_of(extra);
+		}
 	}
 	c->code = r.code;
 	c->cdr.status = r.code;

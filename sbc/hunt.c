@@ -39,6 +39,7 @@ void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg)
 	hunt->best = mem_ref((void *)msg);
 	hunt->code = code;
 	hunt->retry_after = 0;
+	hunt->phrase.l = 0;
 }
 
 /* Reasons of our own count only while nobody has answered (behaviour.md 2.9) */
@@ -51,6 +52,7 @@ static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
 		return;
 	hunt->code = code;
 	hunt->retry_after = retry_after;
+	hunt->phrase.l = 0;
 }
 
 /* The name leads nowhere, or DNS is silent and nothing is cached */
@@ -346,6 +348,8 @@ static bool hop_admits(struct hunt *hunt)
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
 		own_reason(hunt, 503,
 			   hunt->plan->sip->retry_after_upon_offline);
+		if (!hunt->best && hunt->code == 503)
+			pl_set_str(&hunt->phrase, "Registration Refused");
 		return false;
 	}
 

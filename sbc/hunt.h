@@ -92,6 +92,7 @@ struct hunt {
 	struct surrogate_wait wait;
 	uint16_t code; /* what the caller gets when it ends here */
 	uint32_t retry_after;
+	struct pl phrase;     /* of code, where it is not the usual one */
 	struct message *best; /* answer behind code, or NULL: made here */
 	uint64_t session_id;
 	leg_h *leg_h;

@@ -264,7 +264,8 @@ static void pass(struct pair *p, const struct message *msg,
 static void refuse(struct pair *p)
 {
 	const struct hunt *hunt = &p->hunt;
-	struct wire_response out = { .code = hunt->code };
+	struct wire_response out = { .code = hunt->code,
+				     .reason = hunt->phrase };
 	char line[32];
 
 	if (hunt->code == 401 || hunt->code == 407)
