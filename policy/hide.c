@@ -15,9 +15,7 @@
 static const char *const options[] = { "gruu", "outbound",  "path",
 				       "gin",  "sec-agree", "join" };
 
-/* Never copied, whoever asks. The first are what the legs write. Calls that
- * In-Reply-To names are over as a rule (RFC 3261 20.21), and so is what they were
- * called on the other side. The last is RFC 3329: good for one hop, and sec-agree
+/* Never copied, whoever asks. The first are what the legs write. The last is RFC 3329: good for one hop, and sec-agree
  * goes from Supported. */
 static const uint8_t never[] = {
 	HDR_VIA,
@@ -38,7 +36,6 @@ static const uint8_t never[] = {
 	HDR_USER_AGENT,
 	HDR_SERVER,
 	HDR_ORGANIZATION,
-	HDR_IN_REPLY_TO,
 	HDR_SECURITY_CLIENT,
 	HDR_SECURITY_VERIFY,
 	HDR_SECURITY_SERVER,
@@ -75,6 +72,7 @@ struct header_set hide_set(const struct message *msg,
 
 	/* They name dialogs in requests alone, and are mapped there */
 	if (msg->code) {
+		put(&set, HDR_IN_REPLY_TO);
 		put(&set, HDR_TARGET_DIALOG);
 		put(&set, HDR_REPLACES);
 	}

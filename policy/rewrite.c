@@ -380,6 +380,7 @@ static bool is_kept_field(const struct pl *field)
 	case HDR_REFERRED_BY:
 	case HDR_REFER_TO:
 	case HDR_TARGET_DIALOG:
+	case HDR_IN_REPLY_TO:
 	case HDR_AUTHORIZATION:
 	case HDR_PROXY_AUTHORIZATION:
 	case HDR_WARNING:

@@ -13,6 +13,7 @@
 #include "sbc/call.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/parting.h"
 #include "sbc/random.h"
 #include "sbc/replaces.h"
 #include "sbc/sides.h"
@@ -250,15 +251,50 @@ static void early_dead(struct call *c, struct leg *b)
 	(void)early_fail(&e);
 }
 
+/* --- Whom nobody waits for any more ------------------------------------- */
+
+static struct parting_setup parting_of(struct call *c, const struct leg *b)
+{
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = b };
+	struct parting_setup setup = {
+		.list = &c->home->lingering,
+		.plan = c->plan,
+	};
+
+	sides_who(&setup.who, &s);
+	return setup;
+}
+
+/* Its 2xx may come still */
+static void part(struct call *c, struct leg *b)
+{
+	struct parting_setup setup = parting_of(c, b);
+
+	parting_begin(&setup, b);
+}
+
+/* The 2xx of another branch */
+static void hang_up(struct call *c, struct leg *b, const struct message *msg)
+{
+	struct parting_setup setup = parting_of(c, b);
+
+	count(COUNT_MULTIPLE_OK_TERMS, 1);
+	parting_hang_up(&setup, b, msg);
+}
+
 /* A hop that was tried together with others is given up. Its 2xx may come still
  * (behaviour.md 3.3) */
 static void branch_lost(struct leg *leg, const struct pl *reason, void *arg)
 {
 	struct call *c = arg;
+	struct early_call e = early_of(c, leg);
 
-	early_dead(c, leg);
+	if (c->b && c->b->confirmed)
+		early_keep(&e);
+	else
+		early_dead(c, leg);
 	leg_cancel(leg, reason);
-	leg_linger(leg, &c->home->lingering);
+	part(c, leg);
 }
 
 static void early_forget(void *arg)
@@ -762,7 +798,7 @@ static int cancelled(void *obj, const struct message *msg)
 	struct call *c = obj;
 
 	if (!msg && c->hunt.now->leg && c->hunt.now->leg->invite)
-		leg_linger(c->hunt.now->leg, &c->home->lingering);
+		part(c, c->hunt.now->leg);
 	return BOTH_GONE;
 }
 
@@ -1055,10 +1091,11 @@ static void leave_b(struct call *c)
 {
 	struct leg *b = c->hunt.now->leg;
 
-	if (!b || b->le.list)
+	if (!b || b->arg != c)
 		return;
-	if (b->confirmed && b->invite && list_count(&c->early) > 1)
-		leg_linger(b, &c->home->lingering);
+	/* one that came by transfer is of a plan that the call lets go of */
+	if (b->confirmed && b->invite && !c->lent)
+		part(c, b);
 	else
 		leg_close(b);
 }
@@ -1190,6 +1227,7 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 
 	case LEG_PROGRESS:
 	case LEG_ANSWER:
+	case LEG_OTHER:
 	case LEG_REFUSE:
 	case LEG_ACK:
 		break;
@@ -1239,6 +1277,10 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 
 	case LEG_ANSWER:
 		answer_came(c, leg, msg);
+		break;
+
+	case LEG_OTHER:
+		hang_up(c, leg, msg);
 		break;
 
 	case LEG_REFUSE:
@@ -1467,7 +1509,7 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 	const struct sip_config *sip = c->plan->sip;
 	struct leg_setup leg = {
 		.worker = c->worker,
-		.tags = &c->home->tags,
+		.tables = &c->home->tables,
 		.realm = setup->source.realm,
 		.port = setup->from.port,
 		.t1 = sip->init_timer,
@@ -1497,7 +1539,7 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 
 	hunt->worker = c->worker;
 	hunt->plan = c->plan;
-	hunt->tags = &c->home->tags;
+	hunt->tables = &c->home->tables;
 	hunt->invite = mem_ref((void *)setup->invite);
 	hunt->from = setup->from;
 	hunt->source = setup->source;

@@ -84,10 +84,10 @@ typedef void(call_watch_h)(struct call *c, uint16_t code, void *arg);
 /** What the calls of a worker share (sbc/calls) */
 struct call_home {
 	struct worker *worker;
-	struct table tags;     /* struct leg_tag */
+	struct leg_tables tables;
 	struct table ids;      /* struct call by id */
 	struct list calls;     /* in order of their beginning */
-	struct list lingering; /* struct leg: of calls that are over */
+	struct list lingering; /* whom nobody waits for (sbc/parting) */
 	const struct relay_user *relay_user; /* sbc/within */
 	/* Send a refresh of ours (sbc/own) */
 	void (*refresh)(struct call *c, enum side side);

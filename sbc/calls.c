@@ -40,7 +40,8 @@ int calls_open(struct calls **cp, struct worker *w)
 	c->home.refresh = own_refresh;
 	c->home.serve[SIDE_A] = within_serve_a;
 	c->home.serve[SIDE_B] = within_serve_b;
-	table_init(&c->home.tags);
+	table_init(&c->home.tables.tags);
+	table_init(&c->home.tables.callids);
 	table_init(&c->home.ids);
 	*cp = c;
 	return 0;
@@ -81,7 +82,8 @@ void calls_close(struct calls *c)
 	timer_cancel(&c->over);
 	list_flush(&c->home.calls);
 	list_flush(&c->home.lingering);
-	table_finish(&c->home.tags);
+	table_finish(&c->home.tables.tags);
+	table_finish(&c->home.tables.callids);
 	table_finish(&c->home.ids);
 	mem_deref(c);
 }
@@ -105,7 +107,8 @@ struct leg *calls_by_tag(struct calls *c, const struct pl *tag)
 
 	if (tag->l != TAG_SIZE - 1)
 		return NULL;
-	e = table_find(&c->home.tags, hash_bytes(tag->p, tag->l), tag_is, tag);
+	e = table_find(&c->home.tables.tags, hash_bytes(tag->p, tag->l), tag_is,
+		       tag);
 	return e ? ((struct leg_tag *)e)->leg : NULL;
 }
 

@@ -259,6 +259,36 @@ int early_fail(const struct early_call *c)
 	return leg_renew(c->a);
 }
 
+/* A twin takes the dialog over */
+static int leg_leave(struct list *relays, struct early *e)
+{
+	struct leg *leg = e->b, *twin;
+	int err = leg_twin(&twin, leg);
+
+	if (err)
+		return err;
+	leg_swap(leg, twin);
+	relays_swap(relays, leg, twin);
+	leg->early = NULL;
+	twin->early = e;
+	e->b = twin;
+	e->twin_b = true;
+	return 0;
+}
+
+void early_keep(const struct early_call *c)
+{
+	for (struct le *le = c->all->head; le; le = le->next) {
+		struct early *e = le->data;
+
+		if (e->b != c->b)
+			continue;
+		if (leg_leave(c->relays, e))
+			(void)early_fail(c);
+		return;
+	}
+}
+
 void early_clear(struct list *all, struct list *relays)
 {
 	struct le *le = all->head;

@@ -71,5 +71,9 @@ void early_stop(const struct list *all);
  *  ENOMEM: it has the old one */
 int early_fail(const struct early_call *c);
 
+/** Another leg has the 2xx and this one is let go of: its dialogs live on without
+ *  it, for what is under way in them. ENOMEM: they are dead (early_fail) */
+void early_keep(const struct early_call *c);
+
 /** Let go of those that lost, and of the list */
 void early_clear(struct list *all, struct list *relays);

@@ -675,7 +675,7 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 	uint32_t expire = hunt->now->hop.realm->interface->trans_expire;
 	struct leg_setup setup = {
 		.worker = hunt->worker,
-		.tags = hunt->tags,
+		.tables = hunt->tables,
 		.realm = hunt->now->hop.realm,
 		.port = port,
 		.t1 = c->init_timer,

@@ -68,7 +68,7 @@ struct branch {
 struct hunt {
 	struct worker *worker;
 	const struct plan *plan;
-	struct table *tags;
+	struct leg_tables *tables;
 	struct message *invite; /* the request as received; a reference */
 	struct arrival from;
 	struct source source;

@@ -521,7 +521,7 @@ static uint16_t map_replaces(struct ingress *in)
 
 	if (in->msg->method_id != INVITE || !value.l)
 		return 0;
-	leg = replaces_find(&home->tags, in->source.realm, &value);
+	leg = replaces_find(&home->tables, in->source.realm, &value);
 	other = leg ? call_other(leg) : NULL;
 	if (!other || !other->confirmed ||
 	    other->realm != in->route->hops[0].realm)
@@ -573,7 +573,7 @@ static uint16_t map_names(struct ingress *in)
 			err = message_clone(&in->edited, in->msg);
 		if (!err)
 			err = replaces_edit(
-				in->edited, &home->tags, in->source.realm,
+				in->edited, &home->tables, in->source.realm,
 				in->route->hops[0].realm, call_other);
 	}
 	if (err)
@@ -581,6 +581,7 @@ static uint16_t map_names(struct ingress *in)
 
 	if (in->edited && (message_first(in->edited, HDR_REPLACES) ||
 			   message_first(in->edited, HDR_TARGET_DIALOG) ||
+			   message_first(in->edited, HDR_IN_REPLY_TO) ||
 			   !is_same_value(in->edited, in->msg, HDR_REFER_TO)))
 		stay_in_realm(in->route);
 	return 0;
@@ -648,7 +649,10 @@ static uint16_t find_route(struct ingress *in)
 		/* 5.1: it has no owner. Its AoR may be one of an agent's */
 		in->ours = standin_holds(in->worker, &in->source, &in->from.src,
 					 in->msg, &in->called);
-		return in->ours ? 0 : route_by_policy(in);
+		if (in->ours)
+			return 0;
+		code = route_by_policy(in);
+		return code ? code : map_names(in);
 	}
 	if (method == NOTIFY && !tells_messages(in->msg))
 		return 481;

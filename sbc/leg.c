@@ -12,16 +12,23 @@
 static void tag_leave(struct leg *leg)
 {
 	if (leg->tag.leg)
-		table_remove(leg->tags, &leg->tag.entry);
+		table_remove(&leg->tables->tags, &leg->tag.entry);
 	leg->tag.leg = NULL;
+}
+
+static void callid_leave(struct leg *leg)
+{
+	if (leg->by_callid.hash)
+		table_remove(&leg->tables->callids, &leg->by_callid);
+	leg->by_callid.hash = 0;
 }
 
 static void destructor(void *data)
 {
 	struct leg *leg = data;
 
-	list_unlink(&leg->le);
 	tag_leave(leg);
+	callid_leave(leg);
 	timer_cancel(&leg->settle);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->asked);
@@ -79,11 +86,23 @@ static int text_put(char **where, const struct pl *pl)
 
 static int tag_enter(struct leg *leg)
 {
-	int err = table_add(leg->tags, &leg->tag.entry,
+	int err = table_add(&leg->tables->tags, &leg->tag.entry,
 			    hash_bytes(leg->tag.text, TAG_SIZE - 1));
 
 	if (!err)
 		leg->tag.leg = leg;
+	return err;
+}
+
+/* A hash of 0 says that it is not there */
+static int callid_enter(struct leg *leg)
+{
+	uint64_t hash = hash_bytes(leg->callid, strlen(leg->callid));
+	int err = table_add(&leg->tables->callids, &leg->by_callid,
+			    hash ? hash : 1);
+
+	if (err)
+		leg->by_callid.hash = 0;
 	return err;
 }
 
@@ -97,7 +116,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 		return ENOMEM;
 
 	leg->worker = setup->worker;
-	leg->tags = setup->tags;
+	leg->tables = setup->tables;
 	leg->realm = setup->realm;
 	leg->port = mem_ref(setup->port);
 	leg->t1 = setup->t1;
@@ -300,6 +319,8 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 		err = ENOMEM;
 	else
 		err = routes_straight(&leg->routes, invite);
+	if (!err)
+		err = callid_enter(leg);
 	if (err) {
 		mem_deref(leg);
 		return err;
@@ -446,6 +467,8 @@ int leg_open(struct leg **legp, const struct leg_setup *setup)
 	names_callid(callid, setup->worker->number);
 	pl = range_of(callid);
 	err = text_put(&leg->callid, &pl);
+	if (!err)
+		err = callid_enter(leg);
 	if (err)
 		mem_deref(leg);
 	else
@@ -550,7 +573,7 @@ int leg_twin(struct leg **twinp, const struct leg *leg)
 		return ENOMEM;
 
 	twin->worker = leg->worker;
-	twin->tags = leg->tags;
+	twin->tables = leg->tables;
 	twin->realm = leg->realm;
 	twin->port = mem_ref(leg->port);
 	twin->t1 = leg->t1;
@@ -699,20 +722,21 @@ int leg_renew(struct leg *leg)
 	return tag_enter(leg);
 }
 
-/* Who lost the race of a fork is acknowledged and hung up (13.2.2.4) */
-static void loser_end(struct leg *leg, const struct message *msg)
+int leg_loser(struct leg **legp, const struct leg *leg,
+	      const struct message *answer)
 {
-	struct leg_request bye = { .method = BYE, .max_forwards = 70 };
-	struct leg *loser = NULL;
+	struct leg *loser;
+	int err = leg_twin(&loser, leg);
 
-	count(COUNT_MULTIPLE_OK_TERMS, 1);
-	if (leg_twin(&loser, leg))
-		return;
-	if (!confirm(loser, msg, transaction_target(leg->invite))) {
-		(void)leg_ack(loser, NULL, NULL);
-		(void)leg_request(NULL, loser, &bye, NULL, NULL);
-	}
-	mem_deref(loser);
+	if (err)
+		return err;
+	err = confirm(loser, answer, transaction_target(leg->invite));
+	if (err)
+		mem_deref(loser);
+	else
+		*legp = loser;
+
+	return err;
 }
 
 static void answered(struct leg *leg, const struct message *msg)
@@ -723,7 +747,7 @@ static void answered(struct leg *leg, const struct message *msg)
 	}
 
 	if (!leg_is_remote(leg, msg)) {
-		loser_end(leg, msg);
+		leg->h(leg, LEG_OTHER, msg, leg->arg);
 		return;
 	}
 	/* A repeated 2xx gets the same ACK (13.2.2.4) */
@@ -1085,30 +1109,20 @@ void leg_close(struct leg *leg)
 		leg->invite = transaction_forget(leg->invite);
 }
 
-/* An answer that nobody waits for any more */
-static void lingers(struct leg *leg, enum leg_event ev,
-		    const struct message *msg, void *arg)
+uint64_t leg_linger(struct leg *leg, leg_h *h, void *arg)
 {
-	(void)arg;
-	if (ev == LEG_ANSWER)
-		loser_end(leg, msg);
-}
+	/* The INVITE that is given up just now has 64*T1 to end by itself */
+	uint64_t wait = leg->confirmed ? leg->expire : 2ULL * leg->expire;
 
-static void lingered(void *arg)
-{
-	mem_deref(arg);
-}
-
-void leg_linger(struct leg *leg, struct list *list)
-{
+	if (leg->confirmed && timer_is_running(&leg->settle))
+		wait = timer_left(&leg->settle);
 	leg->closed = true;
-	leg->h = lingers;
-	leg->arg = NULL;
+	leg->h = h;
+	leg->arg = arg;
 	leg->aimed = NULL;
 	leg->early = NULL;
 	tag_leave(leg);
-	list_append(list, &leg->le, mem_ref(leg));
-	/* The INVITE that is given up just now has 64*T1 to end by itself */
-	timer_start(&leg->settle, (leg->confirmed ? 1 : 2) * leg->expire,
-		    lingered, leg);
+	callid_leave(leg);
+
+	return wait;
 }

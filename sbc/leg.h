@@ -31,11 +31,18 @@ struct leg_tag {
 	struct leg *leg;
 };
 
+/** What the legs of a worker are found by */
+struct leg_tables {
+	struct table tags;    /* struct leg_tag */
+	struct table callids; /* struct leg by_callid; several may have one */
+};
+
 enum leg_event {
 	LEG_PROGRESS = 1, /* 101-199 */
 	/* first 2xx: the user of an INVITE calls leg_choose; of another
 	 * request the only one */
 	LEG_ANSWER,
+	LEG_OTHER,  /* 2xx of another branch than the one that won */
 	LEG_REFUSE, /* final failure; msg NULL: none came, see leg->code */
 	LEG_CANCEL, /* the caller gave up; msg is the CANCEL */
 	LEG_ACK,    /* the ACK of our 2xx; msg is the ACK */
@@ -47,10 +54,10 @@ typedef void(leg_h)(struct leg *leg, enum leg_event ev,
 		    const struct message *msg, void *arg);
 
 struct leg {
-	struct le le; /* of those that linger */
 	struct worker *worker;
-	struct table *tags; /* of all calls; holds tag.entry */
+	struct leg_tables *tables; /* of all calls; hold these two */
 	struct leg_tag tag;
+	struct entry by_callid;
 	struct early *early; /* whose leg it is (sbc/early), or NULL */
 	struct prack *prack; /* reliable 1xx that it sends (sbc/prack) */
 	const struct realm *realm;
@@ -89,7 +96,7 @@ struct leg {
 
 struct leg_setup {
 	struct worker *worker;
-	struct table *tags;
+	struct leg_tables *tables;
 	const struct realm *realm;
 	struct port *port;
 	uint32_t t1, t2, expire; /* [ms] */
@@ -254,8 +261,20 @@ void leg_contact(struct leg *leg, const struct message *msg);
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);
 
-/** Its call is over, or does without it, but a 2xx may come still: that is ACKed,
- *  and answered with BYE unless it is the one that made the dialog. The leg stays
- *  alive in the list for 64*T1, or twice that when its INVITE has no final answer
- *  (RFC 3261 9.1, 13.2.2.4; behaviour.md 3.3) */
-void leg_linger(struct leg *leg, struct list *list);
+/**
+ * Its call is over, or does without it: nobody finds it any more. It goes on to
+ * ACK repetitions of its 2xx
+ *
+ * @param leg  Leg that sent an INVITE
+ * @param h    Told of a 2xx that comes still: LEG_ANSWER, LEG_OTHER
+ * @param arg  Its argument
+ *
+ * @return Time in which one may come [ms]: 64*T1 behind the 2xx, or twice that
+ *         when the INVITE has no final answer yet (RFC 3261 9.1, 13.2.2.4)
+ */
+uint64_t leg_linger(struct leg *leg, leg_h *h, void *arg);
+
+/** Make the dialog of a 2xx that nobody wants (RFC 3261 13.2.2.4), in a leg of its
+ *  own. 0; ENOMEM */
+int leg_loser(struct leg **legp, const struct leg *leg,
+	      const struct message *answer);

@@ -18,7 +18,7 @@ enum {
 
 struct pairs {
 	struct worker *worker;
-	struct table tags; /* struct leg_tag */
+	struct leg_tables tables;
 	struct list all;
 	uint32_t count;
 };
@@ -401,6 +401,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		break;
 
 	case LEG_PROGRESS:
+	case LEG_OTHER:
 	case LEG_CANCEL:
 	case LEG_ACK:
 	case LEG_LOST:
@@ -424,7 +425,8 @@ struct leg *pairs_by_tag(const struct pairs *pairs, const struct pl *tag)
 
 	if (tag->l != TAG_SIZE - 1)
 		return NULL;
-	e = table_find(&pairs->tags, hash_bytes(tag->p, tag->l), tag_is, tag);
+	e = table_find(&pairs->tables.tags, hash_bytes(tag->p, tag->l), tag_is,
+		       tag);
 	return e ? ((struct leg_tag *)e)->leg : NULL;
 }
 
@@ -483,7 +485,8 @@ int pairs_open(struct pairs **pp, struct worker *w)
 	if (!pairs)
 		return ENOMEM;
 	pairs->worker = w;
-	table_init(&pairs->tags);
+	table_init(&pairs->tables.tags);
+	table_init(&pairs->tables.callids);
 	*pp = pairs;
 	return 0;
 }
@@ -493,7 +496,8 @@ void pairs_close(struct pairs *pairs)
 	if (!pairs)
 		return;
 	list_flush(&pairs->all);
-	table_finish(&pairs->tags);
+	table_finish(&pairs->tables.tags);
+	table_finish(&pairs->tables.callids);
 	mem_deref(pairs);
 }
 
@@ -508,7 +512,7 @@ static void hunt_make(struct pair *p, const struct pair_setup *setup)
 
 	hunt->worker = p->home->worker;
 	hunt->plan = p->plan;
-	hunt->tags = &p->home->tags;
+	hunt->tables = &p->home->tables;
 	hunt->invite = mem_ref((void *)setup->request);
 	hunt->from = setup->from;
 	hunt->source = setup->source;
@@ -546,7 +550,7 @@ uint16_t pair_place(const struct pair_setup *setup)
 	names_tag(p->tag, home->worker->number);
 	hunt_make(p, setup);
 	subscription.hunt = &p->hunt;
-	subscription.tags = &home->tags;
+	subscription.tables = &home->tables;
 	subscription.arg = p;
 	err = record_begin(p);
 	if (!err && subscribes(setup->request))

@@ -110,11 +110,7 @@ static void finish(struct relay *r, uint16_t code, const struct message *msg)
 	mem_deref(r);
 }
 
-/* Nobody acknowledged a reliable 1xx to re-INVITE */
-static void unacknowledged(void *arg)
-{
-	relay_cancel(arg, NULL);
-}
+static void unacknowledged(void *arg);
 
 /* The answer to a re-INVITE is the leg's own matter */
 static void reply_invite(struct relay *r, struct leg_reply *lr,
@@ -189,6 +185,15 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 	mem_deref(copy);
 }
 
+/* Nobody acknowledged a reliable 1xx to re-INVITE (behaviour.md 3.5) */
+static void unacknowledged(void *arg)
+{
+	struct relay *r = arg;
+
+	relay_cancel(r, NULL);
+	reply(r, 504, NULL);
+}
+
 static void proof_setup(struct relay *r, struct proof_setup *p,
 			const struct message *msg)
 {
@@ -259,14 +264,17 @@ static void outlived(void *arg)
  * comes with the answer of the side that asked */
 static void invite_answered(struct relay *r, const struct message *msg)
 {
+	bool refused = r->request && !r->server;
+
 	leg_refresh_target(r->to, msg);
-	r->to->ack_waits = r->request && !r->request->body.l && msg->body.l;
+	r->to->ack_waits =
+		!refused && r->request && !r->request->body.l && msg->body.l;
 	reply(r, msg->code, msg);
 	if (!r->to->ack_waits)
 		(void)leg_ack(r->to, NULL, NULL);
 	r->answered = true;
 	timer_start(&r->timer, r->to->expire, outlived, r);
-	r->user->done(r, msg->code, msg, r->arg);
+	r->user->done(r, refused ? 504 : msg->code, msg, r->arg);
 }
 
 static void accepted(struct relay *r, const struct message *msg)

@@ -38,7 +38,8 @@ struct relay_user {
 	/** It has an answer that is no challenge, or is over: what was sent
 	 *  behind it may follow. May be NULL */
 	void (*settled)(struct relay *r, void *arg);
-	/** It is over: code of the final answer, 408 none came, 503 transport */
+	/** It is over: code of the final answer, 408 none came, 503 transport,
+	 *  504 with a 2xx in msg: who asked had been refused before that came */
 	void (*done)(struct relay *r, uint16_t code, const struct message *msg,
 		     void *arg);
 };

@@ -2,6 +2,7 @@
  * Replaces: a dialog of one side named for the other
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include "policy/header.h"
 #include "sbc/replaces.h"
@@ -47,9 +48,9 @@ static bool tag_is(const struct entry *e, const void *key)
 	return tag->leg && !memcmp(tag->text, text->p, TAG_SIZE - 1);
 }
 
-static struct leg *by_tags(const struct table *tags, const struct realm *realm,
-			   const struct pl *callid, const struct pl *ours,
-			   const struct pl *peers)
+static struct leg *by_tags(const struct leg_tables *tables,
+			   const struct realm *realm, const struct pl *callid,
+			   const struct pl *ours, const struct pl *peers)
 {
 	struct entry *e;
 	struct leg *leg;
@@ -57,7 +58,8 @@ static struct leg *by_tags(const struct table *tags, const struct realm *realm,
 
 	if (ours->l != TAG_SIZE - 1)
 		return NULL;
-	e = table_find(tags, hash_bytes(ours->p, ours->l), tag_is, ours);
+	e = table_find(&tables->tags, hash_bytes(ours->p, ours->l), tag_is,
+		       ours);
 	if (!e)
 		return NULL;
 
@@ -70,18 +72,18 @@ static struct leg *by_tags(const struct table *tags, const struct realm *realm,
 		       : NULL;
 }
 
-struct leg *replaces_find(const struct table *tags, const struct realm *realm,
-			  const struct pl *value)
+struct leg *replaces_find(const struct leg_tables *tables,
+			  const struct realm *realm, const struct pl *value)
 {
 	struct names3 n;
 	struct leg *leg;
 
 	if (!names_read(&n, value))
 		return NULL;
-	leg = by_tags(tags, realm, &n.callid, &n.to_tag, &n.from_tag);
+	leg = by_tags(tables, realm, &n.callid, &n.to_tag, &n.from_tag);
 
 	return leg ? leg
-		   : by_tags(tags, realm, &n.callid, &n.from_tag, &n.to_tag);
+		   : by_tags(tables, realm, &n.callid, &n.from_tag, &n.to_tag);
 }
 
 int replaces_write(struct mbuf *mb, const struct leg *leg,
@@ -147,7 +149,7 @@ static int target_write(struct mbuf *mb, const struct leg *leg, bool local_ours,
 }
 
 /* RFC 4538: a dialog of ours becomes its other leg's, any other is unnamed */
-static int target_edit(struct message *msg, const struct table *tags,
+static int target_edit(struct message *msg, const struct leg_tables *tables,
 		       const struct realm *from, const struct realm *to,
 		       replaces_other_h *other)
 {
@@ -164,10 +166,10 @@ static int target_edit(struct message *msg, const struct table *tags,
 	if (callid_read(&n, &value) &&
 	    !param_get(&n.params, "local-tag", &local) &&
 	    !param_get(&n.params, "remote-tag", &remote)) {
-		leg = by_tags(tags, from, &n.callid, &remote, &local);
+		leg = by_tags(tables, from, &n.callid, &remote, &local);
 		sender = leg != NULL;
 		if (!leg)
-			leg = by_tags(tags, from, &n.callid, &local, &remote);
+			leg = by_tags(tables, from, &n.callid, &local, &remote);
 	}
 	far = leg ? other(leg) : NULL;
 	if (!far || far->realm != to || !far->confirmed)
@@ -266,8 +268,9 @@ static bool is_replaces(const struct pl *field)
 }
 
 static int field_write(struct mbuf *out, const struct pl *field,
-		       const struct table *tags, const struct realm *from,
-		       const struct realm *to, replaces_other_h *other)
+		       const struct leg_tables *tables,
+		       const struct realm *from, const struct realm *to,
+		       replaces_other_h *other)
 {
 	struct mbuf *plain = mbuf_alloc(256), *mapped = mbuf_alloc(256);
 	struct pl text = *field, value;
@@ -283,7 +286,7 @@ static int field_write(struct mbuf *out, const struct pl *field,
 
 	value.p = (const char *)plain->buf;
 	value.l = plain->end;
-	leg = replaces_find(tags, from, &value);
+	leg = replaces_find(tables, from, &value);
 	if (leg)
 		far = other(leg);
 	if (!far || far->realm != to || !far->confirmed)
@@ -298,7 +301,7 @@ out:
 	return err;
 }
 
-static int refer_edit(struct message *msg, const struct table *tags,
+static int refer_edit(struct message *msg, const struct leg_tables *tables,
 		      const struct realm *from, const struct realm *to,
 		      replaces_other_h *other)
 {
@@ -329,8 +332,8 @@ static int refer_edit(struct message *msg, const struct table *tags,
 		begun = out->pos;
 		if (!err)
 			err = is_replaces(&field)
-				      ? field_write(out, &field, tags, from, to,
-						    other)
+				      ? field_write(out, &field, tables, from,
+						    to, other)
 				      : mbuf_write_pl(out, &field);
 		if (!err && out->pos == begun)
 			out->pos = out->end = mark;
@@ -346,6 +349,77 @@ static int refer_edit(struct message *msg, const struct table *tags,
 		err = message_set(msg, HDR_REFER_TO, &whole);
 	}
 	mem_deref(out);
+	return err;
+}
+
+/* --- In-Reply-To -------------------------------------------------------- */
+
+struct replied {
+	struct pl callid;
+	const struct realm *from, *to;
+	replaces_other_h *other;
+	const struct leg *found; /* the other leg */
+};
+
+static bool is_replied(const struct entry *e, const void *key)
+{
+	const struct leg *leg = (const void *)((const char *)e -
+					       offsetof(struct leg, by_callid));
+	struct replied *r = (struct replied *)(uintptr_t)key;
+	struct pl id = range_of(leg->callid);
+	const struct leg *other;
+
+	if (leg->closed || leg->realm != r->from || !equal(&id, &r->callid))
+		return false;
+	other = r->other(leg);
+	if (!other || other->closed || other->realm != r->to)
+		return false;
+	r->found = other;
+	return true;
+}
+
+static int replied_write(struct mbuf *mb, const struct leg_tables *tables,
+			 struct replied *r)
+{
+	int err = 0;
+
+	if (!table_find(&tables->callids, hash_bytes(r->callid.p, r->callid.l),
+			is_replied, r))
+		return 0; /* unnamed */
+	if (mb->pos)
+		err = mbuf_write_str(mb, ", ");
+	return err ? err : mbuf_write_str(mb, r->found->callid);
+}
+
+/* RFC 3261 20.21: Call-IDs of calls that this one answers. One that is over, or
+ * another tenant's, is unnamed */
+static int reply_edit(struct message *msg, const struct leg_tables *tables,
+		      const struct realm *from, const struct realm *to,
+		      replaces_other_h *other)
+{
+	const struct header *h = message_first(msg, HDR_IN_REPLY_TO);
+	struct replied r = { .from = from, .to = to, .other = other };
+	struct pl rest, text;
+	struct mbuf *mb;
+	int err = 0;
+
+	if (!h)
+		return 0;
+	mb = mbuf_alloc(128);
+	if (!mb)
+		return ENOMEM;
+
+	for (; h && !err; h = message_next(msg, h)) {
+		rest = header_value(msg, h);
+		while (!err && !list_next(&rest, &r.callid))
+			err = replied_write(mb, tables, &r);
+	}
+	text.p = (const char *)mb->buf;
+	text.l = mb->end;
+	if (!err)
+		err = text.l ? message_set(msg, HDR_IN_REPLY_TO, &text)
+			     : message_drop(msg, HDR_IN_REPLY_TO);
+	mem_deref(mb);
 	return err;
 }
 
@@ -365,17 +439,29 @@ int replaces_of_refer(struct mbuf *mb, const struct message *msg)
 	return ENOENT;
 }
 
+int replaces_drop(struct message *msg)
+{
+	int err = message_drop(msg, HDR_TARGET_DIALOG);
+
+	if (!err)
+		err = message_drop(msg, HDR_REPLACES);
+	return err ? err : message_drop(msg, HDR_IN_REPLY_TO);
+}
+
 bool replaces_any(const struct message *msg)
 {
 	return message_first(msg, HDR_REFER_TO) ||
-	       message_first(msg, HDR_TARGET_DIALOG);
+	       message_first(msg, HDR_TARGET_DIALOG) ||
+	       message_first(msg, HDR_IN_REPLY_TO);
 }
 
-int replaces_edit(struct message *msg, const struct table *tags,
+int replaces_edit(struct message *msg, const struct leg_tables *tables,
 		  const struct realm *from, const struct realm *to,
 		  replaces_other_h *other)
 {
-	int err = refer_edit(msg, tags, from, to, other);
+	int err = refer_edit(msg, tables, from, to, other);
 
-	return err ? err : target_edit(msg, tags, from, to, other);
+	if (!err)
+		err = target_edit(msg, tables, from, to, other);
+	return err ? err : reply_edit(msg, tables, from, to, other);
 }

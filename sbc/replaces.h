@@ -11,17 +11,17 @@
  * Only dialogs of this realm count: no tenant reaches another's (behaviour.md
  * 5.4). The tag of ours is looked up, so the cost is that of one hash.
  *
- * @param tags   Tags of all calls
- * @param realm  Realm that asks
- * @param value  "CALLID;to-tag=OURS;from-tag=PEERS", or with the tags of the
+ * @param tables  Legs of all calls
+ * @param realm   Realm that asks
+ * @param value   "CALLID;to-tag=OURS;from-tag=PEERS", or with the tags of the
  *               leg the other way round, as the peer that began it sees them
  *
  * @return Leg that is confirmed and not closed; NULL if there is none
  *
  * Source: RFC 3891 3
  */
-struct leg *replaces_find(const struct table *tags, const struct realm *realm,
-			  const struct pl *value);
+struct leg *replaces_find(const struct leg_tables *tables,
+			  const struct realm *realm, const struct pl *value);
 
 /**
  * Write the value that names another leg instead
@@ -47,27 +47,30 @@ typedef struct leg *(replaces_other_h)(const struct leg *leg);
  */
 int replaces_of_refer(struct mbuf *mb, const struct message *msg);
 
+/** Leave out of a request what names dialogs, where none can be meant. 0; ENOMEM */
+int replaces_drop(struct message *msg);
+
 /** Does the message name dialogs that replaces_edit would look at? */
 bool replaces_any(const struct message *msg);
 
 /**
- * Translate the Replaces within the URI of Refer-To, and Target-Dialog, or take
- * them out
+ * Translate the Replaces within the URI of Refer-To, Target-Dialog and
+ * In-Reply-To, or take them out
  *
  * A dialog that the asking realm does not have, or whose other leg is not in
  * the realm where the request goes, is left unnamed (behaviour.md 3.1).
  *
- * @param msg    Request that is edited
- * @param tags   Tags of all calls
- * @param from   Realm that asks
- * @param to     Realm where the request goes
- * @param other  Gives the other leg
+ * @param msg     Request that is edited
+ * @param tables  Legs of all calls
+ * @param from    Realm that asks
+ * @param to      Realm where the request goes
+ * @param other   Gives the other leg
  *
  * @return 0, also when there is nothing to do; EBADMSG Refer-To cannot be read;
  *         ENOMEM
  *
- * Source: RFC 3891, RFC 4538
+ * Source: RFC 3891, RFC 4538, RFC 3261 20.21
  */
-int replaces_edit(struct message *msg, const struct table *tags,
+int replaces_edit(struct message *msg, const struct leg_tables *tables,
 		  const struct realm *from, const struct realm *to,
 		  replaces_other_h *other);

@@ -163,37 +163,69 @@ static const struct policy_attribute *route_back(const struct sides *s,
 	return found;
 }
 
-void sides_proof(const struct sides *s, bool to_b, struct proof_setup *setup)
+/* What answers for a side, but the owner's registrar */
+static void query_of(struct credential_query *q,
+		     const struct policy_attribute *attribute,
+		     const struct realm *realm)
 {
-	const struct hunt *hunt = s->hunt;
-	struct credential_query *q = &setup->query;
-	const struct policy_attribute *attribute;
-	const struct owner *owner;
-	const struct leg *to = to_b ? s->b : s->a;
-
-	if (to_b) {
-		attribute = hunt->now->hop.attribute;
-		q->egress = hunt->now->hop.agent;
-		q->ingress = hunt->source.agent;
-		owner = hunt->called.agent ? NULL : &hunt->owner;
-	} else {
-		attribute = route_back(s, &setup->method);
-		q->egress = hunt->source.agent;
-		q->ingress = hunt->now->hop.agent;
-		owner = hunt->called.agent ? &hunt->called : NULL;
-	}
-
 	if (attribute) {
 		q->realm = attribute->realm;
 		q->lookup = attribute->auth_user_lookup;
 		if (!q->realm[0] && q->egress)
 			q->realm = q->egress->realm_id;
 	}
-	q->egress_realm = to->realm->config->identifier;
-	if (owner) {
-		q->owner = *owner;
-		q->to_registrar =
-			hunt_knows_challenger(hunt->worker, owner, to->realm,
-					      &to->to.dst, setup->challenge);
+	q->egress_realm = realm->config->identifier;
+}
+
+void sides_who(struct sides_who *who, const struct sides *s)
+{
+	const struct hunt *hunt = s->hunt;
+
+	memset(who, 0, sizeof(*who));
+	who->worker = hunt->worker;
+	who->realm = s->b->realm;
+	who->attribute = hunt->now->hop.attribute;
+	who->egress = hunt->now->hop.agent;
+	who->ingress = hunt->source.agent;
+	if (!hunt->called.agent)
+		who->owner = hunt->owner;
+}
+
+void sides_who_proof(const struct sides_who *who, const struct sa *target,
+		     struct proof_setup *setup)
+{
+	struct credential_query *q = &setup->query;
+
+	q->egress = who->egress;
+	q->ingress = who->ingress;
+	query_of(q, who->attribute, who->realm);
+	q->owner = who->owner;
+	q->to_registrar = hunt_knows_challenger(
+		who->worker, &who->owner, who->realm, target, setup->challenge);
+}
+
+static void proof_back(const struct sides *s, struct proof_setup *setup)
+{
+	const struct hunt *hunt = s->hunt;
+	struct credential_query *q = &setup->query;
+
+	q->egress = hunt->source.agent;
+	q->ingress = hunt->now->hop.agent;
+	query_of(q, route_back(s, &setup->method), s->a->realm);
+	q->owner = hunt->called;
+	q->to_registrar =
+		hunt_knows_challenger(hunt->worker, &hunt->called, s->a->realm,
+				      &s->a->to.dst, setup->challenge);
+}
+
+void sides_proof(const struct sides *s, bool to_b, struct proof_setup *setup)
+{
+	struct sides_who who;
+
+	if (!to_b) {
+		proof_back(s, setup);
+		return;
 	}
+	sides_who(&who, s);
+	sides_who_proof(&who, &s->b->to.dst, setup);
 }

@@ -34,6 +34,20 @@ void sides_answer(const struct sides *s, struct leg_reply *r,
 		  struct message **copyp, const struct message *msg,
 		  bool challenge);
 
+/** Who answers for requests to side B, to be kept when the call is gone; the plan
+ *  outlives it */
+struct sides_who {
+	struct worker *worker;
+	const struct policy_attribute *attribute;
+	const struct session_agent *egress, *ingress;
+	const struct realm *realm;
+	struct owner owner; /* or none */
+};
+void sides_who(struct sides_who *who, const struct sides *s);
+/** sides_proof of side B, for a request to this target */
+void sides_who_proof(const struct sides_who *who, const struct sa *target,
+		     struct proof_setup *setup);
+
 /** Who asks for credentials of a request inside the dialogs that goes to side B
  *  or to side A: the query of `setup`, whose method, target and challenge are
  *  there already */

@@ -7,6 +7,7 @@
 #include "policy/header.h"
 #include "sbc/counters.h"
 #include "sbc/queue.h"
+#include "sbc/replaces.h"
 #include "sbc/subscription.h"
 
 enum {
@@ -213,7 +214,10 @@ static int relay_edit(struct relay *r, struct message *out,
 	const struct joint *j = arg;
 	struct sides s = sides_of(j);
 	bool to_b = relay_to(r) == j->b;
+	int err = msg->code ? 0 : replaces_drop(out);
 
+	if (err)
+		return err;
 	return sides_edit(&s, msg->code ? !to_b : to_b, out, msg);
 }
 
@@ -395,7 +399,7 @@ static int leg_a_make(struct joint *j)
 	const struct sip_config *sip = hunt->plan->sip;
 	struct leg_setup leg = {
 		.worker = hunt->worker,
-		.tags = s->setup.tags,
+		.tables = s->setup.tables,
 		.realm = hunt->source.realm,
 		.port = hunt->from.port,
 		.t1 = sip->init_timer,

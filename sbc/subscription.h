@@ -37,7 +37,7 @@ struct subscription;
 
 struct subscription_setup {
 	const struct hunt *hunt; /* that places the request; outlives it */
-	struct table *tags;
+	struct leg_tables *tables;
 	/** The last dialog ended, and no other can come: it may be freed */
 	void (*over)(void *arg);
 	void *arg; /* also of its legs on side A */

@@ -633,7 +633,7 @@ static void join(struct transfer *t, const struct pl *replaces)
 	struct leg *leg, *target;
 	struct call *to;
 
-	leg = replaces_find(referrer(t)->tags, referrer(t)->realm, replaces);
+	leg = replaces_find(referrer(t)->tables, referrer(t)->realm, replaces);
 	to = leg ? leg->arg : NULL;
 	if (!to || to == t->old || to->state != CALL_TALKING || to->transfer ||
 	    !call_may_lend(to, t->old->plan) ||

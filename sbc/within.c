@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "store/number.h"
 #include "policy/body.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
@@ -169,7 +170,6 @@ static void relay_done(struct relay *r, uint16_t code,
 	struct call *c = arg;
 	enum method_id method = relay_method(r);
 	bool to_a = call_is_a(c, relay_to(r));
-	(void)msg;
 
 	if (r == c->reinvite) {
 		c->reinvite = NULL;
@@ -183,6 +183,11 @@ static void relay_done(struct relay *r, uint16_t code,
 	}
 	if (within_is_deadly(method, code))
 		call_feed(c, to_a ? A_LOST : B_LOST, NULL);
+	if (method == INVITE && code == 504 && msg && msg->code < 300) {
+		/* one side has another session now than the other */
+		c->reason = code;
+		call_feed(c, MEDIA_BAD, NULL);
+	}
 }
 
 /* RFC 4028 7.3: once with the Min-SE of the 422 */
@@ -334,8 +339,8 @@ static int names_edit(struct message **copyp, const struct leg *leg,
 	int err = message_clone(copyp, msg);
 
 	if (!err)
-		err = replaces_edit(*copyp, leg->tags, leg->realm, other->realm,
-				    call_other);
+		err = replaces_edit(*copyp, leg->tables, leg->realm,
+				    other->realm, call_other);
 	return err;
 }
 
@@ -422,6 +427,17 @@ static void aimed(void *arg)
 	struct queue *q = arg;
 
 	queue_pass(q, q);
+}
+
+/* RFC 3261 16.3: it would go on, and may not. A BYE ends here */
+static uint16_t check_forwards(const struct message *msg)
+{
+	struct pl value = message_value(msg, HDR_MAX_FORWARDS);
+	uint64_t forwards = 70;
+
+	if (value.l && uint_parse(&forwards, &value, 255))
+		return 400;
+	return forwards ? 0 : 483;
 }
 
 /* What the state of the call says to a request, other than BYE. 0: serve it */
@@ -542,6 +558,8 @@ void within_request(struct leg *leg, const struct arrival *from,
 		bye_came(c, leg, t, msg);
 		return;
 	}
+	if (!code)
+		code = check_forwards(msg);
 	if (!code)
 		code = check_state(c, leg);
 	if (!code)

@@ -126,6 +126,7 @@ static void peer_init(struct peer *p, const char *ip)
 {
 	memset(p, 0, sizeof(*p));
 	p->ip = ip;
+	p->forwards = 70;
 	snprintf(p->contact, sizeof(p->contact), "sip:x@%s:5060", ip);
 }
 
@@ -256,14 +257,15 @@ static void request(struct peer *p, const char *method, const char *uri,
 		re_sdprintf(&text,
 			    "%s %s SIP/2.0\r\n"
 			    "Via: SIP/2.0/UDP %s:5060;branch=z9hG4bK%s%u\r\n"
-			    "Max-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\n"
+			    "Max-Forwards: %u\r\nFrom: %s\r\nTo: %s\r\n"
 			    "Call-ID: %s\r\nCSeq: %u %s\r\n"
 			    "Contact: <%s>\r\n%s%s"
 			    "Content-Length: %zu\r\n\r\n%s",
-			    method, uri, p->ip, p->ip, branch, p->local,
-			    p->remote, p->callid, p->cseq, method, p->contact,
-			    headers ? headers : "", content_type(body),
-			    body ? strlen(body) : (size_t)0, body ? body : ""),
+			    method, uri, p->ip, p->ip, branch, p->forwards,
+			    p->local, p->remote, p->callid, p->cseq, method,
+			    p->contact, headers ? headers : "",
+			    content_type(body), body ? strlen(body) : (size_t)0,
+			    body ? body : ""),
 		0);
 	give(p, text);
 	mem_deref(text);

@@ -41,7 +41,7 @@ struct peer {
 	char callid[128], local[256], remote[256], target[256];
 	char contact[128];
 	const char *tag; /* of its answers outside a dialog; NULL: "u" */
-	uint32_t cseq, branch;
+	uint32_t cseq, branch, forwards;
 	struct message *in[256]; /* what it heard, in order */
 	size_t n, taken;
 };

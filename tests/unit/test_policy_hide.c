@@ -48,7 +48,7 @@ static const struct {
 	  "Service-Route: <sip:x>\r\nContact: <sip:x>\r\nm: <sip:y>\r\n"
 	  "Proxy-Require: x\r\nAuthentication-Info: x\r\nMax-Forwards: 3\r\n"
 	  "User-Agent: x\r\nServer: x\r\nOrganization: x\r\nl: 0\r\n"
-	  "In-Reply-To: x\r\nProxy-Authentication-Info: x\r\n"
+	  "Proxy-Authentication-Info: x\r\n"
 	  "Security-Client: x\r\nSecurity-Verify: x\r\n"
 	  "Security-Server: x\r\nTarget-Dialog: x\r\nReplaces: x\r\n",
 	  "", true, true, true },

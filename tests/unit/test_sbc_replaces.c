@@ -12,7 +12,7 @@
 #include "sbc/replaces.h"
 
 /* A call: leg a in realm pbx, leg b in realm trunk */
-static struct table tags;
+static struct leg_tables tables;
 static struct realm pbx, trunk;
 static struct leg a, b;
 
@@ -26,7 +26,7 @@ static void enter(struct leg *leg, struct realm *realm, const char *tag,
 	leg->callid = (char *)(uintptr_t)callid;
 	pl_set_str(&leg->remote_tag, peer);
 	leg->confirmed = true;
-	assert_int_equal(table_add(&tags, &leg->tag.entry,
+	assert_int_equal(table_add(&tables.tags, &leg->tag.entry,
 				   hash_bytes(leg->tag.text, TAG_SIZE - 1)),
 			 0);
 }
@@ -34,7 +34,7 @@ static void enter(struct leg *leg, struct realm *realm, const char *tag,
 static int setup(void **state)
 {
 	(void)state;
-	table_init(&tags);
+	table_init(&tables.tags);
 	enter(&a, &pbx, "00aaaaaaaaaaaaaa", "call-a", "peer-a");
 	enter(&b, &trunk, "00bbbbbbbbbbbbbb", "call-b", "peer-b");
 	return 0;
@@ -43,9 +43,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	table_remove(&tags, &a.tag.entry);
-	table_remove(&tags, &b.tag.entry);
-	table_finish(&tags);
+	table_remove(&tables.tags, &a.tag.entry);
+	table_remove(&tables.tags, &b.tag.entry);
+	table_finish(&tables.tags);
 	return 0;
 }
 
@@ -54,7 +54,7 @@ static struct leg *find(const struct realm *realm, const char *text)
 	struct pl value;
 
 	pl_set_str(&value, text);
-	return replaces_find(&tags, realm, &value);
+	return replaces_find(&tables, realm, &value);
 }
 
 static void a_dialog_is_found_by_all_three_names_in_its_realm(void **state)
@@ -132,7 +132,7 @@ static int edited(char *out, size_t size, enum header_id id, const char *text,
 		0);
 	mb->pos = 0;
 	assert_int_equal(message_scan(&msg, mb, &result), 0);
-	err = replaces_edit(msg, &tags, &pbx, to, other);
+	err = replaces_edit(msg, &tables, &pbx, to, other);
 	value = message_value(msg, id);
 	assert_int_equal(pl_strcpy(&value, out, size), 0);
 	mem_deref(msg);

@@ -393,6 +393,64 @@ static void the_first_request_of_the_called_side_may_have_cseq_0(void **s)
 	peer_answer(&trunk, 500);
 }
 
+static void max_forwards_0_ends_here_but_a_bye_is_at_its_end(void **s)
+{
+	static const char *const methods[] = { "INVITE",  "INFO",    "UPDATE",
+					       "OPTIONS", "MESSAGE", "X-NEW" };
+	(void)s;
+
+	call();
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+		pbx.forwards = 0;
+		peer_says(&pbx, methods[i], NULL, NULL);
+		peer_answer(&pbx, 483);
+		assert_true(peer_hears_nothing(&trunk));
+		/* it was taken all the same */
+		peer_says_same(&pbx, methods[i], NULL, NULL);
+		peer_answer(&pbx, 500);
+	}
+	pbx.forwards = 1;
+	peer_says(&pbx, "INFO", NULL, NULL);
+	assert_true(header_has(peer_request(&trunk, "INFO"), HDR_MAX_FORWARDS,
+			       "0"));
+	pbx.forwards = 0;
+	peer_says(&pbx, "BYE", NULL, NULL);
+	assert_int_equal(peer_answer(&pbx, 200)->method_id, BYE);
+	assert_true(header_has(peer_request(&trunk, "BYE"), HDR_MAX_FORWARDS,
+			       "70"));
+}
+
+static void calls_in_reply_to(struct peer *p, const char *callid)
+{
+	char line[300];
+
+	snprintf(line, sizeof(line), "In-Reply-To: nobody@x, %s\r\n", callid);
+	peer_calls(p, "sip:0301235@127.0.0.2", line, SDP_PBX);
+}
+
+static void in_reply_to_names_the_live_call_as_its_other_side_knows_it(void **s)
+{
+	char callid[2][128];
+	struct message *invite;
+	(void)s;
+
+	call();
+	snprintf(callid[SIDE_A], sizeof(callid[0]), "%s", pbx.callid);
+	snprintf(callid[SIDE_B], sizeof(callid[0]), "%s", trunk.callid);
+	calls_in_reply_to(&pbx, callid[SIDE_A]);
+	invite = peer_request(&trunk, "INVITE");
+	assert_true(header_has(invite, HDR_IN_REPLY_TO, callid[SIDE_B]));
+	assert_false(header_has(invite, HDR_IN_REPLY_TO, "nobody"));
+	/* another tenant's call is unnamed */
+	calls_in_reply_to(&pbx_b, callid[SIDE_A]);
+	invite = peer_request(&trunk, "INVITE");
+	assert_null(message_first(invite, HDR_IN_REPLY_TO));
+	/* and so is the name that the other side has for it */
+	calls_in_reply_to(&pbx, callid[SIDE_B]);
+	invite = peer_request(&trunk, "INVITE");
+	assert_null(message_first(invite, HDR_IN_REPLY_TO));
+}
+
 static void bye_is_answered_at_once_and_goes_on_with_its_reason(void **s)
 {
 	struct message *bye;
@@ -471,6 +529,8 @@ int main(void)
 		T(any_other_method_is_relayed_with_its_body),
 		T(a_cseq_that_is_not_greater_gets_500),
 		T(the_first_request_of_the_called_side_may_have_cseq_0),
+		T(max_forwards_0_ends_here_but_a_bye_is_at_its_end),
+		T(in_reply_to_names_the_live_call_as_its_other_side_knows_it),
 		T(bye_is_answered_at_once_and_goes_on_with_its_reason),
 		T(a_bye_before_the_answer_cancels_the_called_side),
 		T(the_end_of_the_longest_call_is_bye_to_both),
