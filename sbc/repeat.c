@@ -25,8 +25,9 @@ static void destructor(void *data)
 static void again(void *arg)
 {
 	struct repeat *r = arg;
+	uint64_t now = clock_ms(), left;
 
-	if (clock_ms() >= r->end) {
+	if (now >= r->end) {
 		r->h(r->arg);
 		return;
 	}
@@ -36,7 +37,9 @@ static void again(void *arg)
 	r->interval *= 2;
 	if (r->interval > r->setup.t2)
 		r->interval = r->setup.t2;
-	timer_start(&r->timer, r->interval, again, r);
+	left = r->end - now;
+	timer_start(&r->timer, r->interval < left ? r->interval : left, again,
+		    r);
 }
 
 int repeat_start(struct repeat **rp, const struct repeat_setup *setup,

@@ -319,7 +319,7 @@ static void without_prack_for_64_t1_the_call_ends_with_504(void **s)
 	core_run(T1_64 - 1);
 	assert_true(peer_hears_no_answer(&pbx, 504));
 	assert_true(peer_hears_no(&trunk, "CANCEL"));
-	core_run(T1_64);
+	core_run(1);
 	peer_answer(&pbx, 504);
 	peer_answers(&trunk, peer_request(&trunk, "CANCEL"), 200, NULL, NULL);
 	says("u", 487, NULL, NULL);
@@ -877,6 +877,86 @@ static void a_late_2xx_of_a_branch_is_hung_up_when_the_call_is_over(void **s)
 	assert_false(pl_strcmp(&peer_request(&trunk, "BYE")->to_tag, "one"));
 }
 
+static void a_late_2xx_is_hung_up_though_nobody_else_had_rung(void **s)
+{
+	(void)s;
+
+	for (int late = 0; late < 2; late++) {
+		calls();
+		says("one", 200, NULL, SDP_TRUNK);
+		into(peer_answer(&pbx, 200));
+		peer_acks(&pbx, NULL);
+		core_run(10000);
+		peer_says(&pbx, "BYE", NULL, NULL);
+		peer_answers(&trunk, peer_request(&trunk, "BYE"), 200, NULL,
+			     NULL);
+		all_is_over();
+		core_run(late ? T1_64 - 10000 : T1_64 - 10500);
+		peer_forgets(&trunk);
+		says("two", 200, NULL, SDP_TRUNK);
+		if (late) {
+			assert_true(peer_hears_nothing(&trunk));
+		} else {
+			peer_request(&trunk, "ACK");
+			assert_false(pl_strcmp(
+				&peer_request(&trunk, "BYE")->to_tag, "two"));
+		}
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
+}
+
+static void refuses_once(const char *tag)
+{
+	struct message *bye = peer_request(&trunk, "BYE"), *again;
+
+	peer_answers(&trunk, bye, 407, CHALLENGE, NULL);
+	again = peer_request(&trunk, "BYE");
+	assert_false(pl_strcmp(&again->to_tag, tag));
+	assert_int_equal(again->cseq, bye->cseq + 1);
+	assert_true(header_has(again, HDR_PROXY_AUTHORIZATION, "a1"));
+	/* who refuses it for good hears no more of it */
+	peer_answers(&trunk, again, 403, NULL, NULL);
+	core_run(T1_64);
+	assert_true(peer_hears_no(&trunk, "BYE"));
+}
+
+static void the_bye_to_a_2xx_that_nobody_wants_is_proved(void **s)
+{
+	enum {
+		LOST,
+		GIVEN_UP,
+		OVER,
+		WHENS
+	};
+	(void)s;
+
+	for (int when = LOST; when < WHENS; when++) {
+		fake_credential("trunk", "trunk.example", "tenA", "a1",
+				"secret");
+		forks();
+		if (when == GIVEN_UP) {
+			peer_cancels(&pbx);
+			core_run(T1_64 + 1);
+			peer_forgets(&trunk);
+		} else {
+			says("two", 200, NULL, SDP_TRUNK);
+			into(peer_answer(&pbx, 200));
+			peer_acks(&pbx, NULL);
+		}
+		if (when == OVER) {
+			peer_says(&pbx, "BYE", NULL, NULL);
+			peer_answers(&trunk, peer_request(&trunk, "BYE"), 200,
+				     NULL, NULL);
+			all_is_over();
+		}
+		says("one", 200, NULL, SDP_TRUNK);
+		refuses_once("one");
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
+}
+
 static void requests_under_way_stay_with_their_dialog_when_it_wins(void **s)
 {
 	struct message *info, *again;
@@ -1180,6 +1260,63 @@ static void a_hop_that_fails_takes_its_dialog_alone(void **s)
 	assert_int_equal(pl_cmp(&final->to_tag, &two->to_tag), 0);
 	peer_acks(&pbx, NULL);
 	assert_int_equal(core_the_call()->state, CALL_TALKING);
+}
+
+static void a_2xx_waits_for_its_prack_when_a_hop_beside_it_failed(void **s)
+{
+	(void)s;
+
+	hops_ring();
+	peer_answers(&third, beside, 486, NULL, NULL);
+	says("one", 200, NULL, SDP_ONE);
+	assert_true(peer_hears_no_answer(&pbx, 200));
+	into(one);
+	pracks(one, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	assert_int_equal(peer_answer(&pbx, 200)->method_id, PRACK);
+	core_run(1);
+	assert_int_equal(peer_answer(&pbx, 200)->method_id, INVITE);
+}
+
+static void dialogs_of_a_hop_that_lost_live_64_t1_behind_the_answer(void **s)
+{
+	for (int second = 0; second < 2; second++) {
+		struct peer *winner = second ? &third : &trunk;
+		struct peer *loser = second ? &trunk : &third;
+		struct message *info, *cancel;
+		(void)s;
+
+		hops_ring();
+		into(second ? two : one);
+		pracks(second ? two : one, NULL);
+		peer_answers(winner, peer_request(winner, "PRACK"), 200, NULL,
+			     NULL);
+		core_run(1);
+		peer_answers(winner, second ? beside : invite, 200, NULL, NULL);
+		peer_forgets(&pbx);
+		peer_acks(&pbx, NULL);
+		cancel = peer_request(loser, "CANCEL");
+		into(second ? one : two);
+		peer_says(&pbx, "INFO", NULL, NULL);
+		info = peer_request(loser, "INFO");
+		peer_answers(loser, info, 200, NULL, NULL);
+		peer_answer(&pbx, 200);
+		peer_answers(loser, cancel, 200, NULL, NULL);
+		peer_answers(loser, second ? invite : beside, 487, NULL, NULL);
+		core_run(T1_64 - 1000);
+		peer_says(&pbx, "INFO", NULL, NULL);
+		peer_answers(loser, peer_request(loser, "INFO"), 481, NULL,
+			     NULL);
+		peer_answer(&pbx, 481);
+		core_run(1001);
+		peer_forgets(loser);
+		peer_says(&pbx, "INFO", NULL, NULL);
+		peer_answer(&pbx, 481);
+		assert_true(peer_hears_no(loser, "INFO"));
+		assert_int_equal(core_the_call()->state, CALL_TALKING);
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
 }
 
 /* --- A failed route -------------------------------------------------------- */
@@ -1629,6 +1766,46 @@ static void a_reliable_1xx_to_a_reinvite_has_a_number_of_this_leg(void **s)
 	assert_int_equal(core_the_call()->state, CALL_TALKING);
 }
 
+static void a_reliable_1xx_to_a_reinvite_without_prack_is_504(void **s)
+{
+	(void)s;
+
+	for (int crossed = 0; crossed < 2; crossed++) {
+		struct message *reinvite, *cancel;
+
+		core_start();
+		core_call();
+		peer_says(&pbx, "INVITE", OFFERS_100REL, SDP_PBX);
+		reinvite = peer_request(&trunk, "INVITE");
+		peer_answers(&trunk, reinvite, 183, RELIABLE("40"), SDP_TRUNK);
+		core_run(T1_64 - 1);
+		assert_true(peer_hears_no_answer(&pbx, 504));
+		assert_true(peer_hears_no(&trunk, "CANCEL"));
+		core_run(2);
+		peer_answer(&pbx, 504);
+		peer_acks(&pbx, NULL);
+		cancel = peer_request(&trunk, "CANCEL");
+		peer_answers(&trunk, cancel, 200, NULL, NULL);
+		peer_answers(&trunk, reinvite, crossed ? 200 : 487, NULL,
+			     crossed ? SDP_TRUNK : NULL);
+		peer_request(&trunk, "ACK");
+		assert_true(peer_hears_no_answer(&pbx, 200));
+		assert_true(peer_hears_no_answer(&pbx, 487));
+		if (crossed) {
+			/* they agree on nothing any more */
+			peer_request(&trunk, "BYE");
+			assert_true(header_has(peer_request(&pbx, "BYE"),
+					       HDR_REASON, "504"));
+		} else {
+			assert_int_equal(core_the_call()->state, CALL_TALKING);
+			peer_says(&pbx, "INVITE", NULL, SDP_PBX);
+			peer_request(&trunk, "INVITE");
+		}
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -1672,6 +1849,8 @@ int main(void)
 		T(the_first_2xx_wins_and_keeps_its_dialog),
 		T(a_2xx_of_another_branch_is_acked_and_hung_up),
 		T(a_late_2xx_of_a_branch_is_hung_up_when_the_call_is_over),
+		T(a_late_2xx_is_hung_up_though_nobody_else_had_rung),
+		T(the_bye_to_a_2xx_that_nobody_wants_is_proved),
 		T(requests_under_way_stay_with_their_dialog_when_it_wins),
 		T(a_branch_that_lost_dies_64_t1_behind_the_answer),
 		T(a_bye_in_a_branch_that_lost_ends_nothing),
@@ -1682,6 +1861,8 @@ int main(void)
 		T(dialogs_of_hops_tried_together_stay_apart),
 		T(the_hop_that_answers_first_has_the_call),
 		T(a_hop_that_fails_takes_its_dialog_alone),
+		T(a_2xx_waits_for_its_prack_when_a_hop_beside_it_failed),
+		T(dialogs_of_a_hop_that_lost_live_64_t1_behind_the_answer),
 		T(early_dialogs_of_a_failed_route_are_dead),
 		T(a_challenge_behind_a_1xx_begins_a_new_dialog),
 		T(an_offer_in_the_2xx_has_its_answer_in_the_ack),
@@ -1706,6 +1887,7 @@ int main(void)
 		T(a_lost_ack_ends_the_call_after_64_t1),
 		T(a_repeated_2xx_gets_the_same_ack),
 		T(a_reliable_1xx_to_a_reinvite_has_a_number_of_this_leg),
+		T(a_reliable_1xx_to_a_reinvite_without_prack_is_504),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -494,6 +494,36 @@ static void a_bye_before_the_answer_cancels_the_called_side(void **s)
 	peer_request(&trunk, "CANCEL");
 }
 
+static void a_leg_that_refuses_the_bye_has_ended_all_the_same(void **s)
+{
+	static const struct {
+		uint16_t code;
+		const char *headers;
+	} rows[] = { { 407, CHALLENGE },
+		     { 401, NULL },
+		     { 403, NULL },
+		     { 500, NULL },
+		     { 481, NULL } };
+	(void)s;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct message *bye;
+
+		call();
+		peer_says(&pbx, "BYE", NULL, NULL);
+		bye = peer_request(&trunk, "BYE");
+		assert_int_equal(core_calls(), 1);
+		peer_answers(&trunk, bye, rows[i].code, rows[i].headers, NULL);
+		core_run(1);
+		assert_int_equal(core_calls(), 0);
+		assert_true(peer_hears_no(&trunk, "BYE"));
+		peer_says(&trunk, "BYE", NULL, NULL);
+		peer_answer(&trunk, 481);
+		core_teardown(NULL);
+		core_setup(NULL);
+	}
+}
+
 static void the_end_of_the_longest_call_is_bye_to_both(void **s)
 {
 	(void)s;
@@ -533,6 +563,7 @@ int main(void)
 		T(in_reply_to_names_the_live_call_as_its_other_side_knows_it),
 		T(bye_is_answered_at_once_and_goes_on_with_its_reason),
 		T(a_bye_before_the_answer_cancels_the_called_side),
+		T(a_leg_that_refuses_the_bye_has_ended_all_the_same),
 		T(the_end_of_the_longest_call_is_bye_to_both),
 	};
 
