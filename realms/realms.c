@@ -347,6 +347,13 @@ const struct realm *realm_named(const struct realms *r, const char *name)
 	return realm_find(r, &pl);
 }
 
+bool realm_same(const struct realm *a, const struct realm *b)
+{
+	return a == b ||
+	       (a && b &&
+		!strcmp(a->config->identifier, b->config->identifier));
+}
+
 bool realm_is_within(const struct realm *realm, const struct realm *up)
 {
 	for (; realm; realm = realm->parent) {

@@ -70,6 +70,10 @@ const struct realm *realm_find(const struct realms *r, const struct pl *name);
 /** Realm by a name of the configuration, zero-ended; "" and NULL give NULL */
 const struct realm *realm_named(const struct realms *r, const char *name);
 
+/** Are both the realm of one name? Where one of them may be of another
+ *  configuration */
+bool realm_same(const struct realm *a, const struct realm *b);
+
 /** Is `up` the realm itself or one of its parents? */
 bool realm_is_within(const struct realm *realm, const struct realm *up);
 

@@ -26,6 +26,7 @@ static void attempt_destructor(void *arg)
 	transaction_forget(a->transaction);
 	if (a->pending)
 		resolve_cancel(a->pending);
+	plan_give(a->plan);
 	tries_reset(&a->tries);
 }
 
@@ -145,6 +146,7 @@ static int transmit_with(struct registration *r, const struct mbuf *auth)
 	const struct realm *realm = r->flock->registry->hop.realm;
 	const struct endpoint *from =
 		realm_endpoint(realm, &a->to.dst, a->to.transport);
+	const struct session_agent *agent = r->flock->registry->hop.agent;
 	struct request_setup setup = { .to = a->to, .method = REGISTER };
 	struct register_setup what;
 	char branch[BRANCH_SIZE], contact[CONTACT_SIZE];
@@ -154,6 +156,7 @@ static int transmit_with(struct registration *r, const struct mbuf *auth)
 	setup.port = from ? worker_port(w, from) : NULL;
 	if (!setup.port)
 		return EADDRNOTAVAIL;
+	setup.to.tls_name = agent ? agent->hostname : NULL;
 
 	err = choose_contact(contact, r, from);
 	if (err)
@@ -214,13 +217,11 @@ static int transmit(struct registration *r)
 
 /* Targets (4.6) ------------------------------------------------------------ */
 
-static void set_target(struct attempt *a, const struct registry *reg,
-		       uint32_t n)
+static void set_target(struct attempt *a, uint32_t n)
 {
 	memset(&a->to, 0, sizeof(a->to));
 	sa_cpy(&a->to.dst, &a->targets.addr[n]);
 	a->to.transport = a->targets.transport[n];
-	a->to.tls_name = reg->hop.agent ? reg->hop.agent->hostname : NULL;
 }
 
 static uint32_t place_of(const struct resolved *found, const struct target *t)
@@ -309,7 +310,7 @@ static int start(struct registration *r, const struct resolved *found)
 	if (!a->redirected && !r->moved)
 		learn(r->flock->registry, found);
 	a->start = a->redirected || r->moved ? 0 : first_target(r, found);
-	set_target(a, r->flock->registry, a->start);
+	set_target(a, a->start);
 
 	return attempt_repeat(r);
 }
@@ -365,6 +366,15 @@ int attempt_resolve(struct resolve **pendingp, struct registry *registry,
 	return resolve(pendingp, registry->worker->resolver, &q, found, h, arg);
 }
 
+/** The registrar's plan may be replaced before DNS answers */
+static void hold_plan(struct attempt *a, const struct registry *reg)
+{
+	const struct plan *before = a->plan;
+
+	a->plan = plan_take(reg->realm_plan);
+	plan_give(before);
+}
+
 /** Follow a URI of a 3xx: it becomes the Request-URI without its user (RFC 3261
  *  8.1.3.4, 10.2). 0; EINPROGRESS; errno */
 static int resolve_uri(struct registration *r, const char *text,
@@ -405,6 +415,7 @@ static int resolve_uri(struct registration *r, const char *text,
 	if (t.full)
 		return EOVERFLOW;
 
+	hold_plan(a, r->flock->registry);
 	return resolve(&a->pending, r->flock->worker->resolver, &q, found,
 		       resolved_later, r);
 }
@@ -426,6 +437,7 @@ int attempt_begin(struct registration *r, enum attempt_kind kind,
 	pen_put(&t, "sip:");
 	pen_put_host(&t, r->flock->agent->register_host);
 
+	hold_plan(r->attempt, r->flock->registry);
 	err = r->moved ? resolve_uri(r, r->moved, &found)
 		       : attempt_resolve(&r->attempt->pending,
 					 r->flock->registry, &found,
@@ -480,7 +492,7 @@ int attempt_next(struct registration *r, const struct message *msg)
 	if (a->tried >= a->targets.n || a->tried >= most)
 		return SUR_NO_TARGET;
 
-	set_target(a, r->flock->registry, (a->start + a->tried) % a->targets.n);
+	set_target(a, (a->start + a->tried) % a->targets.n);
 	a->tried++;
 	r->flock->host->again(r);
 

@@ -23,6 +23,7 @@ struct attempt {
 	attempt_h *told;
 	struct transaction *transaction;
 	struct resolve *pending;
+	const struct plan *plan; /* a reference: pending asks in its realm */
 	struct tries tries;
 	struct resolved targets;
 	struct target to;

@@ -261,6 +261,7 @@ static struct parting_setup parting_of(struct call *c, const struct leg *b)
 		.plan = c->plan,
 	};
 
+	memcpy(setup.lent, c->lent, sizeof(setup.lent));
 	sides_who(&setup.who, &s);
 	return setup;
 }
@@ -1093,8 +1094,7 @@ static void leave_b(struct call *c)
 
 	if (!b || b->arg != c)
 		return;
-	/* one that came by transfer is of a plan that the call lets go of */
-	if (b->confirmed && b->invite && !c->lent)
+	if (b->confirmed && b->invite)
 		part(c, b);
 	else
 		leg_close(b);
@@ -1336,15 +1336,36 @@ static void leg_settle(struct call *c, enum side side)
 		c->hunt.now->leg = leg;
 }
 
-bool call_may_lend(const struct call *c, const struct plan *plan)
+static bool plan_is_kept(const struct call *c, const struct plan *plan)
 {
-	return plan == c->plan || !c->lent || c->lent == plan;
+	for (uint32_t i = 0; i < c->lent_n; i++)
+		if (c->lent[i] == plan)
+			return true;
+
+	return plan == c->plan;
 }
 
-static void plan_lend(struct call *c, const struct plan *plan)
+bool call_may_lend(const struct call *c, const struct call *other)
 {
-	if (plan != c->plan && !c->lent)
-		c->lent = plan_take(plan);
+	uint32_t n = c->lent_n + !plan_is_kept(c, other->plan);
+
+	for (uint32_t i = 0; i < other->lent_n; i++)
+		n += !plan_is_kept(c, other->lent[i]);
+
+	return n <= PLANS_LENT;
+}
+
+static void plan_keep(struct call *c, const struct plan *plan)
+{
+	if (!plan_is_kept(c, plan) && c->lent_n < PLANS_LENT)
+		c->lent[c->lent_n++] = plan_take(plan);
+}
+
+static void plans_keep(struct call *c, const struct call *other)
+{
+	plan_keep(c, other->plan);
+	for (uint32_t i = 0; i < other->lent_n; i++)
+		plan_keep(c, other->lent[i]);
 }
 
 void call_swap(struct call *c, enum side side, struct call *other,
@@ -1353,8 +1374,8 @@ void call_swap(struct call *c, enum side side, struct call *other,
 	struct leg **x = slot(c, side), **y = slot(other, other_side);
 	struct leg *leg = *x;
 
-	plan_lend(c, other->plan);
-	plan_lend(other, c->plan);
+	plans_keep(c, other);
+	plans_keep(other, c);
 	*x = *y;
 	*y = leg;
 	leg_settle(c, side);
@@ -1458,8 +1479,8 @@ static void destructor(void *data)
 		surrogates_call(c->worker->surrogates, c->pbx, -1);
 	cdr_clear(&c->cdr);
 	plan_give(c->plan);
-	if (c->lent)
-		plan_give(c->lent);
+	while (c->lent_n)
+		plan_give(c->lent[--c->lent_n]);
 	gauge(COUNT_SESSIONS, -1);
 }
 
@@ -1510,6 +1531,7 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 	struct leg_setup leg = {
 		.worker = c->worker,
 		.tables = &c->home->tables,
+		.plan = c->plan,
 		.realm = setup->source.realm,
 		.port = setup->from.port,
 		.t1 = sip->init_timer,
@@ -1524,6 +1546,7 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 
 	/* It stands in until the other one comes; nothing is sent to it */
 	if (lent) {
+		leg.plan = lent->plan;
 		leg.realm = lent->realm;
 		leg.port = from.port = lent->port;
 		from.src = lent->to.dst;
@@ -1560,7 +1583,7 @@ uint16_t call_place(const struct call_setup *setup)
 {
 	uint64_t expires = expires_of(setup->invite);
 	struct call *c;
-	int err;
+	int err = 0;
 
 	c = mem_zalloc(sizeof(*c), destructor);
 	if (!c)
@@ -1576,7 +1599,12 @@ uint16_t call_place(const struct call_setup *setup)
 		refresh_init(&c->timers[side], timer_news, c);
 	}
 
-	err = media_make(c, setup);
+	if (setup->lender && call_may_lend(c, setup->lender))
+		plans_keep(c, setup->lender);
+	else if (setup->lender)
+		err = ENOMEM;
+	if (!err)
+		err = media_make(c, setup);
 	if (!err)
 		err = leg_a_make(c, setup);
 	if (!err)
@@ -1603,7 +1631,6 @@ uint16_t call_place(const struct call_setup *setup)
 	if (setup->transaction)
 		transaction_handler(setup->transaction, leg_transaction, c->a);
 	if (setup->lender) {
-		c->lent = plan_take(setup->lender->plan);
 		c->trying = true;
 		c->watch = setup->watch;
 		c->watch_arg = setup->watch_arg;

@@ -102,8 +102,9 @@ struct call {
 	struct call_home *home;
 	struct worker *worker;
 	const struct plan *plan; /* the one it began with, to the end */
-	const struct plan
-		*lent; /* that of a leg that came by transfer, or NULL */
+	/* Those of legs that came by transfer, and of what came with them */
+	const struct plan *lent[PLANS_LENT];
+	uint32_t lent_n;
 	uint64_t id;
 	uint8_t state;
 	struct leg *a, *b;
@@ -161,12 +162,12 @@ uint16_t call_place(const struct call_setup *setup);
 
 /** Does the SBC carry out a REFER of the peer of this side itself? */
 bool call_transfers(const struct call *c, enum side side);
-/** Exchange a leg of one call for a leg of another. The plan of each is kept as
- *  long as its leg */
+/** Exchange a leg of one call for a leg of another. Each call keeps the plans of
+ *  both: what is known of a peer points into them */
 void call_swap(struct call *c, enum side side, struct call *other,
 	       enum side other_side);
-/** May call_swap give c a leg of this plan? */
-bool call_may_lend(const struct call *c, const struct plan *plan);
+/** May call_swap give legs of the one call to the other? */
+bool call_may_lend(const struct call *c, const struct call *other);
 /** Media between a leg of c, on this side, and a leg of another call. 0; ENOMEM */
 int call_media(struct media **mp, struct call *c, enum side side,
 	       const struct leg *mine, const struct leg *others);

@@ -676,6 +676,7 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 	struct leg_setup setup = {
 		.worker = hunt->worker,
 		.tables = hunt->tables,
+		.plan = hunt->plan,
 		.realm = hunt->now->hop.realm,
 		.port = port,
 		.t1 = c->init_timer,

@@ -65,6 +65,12 @@ struct branch {
 	uint64_t sent;   /* [ms] */
 };
 
+enum {
+	/* Plans of a call beside its own: of one that was transferred again and
+	 * again while plans changed. One more than that is refused */
+	PLANS_LENT = 3
+};
+
 struct hunt {
 	struct worker *worker;
 	const struct plan *plan;

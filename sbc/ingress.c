@@ -524,7 +524,7 @@ static uint16_t map_replaces(struct ingress *in)
 	leg = replaces_find(&home->tables, in->source.realm, &value);
 	other = leg ? call_other(leg) : NULL;
 	if (!other || !other->confirmed ||
-	    other->realm != in->route->hops[0].realm)
+	    !realm_same(other->realm, in->route->hops[0].realm))
 		return 481;
 
 	mb = mbuf_alloc(256);

@@ -45,6 +45,7 @@ static void destructor(void *data)
 	mem_deref(leg->ruri);
 	mem_deref(leg->routes);
 	mem_deref(leg->contact);
+	plan_give(leg->plan);
 }
 
 /* Text of a range, zero-ended, as an object of libre */
@@ -117,6 +118,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 
 	leg->worker = setup->worker;
 	leg->tables = setup->tables;
+	leg->plan = plan_take(setup->plan);
 	leg->realm = setup->realm;
 	leg->port = mem_ref(setup->port);
 	leg->t1 = setup->t1;
@@ -574,6 +576,7 @@ int leg_twin(struct leg **twinp, const struct leg *leg)
 
 	twin->worker = leg->worker;
 	twin->tables = leg->tables;
+	twin->plan = plan_take(leg->plan);
 	twin->realm = leg->realm;
 	twin->port = mem_ref(leg->port);
 	twin->t1 = leg->t1;

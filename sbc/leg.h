@@ -58,9 +58,10 @@ struct leg {
 	struct leg_tables *tables; /* of all calls; hold these two */
 	struct leg_tag tag;
 	struct entry by_callid;
-	struct early *early; /* whose leg it is (sbc/early), or NULL */
-	struct prack *prack; /* reliable 1xx that it sends (sbc/prack) */
-	const struct realm *realm;
+	struct early *early;     /* whose leg it is (sbc/early), or NULL */
+	struct prack *prack;     /* reliable 1xx that it sends (sbc/prack) */
+	const struct plan *plan; /* a reference: the leg may outlive its call */
+	const struct realm *realm; /* of plan */
 	struct port *port;
 	struct target to;          /* where requests of the dialog go */
 	struct target first;       /* where the INVITE came from or went to */
@@ -97,7 +98,8 @@ struct leg {
 struct leg_setup {
 	struct worker *worker;
 	struct leg_tables *tables;
-	const struct realm *realm;
+	const struct plan *plan;
+	const struct realm *realm; /* of plan */
 	struct port *port;
 	uint32_t t1, t2, expire; /* [ms] */
 	leg_h *h;

@@ -315,8 +315,8 @@ static void office_destructor(void *arg)
 	timer_cancel(&o->timer);
 	mem_deref(o->lines.v);
 	mem_deref(o->r.name);
-	if (o->plan)
-		plan_give(o->plan);
+	plan_give(o->r.realm_plan);
+	plan_give(o->r.plan);
 }
 
 static int office_name(char **namep, const struct hop *hop)
@@ -364,15 +364,16 @@ static bool same_agent(const struct session_agent *a,
 static void office_use(struct office *o, const struct plan *plan,
 		       const struct hop *hop)
 {
-	const struct plan *before = o->plan;
+	const struct plan *before = o->r.plan, *realm_before = o->r.realm_plan;
 
 	if (before && before != plan)
 		o->changed = !same_agent(o->r.hop.agent, hop->agent);
-	o->plan = plan_take(plan);
+	o->r.plan = plan_take(plan);
+	o->r.realm_plan = plan_take(plan);
 	o->r.hop = *hop;
 	o->seen = true;
-	if (before)
-		plan_give(before);
+	plan_give(before);
+	plan_give(realm_before);
 }
 
 int office_get(struct office **op, struct offices *all, const struct plan *plan,
@@ -479,8 +480,11 @@ void offices_settle(struct offices *all, const struct plan *plan)
 			continue;
 		realm = realm_named(plan->realms,
 				    o->r.hop.realm->config->identifier);
-		if (realm)
-			o->r.hop.realm = realm;
+		if (!realm)
+			continue;
+		o->r.hop.realm = realm;
+		plan_give(o->r.realm_plan);
+		o->r.realm_plan = plan_take(plan);
 	}
 }
 

@@ -27,7 +27,6 @@ struct office {
 	struct registry r; /* first: registry and office are one */
 	struct entry e;    /* of offices.by_name */
 	struct le le;
-	const struct plan *plan; /* a reference: hop points into it */
 	struct pacer pacer;
 	struct heap lines;
 	struct line *last; /* took the last token */

@@ -22,8 +22,9 @@ static void destructor(void *data)
 	if (p->leg && p->leg->arg == p)
 		leg_close(p->leg);
 	mem_deref(p->leg);
-	if (p->setup.plan)
-		plan_give(p->setup.plan);
+	plan_give(p->setup.plan);
+	for (int i = 0; i < PLANS_LENT; i++)
+		plan_give(p->setup.lent[i]);
 }
 
 static struct parting *parting_alloc(const struct parting_setup *setup)
@@ -34,6 +35,9 @@ static struct parting *parting_alloc(const struct parting_setup *setup)
 		return NULL;
 	p->setup = *setup;
 	p->setup.plan = plan_take(setup->plan);
+	for (int i = 0; i < PLANS_LENT; i++)
+		if (setup->lent[i])
+			(void)plan_take(setup->lent[i]);
 	list_append(setup->list, &p->le, p);
 	return p;
 }

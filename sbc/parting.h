@@ -13,6 +13,7 @@
 struct parting_setup {
 	struct list *list; /* of those that part; list_flush frees them */
 	const struct plan *plan;
+	const struct plan *lent[PLANS_LENT]; /* who is of these, too; or NULL */
 	struct sides_who who;
 };
 

@@ -97,7 +97,9 @@ struct surrogate_host {
 /** What the AoRs of one registrar share */
 struct registry {
 	struct worker *worker;
-	struct hop hop;                    /* in the present plan */
+	const struct plan *plan;       /* a reference: hop points into it */
+	const struct plan *realm_plan; /* another: hop.realm does */
+	struct hop hop;
 	char *name;                        /* "host|egress-realm" */
 	struct resolved known;             /* the last resolution */
 	uint64_t healthy[RESOLVE_TARGETS]; /* since [ms]; 0: is not */

@@ -65,7 +65,8 @@ static struct leg *by_tags(const struct leg_tables *tables,
 
 	leg = ((struct leg_tag *)e)->leg;
 	pl_set_str(&id, leg->callid);
-	return leg->confirmed && !leg->closed && leg->realm == realm &&
+	return leg->confirmed && !leg->closed &&
+			       realm_same(leg->realm, realm) &&
 			       equal(&id, callid) &&
 			       equal(&leg->remote_tag, peers)
 		       ? leg
@@ -172,7 +173,7 @@ static int target_edit(struct message *msg, const struct leg_tables *tables,
 			leg = by_tags(tables, from, &n.callid, &local, &remote);
 	}
 	far = leg ? other(leg) : NULL;
-	if (!far || far->realm != to || !far->confirmed)
+	if (!far || !realm_same(far->realm, to) || !far->confirmed)
 		return message_drop(msg, HDR_TARGET_DIALOG);
 
 	mb = mbuf_alloc(256);
@@ -289,7 +290,7 @@ static int field_write(struct mbuf *out, const struct pl *field,
 	leg = replaces_find(tables, from, &value);
 	if (leg)
 		far = other(leg);
-	if (!far || far->realm != to || !far->confirmed)
+	if (!far || !realm_same(far->realm, to) || !far->confirmed)
 		goto out; /* unnamed */
 
 	err = replaces_write(mapped, far, &value);
@@ -369,10 +370,11 @@ static bool is_replied(const struct entry *e, const void *key)
 	struct pl id = range_of(leg->callid);
 	const struct leg *other;
 
-	if (leg->closed || leg->realm != r->from || !equal(&id, &r->callid))
+	if (leg->closed || !realm_same(leg->realm, r->from) ||
+	    !equal(&id, &r->callid))
 		return false;
 	other = r->other(leg);
-	if (!other || other->closed || other->realm != r->to)
+	if (!other || other->closed || !realm_same(other->realm, r->to))
 		return false;
 	r->found = other;
 	return true;

@@ -400,6 +400,7 @@ static int leg_a_make(struct joint *j)
 	struct leg_setup leg = {
 		.worker = hunt->worker,
 		.tables = s->setup.tables,
+		.plan = hunt->plan,
 		.realm = hunt->source.realm,
 		.port = hunt->from.port,
 		.t1 = sip->init_timer,

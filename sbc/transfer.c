@@ -636,8 +636,7 @@ static void join(struct transfer *t, const struct pl *replaces)
 	leg = replaces_find(referrer(t)->tables, referrer(t)->realm, replaces);
 	to = leg ? leg->arg : NULL;
 	if (!to || to == t->old || to->state != CALL_TALKING || to->transfer ||
-	    !call_may_lend(to, t->old->plan) ||
-	    !call_may_lend(t->old, to->plan)) {
+	    !call_may_lend(to, t->old) || !call_may_lend(t->old, to)) {
 		fail(t, 481);
 		return;
 	}

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include "sbc/clock.h"
+#include "sbc/doors.h"
 #include "sbc/ingress.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
@@ -69,17 +70,15 @@ static void build(void)
 
 static void sip_ports_open(void)
 {
-	core.worker.ports = core.ports;
-	core.worker.ports_n = core.plan->realms->endpoints_n;
-	for (uint32_t i = 0; i < core.worker.ports_n; i++) {
-		struct port_setup setup = {
-			.endpoint = &core.plan->realms->endpoints[i],
-		};
+	static const struct doors_handlers handlers = {
+		.arrival = ingress_arrival,
+	};
+	struct worker *w = &core.worker;
+	char why[DOORS_WHY];
 
-		assert_int_equal(port_open(&core.ports[i], &setup,
-					   ingress_arrival, &core.worker),
-				 0);
-	}
+	assert_int_equal(doors_open(&w->doors, w, &handlers), 0);
+	assert_int_equal(doors_prepare(w->doors, core.plan, why), 0);
+	doors_commit(w->doors);
 }
 
 static struct port *port_at(const char *ip)
@@ -87,8 +86,8 @@ static struct port *port_at(const char *ip)
 	for (uint32_t i = 0; i < core.worker.ports_n; i++) {
 		struct sa sa = sa_of(ip);
 
-		if (sa_cmp(port_local(core.ports[i]), &sa, SA_ADDR))
-			return core.ports[i];
+		if (sa_cmp(port_local(core.worker.ports[i]), &sa, SA_ADDR))
+			return core.worker.ports[i];
 	}
 	return NULL;
 }
@@ -120,6 +119,48 @@ void core_start(void)
 	pbx.port = port_at("127.0.0.2");
 	trunk.port = third.port = port_at("127.0.0.1");
 	pbx_b.port = port_at("127.0.0.3");
+}
+
+/* Nothing is shared, so that whoever kept a pointer into it reads what is freed */
+static struct config *config_twin(const struct config *cfg)
+{
+	struct config *twin = config_new();
+
+	for (size_t e = 0; elements[e]; e++) {
+		for (size_t i = 0; i < config_count(cfg, elements[e]); i++) {
+			void *copy;
+
+			assert_int_equal(
+				item_copy(&copy, elements[e],
+					  config_at(cfg, elements[e], i)),
+				0);
+			assert_int_equal(
+				config_append(twin, elements[e], copy, 0, 0),
+				0);
+		}
+	}
+	return twin;
+}
+
+void core_change(void)
+{
+	const struct plan *before = core.plan;
+	struct worker *w = &core.worker;
+	char why[DOORS_WHY];
+
+	config_give(core.cfg);
+	core.cfg = config_twin(before->config);
+	assert_int_equal(plan_alloc(&core.plan, core.cfg), 0);
+	assert_int_equal(doors_prepare(w->doors, core.plan, why), 0);
+	w->plan = core.plan;
+	assert_int_equal(agents_prepare(w->agents, core.cfg), 0);
+	assert_int_equal(capacities_change(w->capacities, core.cfg), 0);
+	doors_commit(w->doors);
+	assert_int_equal(ports_change(w->media_ports, core.cfg), 0);
+	assert_int_equal(surrogates_change(w->surrogates, core.plan, before),
+			 0);
+	assert_int_equal(agents_change(w->agents, core.cfg), 0);
+	plan_give(before);
 }
 
 static void peer_init(struct peer *p, const char *ip)
@@ -166,8 +207,7 @@ int core_teardown(void **state)
 	surrogates_close(w->surrogates);
 	transactions_close(w->transactions);
 	nonces_close(w->nonces);
-	for (uint32_t i = 0; i < w->ports_n; i++)
-		port_close(w->ports[i]);
+	doors_close(w->doors);
 	ports_close(w->media_ports);
 	agents_close(w->agents);
 	mem_deref(w->capacities);

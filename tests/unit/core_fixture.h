@@ -23,7 +23,6 @@ struct core {
 	struct sip_config *sip;
 	struct worker worker;
 	const struct plan *plan;
-	struct port *ports[8];
 	size_t read; /* messages sent that the peers have */
 };
 extern struct core core;
@@ -31,6 +30,9 @@ extern struct core core;
 int core_setup(void **state);
 int core_teardown(void **state);
 void core_start(void);
+/** An equal configuration of other objects comes into force; what nobody holds of
+ *  the one before is freed. The pointers into the configuration above are void */
+void core_change(void);
 /** Let time pass, timer by timer */
 void core_run(uint64_t ms);
 

@@ -15,6 +15,7 @@ enum {
 
 struct resolve {
 	struct resolve *next;
+	const struct realm *realm; /* or NULL */
 	char host[256];
 	resolve_h *h;
 	void *arg;
@@ -91,6 +92,8 @@ void fake_resolver_answer(int err)
 		int e = err ? err : look_up(w->host, strlen(w->host), &found);
 
 		waiting = w->next;
+		if (w->realm && !w->realm->endpoints_n)
+			e = EAFNOSUPPORT;
 		w->h(e, e ? NULL : &found, w->arg);
 		free(w);
 	}
@@ -144,11 +147,15 @@ int resolve(struct resolve **pendingp, struct resolver *r,
 
 	(void)r;
 	*pendingp = NULL;
+	/* The real one looks which sip-ports the realm has */
+	if (q->realm && !q->realm->endpoints_n)
+		return EAFNOSUPPORT;
 	if (fails == EINPROGRESS) {
 		w = calloc(1, sizeof(*w));
 		if (!w || q->host.l >= sizeof(w->host))
 			abort();
 		memcpy(w->host, q->host.p, q->host.l);
+		w->realm = q->realm;
 		w->h = h;
 		w->arg = arg;
 		w->next = waiting;

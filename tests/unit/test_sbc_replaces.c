@@ -13,7 +13,12 @@
 
 /* A call: leg a in realm pbx, leg b in realm trunk */
 static struct leg_tables tables;
-static struct realm pbx, trunk;
+static const struct realm_config names[] = { { .identifier = "pbx" },
+					     { .identifier = "trunk" },
+					     { .identifier = "pbx" } };
+static struct realm pbx = { .config = &names[0] };
+static struct realm trunk = { .config = &names[1] };
+static struct realm pbx_now = { .config = &names[2] }; /* after a change */
 static struct leg a, b;
 
 static void enter(struct leg *leg, struct realm *realm, const char *tag,
@@ -66,6 +71,14 @@ static void a_dialog_is_found_by_all_three_names_in_its_realm(void **state)
 	assert_ptr_equal(
 		find(&pbx, "call-a ;from-tag=00aaaaaaaaaaaaaa;x;to-tag=peer-a"),
 		&a);
+}
+
+static void a_realm_is_the_same_after_a_change(void **state)
+{
+	(void)state;
+	assert_ptr_equal(find(&pbx_now,
+			      "call-a;to-tag=00aaaaaaaaaaaaaa;from-tag=peer-a"),
+			 &a);
 }
 
 static void a_name_that_is_wrong_finds_nothing(void **state)
@@ -212,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_dialog_is_found_by_all_three_names_in_its_realm),
+		T(a_realm_is_the_same_after_a_change),
 		T(a_name_that_is_wrong_finds_nothing),
 		T(another_realm_finds_nothing),
 		T(a_closed_or_unanswered_dialog_is_not_found),

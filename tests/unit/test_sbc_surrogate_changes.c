@@ -297,6 +297,85 @@ static void the_mode_may_change_both_ways(void **s)
 	(void)s;
 }
 
+static void use(struct config *cfg)
+{
+	const struct plan *plan;
+
+	assert_int_equal(plan_alloc(&plan, cfg), 0);
+	f.worker.plan = plan;
+	assert_int_equal(surrogates_change(f.s, plan, f.plan), 0);
+	plan_give(f.plan);
+	config_give(f.cfg);
+	f.plan = plan;
+	f.cfg = cfg;
+}
+
+static void remove_item(const struct element *type, const void *item)
+{
+	struct change change = { .type = type, .key_of = item };
+	struct config *cfg;
+
+	assert_int_equal(config_change(&cfg, f.cfg, &change, 1), 0);
+	use(cfg);
+}
+
+/* Another plan of an equal configuration */
+static void change_nothing(void)
+{
+	struct config *cfg;
+
+	assert_int_equal(config_change(&cfg, f.cfg, NULL, 0), 0);
+	use(cfg);
+}
+
+static void a_registrar_that_is_looked_up_keeps_its_realm(void **s)
+{
+	agent_add("a", "493010^", "1");
+	fake_resolver_fail(EINPROGRESS);
+	start();
+	run(SECOND);
+	assert_int_equal(fake_resolver_waiting(), 1);
+	change_nothing();
+	change_nothing();
+	fake_resolver_answer(0);
+	run(SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	(void)s;
+}
+
+static const char *is_silent(const struct seen *r)
+{
+	(void)r;
+	return NULL;
+}
+
+/* It leaves still while first its agent goes, then the realm of the registrar,
+ * then the plan that knew it */
+static void who_leaves_does_so_through_changes(void **s)
+{
+	agent_add("a", "493010^", "1");
+	item_set(&element_surrogate_agent, f.a, "un-register", "enabled");
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060", NULL);
+	start();
+	run(SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	f.registrar = is_silent;
+	remove_item(&element_surrogate_agent, f.a);
+	run(SECOND);
+	assert_string_equal(last()->expires, "0");
+	change_nothing();
+	remove_item(&element_sip_interface,
+		    config_find(f.cfg, &element_sip_interface,
+				&(struct pl)PL("trunk")));
+	remove_item(&element_realm_config,
+		    config_find(f.cfg, &element_realm_config,
+				&(struct pl)PL("trunk")));
+	change_nothing();
+	run(80 * SECOND); /* to the next target, and the end */
+	assert_int_equal(in_state(SUR_LEAVING), 0);
+	(void)s;
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -313,6 +392,8 @@ int main(void)
 		TEST(another_registrar_is_told_at_once_and_a_301_forgotten),
 		TEST(a_registrar_with_another_address_forgets_a_301),
 		TEST(the_mode_may_change_both_ways),
+		TEST(a_registrar_that_is_looked_up_keeps_its_realm),
+		TEST(who_leaves_does_so_through_changes),
 	};
 	int err = libre_init();
 
