@@ -376,15 +376,37 @@ static int plan_load(struct daemon *d)
 	return err;
 }
 
+/* COMPONENT=LEVEL, as log-levels has it */
+static void level_follow(const char *entry)
+{
+	const char *equal = strchr(entry, '=');
+	size_t n = equal ? (size_t)(equal - entry) : 0;
+
+	for (int c = 0; n && c < LOG_COMPONENTS; c++) {
+		const char *name = log_component_name((enum log_component)c);
+
+		if (strlen(name) == n && !strncmp(name, entry, n))
+			log_level_set(
+				(enum log_component)c,
+				(enum log_level)log_level_parse(equal + 1));
+	}
+}
+
 /* Logging follows the plan that runs; an option of the command line wins */
 static void levels_follow(const struct plan *plan, void *arg)
 {
 	const struct daemon *d = arg;
-	int level = plan->system->process_log_level;
+	const struct system_config *system = plan->system;
 
-	if (d->options.log_level)
-		level = log_level_parse(d->options.log_level);
-	log_level_set(LOG_COMPONENTS, (enum log_level)level);
+	if (d->options.log_level) {
+		log_level_set(LOG_COMPONENTS, (enum log_level)log_level_parse(
+						      d->options.log_level));
+		return;
+	}
+	log_level_set(LOG_COMPONENTS,
+		      (enum log_level)system->process_log_level);
+	for (uint32_t i = 0; i < system->log_levels.n; i++)
+		level_follow(system->log_levels.v[i]);
 }
 
 static int logs_open(const struct daemon *d)

@@ -110,8 +110,9 @@ class Sbc:
         return f"{self.folder}/acli.sock"
 
     def start(self, configured=True, level="DEBUG", within=5.0):
-        arguments = [f"{BUILD}/sbcd", "--db", self.database, "--socket", self.socket,
-                     "--log-level", level]
+        arguments = [f"{BUILD}/sbcd", "--db", self.database, "--socket", self.socket]
+        if level:
+            arguments += ["--log-level", level]
         if configured:
             arguments += ["--config", self.write()]
         self.logs += 1

@@ -348,3 +348,21 @@ def test_a_control_socket_left_by_a_crash_is_no_obstacle(sbc):
     assert os.path.exists(sbc.socket)
     sbc.start(configured=False)
     assert "sbcd" in sbc.acli("show version")
+
+
+def test_a_component_has_a_level_of_its_own_and_the_command_line_wins(sbc, trunk):
+    sbc.element("system-config").update({"process-log-level": "WARNING",
+                                         "log-levels": ["surrogate=DEBUG"]})
+    sbc.start(level=None).registered()
+    quiet = open(sbc.log).read()
+    assert "reg-state" in quiet and " SIPD " not in quiet, quiet
+    sbc.element("system-config")["log-levels"] = ["sipd=DEBUG"]
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    since = len(open(sbc.log).read())
+    sbc.acli('notify sipd register a.trunk.example "493010^" pbx-a 4930100')
+    trunk.wait(lambda m: m.method == "REGISTER" and len(trunk.registers()) > 20)
+    sbc.registered()
+    assert "reg-state" not in open(sbc.log).read()[since:]
+    sbc.stop()
+    sbc.start(level="WARNING").registered()
+    assert " SIPD " not in open(sbc.log).read()
