@@ -224,12 +224,21 @@ static void lead_to_address(struct hop *hop, const struct pl *text,
 	sa_set_port(&hop->addr, hop->port);
 }
 
+/* configuration.md 2.9: egress-realm-id, at last home-realm-id */
+static const struct realm *last_resort(const struct routes *routes)
+{
+	const struct realm *realm =
+		realm_named(routes->realms, routes->sip->egress_realm_id);
+
+	return realm ? realm
+		     : realm_named(routes->realms, routes->sip->home_realm_id);
+}
+
 static const struct session_agent *agent_towards(const struct routes *routes,
 						 const struct realm *realm,
 						 const struct sa *addr)
 {
-	const struct realm *last =
-		realm_named(routes->realms, routes->sip->egress_realm_id);
+	const struct realm *last = last_resort(routes);
 	const struct session_agent *agent = NULL;
 
 	if (realm)
@@ -255,7 +264,7 @@ static int find_egress(struct hop *hop, const struct routes *routes,
 	if (!realm && agent)
 		realm = realm_named(realms, agent->egress_realm_id);
 	if (!realm)
-		realm = realm_named(realms, routes->sip->egress_realm_id);
+		realm = last_resort(routes);
 	if (!realm || !realm->endpoints_n)
 		return ENOENT;
 

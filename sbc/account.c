@@ -51,6 +51,7 @@ void account_begin(struct cdr *cdr, const struct hunt *hunt)
 	a->remote = hunt->from.src;
 	a->local = *port_local(hunt->from.port);
 	a->transport = (uint8_t)port_transport(hunt->from.port);
+	a->unrecorded = !hunt->source.realm->config->accounting_enable;
 	account_owner(cdr, hunt->owner.agent ? &hunt->owner : &hunt->called);
 }
 
@@ -71,6 +72,7 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 	b->remote = now->leg->to.dst;
 	b->local = *port_local(now->leg->port);
 	b->transport = now->leg->to.transport;
+	b->unrecorded = !now->hop.realm->config->accounting_enable;
 	cdr->next_hop = now->hop.next_hop;
 	cdr->routes_tried = hunt->tried;
 	if (now->hop.policy &&

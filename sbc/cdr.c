@@ -343,9 +343,13 @@ static void put_times(struct writer *w, const struct cdr *cdr)
 
 void cdr_write(const struct cdr *cdr, struct database *db)
 {
-	struct writer *w = mem_alloc(sizeof(*w), NULL);
+	struct writer *w;
 	int err = ENOMEM;
 
+	if (cdr->side[SIDE_A].unrecorded || cdr->side[SIDE_B].unrecorded)
+		return;
+
+	w = mem_alloc(sizeof(*w), NULL);
 	if (!w)
 		goto out;
 	memset(&w->record, 0, sizeof(w->record));

@@ -55,6 +55,7 @@ struct cdr_side {
 	const char *realm, *agent; /* of the plan; agent "" none */
 	struct sa remote, local;
 	uint8_t transport;
+	bool unrecorded; /* its realm has accounting-enable disabled */
 };
 
 struct cdr {

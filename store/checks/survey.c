@@ -619,6 +619,12 @@ bool agent_has_realm(const struct session_agent *agent)
 	return *agent->realm_id && strcmp(agent->realm_id, "*");
 }
 
+static const char *last_resort(const struct survey *s)
+{
+	return *s->sip->egress_realm_id ? s->sip->egress_realm_id
+					: s->sip->home_realm_id;
+}
+
 const char *survey_egress(const struct survey *s, const char *realm,
 			  const struct session_agent *agent)
 {
@@ -628,7 +634,7 @@ const char *survey_egress(const struct survey *s, const char *realm,
 		return agent->realm_id;
 	if (agent && *agent->egress_realm_id)
 		return agent->egress_realm_id;
-	return s->sip->egress_realm_id;
+	return last_resort(s);
 }
 
 bool agent_address(const struct session_agent *agent, struct sa *sa)
@@ -869,5 +875,5 @@ const char *survey_registrar_realm(const struct survey *s,
 		return NULL; /* VC-0101 */
 
 	realm = survey_policy_realm(s, agent);
-	return realm && !*realm ? s->sip->egress_realm_id : realm;
+	return realm && !*realm ? last_resort(s) : realm;
 }

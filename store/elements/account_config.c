@@ -13,7 +13,7 @@ static const char *const push_words[] = { "SFTP", NULL };
 
 #define S account_server
 static const struct field account_server_fields[] = {
-	HOST(S, hostname, "hostname", .flags = KEY | REQUIRED,
+	HOST(S, hostname, "hostname", .flags = KEY | REQUIRED | UNSERVED,
 		.help = "Address or name of the server",
 		.source = "ACLI"),
 	UINT(S, port, "port", .flags = KEY, .dflt = "1813", .min = 1, .max = 65535,
@@ -49,7 +49,7 @@ const struct element element_account_server = {
 
 #define S push_receiver
 static const struct field push_receiver_fields[] = {
-	HOST(S, server, "server", .flags = KEY | REQUIRED,
+	HOST(S, server, "server", .flags = KEY | REQUIRED | UNSERVED,
 		.help = "Address or name of the receiver",
 		.source = "ACLI"),
 	UINT(S, port, "port", .flags = UNSERVED, .dflt = "22", .min = 1, .max = 65535,

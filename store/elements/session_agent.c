@@ -241,7 +241,7 @@ static const struct field session_agent_fields[] = {
 	UINT(S, tcp_reconn_interval, "tcp-reconn-interval", .flags = UNSERVED, .dflt = "0", .min = 0, .max = 300, .unit = "s",
 		.help = "Pause before a Static connection is opened again, 0 or 2-300; 0 is 10 s",
 		.source = "ACLI"),
-	FLAG(S, invalidate_registrations, "invalidate-registrations", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, invalidate_registrations, "invalidate-registrations", .dflt = "disabled",
 		.help = "Surrogate registrations over the agent register anew when it goes out of service",
 		.source = "ACLI"),
 	FLAG(S, security_handling, "security-handling", .flags = UNSERVED, .dflt = "enabled",

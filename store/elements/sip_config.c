@@ -19,7 +19,7 @@ static const struct field sip_config_fields[] = {
 	FLAG(S, dialog_transparency, "dialog-transparency", .flags = UNSERVED, .dflt = "disabled",
 		.help = "Keep Call-ID and tags across the SBC",
 		.source = "ACLI"),
-	NAME(S, home_realm_id, "home-realm-id", .flags = UNSERVED, .to = "realm-config",
+	NAME(S, home_realm_id, "home-realm-id", .to = "realm-config",
 		.help = "Realm of requests that the SBC makes and that nothing else places",
 		.source = "ACLI"),
 	NAME(S, egress_realm_id, "egress-realm-id", .to = "realm-config",

@@ -227,3 +227,21 @@ def test_refused_everywhere_is_said_and_ends_with_one_that_is_accepted(sbc, trun
     trunk.passwords["reg-a"] = "secret-reg-a"
     sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
     letter(sbc, "trunk.example", "I")
+
+
+@pytest.mark.parametrize("invalidate", ["disabled", "enabled"])
+def test_bindings_over_a_session_agent_that_goes_out_are_renewed_where_that_is_wanted(
+        sbc, trunk, invalidate):
+    pinged(sbc, invalidate_registrations=invalidate)
+    sbc.start().registered()
+    serve = trunk.serve
+    trunk.serve = lambda request: trunk.reply(request, 503) if request.method == "OPTIONS" \
+        else serve(request)
+    since = len(trunk.registers())
+    sbc.waits("show alarms history", "session-agent-down")
+    if invalidate == "enabled":
+        trunk.wait(lambda m: len({m.get("To") for m in trunk.registers()[since:]}) == 20)
+    sbc.registered()
+    if invalidate == "disabled":
+        letter(sbc, "trunk.example", "O")
+        assert len(trunk.registers()) == since

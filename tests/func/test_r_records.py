@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from peers.rtp import Rtp, media
+
 
 def source(said):
     return tuple(said.get(n, "") for n in ("auth-source", "auth-realm", "auth-user-lookup",
@@ -124,6 +126,39 @@ def test_a_challenge_of_a_bye_does_not_change_who_answered_the_invite(sbc, trunk
     call.hang_up()
     sbc.no_session_is_left()
     assert source(sbc.records()[0]) == ("policy", "trunk.example", "tenA", "a1", "3")
+
+
+@pytest.mark.parametrize("realm", ["pbx-a", "trunk"])
+def test_a_realm_without_accounting_has_no_records(sbc, trunk, pbx_a, pbx_b, realm):
+    sbc.element("realm-config", realm)["accounting-enable"] = "disabled"
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()
+    trunk.answers = [486]
+    pbx_a.calls("0301234").until_refused()
+    trunk.answers = [180, 200]
+    pbx_b.calls("0309999").until_answered().hang_up()
+    if realm == "pbx-a":
+        record, = sbc.records(1)
+        assert record["called-number"] == "0309999"
+    sbc.stop()
+    sbc.start(configured=False)
+    assert sbc.acli("show records 10").count("record-type") == (1 if realm == "pbx-a" else 0)
+
+
+def test_a_realm_without_qos_has_no_packets_in_its_records(sbc, trunk, pbx_a, peers):
+    sbc.element("realm-config", "trunk")["qos-enable"] = "disabled"
+    sbc.start().registered()
+    speaker, hearer = peers(Rtp, pbx_a.ip), peers(Rtp, trunk.ip)
+    pbx_a.media_port, trunk.media_port = speaker.port, hearer.port
+    call = pbx_a.calls("0301234").until_answered()
+    for sender, to, receiver in ((speaker, media(call.final), hearer),
+                                 (hearer, media(trunk.invites()[-1]), speaker)):
+        sender.sends(to, count=5)
+        assert len(receiver.hears(5)) == 5
+    call.hang_up()
+    record, = sbc.records()
+    assert (record["in-packets"], record["out-packets"]) == ("5", "0")
 
 
 def test_no_password_stands_anywhere_but_in_the_yaml(sbc, trunk, pbx_a, pbx_b):

@@ -368,6 +368,20 @@ static void the_egress_realm_is_found_in_four_places(void **state)
 	}
 }
 
+static void the_home_realm_is_the_last_resort(void **state)
+{
+	struct fixture *f = *state;
+	struct sip_config *sip =
+		(struct sip_config *)config_single(f->cfg, &element_sip_config);
+	struct question q = { .to = "sip:1@x" };
+	struct route route;
+
+	item_set(&element_sip_config, sip, "home-realm-id", "b");
+	set(leads(policy(f->cfg, "*", "*", "a"), "x.example"), "realm", "");
+	assert_int_equal(ask(f, &q, &route), 0);
+	assert_string_equal(route.hops[0].realm->config->identifier, "b");
+}
+
 static void a_realm_that_cannot_send_is_no_egress(void **state)
 {
 	struct fixture *f = *state;
@@ -978,6 +992,7 @@ int main(void)
 		T(methods_that_are_not_listed_pass_by),
 		T(a_carrier_must_be_in_each_list_that_is_not_empty),
 		T(the_egress_realm_is_found_in_four_places),
+		T(the_home_realm_is_the_last_resort),
 		T(a_realm_that_cannot_send_is_no_egress),
 		T(each_line_of_the_order_decides_alone),
 		T(the_configuration_orders_what_is_equal),
