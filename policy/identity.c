@@ -511,20 +511,23 @@ static bool source_found(void *value, void *arg)
 	return false;
 }
 
-const struct surrogate_agent *identity_agent_at(const struct identities *ids,
-						const struct realm *realm,
-						const struct sa *src,
-						uint32_t n)
+const struct surrogate_agent *identity_agent_at(
+	const struct identities *ids, const struct realm *realm,
+	const struct sa *src, uint32_t n, const struct identity_live *live)
 {
 	struct nth nth = { .ids = ids, .src = src, .left = n };
+	const struct realm *r;
 
-	for (; realm && !nth.agent; realm = realm->parent) {
-		const struct radix *radix = ids->sources[realm->number];
+	for (r = realm; r && !nth.agent; r = r->parent) {
+		const struct radix *radix = ids->sources[r->number];
 
 		nth.seen_n = 0;
 		if (radix)
 			radix_search(radix, src, source_found, &nth);
 	}
+
+	if (!nth.agent && live && live->named)
+		return live->named(realm, src, nth.left, live->arg);
 
 	return nth.agent;
 }
@@ -687,8 +690,9 @@ static bool claim_by_source(struct claim *claim)
 	    !has_option(claim->source, "sip-connect-pbx-reg"))
 		return false;
 
-	who.agent = identity_agent_at(claim->ids, realm, claim->src, 0);
-	if (!who.agent || identity_agent_at(claim->ids, realm, claim->src, 1) ||
+	who.agent = identity_agent_at(claim->ids, realm, claim->src, 0, live);
+	if (!who.agent ||
+	    identity_agent_at(claim->ids, realm, claim->src, 1, live) ||
 	    live->first(&who, live->arg))
 		return false;
 

@@ -37,6 +37,11 @@ struct identity_live {
 			 const struct sa *src, void *arg);
 	/** First AoR of who->agent that is registered: number; 0 or ENOENT */
 	int (*first)(struct owner *who, void *arg);
+	/** The n-th agent whose customer-next-hop DNS gave this address, in this
+	 *  realm or a parent of it; NULL at the end */
+	const struct surrogate_agent *(*named)(const struct realm *realm,
+					       const struct sa *src, uint32_t n,
+					       void *arg);
 };
 
 struct identities;
@@ -98,13 +103,13 @@ int identity_by_called(const struct identities *ids, const struct realm *realm,
 		       const struct pl *user, struct owner *out);
 
 /** Agent whose PBX this source is (behaviour.md 5.1, condition 2: by
- *  source-ip-prefix, else by the address of customer-next-hop), in this realm
- *  or a parent of it; walk with n = 0, 1, ... until NULL. For triggered mode and
+ *  source-ip-prefix, else by an address of customer-next-hop), in this realm
+ *  or a parent of it; walk with n = 0, 1, ... until NULL. Those that the
+ *  configuration names come first. live may be NULL. For triggered mode and
  *  REGISTER of PBXs */
-const struct surrogate_agent *identity_agent_at(const struct identities *ids,
-						const struct realm *realm,
-						const struct sa *src,
-						uint32_t n);
+const struct surrogate_agent *identity_agent_at(
+	const struct identities *ids, const struct realm *realm,
+	const struct sa *src, uint32_t n, const struct identity_live *live);
 
 /** Agents by place in the configuration, disabled ones too; NULL at the end */
 const struct surrogate_agent *identity_agent(const struct identities *ids,

@@ -54,6 +54,12 @@ void seat_give(struct seat *seat)
 	seat->n = 0;
 }
 
+void seat_called(const struct seat *seat, bool answered)
+{
+	for (uint8_t i = 0; i < seat->n; ++i)
+		capacity_called(seat->of[i], answered);
+}
+
 /* One that refuses leaves those before it one request too high, for a window */
 int seat_request(const struct seat_setup *setup, enum rate_method method,
 		 uint32_t *resume)

@@ -43,6 +43,9 @@ int seat_take(struct seat *seat, const struct seat_setup *setup,
 /** Give all back; an empty one is fine */
 void seat_give(struct seat *seat);
 
+/** The outbound call of the seat was answered, or ended without (min-asr of each) */
+void seat_called(const struct seat *seat, bool answered);
+
 /** A request that begins no call (capacity_request of each). 0; EBUSY */
 int seat_request(const struct seat_setup *setup, enum rate_method method,
 		 uint32_t *resume);

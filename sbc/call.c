@@ -183,8 +183,12 @@ static int refuse_a(void *obj, const struct message *msg)
 	struct leg_reply r = { .code = c->hunt.code };
 	const struct pl no_sdp = { "", 0 };
 	struct mbuf *extra = mbuf_alloc(32);
+	bool silent = hunt_is_silent(&c->hunt) && c->a->asked &&
+		      transaction_is_silent(c->a->asked);
 	(void)msg;
 
+	if (r.code == HUNT_SILENCE)
+		r.code = 480;
 	if (c->hunt.best) {
 		answer_copy(c, &r, &copy, c->hunt.best, true);
 		leg_reply_body(&r, copy, &no_sdp);
@@ -207,7 +211,10 @@ static int refuse_a(void *obj, const struct message *msg)
 	if (r.code == 401 || r.code == 407)
 		count(COUNT_REFUSED_AUTHENTICATE, 1);
 	count(COUNT_CALL_REJECTS, 1);
-	final_a(c, &r);
+	if (silent)
+		c->a->asked = transaction_forget(c->a->asked);
+	else
+		final_a(c, &r);
 	mem_deref(extra);
 	mem_deref(copy);
 	return BOTH_GONE;

@@ -85,7 +85,7 @@ static void agent_let_go(struct branch *b)
 static void call_counts(struct hunt *hunt, uint16_t code)
 {
 	if (is_call(hunt) && code >= 200 && code != 401 && code != 407)
-		capacity_called(agent_capacity(hunt->now->agent), code < 300);
+		seat_called(&hunt->now->seat, code < 300);
 }
 
 static void is_out(struct hunt *hunt, bool out)
@@ -223,9 +223,9 @@ void hunt_agent_answered(struct hunt *hunt, uint16_t code)
 {
 	struct branch *b = hunt->now;
 
+	call_counts(hunt, code);
 	if (!b->agent)
 		return;
-	call_counts(hunt, code);
 	is_out(hunt, outage_answered(b->agent, code,
 				     (uint32_t)(clock_ms() - b->sent)));
 }
@@ -238,9 +238,9 @@ void hunt_agent_silent(struct hunt *hunt)
 			   b->leg->to.transport != TRANSPORT_UDP &&
 			   b->target + 1 >= b->targets.n;
 
+	call_counts(hunt, 408);
 	if (!b->agent)
 		return;
-	call_counts(hunt, 408);
 	is_out(hunt, unreachable ? outage_unreachable(b->agent)
 				 : outage_silent(b->agent));
 }
@@ -274,18 +274,19 @@ static bool is_to_pbx(const struct hunt *hunt)
 	return hunt->called.agent && !hop->policy && !hop->redirected;
 }
 
-/* behaviour.md 4.9. A call that has its 100 cannot be met with silence any more */
+/* behaviour.md 4.9 */
 static uint16_t unreachable_code(const struct surrogate_agent *agent)
 {
 	struct pl text;
 	uint64_t code;
 
-	pl_set_str(&text, agent->triggered_oos_response);
-	if (agent->register_mode != REGISTER_MODE_TRIGGERED ||
-	    uint_parse(&code, &text, 699))
+	if (agent->register_mode != REGISTER_MODE_TRIGGERED)
 		return 480;
+	pl_set_str(&text, agent->triggered_oos_response);
+	if (!pl_strcasecmp(&text, "dropresponse"))
+		return HUNT_SILENCE;
 
-	return (uint16_t)code;
+	return uint_parse(&code, &text, 699) ? 480 : (uint16_t)code;
 }
 
 /* Skipped as out of service: what the caller gets if nothing else works
@@ -1115,6 +1116,14 @@ static uint32_t avoid_time(const struct message *msg)
 		s = AVOID_MOST;
 
 	return (uint32_t)(s < AVOID_MOST ? s : AVOID_MOST);
+}
+
+bool hunt_is_silent(const struct hunt *hunt)
+{
+	return !hunt->best &&
+	       (hunt->code == HUNT_SILENCE ||
+		limits_drop_response(hunt->source.agent, hunt->at->interface,
+				     hunt->code));
 }
 
 static bool is_over(const struct hunt *hunt)

@@ -26,6 +26,10 @@ enum hunt_verdict {
 	HUNT_EMPTY  /* nothing is left: hunt->code says what the caller gets */
 };
 
+enum {
+	HUNT_SILENCE = 1 /* hunt->code: triggered-oos-response dropresponse */
+};
+
 typedef void(hunt_h)(enum hunt_verdict v, void *arg);
 
 /** Append header lines of the user's own for a request that leaves by this
@@ -166,6 +170,10 @@ bool hop_is_emergency(const struct hop *hop);
  *  log and alarm */
 void hunt_agent_answered(struct hunt *hunt, uint16_t code);
 void hunt_agent_silent(struct hunt *hunt);
+
+/** Shall the caller get no answer, when the search ended with hunt->code? Where one
+ *  must be, and the code is HUNT_SILENCE, it is 480 */
+bool hunt_is_silent(const struct hunt *hunt);
 
 /** Let go of what only the search needs; the present hop stays */
 void hunt_finish(struct hunt *hunt);

@@ -1000,6 +1000,7 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 {
 	struct worker *w = arg;
 	const struct surrogate_agent *agent;
+	struct identity_live live = { 0 };
 	const struct endpoint *at;
 	struct source source;
 
@@ -1010,9 +1011,10 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 	if (!at)
 		return;
 	sources_match(w->sources, w->plan, at, &from->src, &source);
+	surrogates_identity(w->surrogates, &live);
 	for (uint32_t n = 0;
 	     (agent = identity_agent_at(w->plan->identities, source.realm,
-					&from->src, n));
+					&from->src, n, &live));
 	     n++)
 		surrogates_active(w->surrogates, agent);
 }

@@ -21,6 +21,9 @@ struct pairs {
 	struct leg_tables tables;
 	struct list all;
 	uint32_t count;
+	struct timer over; /* shutdown-timeout */
+	void (*done)(void *arg);
+	void *arg;
 };
 
 struct pair {
@@ -201,6 +204,17 @@ static void record_write(struct pair *p, uint16_t code, enum cdr_party by)
 
 /* --- Side A is answered ------------------------------------------------- */
 
+static void stopped(struct pairs *home)
+{
+	void (*done)(void *arg) = home->done;
+
+	if (!done || home->count)
+		return;
+	timer_cancel(&home->over);
+	home->done = NULL;
+	done(home->arg);
+}
+
 static void destructor(void *data)
 {
 	struct pair *p = data;
@@ -212,6 +226,7 @@ static void destructor(void *data)
 	mem_deref(p->cdr);
 	hunt_clear(&p->hunt);
 	plan_give(p->plan);
+	stopped(p->home);
 }
 
 static void reply(struct pair *p, struct wire_response *r)
@@ -266,15 +281,18 @@ static void refuse(struct pair *p)
 	const struct hunt *hunt = &p->hunt;
 	struct wire_response out = { .code = hunt->code,
 				     .reason = hunt->phrase };
+	bool silent = hunt_is_silent(hunt) || hunt->code == 408;
 	char line[32];
 
 	if (hunt->code == 401 || hunt->code == 407)
 		count(COUNT_REFUSED_AUTHENTICATE, 1);
-	record_write(p, hunt->code, hunt->best ? CDR_EGRESS : CDR_SBC);
+	if (out.code == HUNT_SILENCE)
+		out.code = 480;
+	record_write(p, out.code, hunt->best ? CDR_EGRESS : CDR_SBC);
 	if (hunt->best) {
 		pass(p, hunt->best, NULL);
-	} else if (hunt->code == 408) {
-		/* RFC 4320 4.2: silence says the same, and in time */
+	} else if (silent) {
+		/* RFC 4320 4.2: no 408, silence says the same, and in time */
 		p->server = transaction_forget(p->server);
 	} else {
 		count(COUNT_REFUSED_PLACE_CALL, 1);
@@ -491,10 +509,40 @@ int pairs_open(struct pairs **pp, struct worker *w)
 	return 0;
 }
 
+static void too_late(void *arg)
+{
+	struct pairs *pairs = arg;
+	void (*done)(void *arg) = pairs->done;
+
+	pairs->done = NULL;
+	if (done)
+		done(pairs->arg);
+}
+
+void pairs_stop(struct pairs *pairs, uint32_t timeout_ms,
+		void (*done)(void *arg), void *arg)
+{
+	struct le *le = pairs->all.head;
+
+	while (le) {
+		struct pair *p = le->data;
+
+		le = le->next;
+		if (p->subscription && !p->server)
+			subscription_stop(p->subscription);
+	}
+	pairs->done = done;
+	pairs->arg = arg;
+	timer_start(&pairs->over, timeout_ms, too_late, pairs);
+	stopped(pairs);
+}
+
 void pairs_close(struct pairs *pairs)
 {
 	if (!pairs)
 		return;
+	pairs->done = NULL;
+	timer_cancel(&pairs->over);
 	list_flush(&pairs->all);
 	table_finish(&pairs->tables.tags);
 	table_finish(&pairs->tables.callids);

@@ -14,6 +14,9 @@ struct pairs;
 
 /** 0; ENOMEM */
 int pairs_open(struct pairs **pp, struct worker *w);
+/** End all subscriptions; done when nothing is left or the time is over */
+void pairs_stop(struct pairs *pairs, uint32_t timeout_ms,
+		void (*done)(void *arg), void *arg);
 /** Forget all of them, without a word; NULL is fine */
 void pairs_close(struct pairs *pairs);
 

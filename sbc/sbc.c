@@ -37,7 +37,7 @@ struct sbc {
 	const struct plan *plan;
 	const struct plan *prepared; /* between sbc_prepare and its end */
 	struct order *order;         /* of sbc_open, while it runs */
-	sem_t ended;                 /* calls, registrations: one post each */
+	sem_t ended; /* calls, pairs, registrations: one post each */
 };
 
 /* Arguments of what runs on the worker, and how it went */
@@ -324,6 +324,7 @@ static void stop(void *arg, void *x)
 
 	w->stopping = true;
 	calls_stop(w->calls, ms, ended, sbc);
+	pairs_stop(w->pairs, ms, ended, sbc);
 	surrogates_stop(w->surrogates, ms, ended, sbc);
 }
 
@@ -337,8 +338,8 @@ void sbc_close(struct sbc *sbc)
 
 	sbc_abandon(sbc);
 	mailbox_ask(w->mailbox, stop, sbc);
-	/* Both keep their time limit themselves */
-	for (int i = 0; i < 2; i++)
+	/* All keep their time limit themselves */
+	for (int i = 0; i < 3; i++)
 		while (sem_wait(&sbc->ended) && errno == EINTR)
 			;
 	worker_join(w);

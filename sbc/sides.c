@@ -7,6 +7,18 @@
 #include "sbc/clock.h"
 #include "sbc/sides.h"
 
+void sides_heard(const struct sides *s, bool side_b)
+{
+	const struct hunt *hunt = s->hunt;
+	const struct session_agent *config =
+		side_b ? hunt->now->hop.agent : hunt->source.agent;
+	struct agent *agent =
+		config ? agents_find(hunt->worker->agents, config) : NULL;
+
+	if (agent)
+		agent_heard(agent, clock_ms());
+}
+
 /* --- Identities --------------------------------------------------------- */
 
 static const struct realm *realm_a(const struct sides *s)

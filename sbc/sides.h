@@ -15,6 +15,9 @@ struct sides {
 	const struct leg *b; /* NULL: no hop is left */
 };
 
+/** A request came from the peer of this side: pings of it need not ask (2.5) */
+void sides_heard(const struct sides *s, bool side_b);
+
 /** Edit the identities of a message in `out`, a clone of it, for side B or for
  *  side A. 0; ENOMEM; EBADMSG */
 int sides_edit(const struct sides *s, bool to_b, struct message *out,

@@ -305,6 +305,35 @@ bool sources_has(const struct sources *s, const struct surrogate_agent *agent,
 	return s && table_find(&s->addresses, address_hash(src), is_pbx, &key);
 }
 
+struct pbx_walk {
+	const struct sa *src;
+	const struct realm *realm;
+	uint32_t left;
+};
+
+static bool is_nth_pbx(const struct entry *e, const void *arg)
+{
+	const struct learned *l = (const struct learned *)e;
+	struct pbx_walk *walk = (struct pbx_walk *)(uintptr_t)arg;
+
+	return l->of->pbx && sa_cmp(&l->addr, walk->src, SA_ADDR) &&
+	       realm_is_within(walk->realm, l->of->realm) && !walk->left--;
+}
+
+const struct surrogate_agent *sources_pbx(const struct sources *s,
+					  const struct realm *realm,
+					  const struct sa *src, uint32_t n)
+{
+	const struct pbx_walk walk = { src, realm, n };
+	const struct entry *e;
+
+	if (!s)
+		return NULL;
+	e = table_find(&s->addresses, address_hash(src), is_nth_pbx, &walk);
+
+	return e ? ((const struct learned *)e)->of->pbx : NULL;
+}
+
 /* --- Life ----------------------------------------------------------------- */
 
 int sources_open(struct sources **sp, struct worker *w)

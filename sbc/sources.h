@@ -25,6 +25,12 @@ void sources_match(const struct sources *s, const struct plan *plan,
 		   const struct endpoint *at, const struct sa *src,
 		   struct source *out);
 
+/** The n-th agent whose customer-next-hop, a name, has this address, in this realm
+ *  or a parent of it; NULL: there are not so many. s may be NULL */
+const struct surrogate_agent *sources_pbx(const struct sources *s,
+					  const struct realm *realm,
+					  const struct sa *src, uint32_t n);
+
 /** Is this an address of the customer-next-hop of the agent, which is a name? */
 bool sources_has(const struct sources *s, const struct surrogate_agent *agent,
 		 const struct sa *src);

@@ -37,12 +37,15 @@ bool standin_holds(const struct worker *w, const struct source *source,
 {
 	struct pl to = message_value(msg, HDR_TO);
 	const struct surrogate_agent *agent;
+	struct identity_live live = { 0 };
 	struct address addr;
 
 	if (address_read(&addr, &to))
 		return false;
-	for (uint32_t n = 0; (agent = identity_agent_at(w->plan->identities,
-							source->realm, src, n));
+	surrogates_identity(w->surrogates, &live);
+	for (uint32_t n = 0;
+	     (agent = identity_agent_at(w->plan->identities, source->realm, src,
+					n, &live));
 	     n++) {
 		if (aor_number(&out->number, agent, &addr.uri.user) ||
 		    !is_at(w, agent, &addr.uri))

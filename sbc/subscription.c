@@ -12,7 +12,8 @@
 
 enum {
 	JOINTS_MAX = 16, /* of one request: a fork wider than that is cut */
-	DEFAULT = 3600   /* where nobody says how long it lasts [s] */
+	DEFAULT = 3600,  /* where nobody says how long it lasts [s] */
+	RETRY_AFTER = 30 /* so long does a restart take at most [s] */
 };
 
 struct joint {
@@ -22,15 +23,19 @@ struct joint {
 	struct list relays;
 	struct queue queue[2]; /* by the side that asks */
 	struct timer life;
-	uint32_t granted; /* [s] */
+	uint32_t granted;  /* [s] */
+	uint32_t goodbyes; /* of ours, unanswered */
 	uint8_t state;
 };
 
 struct subscription {
 	struct subscription_setup setup;
 	struct message *request; /* until no further dialog may come of it */
+	char *event;             /* value of Event; NULL: there is none */
+	enum method_id method;
 	struct list joints;
 	struct timer forks; /* N: RFC 6665 4.1.2.4 */
+	bool walks;         /* through the joints: those that end stay */
 };
 
 /* --- One joint ---------------------------------------------------------- */
@@ -120,13 +125,15 @@ static int end(void *obj, const struct message *msg)
 	unanswered_end(j);
 	timer_cancel(&j->life);
 	gauge(COUNT_SUBSCRIPTIONS, -1);
-	if (s->request)
+	if (s->request || s->walks)
 		return 0;
 	mem_deref(j);
 	if (!s->joints.head)
 		s->setup.over(s->setup.arg);
 	return 0;
 }
+
+static int say_goodbye(void *obj, const struct message *msg);
 
 /* clang-format off */
 static const struct rule rules[] = {
@@ -142,15 +149,24 @@ static const struct rule rules[] = {
 	{ JOINT_LEAVING, JOINT_TERMINATED, end,          JOINT_OVER    },
 	{ JOINT_LEAVING, JOINT_LOST,       end,          JOINT_OVER    },
 	{ JOINT_LEAVING, JOINT_EXPIRED,    end,          JOINT_OVER    },
+	{ JOINT_ACTIVE,  JOINT_STOPPED,    say_goodbye,  JOINT_STOPPING },
+	{ JOINT_LEAVING, JOINT_STOPPED,    say_goodbye,  JOINT_STOPPING },
+	{ JOINT_STOPPING, JOINT_GRANTED,   NULL,         JOINT_STOPPING },
+	{ JOINT_STOPPING, JOINT_REVOKED,   NULL,         JOINT_STOPPING },
+	{ JOINT_STOPPING, JOINT_NOTIFIED,  NULL,         JOINT_STOPPING },
+	{ JOINT_STOPPING, JOINT_STOPPED,   NULL,         JOINT_STOPPING },
+	{ JOINT_STOPPING, JOINT_TERMINATED, end,         JOINT_OVER    },
+	{ JOINT_STOPPING, JOINT_LOST,      end,          JOINT_OVER    },  /* both have answered */
+	{ JOINT_STOPPING, JOINT_EXPIRED,   end,          JOINT_OVER    },
 	{ 0 }
 };
 
 static const char *const states[] = {
-	"ACTIVE", "LEAVING", "OVER", NULL
+	"ACTIVE", "LEAVING", "STOPPING", "OVER", NULL
 };
 static const char *const events[] = {
 	"", "GRANTED", "REVOKED", "NOTIFIED", "TERMINATED", "LOST", "EXPIRED",
-	NULL
+	"STOPPED", NULL
 };
 /* clang-format on */
 
@@ -304,6 +320,75 @@ static const struct relay_user relay_user = {
 	.settled = relay_settled,
 	.done = relay_done,
 };
+
+/* --- Shutdown ------------------------------------------------------------ */
+
+static void goodbye_done(struct relay *r, uint16_t code,
+			 const struct message *msg, void *arg)
+{
+	struct joint *j = arg;
+	(void)r;
+	(void)code;
+	(void)msg;
+
+	if (!--j->goodbyes)
+		joint_feed(j, JOINT_LOST);
+}
+
+static const struct relay_user goodbye_user = {
+	.proof = relay_proof,
+	.challenged = relay_challenged,
+	.proved = relay_proved,
+	.done = goodbye_done,
+};
+
+static void goodbye(struct joint *j, struct leg *to, enum method_id method,
+		    const char *line)
+{
+	struct relay_setup setup = {
+		.plan = j->s->setup.hunt->plan,
+		.list = &j->relays,
+		.to = to,
+		.method = method,
+		.user = &goodbye_user,
+		.arg = j,
+	};
+	struct mbuf *extra = mbuf_alloc(128);
+	int err = extra ? 0 : ENOMEM;
+
+	if (!err && j->s->event) {
+		err = mbuf_write_str(extra, "Event: ");
+		err |= mbuf_write_str(extra, j->s->event);
+		err |= mbuf_write_str(extra, "\r\n");
+	}
+	if (!err)
+		err = mbuf_write_str(extra, line);
+	setup.extra = bytes_of(extra);
+	if (!err && !relay_start(NULL, &setup))
+		j->goodbyes++;
+	mem_deref(extra);
+}
+
+/* The subscriber may come again after the restart; the notifier has nobody to
+ * tell. Who was referred has no subscription that could be ended (RFC 3515 2.4.4) */
+static int say_goodbye(void *obj, const struct message *msg)
+{
+	struct joint *j = obj;
+	char line[96];
+	(void)msg;
+
+	unanswered_end(j);
+	timer_start(&j->life, grace(j), expired, j);
+	(void)re_snprintf(line, sizeof(line),
+			  "Subscription-State: terminated;reason=probation;"
+			  "retry-after=%u\r\n",
+			  RETRY_AFTER);
+	goodbye(j, j->a, NOTIFY, line);
+	if (j->s->method == SUBSCRIBE)
+		goodbye(j, j->b, SUBSCRIBE, "Expires: 0\r\n");
+
+	return j->goodbyes ? 0 : JOINT_LOST;
+}
 
 static void refuse(struct transaction *t, uint16_t code)
 {
@@ -524,6 +609,7 @@ void subscription_request(struct subscription *s, const struct leg *leg,
 	struct joint *j = joint_of(s, leg, &msg->from_tag);
 	struct transaction *t = NULL;
 	uint16_t code = 481;
+	struct sides sides;
 	enum side side;
 
 	if (transaction_open(&t, leg->worker->transactions, from, msg, no_event,
@@ -531,7 +617,10 @@ void subscription_request(struct subscription *s, const struct leg *leg,
 		return;
 	if (!j)
 		j = joint_notified(s, leg, from, msg);
-	if (j && j->state != JOINT_OVER)
+	if (j && j->state == JOINT_STOPPING)
+		/* the last NOTIFY: nobody waits for it */
+		code = msg->method_id == NOTIFY ? 200 : 481;
+	else if (j && j->state != JOINT_OVER)
 		code = admit(leg->uac ? j->b : j->a, from, msg);
 	if (code) {
 		refuse(t, code);
@@ -539,6 +628,8 @@ void subscription_request(struct subscription *s, const struct leg *leg,
 	}
 
 	side = leg->uac ? SIDE_B : SIDE_A;
+	sides = sides_of(j);
+	sides_heard(&sides, side == SIDE_B);
 	if (queue_put(&j->queue[side], t))
 		refuse(t, 503);
 }
@@ -552,6 +643,18 @@ static void destructor(void *data)
 	timer_cancel(&s->forks);
 	list_flush(&s->joints);
 	mem_deref(s->request);
+	mem_deref(s->event);
+}
+
+/* A REFER's is its own (RFC 3515 2.4.4) */
+static int event_keep(struct subscription *s)
+{
+	struct pl value = message_value(s->request, HDR_EVENT);
+
+	s->method = (enum method_id)s->request->method_id;
+	if (s->method == REFER)
+		pl_set_str(&value, "refer");
+	return value.l ? pl_strdup(&s->event, &value) : 0;
 }
 
 int subscription_alloc(struct subscription **sp,
@@ -570,6 +673,10 @@ int subscription_alloc(struct subscription **sp,
 
 	s->setup = *setup;
 	s->request = mem_ref(request);
+	if (event_keep(s)) {
+		mem_deref(s);
+		return ENOMEM;
+	}
 	*sp = s;
 	return 0;
 }
@@ -596,6 +703,22 @@ static void forks_over(void *arg)
 	marks_clear(s);
 	if (!s->joints.head)
 		s->setup.over(s->setup.arg);
+}
+
+void subscription_stop(struct subscription *s)
+{
+	struct le *le = s->joints.head;
+
+	timer_cancel(&s->forks);
+	s->walks = true;
+	while (le) {
+		struct joint *j = le->data;
+
+		le = le->next;
+		joint_feed(j, JOINT_STOPPED);
+	}
+	s->walks = false;
+	forks_over(s);
 }
 
 /* RFC 4488 4, RFC 7614 4: a REFER without a subscription */

@@ -16,7 +16,8 @@
 
 enum joint_state {
 	JOINT_ACTIVE,
-	JOINT_LEAVING, /* unsubscribed: one more NOTIFY is to come */
+	JOINT_LEAVING,  /* unsubscribed: one more NOTIFY is to come */
+	JOINT_STOPPING, /* both sides were told that it ends */
 	JOINT_OVER,
 	JOINT_STATES
 };
@@ -28,6 +29,7 @@ enum joint_event {
 	JOINT_TERMINATED,  /* the last NOTIFY was answered */
 	JOINT_LOST,        /* an answer says that it is gone, or none came */
 	JOINT_EXPIRED,
+	JOINT_STOPPED, /* shutdown */
 	JOINT_EVENTS
 };
 
@@ -76,6 +78,10 @@ void subscription_clear(struct subscription *s);
 void subscription_request(struct subscription *s, const struct leg *leg,
 			  const struct arrival *from,
 			  const struct message *msg);
+
+/** Shutdown: tell both sides of each dialog that it ends (RFC 6665 4.1.2.3, 4.2.2).
+ *  No dialog comes any more; it may be freed at once, by `over` */
+void subscription_stop(struct subscription *s);
 
 /** Joints that live */
 uint32_t subscription_count(const struct subscription *s);

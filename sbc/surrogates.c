@@ -287,11 +287,38 @@ static bool is_next_hop(const struct surrogate_agent *agent,
 	return sources_has(s->worker->sources, agent, src);
 }
 
+static const struct surrogate_agent *find_named(const struct realm *realm,
+						const struct sa *src,
+						uint32_t n, void *arg)
+{
+	const struct surrogates *s = arg;
+
+	return sources_pbx(s->worker->sources, realm, src, n);
+}
+
+/* A PBX that registers itself has a few AoRs: no call waits for a walk through
+ * a hundred thousand that are all refused */
+static int find_first(struct owner *who, void *arg)
+{
+	const struct herd *h = herd_find(arg, who->agent);
+
+	for (uint32_t i = 0; h && i < h->n && i < HERD_SLICE; i++) {
+		if (!h->v[i] || !h->v[i]->bound)
+			continue;
+		who->number = h->v[i]->number;
+		return 0;
+	}
+
+	return ENOENT;
+}
+
 void surrogates_identity(struct surrogates *s, struct identity_live *out)
 {
 	out->registered = is_registered;
 	out->associated = find_associated;
 	out->next_hop = is_next_hop;
+	out->named = find_named;
+	out->first = find_first;
 	out->arg = s;
 }
 

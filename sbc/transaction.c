@@ -1078,6 +1078,11 @@ const struct arrival *transaction_arrival(const struct transaction *t)
 	return &t->from;
 }
 
+bool transaction_is_silent(const struct transaction *t)
+{
+	return !t->mb;
+}
+
 const struct target *transaction_target(const struct transaction *t)
 {
 	return &t->to;

@@ -90,6 +90,8 @@ int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes);
 /** Request of a server transaction, NULL after its final answer; where from */
 const struct message *transaction_request(const struct transaction *t);
 const struct arrival *transaction_arrival(const struct transaction *t);
+/** A server transaction: was nothing answered yet, not even 100? */
+bool transaction_is_silent(const struct transaction *t);
 /** Where a client transaction sent to, with the connection it used */
 const struct target *transaction_target(const struct transaction *t);
 

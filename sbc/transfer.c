@@ -16,6 +16,7 @@
 #include "policy/body.h"
 #include "policy/cause.h"
 #include "policy/header.h"
+#include "sbc/calls.h"
 #include "sbc/ingress.h"
 #include "sbc/names.h"
 #include "sbc/own.h"
@@ -557,6 +558,25 @@ static int invite_make(struct message **invitep, const struct transfer *t,
 	return err;
 }
 
+/* behaviour.md 1.5: a call like any other */
+static uint16_t take_seat(struct call_setup *setup, struct worker *w)
+{
+	uint32_t max = w->plan->sip->max_sessions, ignored;
+	const struct limits_query q = {
+		.worker = w,
+		.interface = setup->at->interface,
+		.realm = setup->source.realm,
+		.agent = agents_find(w->agents, setup->source.agent),
+		.d = INBOUND,
+		.method = INVITE,
+		.forced = hop_is_emergency(&setup->route->hops[0]),
+	};
+
+	if (w->stopping || (max && calls_count(w->calls) >= max))
+		return 503;
+	return limits_take(&setup->seat, &q, &ignored) ? 503 : 0;
+}
+
 /* As a new request of the referrer: his realm, his owner */
 static uint16_t place(struct transfer *t, const struct message *invite)
 {
@@ -597,8 +617,12 @@ static uint16_t place(struct transfer *t, const struct message *invite)
 	setup.owner = trial->owner;
 	setup.called = trial->called;
 	*setup.route = trial->route;
-	code = call_place(&setup);
-	if (!code) {
+	code = take_seat(&setup, w);
+	if (!code)
+		code = call_place(&setup);
+	if (code) {
+		seat_give(&setup.seat);
+	} else {
 		setup.route = NULL;
 		if (t->to)
 			t->to->transfer = t;

@@ -540,6 +540,13 @@ void within_serve_b(struct transaction *t, void *arg)
 	serve(c, SIDE_B, msg ? early_leg_b(&c->early, c->b, msg) : NULL, t);
 }
 
+static void heard(const struct call *c, const struct leg *leg)
+{
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
+
+	sides_heard(&s, !call_is_a(c, leg));
+}
+
 void within_request(struct leg *leg, const struct arrival *from,
 		    const struct message *msg)
 {
@@ -554,6 +561,8 @@ void within_request(struct leg *leg, const struct arrival *from,
 	if (!call_is_a(c, leg))
 		leg = early_leg_b(&c->early, leg, msg);
 	code = !leg || leg->closed ? 481 : leg_admit(leg, from, msg);
+	if (!code)
+		heard(c, leg);
 	if (!code && msg->method_id == BYE) {
 		bye_came(c, leg, t, msg);
 		return;

@@ -530,11 +530,15 @@ static void agents_at_a_source_are_named_once(void **state)
 	tenant(f->cfg, "z.example", "pbx-a", "z.local", "10.1.2.3",
 	       "c-493010^");
 	realm = realm_named(plan(f)->realms, "pbx-a");
-	assert_ptr_equal(identity_agent_at(f->plan->identities, realm, &src, 0),
-			 f->a);
-	assert_non_null(identity_agent_at(f->plan->identities, realm, &src, 1));
-	assert_null(identity_agent_at(f->plan->identities, realm, &src, 2));
-	assert_null(identity_agent_at(f->plan->identities, realm, &pbx, 0));
+	assert_ptr_equal(
+		identity_agent_at(f->plan->identities, realm, &src, 0, NULL),
+		f->a);
+	assert_non_null(
+		identity_agent_at(f->plan->identities, realm, &src, 1, NULL));
+	assert_null(
+		identity_agent_at(f->plan->identities, realm, &src, 2, NULL));
+	assert_null(
+		identity_agent_at(f->plan->identities, realm, &pbx, 0, NULL));
 }
 
 static void a_hundred_thousand_aors_are_one_entry(void **state)

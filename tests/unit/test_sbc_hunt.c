@@ -1000,6 +1000,95 @@ static void routes_out_of_service_are_skipped_and_503_says_when(void **s)
 	core_setup(s);
 }
 
+static void too_few_answers_stop_the_realm_or_the_interface(void **s)
+{
+	core_teardown(s);
+	for (int interface = 0; interface < 2; interface++) {
+		core_setup(s);
+		config_add(core.cfg, &element_session_constraints, "name",
+			   "asr", "min-seizures", "4", "min-asr", "50",
+			   "time-to-resume", "60", NULL);
+		if (interface)
+			item_set(&element_sip_interface, interface_of("trunk"),
+				 "constraint-name", "asr");
+		else
+			item_set(&element_realm_config, core.trunk,
+				 "constraint-name", "asr");
+		core_start();
+		for (int i = 0; i < 4; i++) {
+			struct message *invite;
+
+			calls();
+			invite = peer_request(&trunk, "INVITE");
+			peer_answers(&trunk, invite, i ? 486 : 200, NULL,
+				     i ? NULL : SDP_TRUNK);
+			peer_answer(&pbx, i ? 486 : 200);
+			peer_acks(&pbx, NULL);
+		}
+		calls();
+		peer_answer(&pbx, 503);
+		assert_true(is_silent_about(&trunk));
+		core_run(60000);
+		peer_forgets(&trunk);
+		calls();
+		peer_request(&trunk, "INVITE");
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
+/* A PBX in triggered mode that is registered, and out of service */
+static void triggered_pbx(const char *response)
+{
+	struct message *request;
+
+	config_add(core.cfg, &element_surrogate_agent, "register-host",
+		   "trunk.example", "register-user", "user", "realm-id",
+		   "pbx-a", "customer-next-hop", "pbx-a.example",
+		   "register-contact-user", "cuser", "register-contact-host",
+		   "127.0.0.1", "register-mode", "triggered",
+		   "triggered-oos-response", response, NULL);
+	core_start();
+	/* it wakes up */
+	peer_says(&pbx, "OPTIONS", NULL, NULL);
+	core_run(1000);
+	request = peer_request(&trunk, "REGISTER");
+	snprintf(trunk.contact, sizeof(trunk.contact), "%s",
+		 "sip:cuser@127.0.0.1");
+	peer_answers(&trunk, request, 200, "Expires: 600\r\n", NULL);
+	(void)agent_failed(agents_find(core.worker.agents, core.agent_pbx),
+			   clock_ms());
+	peer_forgets(&trunk);
+	peer_calls(&trunk, "sip:cuser@127.0.0.1", NULL, SDP_TRUNK);
+}
+
+static void a_triggered_pbx_that_is_out_has_the_answer_it_wants(void **s)
+{
+	static const struct {
+		const char *response;
+		uint16_t code;
+	} rows[] = { { "480", 480 }, { "503", 503 }, { "dropresponse", 0 } };
+
+	core_teardown(s);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		core_setup(s);
+		snprintf(pbx.target, sizeof(pbx.target), "sip:127.0.0.2");
+		snprintf(pbx.local, sizeof(pbx.local), "<sip:x@y>;tag=1");
+		snprintf(pbx.remote, sizeof(pbx.remote), "<sip:127.0.0.2>");
+		snprintf(pbx.callid, sizeof(pbx.callid), "awake");
+		triggered_pbx(rows[i].response);
+		if (rows[i].code)
+			peer_answer(&trunk, rows[i].code);
+		core_run(5000);
+		if (!rows[i].code)
+			assert_true(peer_hears_nothing(&trunk));
+		assert_true(is_silent_about(&pbx));
+		assert_int_equal(core_calls(), 0);
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
 static void a_skipped_route_says_less_than_an_answer(void **s)
 {
 	(void)s;
@@ -1051,6 +1140,8 @@ int main(void)
 		T(a_503_keeps_calls_away_as_long_as_it_says_at_most_a_minute),
 		T(what_cannot_be_reached_has_its_answer),
 		T(routes_out_of_service_are_skipped_and_503_says_when),
+		T(too_few_answers_stop_the_realm_or_the_interface),
+		T(a_triggered_pbx_that_is_out_has_the_answer_it_wants),
 		T(a_skipped_route_says_less_than_an_answer),
 	};
 

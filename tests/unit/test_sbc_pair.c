@@ -367,6 +367,27 @@ static void a_transport_error_is_503(void **s)
 	peer_answer(&pbx, 503);
 }
 
+static void a_503_of_ours_that_nobody_shall_hear_is_silence(void **s)
+{
+	(void)s;
+
+	item_set(&element_session_agent, core.agent_pbx, "options",
+		 "dropResponse");
+	core_start();
+	(void)agent_failed(agents_find(core.worker.agents, core.agent_trunk),
+			   clock_ms());
+	asks(&pbx, "MESSAGE", NUMBER, NULL);
+	asks(&pbx_b, "MESSAGE", "sip:0301234@127.0.0.3", NULL);
+	peer_answer(&pbx_b, 503);
+	assert_true(peer_hears_nothing(&pbx));
+	assert_int_equal(pairs(), 0);
+	core_run(32000);
+	/* what the other side says is passed on */
+	asks(&pbx, "MESSAGE", NUMBER, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "MESSAGE"), 503, NULL, NULL);
+	peer_answer(&pbx, 503);
+}
+
 static void max_forwards_0_is_483_but_for_options_to_us(void **s)
 {
 	(void)s;
@@ -882,6 +903,91 @@ static void a_refer_without_subscription_leaves_nothing(void **s)
 	assert_int_equal(pairs(), 0);
 }
 
+/* --- Shutdown ------------------------------------------------------------ */
+
+static int stopped;
+
+static void is_stopped(void *arg)
+{
+	(void)arg;
+	stopped++;
+}
+
+static void stop(void)
+{
+	stopped = 0;
+	core.worker.stopping = true;
+	pairs_stop(core.worker.pairs, 5000, is_stopped, NULL);
+	core_deliver();
+}
+
+static void shutdown_tells_both_sides_of_a_subscription(void **s)
+{
+	struct message *notify, *subscribe;
+	(void)s;
+
+	core_start();
+	(void)subscribed();
+	stop();
+	notify = peer_request(&pbx, "NOTIFY");
+	assert_true(header_has(notify, HDR_SUBSCRIPTION_STATE,
+			       "terminated;reason=probation;retry-after="));
+	assert_true(header_has(notify, HDR_EVENT, "presence"));
+	subscribe = peer_request(&trunk, "SUBSCRIBE");
+	assert_true(header_has(subscribe, HDR_EXPIRES, "0"));
+	assert_true(header_has(subscribe, HDR_EVENT, "presence"));
+	assert_int_equal(pl_strcmp(&subscribe->to_tag, "u"), 0);
+	peer_answers(&pbx, notify, 200, NULL, NULL);
+	assert_int_equal(stopped, 0);
+	/* its last word is for nobody */
+	peer_says(&trunk, "NOTIFY", TERMINATED, NULL);
+	peer_answer(&trunk, 200);
+	assert_true(peer_hears_nothing(&pbx));
+	peer_answers(&trunk, subscribe, 200, "Expires: 0\r\n", NULL);
+	assert_int_equal(stopped, 1);
+	assert_int_equal(pairs(), 0);
+}
+
+static void shutdown_waits_no_longer_than_it_may(void **s)
+{
+	(void)s;
+
+	core_start();
+	(void)subscribed();
+	stop();
+	core_run(4999);
+	assert_int_equal(stopped, 0);
+	core_run(1);
+	assert_int_equal(stopped, 1);
+}
+
+static void shutdown_tells_only_the_one_who_referred(void **s)
+{
+	struct message *in;
+	(void)s;
+
+	core_start();
+	asks(&pbx, "REFER", NUMBER, "Refer-To: <sip:x@127.0.0.11>\r\n");
+	in = peer_request(&trunk, "REFER");
+	peer_answers(&trunk, in, 202, NULL, NULL);
+	peer_answer(&pbx, 202);
+	stop();
+	in = peer_request(&pbx, "NOTIFY");
+	assert_true(header_has(in, HDR_EVENT, "refer"));
+	assert_true(peer_hears_nothing(&trunk));
+	peer_answers(&pbx, in, 481, NULL, NULL);
+	assert_int_equal(stopped, 1);
+}
+
+static void without_subscriptions_nothing_is_waited_for(void **s)
+{
+	(void)s;
+
+	core_start();
+	stop();
+	assert_int_equal(stopped, 1);
+}
+
 /* --- The table of a joint ------------------------------------------------ */
 
 static void no_state_hears_an_event_twice(void **s)
@@ -933,6 +1039,7 @@ int main(void)
 		T(a_silent_route_leads_nowhere_once_the_sender_gave_up),
 		T(no_route_is_404),
 		T(a_transport_error_is_503),
+		T(a_503_of_ours_that_nobody_shall_hear_is_silence),
 		T(max_forwards_0_is_483_but_for_options_to_us),
 		T(shutdown_refuses_what_is_new_and_options_too),
 		T(a_fragment_loses_its_via),
@@ -957,6 +1064,10 @@ int main(void)
 		T(a_stranger_reaches_no_subscription_by_its_tag),
 		T(a_refer_is_followed_by_its_notifies),
 		T(a_refer_without_subscription_leaves_nothing),
+		T(shutdown_tells_both_sides_of_a_subscription),
+		T(shutdown_waits_no_longer_than_it_may),
+		T(shutdown_tells_only_the_one_who_referred),
+		T(without_subscriptions_nothing_is_waited_for),
 		cmocka_unit_test(no_state_hears_an_event_twice),
 		cmocka_unit_test(every_living_state_hears_every_event),
 	};

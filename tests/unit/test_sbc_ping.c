@@ -110,6 +110,21 @@ static void keep_alive_asks_only_who_was_silent(void **state)
 	assert_non_null(ping_within(&trunk, 11500, NULL));
 }
 
+static void who_speaks_in_a_call_is_not_asked(void **state)
+{
+	(void)state;
+
+	start();
+	good(&trunk, ping_within(&trunk, 1000, NULL));
+	core_call();
+	for (int i = 0; i < 10; i++) {
+		assert_null(ping_within(&trunk, 5000, NULL));
+		peer_says(&trunk, "INFO", NULL, NULL);
+		peer_answers(&pbx, peer_request(&pbx, "INFO"), 200, NULL, NULL);
+	}
+	assert_non_null(ping_within(&trunk, 11500, NULL));
+}
+
 static void silence_until_the_next_one_is_due_takes_it_out(void **state)
 {
 	uint64_t took = 0;
@@ -271,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(pings_come_in_each_interval_ten_percent_around),
 		T(keep_alive_asks_only_who_was_silent),
+		T(who_speaks_in_a_call_is_not_asked),
 		T(silence_until_the_next_one_is_due_takes_it_out),
 		T(what_cannot_be_sent_is_a_bad_ping),
 		T(a_name_that_leads_nowhere_is_a_bad_ping),

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include "sbc/sources.h"
+#include "sbc/surrogates.h"
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_resolver.h"
 
@@ -149,6 +150,55 @@ static void a_customer_next_hop_that_is_a_name_is_known_by_its_address(void **s)
 	assert_false(sources_has(core.worker.sources, agent, &other));
 }
 
+static void a_pbx_is_met_by_name_in_its_realm_and_below(void **s)
+{
+	struct surrogate_agent *two[2];
+	const struct realm *realm;
+	struct sa src = sa_of("127.0.0.21:5060");
+	(void)s;
+
+	for (int i = 0; i < 2; i++)
+		two[i] = config_add(core.cfg, &element_surrogate_agent,
+				    "register-host",
+				    i ? "q.example" : "r.example",
+				    "register-user", "1", "realm-id", "trunk",
+				    "customer-next-hop", "pbx.local.example",
+				    "proxy-name", "trunk.example", NULL);
+	fake_name("pbx.local.example", "127.0.0.21:5060", NULL);
+	start();
+	realm = realm_named(core.plan->realms, "trunk");
+	for (uint32_t n = 0; n < 2; n++) {
+		const struct surrogate_agent *a =
+			sources_pbx(core.worker.sources, realm, &src, n);
+
+		assert_true(a == two[0] || a == two[1]);
+		two[a == two[1]] = NULL;
+	}
+	assert_null(sources_pbx(core.worker.sources, realm, &src, 2));
+	realm = realm_named(core.plan->realms, "pbx-a");
+	assert_null(sources_pbx(core.worker.sources, realm, &src, 0));
+}
+
+/* Triggered mode (behaviour.md 4.8): whoever speaks from there wakes it up */
+static void a_pbx_that_only_dns_knows_is_active_when_it_speaks(void **s)
+{
+	struct surrogate_agent *agent;
+	(void)s;
+
+	agent = config_add(core.cfg, &element_surrogate_agent, "register-host",
+			   "trunk.example", "register-user", "1", "realm-id",
+			   "pbx-a", "customer-next-hop", "pbx.local.example",
+			   "register-mode", "triggered", NULL);
+	fake_name("pbx.local.example", "127.0.0.13:5060", NULL);
+	start();
+	pbx_b.port = pbx.port;
+	assert_int_equal(surrogates_silent(core.worker.surrogates, agent), 503);
+	peer_calls(&pbx, "sip:127.0.0.2", NULL, NULL);
+	assert_int_equal(surrogates_silent(core.worker.surrogates, agent), 503);
+	peer_calls(&pbx_b, "sip:127.0.0.2", NULL, NULL);
+	assert_int_equal(surrogates_silent(core.worker.surrogates, agent), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, teardown)
 
 int main(void)
@@ -160,6 +210,8 @@ int main(void)
 		T(addresses_follow_dns_and_stay_while_it_is_silent),
 		T(a_late_answer_counts_when_it_comes),
 		T(a_customer_next_hop_that_is_a_name_is_known_by_its_address),
+		T(a_pbx_is_met_by_name_in_its_realm_and_below),
+		T(a_pbx_that_only_dns_knows_is_active_when_it_speaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1001,6 +1001,23 @@ static void a_silent_pbx_is_unregistered_and_comes_back(void **s)
 	(void)s;
 }
 
+static void the_first_aor_that_is_registered_owns_what_comes(void **s)
+{
+	struct identity_live live = { 0 };
+	struct owner who = { 0 };
+
+	agent_add("a", "493010^", "10");
+	f.registrar = challenges_once;
+	start();
+	surrogates_identity(f.s, &live);
+	who.agent = f.a;
+	assert_int_equal(live.first(&who, live.arg), ENOENT);
+	run(10 * SECOND);
+	assert_int_equal(live.first(&who, live.arg), 0);
+	assert_int_equal(who.number, 0);
+	(void)s;
+}
+
 /* Service-Route, P-Associated-URI ---------------------------------------------------- */
 
 static const char *services(const struct seen *r)
@@ -1155,6 +1172,7 @@ int main(void)
 		TEST(an_operator_sends_an_aor_away_and_calls_it_back),
 		TEST(triggered_agents_wait_for_their_pbx),
 		TEST(a_silent_pbx_is_unregistered_and_comes_back),
+		TEST(the_first_aor_that_is_registered_owns_what_comes),
 		TEST(service_routes_and_associated_uris_are_kept),
 		TEST(the_registrar_and_its_realm_are_known),
 		TEST(all_are_walked_in_slices_in_their_order),

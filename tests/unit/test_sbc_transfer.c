@@ -582,6 +582,43 @@ static void a_call_of_another_tenant_is_no_call(void **s)
 	assert_int_equal(core_calls(), 2);
 }
 
+/* The PBX may have one call, or two: that of a transfer is one of its own */
+static void the_call_to_the_target_is_one_of_the_referrers(void **s)
+{
+	enum {
+		AGENT,
+		TOTAL,
+		ROOM,
+		ROWS
+	};
+	(void)s;
+
+	core_teardown(s);
+	for (int row = AGENT; row < ROWS; row++) {
+		core_setup(s);
+		item_set(&element_session_agent, core.agent_pbx, "constraints",
+			 "enabled");
+		item_set(&element_session_agent, core.agent_pbx,
+			 "max-inbound-sessions", row == AGENT ? "1" : "2");
+		core.sip->max_sessions = row == TOTAL ? 1 : 0;
+		call();
+		if (row == ROOM) {
+			(void)referred(TO_TARGET);
+			peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL,
+				   SDP_PBX);
+			peer_answer(&pbx, 503);
+		} else {
+			peer_says(&pbx, "REFER", TO_TARGET, NULL);
+			peer_answer(&pbx, 202);
+			notified(100, false);
+			notified(503, true);
+			assert_true(peer_hears_nothing(&trunk));
+		}
+		core_teardown(s);
+	}
+	core_setup(s);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
 
 int main(void)
@@ -594,6 +631,7 @@ int main(void)
 		T(the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog),
 		T(it_goes_on_where_media_go_directly_from_then_on),
 		T(on_failure_the_call_goes_on),
+		T(the_call_to_the_target_is_one_of_the_referrers),
 		T(an_other_side_that_refuses_the_move_stays_where_it_is),
 		T(a_move_that_meets_another_offer_is_repeated),
 		T(a_referrer_who_hangs_up_does_not_end_the_transfer),
