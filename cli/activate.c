@@ -14,6 +14,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "cli/activate.h"
+#include "cli/configure.h"
 
 enum {
 	SHOWN = 1000 /* differences that are listed */
@@ -306,8 +307,7 @@ void show_configuration(struct session *s, const struct words *w, uint32_t at)
 	else if (at < w->n && !strcmp(w->v[at], "diff"))
 		show_diff(s, w, at + 1);
 	else
-		reply_error(&s->reply, REPLY_UNKNOWN,
-			    "Missing a word, possible: diff, versions");
+		configure_show(s, w, at);
 }
 
 static void display(struct session *s, bool running)

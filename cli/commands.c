@@ -8,6 +8,7 @@
 #include "sbc/surrogates.h"
 #include "cli/activate.h"
 #include "cli/commands.h"
+#include "cli/configure.h"
 #include "cli/show.h"
 #include "cli/transfer.h"
 #include "cli/trial.h"
@@ -21,11 +22,29 @@ struct command {
 
 static void help(struct session *s, const struct words *w, uint32_t at);
 
+/* One level up, where there are levels; else the connection ends */
+static void leave_mode(struct session *s, bool quits)
+{
+	if (s->configure)
+		configure_leave(s, quits);
+	else if (s->mode == MODE_SUPERUSER && !quits)
+		s->mode = MODE_USER;
+	else
+		s->ends = true;
+}
+
 static void leave(struct session *s, const struct words *w, uint32_t at)
 {
 	(void)w;
 	(void)at;
-	s->ends = true;
+	leave_mode(s, false);
+}
+
+static void quit(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	leave_mode(s, true);
 }
 
 static void enable(struct session *s, const struct words *w, uint32_t at)
@@ -42,7 +61,86 @@ static void disable(struct session *s, const struct words *w, uint32_t at)
 {
 	(void)w;
 	(void)at;
-	s->mode = MODE_USER;
+	if (s->configure)
+		configure_leave(s, true);
+	if (!s->configure)
+		s->mode = MODE_USER;
+}
+
+/* The path may follow: `configure terminal session-router` */
+static void configure(struct session *s, const struct words *w, uint32_t at,
+		      bool exclusive)
+{
+	char line[LINE_MAX_BYTES + 1] = "";
+	size_t n = 0;
+
+	for (; at < w->n; at++) {
+		struct pl word = range_of(w->v[at]);
+		int len = re_snprintf(line + n, sizeof(line) - n, "%H ",
+				      value_quote, &word);
+
+		n += len > 0 ? (size_t)len : 0;
+	}
+	configure_open(s, exclusive, n ? line : NULL);
+}
+
+static void configure_terminal(struct session *s, const struct words *w,
+			       uint32_t at)
+{
+	configure(s, w, at, false);
+}
+
+static void configure_exclusive(struct session *s, const struct words *w,
+				uint32_t at)
+{
+	configure(s, w, at, true);
+}
+
+static void unlock_config(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	reply_line(&s->reply, control_break(s)
+				      ? "The configuration is unlocked."
+				      : "It was not locked.");
+}
+
+/* --- cli: pages --------------------------------------------------------- */
+
+/* The client pages: it is told what was chosen */
+static void cli_more(struct session *s, const struct words *w, uint32_t at)
+{
+	struct pl word = { NULL, 0 };
+
+	if (at < w->n)
+		word = range_of(w->v[at]);
+	if (pl_strcmp(&word, "enabled") && pl_strcmp(&word, "disabled")) {
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "cli more [%r] is not one of: enabled, disabled",
+			    &word);
+		return;
+	}
+	reply_note(&s->reply, REPLY_PAGE, *word.p == 'e' ? "-1" : "0");
+	reply_line(&s->reply, "Paging is %s.", *word.p == 'e' ? "on" : "off");
+}
+
+static void cli_height(struct session *s, const struct words *w, uint32_t at)
+{
+	struct pl word = { NULL, 0 };
+	uint64_t n;
+
+	if (at < w->n)
+		word = range_of(w->v[at]);
+	if (uint_parse(&n, &word, 1000) || (n && n < 5)) {
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "cli terminal-height [%r] is out of range 5-1000, "
+			    "0 for no pages",
+			    &word);
+		return;
+	}
+	reply_note(&s->reply, REPLY_PAGE, "%llu", (unsigned long long)n);
+	reply_line(&s->reply, n ? "Pages have %llu lines." : "Paging is off.",
+		   (unsigned long long)n);
 }
 
 /* --- notify, kill ------------------------------------------------------- */
@@ -148,22 +246,26 @@ static void kill_session(struct session *s, const struct words *w, uint32_t at)
 /* clang-format off */
 static const struct command commands[] = {
 	{ "activate-config",        MODE_SUPERUSER, activate_config,       "Run the newest saved version" },
+	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },
+	{ "cli terminal-height",    MODE_USER,      cli_height,            "Lines of a page: 0, 5-1000" },
+	{ "configure exclusive",    MODE_SUPERUSER, configure_exclusive,   "Configuration mode, locked for others at once" },
+	{ "configure terminal",     MODE_SUPERUSER, configure_terminal,    "Configuration mode: [PATH]" },
 	{ "disable",                MODE_USER,      disable,               "Back to user mode" },
 	{ "discard",                MODE_SUPERUSER, discard,               "Editing as last saved: [ELEMENT KEY]" },
 	{ "display-current-cfg-version", MODE_USER, display_current,       "Number of the newest saved version" },
 	{ "display-running-cfg-version", MODE_USER, display_running,       "Number of the running version" },
 	{ "enable",                 MODE_USER,      enable,                "Superuser mode" },
-	{ "exit",                   MODE_USER,      leave,                 "End the connection" },
+	{ "exit",                   MODE_USER,      leave,                 "One level up; from the top end the connection" },
 	{ "export-config",          MODE_SUPERUSER, export_config,         "[FILE] [saved|running|editing] [yaml|text]" },
 	{ "help",                   MODE_USER,      help,                  "This list" },
 	{ "import-config",          MODE_SUPERUSER, import_config,         "A YAML file into editing: FILE [replace|merge]" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
 	{ "notify sipd register",   MODE_SUPERUSER, notify_register,       "Register now, paced: KEY [AOR-USER]" },
 	{ "notify sipd unregister", MODE_SUPERUSER, notify_unregister,     "Leave now: KEY [AOR-USER]" },
-	{ "quit",                   MODE_USER,      leave,                 "End the connection" },
+	{ "quit",                   MODE_USER,      quit,                  "Out of configuration mode; else end the connection" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history" },
-	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "diff [saved|running|version N], versions" },
+	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions" },
 	{ "show media",             MODE_USER,      show_media,            "Media flows and ports" },
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]" },
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step" },
@@ -175,11 +277,47 @@ static const struct command commands[] = {
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration" },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
 	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take" },
+	{ "unlock-config",          MODE_SUPERUSER, unlock_config,         "Break the lock of the configuration" },
 	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check the editing configuration: [detail]" },
 };
 /* clang-format on */
 enum {
 	COMMANDS = sizeof(commands) / sizeof(commands[0])
+};
+
+/* First words that are never shortened (acli.md 1.5) */
+static const char *const in_full[] = {
+	"delete-config",
+	"delete-backup-config",
+	"restore-backup-config",
+	"reboot",
+	"kill",
+	NULL,
+};
+
+/* Beginnings of what works without a running SBC */
+static const char *const offline[] = {
+	"cli",
+	"configure",
+	"delete-",
+	"disable",
+	"discard",
+	"display-current",
+	"display-running",
+	"display-backups",
+	"enable",
+	"exit",
+	"export-config",
+	"help",
+	"import-config",
+	"quit",
+	"restore-",
+	"backup-config",
+	"save-config",
+	"show configuration",
+	"unlock-config",
+	"verify-config",
+	NULL,
 };
 
 static void help(struct session *s, const struct words *w, uint32_t at)
@@ -217,130 +355,183 @@ static bool is_exact(const struct pl *word, const char *typed)
 	return word->l == strlen(typed) && !memcmp(word->p, typed, word->l);
 }
 
-static bool begins(const struct pl *word, const char *typed)
-{
-	size_t n = strlen(typed);
-
-	return n <= word->l && !memcmp(word->p, typed, n);
-}
-
 /* Candidates that are left after each word; an exact word wins (1.5) */
 struct match {
 	bool fits[COMMANDS];
-	uint32_t at; /* words used */
 };
 
-static uint32_t narrow(struct match *m, const char *typed, uint32_t n)
+static void match_begin(struct match *m, enum mode mode)
 {
-	bool exact = false;
-	struct pl word, first = { 0 };
-	uint32_t different = 0;
-
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (m->fits[i] && word_at(commands[i].words, n, &word) &&
-		    is_exact(&word, typed))
-			exact = true;
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (!m->fits[i])
-			continue;
-		m->fits[i] =
-			word_at(commands[i].words, n, &word) &&
-			(exact ? is_exact(&word, typed) : begins(&word, typed));
-		if (!m->fits[i])
-			continue;
-		if (!different || pl_cmp(&first, &word)) {
-			different++;
-			first = word;
-		}
-	}
-	return different;
+		m->fits[i] = commands[i].mode <= mode;
 }
 
-/* Words possible at a place, each once, joined by commas */
-static void possible(char *buf, size_t size, const struct match *before,
-		     const char *typed, uint32_t n)
+static bool is_listed(const char *const *list, const char *words, bool whole)
 {
-	struct pl word, last = { 0 };
-	size_t at = 0;
+	for (; *list; list++) {
+		size_t n = strlen(*list);
 
-	*buf = '\0';
+		if (!strncmp(words, *list, n) &&
+		    (!whole || !words[n] || words[n] == ' '))
+			return true;
+	}
+	return false;
+}
+
+/* The n-th words of those that are left */
+static void words_add(struct choices *c, const struct match *m, uint32_t n)
+{
 	for (size_t i = 0; i < COMMANDS; i++) {
-		int len;
+		struct choice choice = { .kind = CHOICE_COMMAND };
+		char word[64];
+		struct pl pl, next;
 
-		if (!before->fits[i] || !word_at(commands[i].words, n, &word) ||
-		    (typed && !begins(&word, typed)) || !pl_cmp(&word, &last))
+		if (!m->fits[i] || !word_at(commands[i].words, n, &pl) ||
+		    pl_strcpy(&pl, word, sizeof(word)))
 			continue;
-		last = word;
-		len = re_snprintf(buf + at, size - at, "%s%r", at ? ", " : "",
-				  &word);
-		if (len > 0)
-			at += (size_t)len;
+		choice.word = word;
+		choice.full = !n && is_listed(in_full, commands[i].words, true);
+		if (!word_at(commands[i].words, n + 1, &next))
+			choice.help = (char *)commands[i].help;
+		choices_add(c, &choice);
 	}
 }
 
-static const struct command *command_find(struct session *s,
-					  const struct words *w, uint32_t *at)
+static void match_narrow(struct match *m, const char *picked, uint32_t n)
 {
-	struct match m, before;
-	char words[512];
+	for (size_t i = 0; i < COMMANDS; i++) {
+		struct pl word;
+
+		m->fits[i] = m->fits[i] &&
+			     word_at(commands[i].words, n, &word) &&
+			     is_exact(&word, picked);
+	}
+}
+
+/* The command whose words are all there after n of them */
+static const struct command *match_end(const struct match *m, uint32_t n)
+{
 	struct pl next;
-	uint32_t n;
 
-	memset(&m, 0, sizeof(m));
 	for (size_t i = 0; i < COMMANDS; i++)
-		m.fits[i] = commands[i].mode <= s->mode;
-
-	for (n = 0; n < w->n; n++) {
-		uint32_t different;
-
-		before = m;
-		different = narrow(&m, w->v[n], n);
-		if (!different) {
-			possible(words, sizeof(words), &before, NULL, n);
-			reply_error(&s->reply, REPLY_UNKNOWN,
-				    "Unknown word [%s], possible here: %s",
-				    w->v[n], words);
-			return NULL;
-		}
-		if (different > 1) {
-			possible(words, sizeof(words), &before, w->v[n], n);
-			reply_error(&s->reply, REPLY_AMBIGUOUS,
-				    "Ambiguous word [%s]: %s", w->v[n], words);
-			return NULL;
-		}
-		for (size_t i = 0; i < COMMANDS; i++) {
-			if (m.fits[i] &&
-			    !word_at(commands[i].words, n + 1, &next)) {
-				*at = n + 1;
-				return &commands[i];
-			}
-		}
-	}
-	possible(words, sizeof(words), &m, NULL, n);
-	reply_error(&s->reply, REPLY_UNKNOWN, "Missing a word, possible: %s",
-		    words);
+		if (m->fits[i] && !word_at(commands[i].words, n, &next))
+			return &commands[i];
 	return NULL;
 }
 
-/* `| include TEXT`: the one filter of this version */
-static bool filter_take(struct session *s, char *filter)
+/* Say why no word was picked */
+static void say_unknown(struct session *s, const struct choices *c,
+			const char *typed, int err)
 {
-	struct words w;
+	struct choices_list all = { c, NULL }, some = { c, typed };
+	const char *near = choices_near(c, typed);
 
-	if (!filter)
-		return true;
-	if (words_cut(&w, filter) || w.n != 2 || strcmp(w.v[0], "include")) {
+	if (err == EEXIST)
+		reply_error(&s->reply, REPLY_AMBIGUOUS,
+			    "Ambiguous word [%s]: %H", typed, choices_print,
+			    &some);
+	else if (near)
 		reply_error(&s->reply, REPLY_UNKNOWN,
-			    "Unknown filter, possible here: include TEXT");
-		return false;
-	}
-	pl_set_str(&s->reply.only, w.v[1]);
-	return true;
+			    "Unknown word [%s], did you mean [%s]?", typed,
+			    near);
+	else
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Unknown word [%s], possible here: %H", typed,
+			    choices_print, &all);
 }
 
-void commands_run(struct session *s, char *line)
+/* From the word after the first on, which is picked already */
+static const struct command *command_find(struct session *s,
+					  const struct words *w,
+					  const char *first, uint32_t *at)
 {
-	const struct command *c;
+	const struct command *found;
+	struct choices c = { 0 };
+	struct choices_list list = { &c, NULL };
+	struct match m;
+
+	match_begin(&m, s->mode);
+	match_narrow(&m, first, 0);
+	for (uint32_t n = 1;; n++) {
+		const struct choice *picked;
+		int err;
+
+		*at = n;
+		found = match_end(&m, n);
+		if (found)
+			return found;
+		words_add(&c, &m, n);
+		if (n == w->n) {
+			reply_error(&s->reply, REPLY_UNKNOWN,
+				    "Missing a word, possible: %H",
+				    choices_print, &list);
+			break;
+		}
+		err = choices_pick(&c, w->v[n], &picked);
+		if (err) {
+			say_unknown(s, &c, w->v[n], err);
+			break;
+		}
+		match_narrow(&m, picked->word, n);
+		choices_clear(&c);
+	}
+	choices_clear(&c);
+	return NULL;
+}
+
+bool commands_next(struct choices *c, enum mode mode, char *const *words,
+		   uint32_t n, uint32_t *used)
+{
+	struct match m;
+
+	match_begin(&m, mode);
+	for (uint32_t i = 0;; i++) {
+		struct choices here = { 0 };
+		const struct choice *picked;
+		int err;
+
+		*used = i;
+		if (i && match_end(&m, i))
+			return true;
+		if (i == n) {
+			words_add(c, &m, i);
+			return false;
+		}
+		words_add(&here, &m, i);
+		err = choices_pick(&here, words[i], &picked);
+		if (!err)
+			match_narrow(&m, picked->word, i);
+		choices_clear(&here);
+		if (err)
+			return false;
+	}
+}
+
+void commands_name(enum mode mode, char *const *words, uint32_t n, char *name,
+		   size_t size)
+{
+	struct match m;
+	const struct command *found;
+
+	match_begin(&m, mode);
+	for (uint32_t i = 0; i < n; i++) {
+		struct choices here = { 0 };
+		const struct choice *picked;
+
+		words_add(&here, &m, i);
+		if (!choices_pick(&here, words[i], &picked))
+			match_narrow(&m, picked->word, i);
+		choices_clear(&here);
+	}
+	found = match_end(&m, n);
+	str_ncpy(name, found ? found->words : "", size);
+}
+
+/* --- Lines -------------------------------------------------------------- */
+
+static void command_run(struct session *s, char *line, const char *first)
+{
+	const struct command *command;
 	struct words w;
 	uint32_t at = 0;
 
@@ -355,20 +546,143 @@ void commands_run(struct session *s, char *line)
 		reply_error(&s->reply, REPLY_ARGUMENT, "A quote is open");
 		return;
 	}
+	command = command_find(s, &w, first, &at);
+	if (!command)
+		return;
+	if (!s->sbc && !is_listed(offline, command->words, false))
+		reply_error(&s->reply, REPLY_FAILED, "This needs the daemon");
+	else
+		command->run(s, &w, at);
+}
 
-	if (w.n && filter_take(s, w.filter)) {
-		c = command_find(s, &w, &at);
-		if (c)
-			c->run(s, &w, at);
+/* `show` alone or `show short` is the object at hand; else it is a command */
+static bool is_command_too(const struct choice *choice, const char *rest)
+{
+	size_t n;
+
+	rest += strspn(rest, " \t");
+	n = strcspn(rest, " \t");
+	return choice->kind == CHOICE_VERB && !strcmp(choice->word, "show") &&
+	       n && strncmp(rest, "short", n);
+}
+
+/* Out of configuration mode one gets also where it cannot be loaded */
+static bool leaves(const struct choice *choice)
+{
+	return choice->kind == CHOICE_VERB &&
+	       (!strcmp(choice->word, "exit") || !strcmp(choice->word, "quit"));
+}
+
+/* What a first word means here: words of the place and commands, then the top of
+ * the tree */
+static int first_pick(struct session *s, struct choices *c, const char *typed,
+		      struct choice *picked)
+{
+	struct place place = configure_place(s);
+	const struct choice *found;
+	int err;
+
+	if (s->configure)
+		place_words(c, &place);
+	commands_add(c, s->mode);
+	err = choices_pick(c, typed, &found);
+	if (err == ENOENT && s->configure) {
+		struct choices top = { 0 };
+
+		place_top(&top);
+		err = choices_pick(&top, typed, &found);
+		if (err) {
+			place_top(c); /* they are possible too */
+			choices_clear(&top);
+			return err;
+		}
+		choices_clear(c);
+		*c = top;
 	}
+	if (!err)
+		*picked = *found;
+	return err;
+}
+
+/* Part of a line up to the filters; what stands behind the first bar that is in
+ * no quotes */
+static char *filter_cut(char *line)
+{
+	bool quoted = false;
+
+	for (; *line; line++) {
+		if (*line == '"')
+			quoted = !quoted;
+		else if (quoted && *line == '\\' && line[1])
+			line++;
+		else if (!quoted && *line == '|') {
+			*line = '\0';
+			return line + 1;
+		}
+	}
+	return NULL;
+}
+
+/* One word of the line; what is to be run after it, or NULL */
+static char *word_take(struct session *s, char *line)
+{
+	struct choices c = { 0 };
+	struct choice picked = { 0 };
+	char typed[128], *rest;
+	bool goes_on = false;
+	size_t n;
+	int err;
+
+	line += strspn(line, " \t\r\n");
+	n = strcspn(line, " \t\r\n");
+	if (!n || *line == '#')
+		return NULL;
+	str_ncpy(typed, line, n < sizeof(typed) ? n + 1 : sizeof(typed));
+	rest = line + n;
+	err = first_pick(s, &c, typed, &picked);
+	if (err)
+		say_unknown(s, &c, typed, err);
+	else if (picked.kind == CHOICE_COMMAND || is_command_too(&picked, rest))
+		command_run(s, line, picked.word);
+	else if (!configure_editing(s) && !leaves(&picked))
+		configure_load(s, line);
+	else
+		goes_on = configure_run(s, &picked, line, rest) != NULL;
+	choices_clear(&c);
+	return goes_on ? rest : NULL;
+}
+
+void commands_run(struct session *s, const char *typed)
+{
+	char line[LINE_MAX_BYTES + 1];
+	char *filter;
+
+	str_ncpy(line, typed, sizeof(line));
+	filter = filter_cut(line);
+	if (!filter || !reply_filter(&s->reply, filter))
+		for (char *at = line; at;)
+			at = word_take(s, at);
+	if (s->secret)
+		reply_note(&s->reply, REPLY_SECRET, "");
+	s->secret = false;
+	explicit_bzero(line, sizeof(line));
+}
+
+void commands_add(struct choices *c, enum mode mode)
+{
+	struct match m;
+
+	match_begin(&m, mode);
+	words_add(c, &m, 0);
 }
 
 void commands_end(struct session *s)
 {
-	char prompt[64];
+	char prompt[128];
 
 	if (!session_is_done(s))
 		return;
-	session_prompt(s, control_mark(s->control), prompt, sizeof(prompt));
-	reply_end(&s->reply, prompt);
+	session_prompt(s, control_mark(s->control), configure_word(s), prompt,
+		       sizeof(prompt));
+	reply_end(&s->reply, s->ends ? "" : prompt);
 }

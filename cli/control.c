@@ -23,6 +23,7 @@ static void control_destructor(void *arg)
 {
 	struct control *c = arg;
 
+	config_give(c->editing);
 	job_close(c->job);
 }
 
@@ -92,8 +93,28 @@ bool control_lock(struct session *s)
 
 void control_unlock(struct control *c, const struct session *s)
 {
-	if (c->owner == s)
+	if (c->owner == s && !c->exclusive)
 		c->owner = NULL;
+}
+
+bool control_break(struct session *s)
+{
+	struct control *c = s->control;
+	struct session *owner = c->owner;
+	char text[128];
+
+	if (!owner)
+		return false;
+	c->exclusive = false;
+	c->owner = NULL;
+	(void)re_snprintf(text, sizeof(text),
+			  "Your lock of the configuration was broken by %s, "
+			  "connection %u",
+			  s->user, s->number);
+	log_notice(CLI, "lock-broken", "owner=%s by=%s", owner->user, s->user);
+	if (owner != s && owner->notify)
+		owner->notify(owner, text);
+	return true;
 }
 
 void control_look(struct control *c)
@@ -139,6 +160,7 @@ static void task_end(struct task *task, int err)
 {
 	struct session *s = task->session;
 	struct control *c = task->control;
+	bool failed;
 
 	if (err && task->undo)
 		task->undo(task);
@@ -148,11 +170,18 @@ static void task_end(struct task *task, int err)
 		c->changing = NULL;
 	if (task->changes)
 		control_look(c);
+	if (task->changes && !task->keeps) {
+		config_give(c->editing);
+		c->editing = NULL;
+	}
+	failed = err || task->reply.failed;
 	if (s) {
 		s->task = NULL;
 		reply_add(&s->reply, &task->reply);
 	}
 	reply_finish(&task->reply);
+	if (s && !failed && task->then)
+		task->then(s, task);
 	mem_deref(task);
 	if (s)
 		s->resumes(s);
@@ -237,6 +266,7 @@ void task_start(struct session *s, struct task *task, const struct step *steps,
 	task->steps = steps;
 	task->changes = changes;
 	str_ncpy(task->by, s->user, sizeof(task->by));
+	task->reply.filters = mem_ref(s->reply.filters);
 	err = errand_begin(task);
 	if (err) {
 		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
@@ -256,5 +286,7 @@ void control_leave(struct session *s)
 	s->task = NULL;
 	s->asks = s->wants = NULL;
 	s->arg = mem_deref(s->arg);
+	if (s->control->owner == s)
+		s->control->exclusive = false;
 	control_unlock(s->control, s);
 }

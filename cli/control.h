@@ -22,8 +22,12 @@ struct control_setup {
 
 struct control {
 	struct control_setup setup;
-	struct job *job;             /* NULL: the daemon ends */
-	const struct session *owner; /* of the configuration lock, or NULL */
+	struct job *job;       /* NULL: the daemon ends */
+	struct session *owner; /* of the configuration lock, or NULL */
+	bool exclusive;        /* it is kept until configuration mode is left */
+	/** The editing configuration as the sessions in configuration mode see
+	 *  it; NULL: to be loaded */
+	const struct config *editing;
 	const struct task *changing; /* the one task that may change anything */
 	char since[32];              /* of the lock */
 	bool edited, unequal;        /* editing and saved, saved and running */
@@ -52,6 +56,10 @@ struct task {
 	const struct step *steps; /* ended by act NULL; the first is ON_JOB */
 	/** What was begun is taken back, on the front thread; or NULL */
 	void (*undo)(struct task *task);
+	/** Told when it has succeeded, on the front thread; or NULL. It may run
+	 *  another task, or ask: the answer goes on then */
+	void (*then)(struct session *s, struct task *task);
+	bool keeps;   /* it changed control->editing along with the database */
 	bool changes; /* one such task at a time */
 	char by[64];  /* whose it is: "anna@local" */
 };
@@ -69,7 +77,11 @@ bool control_lock(struct session *s);
 /** May the session save and activate: is the lock free or its own? Says so */
 bool control_is_free(struct session *s);
 
-/** The session has saved, discarded or ended */
+/** Break the lock, whoever has it, and tell him; false: nobody has it */
+bool control_break(struct session *s);
+
+/** The session has saved, discarded or ended. `configure exclusive` keeps the lock
+ *  until then */
 void control_unlock(struct control *c, const struct session *s);
 
 /** Look how editing, saved and running version differ: the mark of the prompt */

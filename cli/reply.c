@@ -5,7 +5,52 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include "cli/choices.h"
 #include "cli/reply.h"
+#include "cli/words.h"
+
+enum {
+	FILTERS = 8
+};
+
+enum filter_kind {
+	INCLUDE,
+	EXCLUDE,
+	BEGIN,
+	COUNT,
+	SAVE,
+	NO_MORE
+};
+
+struct filter {
+	enum filter_kind kind;
+	char *text; /* looked for; name of a file */
+	bool begun;
+	uint64_t count;
+	struct mbuf *saved;
+};
+
+struct filters {
+	struct filter v[FILTERS];
+	uint32_t n;
+};
+
+/* clang-format off */
+static const struct {
+	const char *name, *help;
+	bool text;
+} filter_names[] = {
+	[INCLUDE] = { "include", "Lines with TEXT", true },
+	[EXCLUDE] = { "exclude", "Lines without TEXT", true },
+	[BEGIN]   = { "begin",   "From the first line with TEXT on", true },
+	[COUNT]   = { "count",   "How many lines", false },
+	[SAVE]    = { "save",    "Into FILE, mode 0600", true },
+	[NO_MORE] = { "no-more", "Without pages", false },
+};
+/* clang-format on */
+enum {
+	FILTER_NAMES = sizeof(filter_names) / sizeof(filter_names[0])
+};
 
 int reply_init(struct reply *r)
 {
@@ -17,11 +62,7 @@ int reply_init(struct reply *r)
 void reply_finish(struct reply *r)
 {
 	r->mb = mem_deref(r->mb);
-}
-
-static bool contains(const char *text, size_t n, const struct pl *what)
-{
-	return !what->l || memmem(text, n, what->p, what->l);
+	r->filters = mem_deref(r->filters);
 }
 
 /* Out of memory loses output, never the connection: the end is still sent */
@@ -33,15 +74,162 @@ static void put(struct reply *r, enum reply_code code, char mark,
 	(void)mbuf_write_u8(r->mb, '\n');
 }
 
+/* Through the filters from the i-th on. A task has those of its session: only one
+ * of both writes at a time */
+static void pass(struct reply *r, uint32_t i, const char *text, size_t n)
+{
+	for (; r->filters && i < r->filters->n; i++) {
+		struct filter *f = &r->filters->v[i];
+		bool found =
+			f->text && memmem(text, n, f->text, strlen(f->text));
+
+		switch (f->kind) {
+
+		case INCLUDE:
+			if (!found)
+				return;
+			break;
+		case EXCLUDE:
+			if (found)
+				return;
+			break;
+		case BEGIN:
+			f->begun |= found;
+			if (!f->begun)
+				return;
+			break;
+		case COUNT:
+			f->count++;
+			return;
+		case SAVE:
+			(void)mbuf_write_mem(f->saved, (const uint8_t *)text,
+					     n);
+			(void)mbuf_write_u8(f->saved, '\n');
+			return;
+		case NO_MORE:
+			break;
+		}
+	}
+	put(r, REPLY_OUTPUT, '-', text, n);
+}
+
 static void put_text(struct reply *r, const char *text)
 {
 	while (*text) {
 		const char *end = strchr(text, '\n');
 		size_t n = end ? (size_t)(end - text) : strlen(text);
 
-		if (contains(text, n, &r->only))
-			put(r, REPLY_OUTPUT, '-', text, n);
+		pass(r, 0, text, n);
 		text += n + (end ? 1 : 0);
+	}
+}
+
+static void filters_destructor(void *arg)
+{
+	struct filters *filters = arg;
+
+	for (uint32_t i = 0; i < filters->n; i++) {
+		mem_deref(filters->v[i].text);
+		mem_deref(filters->v[i].saved);
+	}
+}
+
+/* One filter: its words up to the next bar */
+static int filter_read(struct reply *r, const struct words *w)
+{
+	struct filters *filters = r->filters;
+	struct filter *f = &filters->v[filters->n];
+	struct choices c = { 0 };
+	struct choices_list list = { &c, NULL };
+	const struct choice *picked = NULL;
+	uint32_t wanted;
+	int err;
+
+	for (size_t i = 0; i < FILTER_NAMES; i++)
+		choices_word(&c, CHOICE_COMMAND, filter_names[i].name,
+			     filter_names[i].help, &filter_names[i]);
+	err = w->n ? choices_pick(&c, w->v[0], &picked) : ENOENT;
+	if (err) {
+		reply_error(r, err == EEXIST ? REPLY_AMBIGUOUS : REPLY_UNKNOWN,
+			    "%s filter [%s], possible here: %H",
+			    err == EEXIST ? "Ambiguous" : "Unknown",
+			    w->n ? w->v[0] : "", choices_print, &list);
+		choices_clear(&c);
+		return EINVAL;
+	}
+	f->kind = (enum filter_kind)(
+		(const typeof(filter_names[0]) *)picked->what - filter_names);
+	choices_clear(&c);
+
+	wanted = filter_names[f->kind].text ? 2 : 1;
+	if (w->n != wanted) {
+		reply_error(r, REPLY_ARGUMENT,
+			    w->n < wanted ? "Missing %s"
+					  : "Unexpected word [%s]",
+			    w->n < wanted ? f->kind == SAVE ? "FILE" : "TEXT"
+					  : w->v[wanted]);
+		return EINVAL;
+	}
+	if (f->kind == SAVE && !(f->saved = mbuf_alloc(4096)))
+		return ENOMEM;
+	if (wanted == 2 && str_dup(&f->text, w->v[1])) {
+		f->saved = mem_deref(f->saved);
+		return ENOMEM;
+	}
+	filters->n++;
+	if (f->kind == NO_MORE || f->kind == SAVE)
+		reply_note(r, REPLY_NO_MORE, "");
+	return 0;
+}
+
+int reply_filter(struct reply *r, char *text)
+{
+	int err = 0;
+
+	if (!text)
+		return 0;
+	if (!r->filters)
+		r->filters =
+			mem_zalloc(sizeof(*r->filters), filters_destructor);
+	while (r->filters && text && !err) {
+		struct words w;
+
+		if (words_cut(&w, text) || r->filters->n == FILTERS) {
+			reply_error(r, REPLY_ARGUMENT,
+				    r->filters->n == FILTERS
+					    ? "Too many filters"
+					    : "A quote is open");
+			return EINVAL;
+		}
+		text = w.filter;
+		err = filter_read(r, &w);
+	}
+	if (!r->filters || err == ENOMEM)
+		reply_error(r, REPLY_FAILED, "no memory");
+	return r->filters ? err : ENOMEM;
+}
+
+/* What the filters kept up to now goes on: numbers, files */
+static void filters_end(struct reply *r)
+{
+	struct filters *filters = r->filters;
+
+	for (uint32_t i = 0; filters && i < filters->n; i++) {
+		struct filter *f = &filters->v[i];
+		struct pl bytes;
+		char number[32];
+		int n;
+
+		if (f->kind == COUNT) {
+			n = re_snprintf(number, sizeof(number), "%llu",
+					(unsigned long long)f->count);
+			pass(r, i + 1, number, n > 0 ? (size_t)n : 0);
+		} else if (f->kind == SAVE) {
+			bytes.p = (const char *)f->saved->buf;
+			bytes.l = f->saved->end;
+			(void)reply_file(r, f->text, &bytes);
+			return;
+		}
 	}
 }
 
@@ -58,8 +246,8 @@ void reply_line(struct reply *r, const char *fmt, ...)
 		return;
 	if (*text)
 		put_text(r, text);
-	else if (!r->only.l)
-		put(r, REPLY_OUTPUT, '-', "", 0);
+	else
+		pass(r, 0, "", 0);
 	mem_deref(text);
 }
 
@@ -119,8 +307,24 @@ void reply_add(struct reply *r, const struct reply *more)
 	r->failed |= more->failed;
 }
 
+void reply_note(struct reply *r, enum reply_code code, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = re_vsdprintf(&text, fmt, ap);
+	va_end(ap);
+	if (!err)
+		put(r, code, '-', text, strlen(text));
+	mem_deref(text);
+}
+
 void reply_end(struct reply *r, const char *prompt)
 {
+	if (!r->failed)
+		filters_end(r);
 	if (!r->failed)
 		put(r, REPLY_DONE, ' ', prompt, strlen(prompt));
 }

@@ -13,8 +13,16 @@ enum reply_code {
 	REPLY_DONE = 0,
 	REPLY_OUTPUT = 1000,
 	REPLY_QUESTION = 2001,
+	REPLY_QUESTION_QUIET = 2002, /* the answer is not to be seen */
+	REPLY_CHOICE = 3001,         /* of completion, or a line of help */
+	REPLY_FILES = 3002,          /* names of files are possible too */
 	REPLY_SEND_FILE = 4001, /* the client sends: a length, then the bytes */
 	REPLY_TAKE_FILE = 4002, /* LENGTH NAME; the bytes follow */
+	REPLY_NOTICE = 5001,    /* from elsewhere */
+	REPLY_SECRET = 5002, /* the line held a secret: not into the history */
+	REPLY_PAGE =
+		5003, /* lines of a page; 0: no paging; -1: the terminal's */
+	REPLY_NO_MORE = 5004, /* this answer is not paged */
 	REPLY_FAILED = 8001,
 	REPLY_DENIED = 8003,
 	REPLY_LOCKED = 8004,
@@ -25,14 +33,22 @@ enum reply_code {
 };
 
 struct reply {
-	struct mbuf *mb;      /* whole lines, with their codes */
-	struct pl only;       /* `| include TEXT`: other lines are left out */
-	enum reply_code last; /* of the line that ends the answer */
+	struct mbuf *mb;         /* whole lines, with their codes */
+	struct filters *filters; /* behind a vertical bar; NULL: none */
+	enum reply_code last;    /* of the line that ends the answer */
 	bool failed;
 };
 
 /** Begin an answer. 0; ENOMEM */
 int reply_init(struct reply *r);
+
+/**
+ * Read the filters behind a vertical bar (acli.md 1.5); they hold for all output
+ * of this answer, in their order
+ *
+ * @return 0; EINVAL said so
+ */
+int reply_filter(struct reply *r, char *text);
 
 /** Let go of its bytes */
 void reply_finish(struct reply *r);
@@ -53,6 +69,10 @@ void reply_ask(struct reply *r, enum reply_code code, const char *fmt, ...);
 
 /** The client takes a file; its bytes stand in the answer. 0; ENOMEM */
 int reply_file(struct reply *r, const char *name, const struct pl *bytes);
+
+/** A line for the client rather than for the operator: REPLY_CHOICE, REPLY_SECRET
+ *  and the like */
+void reply_note(struct reply *r, enum reply_code code, const char *fmt, ...);
 
 /** Go on with the lines of another one */
 void reply_add(struct reply *r, const struct reply *more);

@@ -18,6 +18,8 @@
 #include <re_main.h>
 #include "store/number.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/configure.h"
 #include "cli/server.h"
 
 enum {
@@ -57,6 +59,7 @@ static void bytes_wipe(struct mbuf *mb)
 
 static void link_close(struct link *link)
 {
+	configure_close(&link->session);
 	control_leave(&link->session);
 	list_unlink(&link->le);
 	fd_close(link->fd);
@@ -114,20 +117,32 @@ static void reply_send(struct link *link)
 	}
 }
 
+/* Besides lines of an operator: EOT is the end of a batch, ETX no answer */
 static void line_done(struct link *link)
 {
 	struct session *s = &link->session;
 
-	if (s->asks) {
+	if (!s->asks && !strcmp(link->line, "\x04")) {
+		if (reply_init(&s->reply))
+			return;
+		configure_end(s);
+		s->ends = true;
+	} else if (s->asks && !strcmp(link->line, "\x03")) {
+		s->asks = NULL;
+		s->arg = mem_deref(s->arg);
+		configure_cancel(s);
+		reply_line(&s->reply, "Nothing was changed.");
+	} else if (s->asks) {
 		struct pl pl = range_of(link->line);
 
-		s->reply.only.l = 0; /* stood in the line before */
 		session_answer(s, &pl);
 	} else if (reply_init(&s->reply)) {
 		return;
 	} else if (link->too_long) {
 		reply_error(&s->reply, REPLY_ARGUMENT,
 			    "The line is longer than %u bytes", LINE_MAX_BYTES);
+	} else if (complete_is_asked(link->line)) {
+		complete_run(s, link->line);
 	} else {
 		commands_run(s, link->line);
 	}
@@ -230,6 +245,17 @@ static void resumed(struct session *s)
 		link_close(link);
 }
 
+/* Between two answers, and in none of them */
+static void notified(struct session *s, const char *text)
+{
+	struct link *link =
+		(struct link *)((char *)s - offsetof(struct link, session));
+
+	(void)mbuf_printf(link->out, "%04u-%s\n", (unsigned)REPLY_NOTICE, text);
+	if (!s->task)
+		(void)fd_listen(link->fd, FD_WRITE, readable, link);
+}
+
 static void readable(int flags, void *arg)
 {
 	struct link *link = arg;
@@ -280,6 +306,8 @@ static void session_begin(struct link *link)
 	s->db = control->setup.db;
 	s->seal = control->setup.seal;
 	s->resumes = resumed;
+	s->line = commands_run;
+	s->notify = notified;
 	s->number = ++link->server->connections;
 	if (!getsockopt(link->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		s->may_be_superuser = peer_may(&cred);

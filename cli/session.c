@@ -10,9 +10,9 @@
 /* system-config hostname, else that of the machine up to the first dot */
 static void name_of(const struct session *s, char name[33])
 {
-	const struct plan *plan = sbc_plan(s->sbc);
+	const struct plan *plan = s->sbc ? sbc_plan(s->sbc) : NULL;
 	char host[256] = "";
-	const char *from = plan->system->hostname;
+	const char *from = plan ? plan->system->hostname : "";
 	size_t n = 0;
 
 	if (!*from && !gethostname(host, sizeof(host) - 1)) {
@@ -30,14 +30,17 @@ static void name_of(const struct session *s, char name[33])
 	plan_give(plan);
 }
 
-void session_prompt(const struct session *s, const char *mark, char *buf,
-		    size_t size)
+void session_prompt(const struct session *s, const char *mark, const char *path,
+		    char *buf, size_t size)
 {
 	char name[33];
 
 	name_of(s, name);
-	(void)re_snprintf(buf, size, "%s%s%c ", mark, name,
-			  s->mode == MODE_USER ? '>' : '#');
+	if (path)
+		(void)re_snprintf(buf, size, "%s%s(%s)# ", mark, name, path);
+	else
+		(void)re_snprintf(buf, size, "%s%s%c ", mark, name,
+				  s->mode == MODE_USER ? '>' : '#');
 }
 
 bool session_is_done(const struct session *s)

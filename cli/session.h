@@ -14,6 +14,7 @@ enum mode {
 	MODE_SUPERUSER
 };
 
+struct configure;
 struct control;
 struct session;
 struct task;
@@ -30,10 +31,16 @@ struct session {
 	enum mode mode;
 	bool may_be_superuser; /* by the kernel's word on who connects */
 	bool ends;             /* the connection is closed after the answer */
-	struct reply reply;    /* of the line under way */
-	uint32_t number;       /* of the connection */
-	char user[64];         /* "anna@local" */
-	struct task *task;     /* long work; the answer ends with it */
+	bool secret;           /* the line held one: it is kept nowhere */
+	struct configure *configure; /* NULL: not in configuration mode */
+	/** Run a line, as if it had been typed */
+	void (*line)(struct session *s, const char *line);
+	/** Tell the operator something between two answers */
+	void (*notify)(struct session *s, const char *text);
+	struct reply reply; /* of the line under way */
+	uint32_t number;    /* of the connection */
+	char user[64];      /* "anna@local" */
+	struct task *task;  /* long work; the answer ends with it */
 	void (*resumes)(struct session *s); /* told when it did */
 	session_h *asks;  /* gets the next line: the answer to a question */
 	session_h *wants; /* gets the file that the client sends */
@@ -48,6 +55,6 @@ bool session_is_done(const struct session *s);
 void session_answer(struct session *s, const struct pl *pl);
 
 /** Prompt of the present mode (acli.md 1.2), with its mark in front and its blank
- *  at the end */
-void session_prompt(const struct session *s, const char *mark, char *buf,
-		    size_t size);
+ *  at the end; path is the last word of the path, or NULL */
+void session_prompt(const struct session *s, const char *mark, const char *path,
+		    char *buf, size_t size);

@@ -34,6 +34,7 @@ int words_cut(struct words *words, char *line)
 		char stop;
 
 		p += strspn(p, " \t\r\n");
+		words->end = (uint32_t)(p - line);
 		if (!*p || (*p == '#' && !words->n))
 			return 0;
 		if (*p == '|') {
@@ -44,8 +45,10 @@ int words_cut(struct words *words, char *line)
 			return E2BIG;
 
 		begin = out;
+		words->from[words->n] = words->end;
 		if (word_take(&p, &out))
 			return EINVAL;
+		words->end = (uint32_t)(p - line);
 		stop = *p;
 		*out++ = '\0';
 		words->v[words->n++] = begin;

@@ -13,7 +13,9 @@ enum {
 /** Words of a line; texts lie in the line, quotes undone in place */
 struct words {
 	char *v[WORDS_MAX];
+	uint32_t from[WORDS_MAX]; /* where each begins in the line as typed */
 	uint32_t n;
+	uint32_t end; /* of the words, in the line as typed */
 	char *filter; /* what stands behind the first vertical bar, or NULL */
 };
 

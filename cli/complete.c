@@ -1,0 +1,291 @@
+/*
+ * Completion and help: what may follow what is typed
+ */
+#include <string.h>
+#include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/configure.h"
+
+enum {
+	NAMES = 50 /* existing names that help shows */
+};
+
+/* A line up to the key, and what is known about its end */
+struct asked {
+	struct session *s;
+	char line[LINE_MAX_BYTES + 1];
+	struct words w;   /* before the word that is being typed */
+	char *partial;    /* that word, "" at a blank */
+	const char *sign; /* of a list, in front of the word: kept */
+	struct choices c; /* what it may be */
+	const struct field *parameter; /* whose value it is, or NULL */
+	bool here;                     /* of the object at hand */
+};
+
+bool complete_is_asked(const char *line)
+{
+	size_t n = strlen(line);
+	bool quoted = false;
+
+	if (!n)
+		return false;
+	for (size_t i = 0; i + 1 < n; i++) {
+		if (quoted && line[i] == '\\')
+			i++;
+		else if (line[i] == '"')
+			quoted = !quoted;
+	}
+	return line[n - 1] == '\t' || (line[n - 1] == '?' && !quoted);
+}
+
+/* --- Where the line leads ----------------------------------------------- */
+
+static void arguments(struct asked *a, const char *command, uint32_t at)
+{
+	static const char *const with_element[] = { "show configuration",
+						    "show running-config",
+						    "discard", NULL };
+	static const char *const with_file[] = { "import-config",
+						 "export-config",
+						 "import-credentials", NULL };
+	struct keys keys = { NULL, configure_editing(a->s), NULL };
+	struct choices all = { 0 };
+	const struct choice *picked;
+
+	for (const char *const *name = with_file; *name; name++)
+		if (!strcmp(*name, command))
+			a->c.files = true;
+	for (const char *const *name = with_element; *name; name++) {
+		if (strcmp(*name, command))
+			continue;
+		if (a->w.n == at) {
+			place_elements(&a->c);
+			continue;
+		}
+		place_elements(&all);
+		if (!choices_pick(&all, a->w.v[at], &picked)) {
+			keys.type = picked->what;
+			place_keys(&a->c, &keys, a->w.v + at + 1,
+				   a->w.n - at - 1);
+		}
+		choices_clear(&all);
+	}
+	if (!strcmp(command, "show configuration") && a->w.n == at) {
+		choices_word(&a->c, CHOICE_VALUE, "diff",
+			     "Editing against running, saved, version N", NULL);
+		choices_word(&a->c, CHOICE_VALUE, "short",
+			     "Keys and what is not default", NULL);
+		choices_word(&a->c, CHOICE_VALUE, "versions",
+			     "What was saved, when and by whom", NULL);
+	}
+}
+
+/* The words of a command, or what stands behind them */
+static void command_place(struct asked *a, uint32_t from)
+{
+	char name[256] = "";
+	uint32_t used = 0;
+
+	if (!commands_next(&a->c, a->s->mode, a->w.v + from, a->w.n - from,
+			   &used))
+		return;
+	commands_name(a->s->mode, a->w.v + from, used, name, sizeof(name));
+	arguments(a, name, from + used);
+}
+
+/* A list keeps its sign or its parenthesis in front of the word */
+static void value_place(struct asked *a, const struct field *f)
+{
+	a->parameter = f;
+	place_values(&a->c, f, configure_editing(a->s));
+	if (f->type->list && *a->partial && strchr("+-(", *a->partial))
+		a->sign = a->partial++;
+}
+
+static void verb_place(struct asked *a, const char *verb, uint32_t at,
+		       const struct place *place)
+{
+	struct keys keys = { place->type, configure_editing(a->s), NULL };
+
+	if (a->here)
+		keys = configure_keys(a->s);
+	if (!strcmp(verb, "default") && a->w.n == at)
+		place_parameters(&a->c, place->type);
+	else if (!strcmp(verb, "done") && a->w.n == at)
+		choices_word(&a->c, CHOICE_VALUE, "all",
+			     "Here and in every parent", NULL);
+	else if (!strcmp(verb, "select") || !strcmp(verb, "no") ||
+		 !strcmp(verb, "copy"))
+		place_keys(&a->c, &keys, a->w.v + at, a->w.n - at);
+	else if (!strcmp(verb, "show")) {
+		if (a->w.n == at)
+			choices_word(&a->c, CHOICE_VALUE, "short",
+				     "Key and what is not default", NULL);
+		command_place(a, at - 1);
+	}
+}
+
+/* Into an element: its keys, or what lies below it */
+static bool element_place(struct asked *a, const struct element *type,
+			  const struct field *in, uint32_t at,
+			  struct place *place)
+{
+	struct keys keys = { type, configure_editing(a->s), NULL };
+
+	if (in && a->here)
+		keys.items = configure_items(a->s, in);
+	place->folder = type->folder;
+	place->type = type;
+	if (type->flags & SINGLE)
+		return true;
+	if (!in || keys.items)
+		place_keys(&a->c, &keys, a->w.v + at, a->w.n - at);
+	return false;
+}
+
+/* From word to word, as the words would be run */
+static void place_find(struct asked *a)
+{
+	struct place place = configure_place(a->s);
+	bool configuring = a->s->configure != NULL;
+
+	a->here = place.type != NULL;
+	for (uint32_t i = 0;; i++) {
+		struct choices c = { 0 };
+		const struct choice *p;
+		bool goes_on = false;
+
+		if (configuring)
+			place_words(&c, &place);
+		commands_add(&c, a->s->mode);
+		if (i == a->w.n) {
+			a->c = c;
+			return;
+		}
+		if (choices_pick(&c, a->w.v[i], &p)) {
+			choices_clear(&c);
+			if (configuring)
+				place_top(&c);
+			if (choices_pick(&c, a->w.v[i], &p)) {
+				choices_clear(&c);
+				return;
+			}
+		}
+
+		switch (p->kind) {
+
+		case CHOICE_COMMAND:
+			goes_on =
+				!strcmp(p->word, "configure") && i + 1 < a->w.n;
+			if (goes_on) {
+				configuring = true;
+				place.folder = NULL;
+				place.type = NULL;
+				i++;
+			} else {
+				command_place(a, i);
+			}
+			break;
+		case CHOICE_FOLDER:
+			place.folder = p->what;
+			place.type = NULL;
+			goes_on = true;
+			break;
+		case CHOICE_ELEMENT:
+			goes_on =
+				element_place(a, p->what, NULL, i + 1, &place);
+			break;
+		case CHOICE_CHILD: {
+			const struct field *f = p->what;
+
+			goes_on = element_place(a, f->child, f, i + 1, &place);
+			break;
+		}
+		case CHOICE_PARAMETER:
+			value_place(a, p->what);
+			break;
+		case CHOICE_VERB:
+			verb_place(a, p->word, i + 1, &place);
+			break;
+		case CHOICE_VALUE:
+			break;
+		}
+		choices_clear(&c);
+		if (!goes_on)
+			return;
+		a->here = false;
+	}
+}
+
+/* The words before the one that is typed; false: a quote is open, or a filter */
+static bool line_cut(struct asked *a, const char *line)
+{
+	size_t n = strlen(line) - 1;
+	bool fresh;
+
+	if (n > LINE_MAX_BYTES)
+		return false;
+	memcpy(a->line, line, n);
+	a->line[n] = '\0';
+	fresh = !n || strchr(" \t", a->line[n - 1]);
+	if (words_cut(&a->w, a->line) || a->w.filter)
+		return false;
+	a->partial = fresh || !a->w.n ? "" : a->w.v[--a->w.n];
+	return true;
+}
+
+/* --- Answers ------------------------------------------------------------ */
+
+static void say_words(struct asked *a)
+{
+	struct reply *r = &a->s->reply;
+
+	choices_narrow(&a->c, a->partial);
+	for (size_t i = 0; i < a->c.n; i++) {
+		struct pl word = range_of(a->c.v[i].word);
+
+		reply_note(r, REPLY_CHOICE, "%s%H",
+			   a->sign ? (char[]){ *a->sign, '\0' } : "",
+			   value_quote, &word);
+	}
+	if (a->c.files)
+		reply_note(r, REPLY_FILES, "");
+}
+
+static void say_help(struct asked *a)
+{
+	struct parameter shown = { a->parameter, configure_item(a->s) };
+	struct reply *r = &a->s->reply;
+
+	if (!a->here)
+		shown.item = NULL; /* the line leads to another object */
+	if (a->parameter)
+		reply_print(r, (re_printf_h *)parameter_print, &shown);
+	choices_narrow(&a->c, a->partial);
+	for (size_t i = 0; i < a->c.n && i < NAMES; i++)
+		reply_line(r, *a->c.v[i].help ? "  %-32s %s" : "  %s",
+			   a->c.v[i].word, a->c.v[i].help);
+	if (a->c.n > NAMES)
+		reply_line(r, "  ... %zu more", a->c.n - NAMES);
+	if (!a->c.n && !a->parameter)
+		reply_line(r, "  Enter");
+}
+
+void complete_run(struct session *s, const char *line)
+{
+	struct asked *a = mem_zalloc(sizeof(*a), NULL);
+
+	if (!a)
+		return;
+	a->s = s;
+	if (line_cut(a, line)) {
+		place_find(a);
+		if (line[strlen(line) - 1] == '\t')
+			say_words(a);
+		else
+			say_help(a);
+	}
+	choices_clear(&a->c);
+	explicit_bzero(a->line, sizeof(a->line));
+	mem_deref(a);
+}
