@@ -961,7 +961,10 @@ static void malformed(struct worker *w, const struct arrival *from,
 		      const struct message *msg,
 		      const struct scan_result *result)
 {
-	uint16_t code = fault_code(result->fault);
+	/* Of a message that is too long only the header section came here: that
+	 * its length is more than that is no fault of its own */
+	bool cut = from->refuse && result->fault == SCAN_LENGTH;
+	uint16_t code = cut ? from->refuse : fault_code(result->fault);
 	char phrase[64];
 
 	count(COUNT_INVALID_MESSAGES, 1);

@@ -105,6 +105,31 @@ def test_a_stream_that_is_no_sip_is_closed_and_others_go_on(over_tcp, peers, pbx
     pbx_a.calls("0301234").until_answered().hang_up()
 
 
+@pytest.mark.parametrize("answer, headers, length", [
+    (b"SIP/2.0 513 ", 0, 70000), (b"", 17000, 0)], ids=["body", "headers"])
+def test_a_message_too_long_for_the_stream_closes_it_and_is_answered_where_it_can_be_read(
+        over_tcp, peers, pbx_a, answer, headers, length):
+    """Behaviour.md 1.2: after it nobody knows where the next message begins"""
+    sbc = over_tcp
+    peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    sbc.start().registered()
+    with socket.create_connection((sbc.ip(1), 5060), 2, (sbc.ip(11), 0)) as sender:
+        sender.settimeout(3)
+        sender.sendall(b"OPTIONS sip:%b SIP/2.0\r\nVia: SIP/2.0/TCP %b;branch=z9hG4bKlong\r\n"
+                       b"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: long\r\n"
+                       b"CSeq: 1 OPTIONS\r\n%bContent-Length: %d\r\n\r\n"
+                       % (sbc.ip(1).encode(), sbc.ip(11).encode(),
+                          b"X: %b\r\n" % (b"y" * headers), length))
+        heard = b""
+        while True:
+            more = sender.recv(65536)
+            if not more:
+                break
+            heard += more
+    assert heard[:len(answer) or None] == answer
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
 def test_a_ping_of_two_line_ends_is_answered_with_one(over_tcp, peers):
     sbc = over_tcp
     peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
