@@ -1,100 +1,135 @@
 /*
- * The shell: socket, batch
+ * The shell: options, answers, batch, an operator at his terminal
  *
  * A thin client: it sends lines and prints what comes back. Batch use, options
  * and exit status: acli.md 1.10.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
+#include "cli/client.h"
+#include "cli/line.h"
+#include "cli/offline.h"
 
 enum {
 	EXIT_OK,
 	EXIT_FAILED,
 	EXIT_OPTIONS,
 	EXIT_UNREACHABLE,
-	FILE_BYTES = 64 << 20, /* the largest file that is sent */
+	EXIT_INTERRUPTED = 130,
 	COMMANDS = 256,
-	LINE_SIZE = 8192 + 2
+	PASSWORD_SIZE = 1024
 };
 
 struct shell {
-	const char *socket, *script;
+	struct client client;
+	struct offline desk; /* --offline */
+	struct line *line;   /* NULL: batch */
+	const char *socket, *db, *script, *password_file;
 	const char *commands[COMMANDS];
-	int n, timeout; /* [s] */
-	bool user, keep_going, interactive, yes, unreadable;
-	int fd;
-	char buf[16384]; /* bytes of the daemon that are no whole line yet */
-	size_t len;
-	char prompt[64];
+	int n;
+	bool offline, user, json, keep_going, yes, unreadable;
+	char prompt[128], history[4096], password[PASSWORD_SIZE];
+
+	/* of the answer under way */
+	bool failed, secret, ended, stopped, no_more;
+	int page; /* lines of a page; 0: no paging; -1: as the terminal has */
+	unsigned printed;
 };
 
 static const char usage[] =
-	"usage: acli [--socket PATH] [-c COMMAND]... [-f SCRIPT] [--user] "
-	"[--yes] [--keep-going]\n"
-	"            [--timeout S]\n";
+	"usage: acli [--socket PATH | --offline --db FILE] [-c COMMAND]... "
+	"[-f SCRIPT]\n"
+	"            [--user] [--json] [--yes] [--keep-going]\n"
+	"            [--password-file FILE] [--timeout S]\n";
+
+/* --- Options ------------------------------------------------------------ */
+
+static int option_take(struct shell *sh, int c)
+{
+	char *end;
+
+	switch (c) {
+
+	case 's':
+		sh->socket = optarg;
+		break;
+	case 'o':
+		sh->offline = true;
+		break;
+	case 'd':
+		sh->db = optarg;
+		break;
+	case 'c':
+		if (sh->n == COMMANDS) {
+			fputs("acli: too many commands\n", stderr);
+			return EINVAL;
+		}
+		sh->commands[sh->n++] = optarg;
+		break;
+	case 'f':
+		sh->script = optarg;
+		break;
+	case 'u':
+		sh->user = true;
+		break;
+	case 'j':
+		sh->json = true;
+		break;
+	case 'y':
+		sh->yes = true;
+		break;
+	case 'k':
+		sh->keep_going = true;
+		break;
+	case 'p':
+		sh->password_file = optarg;
+		break;
+	case 't':
+		sh->client.timeout = (int)strtol(optarg, &end, 10);
+		if (*end || sh->client.timeout < 1) {
+			fprintf(stderr, "acli: bad --timeout [%s]\n", optarg);
+			return EINVAL;
+		}
+		break;
+	default:
+		fputs(usage, stderr);
+		return EINVAL;
+	}
+	return 0;
+}
 
 static int options_read(struct shell *sh, int argc, char *argv[])
 {
 	static const struct option known[] = {
 		{ "socket", required_argument, NULL, 's' },
+		{ "offline", no_argument, NULL, 'o' },
+		{ "db", required_argument, NULL, 'd' },
 		{ "command", required_argument, NULL, 'c' },
 		{ "file", required_argument, NULL, 'f' },
 		{ "user", no_argument, NULL, 'u' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "yes", no_argument, NULL, 'y' },
 		{ "keep-going", no_argument, NULL, 'k' },
+		{ "password-file", required_argument, NULL, 'p' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ 0 },
 	};
-	char *end;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:f:", known, NULL)) != -1) {
-		switch (c) {
-
-		case 's':
-			sh->socket = optarg;
-			break;
-		case 'c':
-			if (sh->n == COMMANDS) {
-				fputs("acli: too many commands\n", stderr);
-				return EINVAL;
-			}
-			sh->commands[sh->n++] = optarg;
-			break;
-		case 'f':
-			sh->script = optarg;
-			break;
-		case 'u':
-			sh->user = true;
-			break;
-		case 'y':
-			sh->yes = true;
-			break;
-		case 'k':
-			sh->keep_going = true;
-			break;
-		case 't':
-			sh->timeout = (int)strtol(optarg, &end, 10);
-			if (*end || sh->timeout < 1) {
-				fprintf(stderr, "acli: bad --timeout [%s]\n",
-					optarg);
-				return EINVAL;
-			}
-			break;
-		default:
-			fputs(usage, stderr);
+	while ((c = getopt_long(argc, argv, "c:f:", known, NULL)) != -1)
+		if (option_take(sh, c))
 			return EINVAL;
-		}
+	if (sh->offline != (sh->db != NULL)) {
+		fputs("acli: --offline and --db belong together\n", stderr);
+		return EINVAL;
 	}
 	if (optind == argc)
 		return 0;
@@ -103,351 +138,488 @@ static int options_read(struct shell *sh, int argc, char *argv[])
 	return EINVAL;
 }
 
-static int daemon_connect(struct shell *sh)
+/* The superuser's password, out of a file that nobody else reads */
+static int password_read(struct shell *sh)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-
-	if (strlen(sh->socket) >= sizeof(at.sun_path))
-		return ENAMETOOLONG;
-	strcpy(at.sun_path, sh->socket);
-	sh->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (sh->fd < 0)
-		return errno;
-	return connect(sh->fd, (struct sockaddr *)&at, sizeof(at)) ? errno : 0;
-}
-
-static int bytes_send(struct shell *sh, const char *p, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		ssize_t sent = send(sh->fd, p + at, n - at, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno != EINTR)
-			return errno;
-		if (sent > 0)
-			at += (size_t)sent;
-	}
-	return 0;
-}
-
-static int line_send(struct shell *sh, const char *line)
-{
-	char buf[LINE_SIZE];
-	size_t n = strcspn(line, "\r\n");
-	int err;
-
-	if (n > sizeof(buf) - 1)
-		return E2BIG;
-	memcpy(buf, line, n);
-	buf[n++] = '\n';
-	err = bytes_send(sh, buf, n);
-	explicit_bzero(buf, sizeof(buf));
-	return err;
-}
-
-/* Wait for more bytes of the daemon, behind those that are there */
-static int bytes_wait(struct shell *sh)
-{
-	struct pollfd pfd = { .fd = sh->fd, .events = POLLIN };
-	ssize_t n;
-
-	if (sh->len == sizeof(sh->buf))
-		return EPROTO;
-	if (poll(&pfd, 1, sh->timeout * 1000) == 0)
-		return ETIMEDOUT;
-	n = recv(sh->fd, sh->buf + sh->len, sizeof(sh->buf) - sh->len, 0);
-	if (n == 0)
-		return ECONNRESET;
-	if (n > 0)
-		sh->len += (size_t)n;
-	return n < 0 && errno != EINTR ? errno : 0;
-}
-
-static void bytes_drop(struct shell *sh, size_t n)
-{
-	sh->len -= n;
-	memmove(sh->buf, sh->buf + n, sh->len);
-}
-
-/* Next whole line of the daemon, without its end. 0; errno */
-static int line_receive(struct shell *sh, char line[LINE_SIZE])
-{
-	for (;;) {
-		char *end = memchr(sh->buf, '\n', sh->len);
-		int err;
-
-		if (end) {
-			size_t len = (size_t)(end - sh->buf);
-			size_t copy = len < LINE_SIZE ? len : LINE_SIZE - 1;
-
-			memcpy(line, sh->buf, copy);
-			line[copy] = '\0';
-			bytes_drop(sh, len + 1);
-			return 0;
-		}
-		err = bytes_wait(sh);
-		if (err)
-			return err;
-	}
-}
-
-/* --- Files: with the rights of the operator ----------------------------- */
-
-static int file_read(char **textp, size_t *np, const char *name)
-{
-	FILE *f = fopen(name, "re");
+	FILE *f = fopen(sh->password_file, "re");
 	struct stat st;
-	char *text = NULL;
-	size_t n = 0;
-	int err = 0;
+	int err = f && !fstat(fileno(f), &st) ? 0 : errno;
 
-	if (!f || fstat(fileno(f), &st))
-		err = errno;
-	else if (S_ISDIR(st.st_mode))
-		err = EISDIR;
-	else if (st.st_size > FILE_BYTES)
-		err = EFBIG;
-	if (!err && !(text = malloc((size_t)st.st_size + 1)))
-		err = ENOMEM;
-	if (!err) {
-		n = fread(text, 1, (size_t)st.st_size, f);
-		err = ferror(f) ? EIO : 0;
-	}
+	if (!err && (st.st_uid != geteuid() || (st.st_mode & 077)))
+		err = EPERM;
+	if (!err && !fgets(sh->password, sizeof(sh->password), f))
+		err = ENODATA;
+	sh->password[strcspn(sh->password, "\r\n")] = '\0';
+	if (err)
+		fprintf(stderr, "acli: %s: %s\n", sh->password_file,
+			err == EPERM ? "must be your own, and mode 0600"
+				     : strerror(err));
 	if (f)
 		fclose(f);
-	if (err) {
-		free(text);
-		return err;
-	}
-	*textp = text;
-	*np = n;
-	return 0;
-}
-
-/* Its length in a line, then its bytes; "-" where there is none */
-static int file_send(struct shell *sh, const char *name)
-{
-	char *text = NULL, head[32];
-	size_t n = 0;
-	int err = file_read(&text, &n, name);
-
-	if (err) {
-		fprintf(stderr, "acli: %s: %s\n", name, strerror(err));
-		sh->unreadable = true;
-		return line_send(sh, "-");
-	}
-	snprintf(head, sizeof(head), "%zu", n);
-	err = line_send(sh, head);
-	if (!err)
-		err = bytes_send(sh, text, n);
-	explicit_bzero(text, n);
-	free(text);
 	return err;
 }
 
-/* "LENGTH NAME", then the bytes. A file that cannot be written is read to its
- * end all the same */
-static int file_take(struct shell *sh, const char *what, bool *failed)
+/* --- Output ------------------------------------------------------------- */
+
+static unsigned page_height(const struct shell *sh, unsigned *width)
 {
-	char *name;
-	size_t left = strtoull(what, &name, 10);
-	FILE *f;
-	int fd;
+	unsigned height;
 
-	if (*name++ != ' ')
-		return EPROTO;
-	fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	f = fd < 0 ? NULL : fdopen(fd, "w");
-	while (left) {
-		size_t n = sh->len < left ? sh->len : left;
-		int err = n ? 0 : bytes_wait(sh);
+	line_size(&height, width);
+	if (!sh->line || !sh->page || sh->no_more || !isatty(STDOUT_FILENO))
+		return 0;
+	return sh->page > 0 ? (unsigned)sh->page : height;
+}
 
-		if (err)
-			return err;
-		if (f && fwrite(sh->buf, 1, n, f) != n)
-			*failed = true;
-		bytes_drop(sh, n);
-		left -= n;
+/* `--More-- `: blank for a page, Enter for a line, q to stop */
+static void page_wait(struct shell *sh)
+{
+	fputs("--More-- ", stdout);
+	fflush(stdout);
+	for (;;) {
+		char key = line_key();
+
+		if (key == 'q' || key == 'Q' || !key || line_interrupted())
+			sh->stopped = true;
+		else if (key == ' ')
+			sh->printed = 0;
+		else if (key == '\r' || key == '\n')
+			sh->printed--;
+		else
+			continue;
+		break;
 	}
-	if (!f || fclose(f))
-		*failed = true;
-	if (*failed)
-		fprintf(stderr, "acli: %s: %s\n", name, strerror(errno));
-	return 0;
+	fputs("\r         \r", stdout);
+}
+
+/* Lines of the terminal that a text takes */
+static unsigned rows(const char *text, unsigned width)
+{
+	size_t n = strlen(text);
+
+	return n ? (unsigned)((n + width - 1) / width) : 1;
+}
+
+static void output(struct shell *sh, const char *text)
+{
+	unsigned width, height = page_height(sh, &width);
+
+	if (sh->line && line_interrupted())
+		sh->stopped = true;
+	if (sh->stopped)
+		return;
+	if (height && sh->printed + rows(text, width) >= height)
+		page_wait(sh);
+	if (sh->stopped)
+		return;
+	puts(text);
+	sh->printed += height ? rows(text, width) : 0;
+}
+
+/* acli.md 1.6: nothing else begins with a per cent sign */
+static void error_say(struct shell *sh, const char *text)
+{
+	fflush(stdout);
+	if (*text)
+		fprintf(sh->line ? stdout : stderr, "%% %s\n", text);
+	sh->failed = true;
 }
 
 /* --- Answers ------------------------------------------------------------ */
 
 /* --yes agrees; without it a question in batch is an error (acli.md 1.10) */
-static int question_answer(struct shell *sh, const char *question, bool *failed)
+static int batch_answer(struct shell *sh, const char *question, bool quiet)
 {
-	char line[LINE_SIZE];
-
-	if (sh->yes)
-		return line_send(sh, "yes");
-	if (!sh->interactive) {
-		fprintf(stderr, "%% %s: use --yes\n", question);
-		*failed = true;
-		return line_send(sh, "n");
-	}
-	fputs(question, stdout);
+	if (quiet && *sh->password)
+		return client_line(&sh->client, sh->password);
+	if (sh->yes && !quiet)
+		return client_line(&sh->client, "yes");
 	fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
-		return line_send(sh, "n");
-	return line_send(sh, line);
+	fprintf(stderr, "%% %s%s\n", question,
+		quiet ? "needs a terminal" : "needs --yes");
+	sh->failed = true;
+	return client_line(&sh->client, "\x03");
 }
 
-/* Print the answer to one line. *failed is set when the command failed */
-static int answer_print(struct shell *sh, bool *failed)
+static int question_answer(struct shell *sh, const char *question, bool quiet)
 {
-	char line[LINE_SIZE];
+	const char *text = NULL;
 	int err;
 
-	for (;;) {
-		err = line_receive(sh, line);
-		if (err)
-			return err;
-		if (strlen(line) < 5)
-			return EPROTO;
-		switch (line[0]) {
+	if (!sh->line)
+		return batch_answer(sh, question, quiet);
+	err = quiet ? line_read_quiet(&text, sh->line, question)
+		    : line_read(&text, sh->line, question);
+	sh->printed = 0;
+	switch (err) {
 
-		case '0':
-			snprintf(sh->prompt, sizeof(sh->prompt), "%.63s",
-				 line + 5);
-			break;
-		case '2':
-			err = question_answer(sh, line + 5, failed);
-			break;
-		case '4':
-			err = line[3] == '1' ? file_send(sh, line + 5)
-					     : file_take(sh, line + 5, failed);
-			break;
-		case '8':
-		case '9':
-			fflush(stdout);
-			fprintf(sh->interactive ? stdout : stderr, "%% %s\n",
-				line + 5);
-			*failed = true;
-			break;
-		default:
-			puts(line + 5);
-			break;
-		}
-		if (err)
-			return err;
-		if (line[4] == ' ' && strchr("0189", line[0]))
-			return 0;
+	case 0:
+		return client_line(&sh->client, text);
+	case EINTR:
+	case ENODATA:
+		return client_line(&sh->client, "\x03");
+	default:
+		return err;
 	}
 }
 
-static int line_run(struct shell *sh, const char *line, bool *failed)
+/* What one line of an answer says; 0 or errno. *end: it was the last one */
+static int answer_take(struct shell *sh, const char *line, bool *end)
 {
-	int err = line_send(sh, line);
+	const char *text = line + 5;
 
-	if (!err)
-		err = answer_print(sh, failed);
-	return err;
+	if (strlen(line) < 5)
+		return EPROTO;
+	*end = line[4] == ' ' && strchr("0189", line[0]);
+	switch (atoi(line)) {
+
+	case 0:
+		snprintf(sh->prompt, sizeof(sh->prompt), "%s", text);
+		sh->ended = !*text;
+		return 0;
+	case 2001:
+	case 2002:
+		return question_answer(sh, text, line[3] == '2');
+	case 4001:
+		return client_send_file(&sh->client, text, &sh->unreadable);
+	case 4002:
+		return client_take_file(&sh->client, text, &sh->failed);
+	case 5002:
+		sh->secret = true;
+		return 0;
+	case 5003:
+		sh->page = atoi(text);
+		return 0;
+	case 5004:
+		sh->no_more = true;
+		return 0;
+	default:
+		break;
+	}
+	if (line[0] == '8' || line[0] == '9')
+		error_say(sh, text);
+	else if (line[0] == '5')
+		printf("%s\n", text);
+	else
+		output(sh, text);
+	return 0;
 }
 
-static const char *reason(int err)
+static int answer_print(struct shell *sh)
 {
-	return err == ETIMEDOUT ? "The daemon does not answer" : strerror(err);
-}
-
-static bool is_end(const char *line)
-{
-	return !strcmp(line, "exit") || !strcmp(line, "quit");
-}
-
-/* Lines of a file, or of a terminal with prompts */
-static int script_run(struct shell *sh, FILE *f, bool *any_failed)
-{
-	char line[LINE_SIZE];
+	char line[CLIENT_LINE];
+	bool end = false;
 	int err = 0;
 
-	for (;;) {
-		bool failed = false;
+	sh->failed = sh->secret = sh->stopped = sh->no_more = false;
+	sh->printed = 0;
+	while (!err && !end) {
+		err = client_receive(&sh->client, line);
+		if (!err)
+			err = answer_take(sh, line, &end);
+	}
+	explicit_bzero(line, sizeof(line));
+	return err;
+}
 
-		if (sh->interactive) {
-			fputs(sh->prompt, stdout);
-			fflush(stdout);
-		}
-		if (!fgets(line, sizeof(line), f))
-			break;
-		line[strcspn(line, "\r\n")] = '\0';
-		if (is_end(line))
-			break;
-		err = line_run(sh, line, &failed);
-		if (err)
-			break;
-		*any_failed |= failed;
-		if (failed && !sh->keep_going && !sh->interactive)
+static bool is_show(const char *line)
+{
+	line += strspn(line, " \t");
+	return !strncmp(line, "sh", 2) || !strncmp(line, "test-", 5);
+}
+
+static int line_run(struct shell *sh, const char *line)
+{
+	char text[CLIENT_LINE];
+	int err;
+
+	if (sh->json && is_show(line) && !strchr(line, '|')) {
+		snprintf(text, sizeof(text), "%.8000s | json", line);
+		line = text;
+	}
+	err = client_line(&sh->client, line);
+	if (err == E2BIG) {
+		error_say(sh, "The line is longer than 8192 bytes");
+		return 0;
+	}
+	return err ? err : answer_print(sh);
+}
+
+/* --- An operator at his terminal ---------------------------------------- */
+
+static int key_ask(struct shell *sh, const char *typed, char key)
+{
+	char text[CLIENT_LINE];
+
+	if (strlen(typed) + 2 > sizeof(text))
+		return E2BIG;
+	snprintf(text, sizeof(text), "%s%c", typed, key);
+	return client_line(&sh->client, text);
+}
+
+static int words_get(const char *typed, struct line_words *out, void *arg)
+{
+	struct shell *sh = arg;
+	char line[CLIENT_LINE];
+	int err = key_ask(sh, typed, '\t');
+
+	while (!err) {
+		err = client_receive(&sh->client, line);
+		if (err || strlen(line) < 5)
+			return err ? err : EPROTO;
+		if (!strncmp(line, "3001", 4))
+			line_words_add(out, line + 5);
+		else if (!strncmp(line, "3002", 4))
+			out->files = true;
+		else if (line[4] == ' ')
 			break;
 	}
 	return err;
 }
 
-static int run(struct shell *sh, bool *any_failed)
+static int help_get(const char *typed, void *arg)
+{
+	struct shell *sh = arg;
+	int err = key_ask(sh, typed, '?');
+
+	return err ? err : answer_print(sh);
+}
+
+/* Something between two answers: of a lock, of the daemon's end */
+static int news_take(void *arg)
+{
+	struct shell *sh = arg;
+	char line[CLIENT_LINE];
+	bool end;
+	int err = client_poll(&sh->client);
+
+	while (!err && client_has_line(&sh->client)) {
+		err = client_receive(&sh->client, line);
+		if (!err) {
+			putchar('\n');
+			err = answer_take(sh, line, &end);
+		}
+	}
+	return err;
+}
+
+/* A word after one that says so is a secret, however it was misspelt */
+static bool looks_secret(const char *line)
+{
+	static const char *const begins[] = { "pass", "secret", "key" };
+
+	for (line += strspn(line, " "); *line; line += strspn(line, " ")) {
+		size_t n = strcspn(line, " ");
+
+		for (int i = 0; i < 3; i++)
+			if (!strncmp(line, begins[i], strlen(begins[i])) &&
+			    line[n] && line[n + strspn(line + n, " ")])
+				return true;
+		line += n;
+	}
+	return false;
+}
+
+static bool is_history(const char *line)
+{
+	return !strcmp(line, "history");
+}
+
+static int operator_line(struct shell *sh, const char *typed)
+{
+	char line[CLIENT_LINE];
+	bool failed;
+	int err;
+
+	/* The editor's own text is used for the answer to a question too */
+	snprintf(line, sizeof(line), "%s", typed);
+	if (is_history(line)) {
+		line_history(sh->line);
+		return 0;
+	}
+	err = line_run(sh, line);
+	failed = sh->failed;
+	if (!sh->secret && !looks_secret(line))
+		line_remember(sh->line, line);
+	/* An error has no prompt with it */
+	if (!err && failed)
+		err = line_run(sh, "");
+	explicit_bzero(line, sizeof(line));
+	return err;
+}
+
+static int operator_serve(struct shell *sh)
+{
+	int err = line_run(sh, ""); /* its first prompt */
+
+	while (!err && !sh->ended) {
+		const char *text = NULL;
+
+		err = line_read(&text, sh->line, sh->prompt);
+		if (err == EINTR)
+			err = 0;
+		else if (err == ENODATA)
+			err = operator_line(sh, "exit");
+		else if (!err)
+			err = operator_line(sh, text);
+	}
+	return err;
+}
+
+static int operator_begin(struct shell *sh)
+{
+	const char *home = getenv("HOME");
+	struct line_setup setup = {
+		.daemon = sh->client.fd,
+		.words = words_get,
+		.help = help_get,
+		.news = news_take,
+		.arg = sh,
+	};
+
+	if (home && strlen(home) + 16 < sizeof(sh->history)) {
+		snprintf(sh->history, sizeof(sh->history), "%s/.acli_history",
+			 home);
+		setup.history = sh->history;
+	}
+	return line_open(&sh->line, &setup);
+}
+
+/* --- Batch -------------------------------------------------------------- */
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	_exit(EXIT_INTERRUPTED);
+}
+
+/* One line of a batch. *over: nothing more is run */
+static int batch_line(struct shell *sh, const char *line, bool *any_failed,
+		      bool *over)
+{
+	int err = line_run(sh, line);
+
+	*any_failed |= sh->failed || sh->unreadable;
+	*over = err || sh->ended ||
+		((sh->failed || sh->unreadable) && !sh->keep_going);
+	return err;
+}
+
+static int script_run(struct shell *sh, FILE *f, bool *any_failed, bool *over)
+{
+	char line[CLIENT_LINE];
+	int err = 0;
+
+	while (!*over && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		err = batch_line(sh, line, any_failed, over);
+	}
+	explicit_bzero(line, sizeof(line));
+	return err;
+}
+
+static int batch_run(struct shell *sh, bool *any_failed)
 {
 	FILE *f = stdin;
-	bool failed = false;
+	bool over = false;
 	int err = 0;
 
 	/* Batch starts in the highest mode the role allows (1.10) */
-	if (!sh->user && !sh->interactive)
-		err = line_run(sh, "enable", &failed);
-	for (int i = 0; i < sh->n && !err; i++) {
-		failed = false;
-		err = line_run(sh, sh->commands[i], &failed);
-		*any_failed |= failed;
-		if (failed && !sh->keep_going)
-			return err;
-	}
-	if (err || (sh->n && !sh->script))
-		return err;
-
-	if (sh->script && strcmp(sh->script, "-")) {
-		f = fopen(sh->script, "re");
+	if (!sh->user)
+		err = line_run(sh, "enable");
+	for (int i = 0; i < sh->n && !err && !over; i++)
+		err = batch_line(sh, sh->commands[i], any_failed, &over);
+	if (!err && !over && (sh->script || !sh->n)) {
+		if (sh->script && strcmp(sh->script, "-"))
+			f = fopen(sh->script, "re");
 		if (!f) {
 			fprintf(stderr, "acli: %s: %s\n", sh->script,
 				strerror(errno));
-			exit(EXIT_OPTIONS);
+			return ENOENT;
 		}
+		err = script_run(sh, f, any_failed, &over);
+		if (f != stdin)
+			fclose(f);
 	}
-	if (sh->interactive)
-		err = line_run(sh, "", &failed); /* its first prompt */
-	if (!err)
-		err = script_run(sh, f, any_failed);
-	if (f != stdin)
-		fclose(f);
+	/* What is at hand and was not stored is an error, and lost */
+	if (!err && !sh->ended) {
+		err = line_run(sh, "\x04");
+		*any_failed |= sh->failed;
+	}
+	return err;
+}
+
+/* ------------------------------------------------------------------------- */
+
+static const char *reason(const struct shell *sh, int err)
+{
+	switch (err) {
+
+	case ETIMEDOUT:
+		return "The daemon does not answer";
+	case ECONNRESET:
+	case EPIPE:
+		return sh->offline ? "The database was closed"
+				   : "The connection to the daemon is lost";
+	default:
+		return strerror(err);
+	}
+}
+
+static int daemon_reach(struct shell *sh)
+{
+	char why[512] = "";
+	int err;
+
+	if (sh->offline) {
+		err = offline_open(&sh->desk, sh->db, why, sizeof(why));
+		if (err)
+			fprintf(stderr, "%% %s\n", why);
+		sh->client.fd = sh->desk.fd;
+		return err;
+	}
+	err = client_connect(&sh->client, sh->socket);
+	if (err)
+		fprintf(stderr, "%% The daemon is not reachable at %s: %s\n",
+			sh->socket, strerror(err));
 	return err;
 }
 
 int main(int argc, char *argv[])
 {
 	static struct shell sh = {
+		.client = { .fd = -1, .timeout = 30 },
 		.socket = "/run/sbc/acli.sock",
-		.timeout = 30,
-		.fd = -1,
 		.prompt = "> ",
+		.page = -1,
 	};
-	bool failed = false;
+	bool failed = false, terminal;
 	int err;
 
-	if (options_read(&sh, argc, argv))
+	setlocale(LC_CTYPE, "");
+	if (options_read(&sh, argc, argv) ||
+	    (sh.password_file && password_read(&sh)))
 		return EXIT_OPTIONS;
-	sh.interactive = !sh.n && !sh.script && isatty(STDIN_FILENO);
-
-	err = daemon_connect(&sh);
-	if (err) {
-		fprintf(stderr, "%% The daemon is not reachable at %s: %s\n",
-			sh.socket, strerror(err));
+	if (daemon_reach(&sh))
 		return EXIT_UNREACHABLE;
+
+	terminal = !sh.n && !sh.script && isatty(STDIN_FILENO);
+	if (terminal && !operator_begin(&sh)) {
+		err = operator_serve(&sh);
+	} else {
+		(void)signal(SIGINT, on_interrupt);
+		err = batch_run(&sh, &failed);
+		if (err == ENOENT)
+			return EXIT_OPTIONS;
 	}
-	err = run(&sh, &failed);
+	line_close(sh.line);
+	if (sh.offline)
+		offline_close(&sh.desk);
+	else
+		client_close(&sh.client);
+	explicit_bzero(sh.password, sizeof(sh.password));
 	if (err) {
-		fprintf(stderr, "%% %s\n", reason(err));
+		fprintf(stderr, "%% %s\n", reason(&sh, err));
 		return EXIT_UNREACHABLE;
 	}
 	return sh.unreadable ? EXIT_OPTIONS : failed ? EXIT_FAILED : EXIT_OK;

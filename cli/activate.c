@@ -51,7 +51,7 @@ static struct work *work_alloc(struct session *s)
 {
 	struct work *work = mem_zalloc(sizeof(*work), work_destructor);
 
-	if (work)
+	if (work && s->sbc)
 		work->running = sbc_plan(s->sbc);
 	return work;
 }

@@ -68,6 +68,9 @@ static void link_close(struct link *link)
 	mem_deref(link->file);
 	mem_deref(link->out);
 	reply_finish(&link->session.reply);
+	/* Without a socket of its own there is no other session to come */
+	if (link->server->fd < 0)
+		re_cancel();
 	mem_deref(link);
 }
 
@@ -314,31 +317,41 @@ static void session_begin(struct link *link)
 	peer_name(s->user, sizeof(s->user), &cred);
 }
 
-static void connected(int flags, void *arg)
+static int join(struct server *server, int fd, const char *notice)
 {
-	struct server *server = arg;
-	struct link *link;
-	int fd;
-	(void)flags;
+	struct link *link = mem_zalloc(sizeof(*link), NULL);
+	int err = ENOMEM;
 
-	fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
-		return;
-	link = mem_zalloc(sizeof(*link), NULL);
 	if (link)
 		link->out = mbuf_alloc(4096);
-	if (!link || !link->out || fd_listen(fd, FD_READ, readable, link)) {
+	if (link && link->out)
+		err = fd_listen(fd, FD_READ, readable, link);
+	if (err) {
 		if (link)
 			mem_deref(link->out);
 		mem_deref(link);
 		close(fd);
-		return;
+		return err;
 	}
 
 	link->fd = fd;
 	link->server = server;
 	session_begin(link);
 	list_append(&server->links, &link->le, link);
+	if (notice)
+		notified(&link->session, notice);
+	return 0;
+}
+
+static void connected(int flags, void *arg)
+{
+	struct server *server = arg;
+	int fd;
+	(void)flags;
+
+	fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		(void)join(server, fd, NULL);
 }
 
 /* A socket that answers belongs to a living daemon */
@@ -394,6 +407,10 @@ int server_open(struct server **sp, const char *path)
 	if (!s)
 		return ENOMEM;
 	s->fd = -1;
+	if (!path) {
+		*sp = s;
+		return 0;
+	}
 	err = re_sdprintf(&s->path, "%s", path);
 	if (!err) {
 		folder_make(s->path);
@@ -413,7 +430,14 @@ int server_open(struct server **sp, const char *path)
 int server_serve(struct server *s, struct control *control)
 {
 	s->control = control;
-	return fd_listen(s->fd, FD_READ, connected, s);
+	return s->fd < 0 ? 0 : fd_listen(s->fd, FD_READ, connected, s);
+}
+
+int server_join(struct server *s, int fd, const char *notice)
+{
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK))
+		return errno;
+	return join(s, fd, notice);
 }
 
 void server_close(struct server *s)
@@ -429,9 +453,11 @@ void server_close(struct server *s)
 		(void)flush(link);
 		link_close(link);
 	}
-	fd_close(s->fd);
-	close(s->fd);
-	(void)unlink(s->path);
+	if (s->fd >= 0) {
+		fd_close(s->fd);
+		close(s->fd);
+		(void)unlink(s->path);
+	}
 	mem_deref(s->path);
 	mem_deref(s);
 }

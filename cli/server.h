@@ -12,7 +12,8 @@ struct server;
  *
  * A socket that a dead daemon left behind is replaced.
  *
- * @param path  Of the socket: stream, mode 0660
+ * @param path  Of the socket: stream, mode 0660; NULL: there is none, and the
+ *              loop ends with the last session that server_join gave
  *
  * @return 0; EADDRINUSE a daemon lives there; errno of the socket
  */
@@ -21,6 +22,10 @@ int server_open(struct server **sp, const char *path);
 /** Serve sessions from now on, on the loop of the calling thread. 0; errno of
  *  the loop */
 int server_serve(struct server *s, struct control *control);
+
+/** Serve one session over a connected socket, which is taken over; it is told the
+ *  notice first, or NULL. 0; ENOMEM; errno of the loop */
+int server_join(struct server *s, int fd, const char *notice);
 
 /** End all sessions with a notice, close and remove the socket */
 void server_close(struct server *s);
