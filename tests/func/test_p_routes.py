@@ -95,9 +95,13 @@ def test_a_pbx_s_302_never_leads_to_another_tenant(sbc, plain, pbx_a, pbx_b):
 def test_routes_of_equal_cost_ring_together(sbc, plain, second, pbx_a):
     second_route(sbc, cost="0")
     sbc.policy("pbx-a")["parallel-forking"] = "enabled"
-    plain.answers = [180]
+    plain.answers = second.answers = [180]
     sbc.start().registered()
-    call = pbx_a.calls("0301234").until_answered()
+    call = pbx_a.calls("0301234")
+    pbx_a.wait(lambda m: len({r.tag("To") for r in pbx_a.responses(180)}) == 2)
+    second.answers = [200]
+    second.answer(second.invites()[0])
+    call.until_answered()
     plain.wait(lambda m: m.method == "CANCEL")
     losing = plain.invites()[0]
     plain.reply(losing, 487, tag=plain.tag_of(losing))
