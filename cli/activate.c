@@ -23,8 +23,7 @@ enum {
 /* What the commands of this file work with */
 struct work {
 	struct task task;
-	uint32_t version; /* asked for; saved */
-	bool detail;
+	uint32_t version;           /* asked for; saved */
 	struct config *cfg;         /* the one at hand */
 	struct config *other;       /* compared with it */
 	const struct plan *running; /* when the task began */
@@ -85,56 +84,12 @@ static int load_saved(struct config **cfgp, struct task *task)
 	return saved ? load(cfgp, task, saved) : config_alloc(cfgp);
 }
 
-/* --- verify-config ------------------------------------------------------ */
-
-int verify_say(struct task *task, const struct config *cfg, const char *file,
-	       bool only_total, bool detail, uint32_t *errorsp)
-{
-	struct list findings = LIST_INIT, none = LIST_INIT;
-	struct verify_totals totals = { 0 };
-	struct verify_setup setup = { .file = file };
-	struct verify_report report = {
-		.findings = only_total ? &none : &findings,
-		.totals = &totals,
-		.source = file ? file : "editing",
-		.version = cfg->version,
-		.detail = detail,
-	};
-	struct local_time now;
-	int err;
-
-	clock_local(&now);
-	setup.now = now.now;
-	err = verify_run(cfg, &setup, &findings, &totals);
-	if (!err) {
-		reply_print(&task->reply, (re_printf_h *)verify_print, &report);
-		*errorsp = totals.errors;
-	}
-	list_flush(&findings);
-	return err;
-}
-
 static int verify_editing(struct task *task)
 {
 	struct work *work = (struct work *)task;
 	uint32_t errors;
 
-	return verify_say(task, work->cfg, NULL, false, work->detail, &errors);
-}
-
-static const struct step verify_steps[] = {
-	{ ON_JOB, load_editing },
-	{ ON_JOB, verify_editing },
-	{ ON_JOB, NULL },
-};
-
-void verify_config(struct session *s, const struct words *w, uint32_t at)
-{
-	struct work *work = work_alloc(s);
-
-	if (work && at < w->n)
-		work->detail = !strcmp(w->v[at], "detail");
-	task_start(s, (struct task *)work, verify_steps, false);
+	return verify_say(task, work->cfg, NULL, false, false, &errors);
 }
 
 /* --- save-config -------------------------------------------------------- */

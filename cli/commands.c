@@ -18,6 +18,7 @@ struct command {
 	enum mode mode;    /* least mode that may */
 	void (*run)(struct session *s, const struct words *w, uint32_t at);
 	const char *help;
+	bool json; /* takes `| json` */
 };
 
 static void help(struct session *s, const struct words *w, uint32_t at);
@@ -278,7 +279,7 @@ static const struct command commands[] = {
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
 	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take" },
 	{ "unlock-config",          MODE_SUPERUSER, unlock_config,         "Break the lock of the configuration" },
-	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check the editing configuration: [detail]" },
+	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check editing: [detail] [strict] [static] [rule ID] [element E]", true },
 };
 /* clang-format on */
 enum {
@@ -529,6 +530,21 @@ void commands_name(enum mode mode, char *const *words, uint32_t n, char *name,
 
 /* --- Lines -------------------------------------------------------------- */
 
+/* The command in full words, then its arguments as typed: what its document
+ * says it is */
+static void command_name(struct session *s, const struct command *c,
+			 const struct words *w, uint32_t at)
+{
+	size_t size = sizeof(s->command), n;
+
+	str_ncpy(s->command, c->words, size);
+	for (; at < w->n; at++) {
+		n = strlen(s->command);
+		if (re_snprintf(s->command + n, size - n, " %s", w->v[at]) < 0)
+			return;
+	}
+}
+
 static void command_run(struct session *s, char *line, const char *first)
 {
 	const struct command *command;
@@ -551,8 +567,14 @@ static void command_run(struct session *s, char *line, const char *first)
 		return;
 	if (!s->sbc && !is_listed(offline, command->words, false))
 		reply_error(&s->reply, REPLY_FAILED, "This needs the daemon");
-	else
+	else if (s->reply.json && !command->json)
+		reply_error(&s->reply, REPLY_ARGUMENT, "%s has no JSON form",
+			    command->words);
+	else {
+		s->reply.json |= s->json && command->json;
+		command_name(s, command, &w, at);
 		command->run(s, &w, at);
+	}
 }
 
 /* `show` alone or `show short` is the object at hand; else it is a command */

@@ -166,6 +166,7 @@ static void task_end(struct task *task, int err)
 		task->undo(task);
 	if (err && err != ECANCELED)
 		reply_error(&task->reply, REPLY_FAILED, "%s", reason(err));
+	reply_flush(&task->reply);
 	if (c->changing == task)
 		c->changing = NULL;
 	if (task->changes)
@@ -267,6 +268,7 @@ void task_start(struct session *s, struct task *task, const struct step *steps,
 	task->changes = changes;
 	str_ncpy(task->by, s->user, sizeof(task->by));
 	task->reply.filters = mem_ref(s->reply.filters);
+	task->reply.json = s->reply.json;
 	err = errand_begin(task);
 	if (err) {
 		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));

@@ -1,5 +1,5 @@
 /*
- * Answer lines with a code, tables, filters, JSON
+ * Answer lines with a code, filters
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +19,8 @@ enum filter_kind {
 	BEGIN,
 	COUNT,
 	SAVE,
-	NO_MORE
+	NO_MORE,
+	JSON
 };
 
 struct filter {
@@ -46,6 +47,7 @@ static const struct {
 	[COUNT]   = { "count",   "How many lines", false },
 	[SAVE]    = { "save",    "Into FILE, mode 0600", true },
 	[NO_MORE] = { "no-more", "Without pages", false },
+	[JSON]    = { "json",    "One JSON document; stands first", false },
 };
 /* clang-format on */
 enum {
@@ -63,6 +65,7 @@ void reply_finish(struct reply *r)
 {
 	r->mb = mem_deref(r->mb);
 	r->filters = mem_deref(r->filters);
+	r->doc = mem_deref(r->doc);
 }
 
 /* Out of memory loses output, never the connection: the end is still sent */
@@ -107,20 +110,22 @@ static void pass(struct reply *r, uint32_t i, const char *text, size_t n)
 			(void)mbuf_write_u8(f->saved, '\n');
 			return;
 		case NO_MORE:
+		case JSON:
 			break;
 		}
 	}
 	put(r, REPLY_OUTPUT, '-', text, n);
 }
 
-static void put_text(struct reply *r, const char *text)
+void reply_text(struct reply *r, const char *text, size_t n)
 {
-	while (*text) {
-		const char *end = strchr(text, '\n');
-		size_t n = end ? (size_t)(end - text) : strlen(text);
+	while (n) {
+		const char *end = memchr(text, '\n', n);
+		size_t l = end ? (size_t)(end - text) : n;
 
-		pass(r, 0, text, n);
-		text += n + (end ? 1 : 0);
+		pass(r, 0, text, l);
+		text += l + (end ? 1 : 0);
+		n -= l + (end ? 1 : 0);
 	}
 }
 
@@ -176,6 +181,11 @@ static int filter_read(struct reply *r, const struct words *w)
 		f->saved = mem_deref(f->saved);
 		return ENOMEM;
 	}
+	if (f->kind == JSON && filters->n) {
+		reply_error(r, REPLY_ARGUMENT, "Filter json stands first");
+		return EINVAL;
+	}
+	r->json |= f->kind == JSON;
 	filters->n++;
 	if (f->kind == NO_MORE || f->kind == SAVE)
 		reply_note(r, REPLY_NO_MORE, "");
@@ -245,7 +255,7 @@ void reply_line(struct reply *r, const char *fmt, ...)
 	if (err)
 		return;
 	if (*text)
-		put_text(r, text);
+		reply_text(r, text, strlen(text));
 	else
 		pass(r, 0, "", 0);
 	mem_deref(text);
@@ -256,7 +266,7 @@ void reply_print(struct reply *r, re_printf_h *h, const void *arg)
 	char *text = NULL;
 
 	if (!re_sdprintf(&text, "%H", h, arg))
-		put_text(r, text);
+		reply_text(r, text, strlen(text));
 	mem_deref(text);
 }
 
@@ -270,6 +280,7 @@ void reply_error(struct reply *r, enum reply_code code, const char *fmt, ...)
 	err = re_vsdprintf(&text, fmt, ap);
 	va_end(ap);
 
+	reply_flush(r);
 	put(r, code, ' ', err ? "no memory" : text,
 	    err ? strlen("no memory") : strlen(text));
 	r->failed = true;
@@ -321,8 +332,19 @@ void reply_note(struct reply *r, enum reply_code code, const char *fmt, ...)
 	mem_deref(text);
 }
 
+void reply_flush(struct reply *r)
+{
+	struct mbuf *doc = r->doc;
+
+	r->doc = NULL;
+	if (doc)
+		reply_text(r, (const char *)doc->buf, doc->end);
+	mem_deref(doc);
+}
+
 void reply_end(struct reply *r, const char *prompt)
 {
+	reply_flush(r);
 	if (!r->failed)
 		filters_end(r);
 	if (!r->failed)

@@ -1,5 +1,5 @@
 /*
- * Answer lines with a code, tables, filters, JSON
+ * Answer lines with a code, filters
  *
  * The shell answers with lines of four digits, then `-` (more follow) or a blank
  * (last line), then text (acli.md 1.1). Text is gathered here and sent by whoever
@@ -35,7 +35,9 @@ enum reply_code {
 struct reply {
 	struct mbuf *mb;         /* whole lines, with their codes */
 	struct filters *filters; /* behind a vertical bar; NULL: none */
+	struct mbuf *doc;        /* its document (cli/json), or NULL */
 	enum reply_code last;    /* of the line that ends the answer */
+	bool json;               /* `| json` is asked for */
 	bool failed;
 };
 
@@ -59,6 +61,12 @@ void reply_line(struct reply *r, const char *fmt, ...);
 
 /** What a printer gives, line by line */
 void reply_print(struct reply *r, re_printf_h *h, const void *arg);
+
+/** Lines that are there already */
+void reply_text(struct reply *r, const char *text, size_t n);
+
+/** The document goes out; reply_end and reply_error do so */
+void reply_flush(struct reply *r);
 
 /** The answer ends as failed: the sentence without `% ` */
 void reply_error(struct reply *r, enum reply_code code, const char *fmt, ...);

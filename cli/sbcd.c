@@ -25,6 +25,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/sbc.h"
+#include "cli/inquiry.h"
 #include "cli/server.h"
 
 enum {
@@ -37,7 +38,7 @@ enum {
 struct options {
 	const char *config, *db, *socket, *verify, *manual;
 	const char *log_level;
-	bool run_manual, version, json, strict, host, help;
+	bool run_manual, version, json, strict, host, dns, help;
 };
 
 struct daemon {
@@ -56,7 +57,7 @@ static const char usage[] =
 	"usage: sbcd --config FILE.yaml --db FILE.db [--socket PATH] "
 	"[--log-level LEVEL]\n"
 	"       sbcd --db FILE.db [--socket PATH]\n"
-	"       sbcd --verify FILE.yaml [--json] [--strict] [--host]\n"
+	"       sbcd --verify FILE.yaml [--json] [--strict] [--host] [--dns]\n"
 	"       sbcd --manual [ELEMENT]\n"
 	"       sbcd --version\n";
 
@@ -84,7 +85,7 @@ static const struct {
 	{ "json",          OPTION_FLAG,        offsetof(struct options, json) },
 	{ "strict",        OPTION_FLAG,        offsetof(struct options, strict) },
 	{ "host",          OPTION_FLAG,        offsetof(struct options, host) },
-	{ "dns",           OPTION_UNUSED_FLAG, 0 },
+	{ "dns",           OPTION_FLAG,        offsetof(struct options, dns) },
 	{ "plugin-dir",    OPTION_UNUSED_TEXT, 0 },
 	{ "allow-modules", OPTION_UNUSED_FLAG, 0 },
 	{ "node-id",       OPTION_UNUSED_TEXT, 0 },
@@ -216,8 +217,10 @@ static int file_verify(struct config **cfgp, const char *file,
 	struct verify_totals totals = { 0 };
 	struct verify_setup setup = { .file = file };
 	struct verify_report report = { &findings, &totals, file, false };
-	struct outside_host host = { 0 };
-	struct outside outside = { .host = o->host ? &host : NULL };
+	struct inquiry_setup ask = { .file = file,
+				     .host = o->host,
+				     .dns = o->dns };
+	struct inquiry inquiry = { .cfg = NULL };
 	struct config *cfg = NULL;
 	struct local_time now;
 	int err, status;
@@ -235,9 +238,9 @@ static int file_verify(struct config **cfgp, const char *file,
 		goto out;
 	}
 
-	setup.outside = &outside;
-	if (o->host && outside_host_look(&host))
-		outside.host = NULL;
+	ask.cfg = cfg;
+	inquiry_init(&inquiry, &ask);
+	setup.outside = &inquiry.outside;
 	if (!err)
 		err = verify_run(cfg, &setup, &findings, &totals);
 	else
@@ -258,7 +261,7 @@ static int file_verify(struct config **cfgp, const char *file,
 		cfg = NULL;
 	}
 out:
-	outside_host_forget(&host);
+	inquiry_finish(&inquiry);
 	list_flush(&findings);
 	config_give(cfg);
 	return status;

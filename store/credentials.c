@@ -397,6 +397,55 @@ int credentials_count(struct database *db, const char *realm, uint64_t *np)
 	return err;
 }
 
+/* ---- walk ---- */
+
+struct walking {
+	credential_row_h *row;
+	credential_aor_h *aor;
+	void *arg;
+};
+
+static int rows_walk(struct connection *c, void *arg)
+{
+	const struct walking *w = arg;
+	struct statement *s;
+	int err;
+
+	err = statement_prepare(
+		&s, c,
+		w->row ? "SELECT realm, auth_realm, lookup FROM credential"
+			 " WHERE origin = 1 ORDER BY realm, auth_realm, lookup"
+		       : "SELECT agent, user FROM aor_credential"
+			 " ORDER BY agent, user");
+	if (err)
+		return err;
+
+	while (!err && !(err = statement_step(s))) {
+		const char *a = statement_column_text(s, 0);
+		const char *b = statement_column_text(s, 1);
+
+		err = w->row ? w->row(a, b, statement_column_text(s, 2), w->arg)
+			     : w->aor(a, b, w->arg);
+	}
+	statement_free(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+int credentials_walk(struct database *db, credential_row_h *h, void *arg)
+{
+	struct walking w = { .row = h, .arg = arg };
+
+	return database_read(db, rows_walk, &w);
+}
+
+int credentials_walk_aors(struct database *db, credential_aor_h *h, void *arg)
+{
+	struct walking w = { .aor = h, .arg = arg };
+
+	return database_read(db, rows_walk, &w);
+}
+
 /* ---- CSV (RFC 4180) ---- */
 
 enum {

@@ -74,6 +74,16 @@ void credential_wipe(struct credential *c);
 /** How many rows there are, of one realm or of all (NULL); 0; EIO */
 int credentials_count(struct database *db, const char *realm, uint64_t *np);
 
+/** Walk what was imported, sorted by key, without secrets; h stops it by an
+ *  errno. 0; that errno; errno of the database */
+typedef int(credential_row_h)(const char *realm, const char *auth_realm,
+			      const char *lookup, void *arg);
+int credentials_walk(struct database *db, credential_row_h *h, void *arg);
+
+/** The same for credentials of single AoRs, by agent and user */
+typedef int(credential_aor_h)(const char *agent, const char *user, void *arg);
+int credentials_walk_aors(struct database *db, credential_aor_h *h, void *arg);
+
 /**
  * Import rows from CSV text, all or nothing
  *

@@ -15,7 +15,8 @@ struct outside_host {
 	bool (*has_address)(const struct sa *sa, void *arg);
 	uint32_t first_port, last_port; /* that the system gives out; 0: none */
 	const char *key_file;           /* of the database; NULL: no database */
-	const struct seal *seal;        /* opens stored secrets; NULL */
+	const char *file; /* that the configuration was read from; NULL */
+	const struct seal *seal; /* opens stored secrets; NULL */
 	bool unguarded; /* somebody may become superuser without a password */
 	void *arg;
 };

@@ -171,6 +171,23 @@ static int ignored_take_out(const struct config *cfg, struct list *findings,
 	return err;
 }
 
+/* What is not asked for is neither told nor counted */
+static void findings_choose(struct list *findings,
+			    const struct verify_setup *setup)
+{
+	struct le *le = findings->head;
+
+	while (le) {
+		struct finding *f = le->data;
+
+		le = le->next;
+		if ((setup->rule && f->rule != setup->rule) ||
+		    (setup->element && f->element != setup->element &&
+		     f->parent != setup->element))
+			mem_deref(f);
+	}
+}
+
 /* --- Printing ------------------------------------------------------------ */
 
 static const char *plural(uint32_t n)
@@ -384,7 +401,6 @@ static int checks_run(const struct config *cfg,
 	struct survey s = {
 		.cfg = cfg,
 		.outside = setup->outside ? setup->outside : &nobody,
-		.file = setup->file,
 		.now = setup->now,
 		.findings = findings,
 	};
@@ -412,6 +428,8 @@ int verify_run(const struct config *cfg, const struct verify_setup *setup,
 	err = checks_run(cfg, setup, findings);
 	if (!err)
 		err = ignored_take_out(cfg, findings, totals);
+	if (!err)
+		findings_choose(findings, setup);
 	if (!err)
 		err = findings_sort(findings);
 	if (!err)
@@ -454,8 +472,9 @@ int verify_json(struct re_printf *pf, const struct verify_report *report)
 			  t->host ? "" : "\"host\"",
 			  t->host || t->dns ? "" : ",",
 			  t->dns ? "" : "\"dns\"");
+	/* A finding a line: none gets too long for a reader of lines */
 	for (struct le *le = list_head(report->findings); le; le = le->next)
-		err |= re_hprintf(pf, "%H%s", json_finding, le->data,
+		err |= re_hprintf(pf, "\n %H%s", json_finding, le->data,
 				  le->next ? "," : "");
 
 	return err | re_hprintf(pf, "]}\n");

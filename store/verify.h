@@ -15,7 +15,10 @@ struct verify_setup {
 	const struct outside *outside; /* NULL: nobody is asked */
 	const char
 		*file; /* source, for the place of a finding; NULL: database */
-	stamp now;     /* local time; 0: what is past is not looked at */
+	const struct rule_text *rule;  /* NULL: every rule is told */
+	const struct element *element; /* NULL: of every element, and of its
+					  sub-elements */
+	stamp now; /* local time; 0: what is past is not looked at */
 };
 
 struct verify_totals {

@@ -202,11 +202,12 @@ static void file_found(struct survey *s, const char *path, bool error)
 static void files(struct survey *s)
 {
 	const char *key = s->outside->host->key_file;
+	const char *file = s->outside->host->file;
 
 	if (key && (access(key, F_OK) || is_open_to_others(key)))
 		file_found(s, key, true);
-	if (s->file && is_open_to_others(s->file) && has_clear_secrets(s->cfg))
-		file_found(s, s->file, false);
+	if (file && is_open_to_others(file) && has_clear_secrets(s->cfg))
+		file_found(s, file, false);
 }
 
 static void records(struct survey *s)

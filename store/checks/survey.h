@@ -69,7 +69,6 @@ struct wants {
 struct survey {
 	const struct config *cfg;
 	const struct outside *outside; /* whom it may ask; never NULL */
-	const char *file;              /* NULL: the database */
 	stamp now;                     /* 0: unknown */
 	struct list *findings;
 	int err; /* the first; later findings are left out */

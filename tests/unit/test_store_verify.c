@@ -430,6 +430,7 @@ static size_t host_count(const struct config *cfg, struct outside_host *host,
 	struct run r = { 0 };
 	size_t n;
 
+	host->file = file;
 	run_config(&r, cfg, &setup, "x");
 	n = count_of(&r, id);
 	run_end(&r);

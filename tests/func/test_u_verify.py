@@ -1,0 +1,87 @@
+"""
+verify-config, from the shell and as a lint without a daemon (acli.md 3).
+
+- What counts makes the command fail: ERROR, and with strict WARNING.
+- The daemon asks machine, database and DNS; `static` leaves that out.
+- One rule or one element can be looked at; JSON is one document.
+"""
+import json
+import os
+import subprocess
+
+from conftest import BUILD
+
+
+def verify(path, *options):
+    done = subprocess.run([f"{BUILD}/sbcd", "--verify", str(path), *options], text=True,
+                          capture_output=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_what_counts_makes_verify_config_fail(sbc, trunk):
+    sbc.start()
+    assert sbc.acli_status("verify-config static")[0] == 0
+    del sbc.element("surrogate-agent", "a.trunk.example")["password"]
+    sbc.acli(f"import-config {sbc.write()}", check=False)
+    code, output = sbc.acli_status("verify-config static")
+    assert code == 0 and "has no password" in output
+    code, output = sbc.acli_status("verify-config static strict")
+    assert code == 1 and "% Configuration has" in output
+    sbc.element("surrogate-agent", "a.trunk.example")["realm-id"] = "nowhere"
+    sbc.acli(f"import-config {sbc.write()}", check=False)
+    code, output = sbc.acli_status("verify-config static")
+    assert code == 1 and "reference to realm-config [nowhere] which does not exist" in output
+
+
+def test_one_rule_or_one_element_is_told_and_counted(sbc, trunk):
+    sbc.start()
+    del sbc.element("surrogate-agent", "a.trunk.example")["password"]
+    sbc.element("sip-config")["registration-rate"] = "0"
+    sbc.acli(f"import-config {sbc.write()}", check=False)
+    output = sbc.acli("verify-config static rule VC-0417")
+    assert "has no password" in output and "not paced" not in output
+    assert "0 errors, 1 warning" in output
+    output = sbc.acli("verify-config static element sip-config")
+    assert "not paced" in output and "has no password" not in output
+    code, output = sbc.acli_status("verify-config rule VC-9999")
+    assert code == 1 and "% There is no rule [VC-9999]" in output
+
+
+def test_json_is_one_document_with_all_findings(sbc, trunk):
+    sbc.start()
+    sbc.element("sip-config")["registration-rate"] = "0"
+    sbc.acli(f"import-config {sbc.write()}", check=False)
+    found = json.loads(sbc.acli("verify-config static | json"))
+    assert found["v"] == 1 and found["skipped"] == ["host", "dns"]
+    rules = [f["id"] for f in found["findings"]]
+    assert "VC-0217" in rules and len(rules) == (
+        found["errors"] + found["warnings"] + found["notes"])
+    assert json.loads(sbc.acli("verify-config | json"))["skipped"] == []
+
+
+def test_lint_ends_with_0_1_and_2(sbc, tmp_path):
+    path = sbc.write()
+    assert verify(path)[0] == 0
+    sbc.element("sip-config")["registration-rate"] = "0"
+    path = sbc.write()
+    assert verify(path)[0] == 0
+    assert verify(path, "--strict")[0] == 1
+    code, output = verify(path, "--strict", "--json")
+    assert code == 1 and json.loads(output)["warnings"] >= 1
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("session-router: {sip-config: {init-timer: 0}}\n")
+    code, output = verify(bad)
+    assert code == 1 and "bad.yaml:1:43: " in output.replace(f"{tmp_path}/", "")
+    bad.write_text("a: {b\n")
+    assert verify(bad)[0] == 2
+    assert verify(bad, "--json")[0] == 2
+    assert verify(tmp_path / "none.yaml")[0] == 2
+
+
+def test_a_file_with_passwords_that_others_read_is_told(sbc):
+    path = sbc.write()
+    os.chmod(path, 0o644)
+    assert "missing or readable by others" in verify(path, "--host")[1]
+    os.chmod(path, 0o600)
+    assert "readable by others" not in verify(path, "--host")[1]
+    assert "readable by others" not in verify(path)[1]
