@@ -133,6 +133,32 @@ static bool is_address_of(const struct pl *host, const struct sa *sa)
 	       !address_parse_text(&mine, host) && sa_cmp(&mine, sa, SA_ADDR);
 }
 
+static bool is_host_of(const struct surrogate_agent *agent,
+		       const struct pl *host)
+{
+	return is_same_host(host, agent->customer_host) ||
+	       is_same_host(host, agent->register_contact_host);
+}
+
+/* A PBX keeps its customer-host also in calls that belong to none of its AoRs */
+static bool is_host_of_source(const struct rewrite_setup *setup,
+			      const struct pl *host)
+{
+	const struct surrogate_agent *agent;
+
+	if (!setup->ingress || !setup->plan->identities)
+		return false;
+	for (uint32_t n = 0;
+	     (agent = identity_agent_at(setup->plan->identities, setup->ingress,
+					&setup->src, n, setup->live));
+	     n++) {
+		if (is_host_of(agent, host))
+			return true;
+	}
+
+	return false;
+}
+
 bool rewrite_is_local_host(const struct rewrite_setup *setup,
 			   const struct pl *host)
 {
@@ -157,8 +183,7 @@ bool rewrite_is_local_host(const struct rewrite_setup *setup,
 	    is_same_host(host, setup->plan->system->hostname))
 		return true;
 
-	return agent && (is_same_host(host, agent->customer_host) ||
-			 is_same_host(host, agent->register_contact_host));
+	return agent ? is_host_of(agent, host) : is_host_of_source(setup, host);
 }
 
 /* Is this host replaced in the headers that follow From? */

@@ -107,6 +107,23 @@ def test_what_a_trusted_pbx_asserts_reaches_the_trunk_under_its_domain(sbc, trun
     call.hang_up()
 
 
+def test_a_number_that_the_registrar_adds_is_one_more_identity(sbc, trunk, pbx_a):
+    """P-Associated-URI (RFC 7315 4.1, behaviour.md 4.9): who calls with it is the owner"""
+    trunk.register_headers = [("P-Associated-URI",
+                               "<sip:4930999@a.trunk.example>, <tel:+4930998>")]
+    sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
+    sbc.element("surrogate-agent")[0]["aor-count"] = "1"
+    sbc.element("surrogate-agent")[1]["state"] = "disabled"
+    sbc.start().registered(1)
+    for user in ("4930999", "+4930998"):
+        call = pbx_a.calls("0301234", user=user).until_answered()
+        assert trunk.invites()[-1].user("From") == user
+        assert trunk.invites()[-1].host("From") == "a.trunk.example"
+        assert trunk.credentials(trunk.invites()[-1])[0]["username"] == "reg-a"
+        call.hang_up()
+    assert pbx_a.calls("0301234", user="4930997").until_refused().status == 407
+
+
 def test_p_asserted_id_gives_the_calls_of_a_pbx_an_owner(sbc, trunk, pbx_a):
     """Its numbers are no AoRs: the identity at its session-agent is (behaviour.md 5.1)"""
     sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
