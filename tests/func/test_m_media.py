@@ -144,6 +144,31 @@ def test_silence_ends_the_call_on_both_sides(sbc, trunk, pbx_a, talk):
     sbc.no_session_is_left()
 
 
+def test_the_end_of_a_silent_call_gives_its_reason_where_that_is_wanted(sbc, trunk, pbx_a, talk):
+    """RFC 3326, behaviour.md 3.11"""
+    sbc.config["media-manager"]["media-manager"] = {"initial-guard-timer": "1"}
+    sbc.element("sip-config")["add-reason-header"] = "enabled"
+    sbc.start().registered()
+    talk()
+    for peer in (pbx_a, trunk):
+        bye = peer.wait(lambda m: m.status is None and m.method == "BYE", within=4)
+        assert "Q.850;cause=41" in [r.replace(" ", "")[:14] for r in bye.all("Reason")], bye
+
+
+def test_ice_and_bundle_do_not_cross(sbc, trunk, pbx_a):
+    """Candidates name addresses that the other side must not see (3.10)"""
+    sbc.start().registered()
+    offer = pbx_a.sdp() + (f"a=candidate:1 1 UDP 1 {pbx_a.ip} 9 typ host\r\na=ice-ufrag:x\r\n"
+                           "a=ice-pwd:abcdefghijklmnopqrstuv\r\na=mid:0\r\na=x-unknown:stays\r\n")
+    offer = offer.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\na=ice-lite\r\n")
+    call = pbx_a.calls("0301234", body=offer).until_answered()
+    for invite in trunk.invites():
+        assert not re.search(r"candidate|ice-|BUNDLE", invite.body), invite.body
+        assert "a=x-unknown:stays" in invite.body
+        assert not names(invite, pbx_a.ip)
+    call.hang_up()
+
+
 def test_a_held_call_is_not_silent(sbc, trunk, pbx_a, talk):
     sbc.config["media-manager"]["media-manager"] = {"subsq-guard-timer": "1"}
     sbc.start().registered()

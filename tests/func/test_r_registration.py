@@ -748,6 +748,30 @@ def test_a_changed_contact_is_registered_before_the_old_one_is_removed(sbc, trun
     assert len({m.call_id for g in sent.values() for m in g}) == 10
 
 
+@pytest.mark.parametrize("grace", ["1", "0"])
+def test_a_contact_is_taken_for_a_while_after_its_registration_is_over(sbc, trunk, pbx_a, grace):
+    """Behaviour.md 5.3: register-grace-timer"""
+    one_aor_each(sbc)
+    trunk.granted = 3
+    sbc.element("sip-config").update({"register-grace-timer": grace, "trans-expire": "1"})
+    sbc.start().registered(2)
+    serve = trunk.serve
+    trunk.serve = lambda m: None if m.method == "REGISTER" else serve(m)
+    sbc.waits("show surrogate-agents", r"2 (backoff|registering)", 8.0)
+    if grace == "1":
+        call = trunk.calls(f"sip:a-4930100@{sbc.ip(1)}").until_answered()
+        assert call.answer_to(call.within_dialog("BYE")).status == 200
+    limit = time.monotonic() + 3
+    while True:
+        call = trunk.calls(f"sip:a-4930100@{sbc.ip(1)}")
+        if call.answer().status == 404:
+            break
+        assert time.monotonic() < limit and call.until_answered()
+        call.answer_to(call.within_dialog("BYE"))
+        time.sleep(0.1)
+    call.until_refused()
+
+
 def test_notify_unregister_and_register_of_one_aor(sbc, trunk):
     sbc.element("surrogate-agent", "a.trunk.example")["un-register"] = "enabled"
     sbc.start().registered()
