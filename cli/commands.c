@@ -7,6 +7,7 @@
 #include "sbc/calls.h"
 #include "sbc/surrogates.h"
 #include "cli/activate.h"
+#include "cli/agents.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/show.h"
@@ -277,6 +278,8 @@ static const struct command commands[] = {
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [detail] [state S] [realm R]" },
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration" },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
+	{ "ping sip",               MODE_USER,      ping_sip,              "OPTIONS to a session-agent: AGENT" },
+	{ "reset session-agent",    MODE_SUPERUSER, reset_agent,           "Clear its timers and limits, ping at once: NAME" },
 	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take" },
 	{ "unlock-config",          MODE_SUPERUSER, unlock_config,         "Break the lock of the configuration" },
 	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check editing: [detail] [strict] [static] [rule ID] [element E]", true },

@@ -111,6 +111,51 @@ struct agent_row {
 	uint32_t n;
 };
 
+static const char *service_name(enum agent_service s)
+{
+	switch (s) {
+
+	case AGENT_IN_SERVICE:
+		return "in service";
+	case AGENT_OUT_OF_SERVICE:
+		return "out of service";
+	case AGENT_COMING_BACK:
+		return "coming back";
+	case AGENT_CONSTRAINED:
+		return "constraint exceeded";
+	case AGENT_DISABLED:
+		return "disabled";
+	case AGENT_REFUSED:
+		return "credentials refused";
+	}
+	return "";
+}
+
+static void agent_detail(struct session *s, const struct agent_report *r)
+{
+	uint64_t now = clock_ms();
+	struct duration since = { (now - r->since) / 1000 };
+	struct duration pinged = { (now - r->pinged) / 1000 };
+
+	if (r->since)
+		reply_line(&s->reply, "State       %s for %H",
+			   service_name(r->service), duration_print, &since);
+	else
+		reply_line(&s->reply, "State       %s",
+			   service_name(r->service));
+	reply_line(&s->reply, "Timeouts    %u in a row", r->timeouts_in_row);
+	reply_line(&s->reply, "Violations  inbound %llu, outbound %llu",
+		   r->violations[INBOUND], r->violations[OUTBOUND]);
+	if (!r->pinged) {
+		reply_line(&s->reply, "Last ping   never");
+		return;
+	}
+	reply_line(&s->reply, "Targets     %u, %u without a good answer",
+		   r->targets, r->targets_out);
+	reply_line(&s->reply, "Last ping   %s, %H ago",
+		   r->ping_good ? "good" : "bad", duration_print, &pinged);
+}
+
 static void agent_line(struct agent *agent, void *arg)
 {
 	struct agent_row *row = arg;
@@ -127,6 +172,8 @@ static void agent_line(struct agent *agent, void *arg)
 		   r.latency_avg / 1000, r.latency_avg % 1000,
 		   r.latency_max / 1000, r.latency_max % 1000,
 		   r.invites[OUTBOUND], r.timeouts);
+	if (row->only)
+		agent_detail(row->s, &r);
 }
 
 static void agents_rows(struct worker *w, void *arg)

@@ -592,6 +592,23 @@ bool agent_news(struct agent *agent, uint64_t now, enum agent_service *was,
 	return *was != *is;
 }
 
+void agent_reset(struct agent *agent, uint64_t now)
+{
+	uint64_t word = atomic_load(&agent->service);
+	uint64_t past = GET(agent->limits.ttr);
+
+	if (past < GET(agent->limits.coming_back))
+		past = GET(agent->limits.coming_back);
+	if (service_of(word) != AGENT_IN_SERVICE)
+		(void)atomic_compare_exchange_strong(
+			&agent->service, &word,
+			(now > past ? now - past : 0) << 8 |
+				(uint64_t)service_of(word));
+	SET(agent->in_row, 0);
+	capacity_reset(agent->capacity);
+	(void)let_time_pass(agent, now);
+}
+
 void agent_heard(struct agent *agent, uint64_t now)
 {
 	SET(agent->heard, now);

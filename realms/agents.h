@@ -112,6 +112,10 @@ bool agent_news(struct agent *agent, uint64_t now, enum agent_service *was,
 /** Time from going out of service until it may be tried again [ms from now] */
 uint64_t agent_out_for(const struct agent *agent, uint64_t now);
 
+/** Let no timer keep it from service any more: those of its outage and of its
+ *  limits. Out of service with ping it waits for a good answer still */
+void agent_reset(struct agent *agent, uint64_t now);
+
 /** Something came from it (keep-alive pings look at this) */
 void agent_heard(struct agent *agent, uint64_t now);
 uint64_t agent_last_heard(const struct agent *agent);

@@ -467,6 +467,14 @@ void capacity_called(struct capacity *c, bool answered)
 	unlock(c);
 }
 
+void capacity_reset(struct capacity *c)
+{
+	lock(c);
+	c->violated[INBOUND] = c->violated[OUTBOUND] = 0;
+	c->seen.tried = c->seen.answered = 0;
+	unlock(c);
+}
+
 int capacity_media(struct capacity *c, int64_t by, bool forced)
 {
 	uint64_t *media = &c->seen.media;

@@ -63,6 +63,9 @@ void capacity_called(struct capacity *c, bool answered);
  *  [kbit/s]. 0; ENOSPC a rise is beyond the limit: nothing was counted */
 int capacity_media(struct capacity *c, int64_t by, bool forced);
 
+/** Forget what stops it: pauses, and the calls of min-asr. What is counted stays */
+void capacity_reset(struct capacity *c);
+
 /** Is a limit of this direction exceeded, so that nothing is taken? */
 bool capacity_is_exceeded(struct capacity *c, enum direction d, uint64_t now);
 

@@ -60,6 +60,24 @@ struct pings {
 	struct table names;
 	struct timer look;
 	const struct agent *looked; /* last one of the last slice */
+	struct list tries;          /* of struct try */
+};
+
+/* One ping that somebody asked for */
+struct
+try {
+	struct le le;
+	struct pings *all;
+	const struct plan *plan; /* a reference: agent and realm are of it */
+	const struct session_agent *agent;
+	const struct realm *realm;
+	struct resolve *resolving;
+	struct probe *probe;
+	uint64_t sent; /* [ms] */
+	uint32_t wait; /* [ms] */
+	struct ping_result result;
+	ping_h *h;
+	void *arg;
 };
 
 static void round_begin(void *arg);
@@ -282,15 +300,18 @@ static void resolved(int err, const struct resolved *found, void *arg)
 	round_go_on(p);
 }
 
-static int targets_find(struct ping *p, struct resolved *found)
+static int agent_resolve(struct resolve **rp, struct resolver *resolver,
+			 const struct session_agent *agent,
+			 const struct realm *realm, struct resolved *found,
+			 resolve_h *h, void *arg)
 {
 	struct resolve_query q = {
-		.realm = p->realm,
-		.port = (uint16_t)p->config->port,
-		.transport = match_agent_transport(p->config),
+		.realm = realm,
+		.port = (uint16_t)agent->port,
+		.transport = match_agent_transport(agent),
 	};
 
-	if (!match_agent_address(p->config, &found->addr[0])) {
+	if (!match_agent_address(agent, &found->addr[0])) {
 		found->transport[0] = q.transport == TRANSPORT_NONE
 					      ? TRANSPORT_UDP
 					      : (uint8_t)q.transport;
@@ -299,10 +320,9 @@ static int targets_find(struct ping *p, struct resolved *found)
 		found->n = 1;
 		return 0;
 	}
-	pl_set_str(&q.host, p->config->hostname);
+	pl_set_str(&q.host, agent->hostname);
 
-	return resolve(&p->resolving, p->all->worker->resolver, &q, found,
-		       resolved, p);
+	return resolve(rp, resolver, &q, found, h, arg);
 }
 
 static void round_begin(void *arg)
@@ -316,7 +336,8 @@ static void round_begin(void *arg)
 		timer_start(&p->timer, heard, round_begin, p);
 		return;
 	}
-	err = targets_find(p, &found);
+	err = agent_resolve(&p->resolving, p->all->worker->resolver, p->config,
+			    p->realm, &found, resolved, p);
 	if (err != EINPROGRESS)
 		resolved(err, err ? NULL : &found, p);
 }
@@ -492,6 +513,110 @@ void pings_now(struct pings *all)
 	}
 }
 
+void pings_ask(struct pings *all, const char *hostname)
+{
+	struct ping *p = ping_find(all, hostname);
+
+	if (!p)
+		return;
+	round_stop(p);
+	timer_start(&p->timer, 0, round_begin, p);
+}
+
+/* --- One ping on demand --------------------------------------------------- */
+
+static void try_destructor(void *data)
+{
+	struct try *t = data;
+
+	list_unlink(&t->le);
+	resolve_cancel(t->resolving);
+	mem_deref(t->probe);
+	plan_give(t->plan);
+}
+
+static void try_end(struct try *t, int err)
+{
+	t->result.err = err;
+	t->h(&t->result, t->arg);
+	mem_deref(t);
+}
+
+static void try_answered(struct probe *probe, const struct message *answer,
+			 void *arg)
+{
+	struct try *t = arg;
+	(void)probe;
+
+	t->result.took = (uint32_t)(clock_ms() - t->sent);
+	if (answer) {
+		t->result.code = answer->code;
+		(void)pl_strcpy(&answer->reason, t->result.reason,
+				sizeof(t->result.reason));
+	}
+	try_end(t, answer ? 0 : ETIMEDOUT);
+}
+
+static void try_resolved(int err, const struct resolved *found, void *arg)
+{
+	struct try *t = arg;
+	struct probe_setup setup = {
+		.worker = t->all->worker,
+		.agent = t->agent,
+		.realm = t->realm,
+		.wait = t->wait,
+		.method = "OPTIONS",
+	};
+
+	t->resolving = NULL;
+	if (!err && !found->n)
+		err = ENOENT;
+	if (!err) {
+		t->result.addr = setup.addr = found->addr[0];
+		t->result.transport = setup.transport = found->transport[0];
+		t->sent = clock_ms();
+		err = probe_send(&t->probe, &setup, try_answered, t);
+	}
+	if (err)
+		try_end(t, err);
+}
+
+int pings_try(struct pings *all, const char *hostname, uint32_t wait, ping_h *h,
+	      void *arg)
+{
+	const struct plan *plan = all->worker->plan;
+	struct resolved found = { .n = 0 };
+	const struct session_agent *agent;
+	const struct realm *realm;
+	struct pl key;
+	struct try *t;
+	int err;
+
+	pl_set_str(&key, hostname);
+	agent = config_find(plan->config, &element_session_agent, &key);
+	realm = agent ? egress_of(plan, agent) : NULL;
+	if (!agent || !realm)
+		return agent ? ENOTCONN : ENOENT;
+	t = mem_zalloc(sizeof(*t), try_destructor);
+	if (!t)
+		return ENOMEM;
+
+	t->all = all;
+	t->plan = plan_take(plan);
+	t->agent = agent;
+	t->realm = realm;
+	t->wait = wait;
+	t->h = h;
+	t->arg = arg;
+	list_append(&all->tries, &t->le, t);
+	err = agent_resolve(&t->resolving, all->worker->resolver, agent, realm,
+			    &found, try_resolved, t);
+	if (err != EINPROGRESS)
+		try_resolved(err, &found, t);
+
+	return 0;
+}
+
 /* --- States that change by themselves ------------------------------------- */
 
 static void look(void *arg)
@@ -518,6 +643,8 @@ static void destructor(void *data)
 	struct pings *all = data;
 
 	timer_cancel(&all->look);
+	while (all->tries.head)
+		try_end(all->tries.head->data, ECANCELED);
 	list_flush(&all->list);
 	table_finish(&all->names);
 }

@@ -20,5 +20,33 @@ void pings_close(struct pings *p);
  *  turn. 0; ENOMEM: some are not pinged */
 int pings_change(struct pings *p);
 
+/** What one ping found */
+struct ping_result {
+	int err; /* 0: it was answered; ETIMEDOUT; else nothing was sent */
+	uint16_t code; /* of the final answer */
+	char reason[64];
+	struct sa addr; /* where it went */
+	uint8_t transport;
+	uint32_t took; /* [ms] */
+};
+typedef void(ping_h)(const struct ping_result *r, void *arg);
+
+/**
+ * Ask one session-agent once, whether it is pinged or not; changes no state
+ *
+ * @param p         Pings
+ * @param hostname  Of a session-agent of the worker's plan
+ * @param wait      For the answer [ms]
+ * @param h         Told once, also at the end of the pings; maybe from in here
+ * @param arg       Its argument
+ *
+ * @return 0; ENOENT there is no such session-agent; ENOTCONN it has no realm to
+ *         be met in; ENOMEM: h is not called then
+ */
+int pings_try(struct pings *p, const char *hostname, uint32_t wait, ping_h *h,
+	      void *arg);
+
+/** Ping this session-agent now, if it is pinged at all */
+void pings_ask(struct pings *p, const char *hostname);
 /** Ping all anew, as after a start: for tests and `reset`. */
 void pings_now(struct pings *p);

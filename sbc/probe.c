@@ -51,6 +51,12 @@ bool probe_is_good(const struct session_agent *agent, uint16_t code)
 	       !codes_have(&agent->out_service_response_codes, code);
 }
 
+static const char *method_text(const struct probe *p)
+{
+	return p->setup.method ? p->setup.method
+			       : p->setup.agent->ping_method.v[0];
+}
+
 static struct proof_setup proof_of(const struct probe *p,
 				   const struct message *challenge)
 {
@@ -64,7 +70,7 @@ static struct proof_setup proof_of(const struct probe *p,
 		},
 	};
 
-	pl_set_str(&s.method, p->setup.agent->ping_method.v[0]);
+	pl_set_str(&s.method, method_text(p));
 	s.query.method = s.method;
 	s.uri = bytes_of(p->ruri);
 	pl_set_str(&s.callid, p->callid);
@@ -187,7 +193,7 @@ static enum method_id method_of(const struct probe *p)
 {
 	struct pl name;
 
-	pl_set_str(&name, p->setup.agent->ping_method.v[0]);
+	pl_set_str(&name, method_text(p));
 
 	return method_find(&name);
 }
@@ -213,7 +219,7 @@ static int request_write(struct mbuf **mbp, const struct probe *p,
 	if (!err)
 		err = mbuf_write_pl(contact, port_sent_by(p->port));
 	if (!err) {
-		pl_set_str(&r.method_name, p->setup.agent->ping_method.v[0]);
+		pl_set_str(&r.method_name, method_text(p));
 		pl_set_str(&r.callid, p->callid);
 		r.to = bytes_of(to);
 		r.contact = bytes_of(contact);

@@ -23,7 +23,8 @@ struct probe_setup {
 	const struct realm *realm;         /* egress; too */
 	struct sa addr;
 	uint8_t transport;
-	uint32_t wait; /* for the answer [ms] */
+	uint32_t wait;      /* for the answer [ms] */
+	const char *method; /* NULL: the first of ping-method */
 };
 
 /**

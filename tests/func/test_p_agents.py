@@ -245,3 +245,38 @@ def test_bindings_over_a_session_agent_that_goes_out_are_renewed_where_that_is_w
     if invalidate == "disabled":
         letter(sbc, "trunk.example", "O")
         assert len(trunk.registers()) == since
+
+
+def test_one_ping_by_hand_says_what_came_and_changes_nothing(sbc, trunk):
+    sbc.start()
+    answers_pings(trunk, 486)
+    said = sbc.acli("ping sip trunk.example")
+    assert re.search(r"SIP/2\.0 486 ", said) and f"{trunk.ip}:" in said and "UDP" in said
+    ping = trunk.wait(lambda m: m.method == "OPTIONS")
+    assert ping.host("To") == "trunk.example"
+    trunk.deaf = True
+    code, said = sbc.acli_status("ping sip trunk.example")
+    assert code != 0 and "No answer" in said
+    letter(sbc, "trunk.example", "I")
+    assert sbc.acli_status("ping sip nobody.example")[0] != 0
+
+
+def test_reset_lets_it_begin_anew(sbc, trunk, pbx_a):
+    """ttr-no-response is an hour: without reset it would be out for that long"""
+    pinged(sbc)
+    sbc.element("session-agent", "trunk.example")["ttr-no-response"] = "3600"
+    trunk.deaf = True
+    sbc.start()
+    letter(sbc, "trunk.example", "O")
+    shown = sbc.acli("show sipd agents trunk.example")
+    assert re.search(r"(?m)^State +out of service for ", shown)
+    assert re.search(r"(?m)^Last ping +bad, ", shown)
+    assert re.search(r"(?m)^Targets +1, 1 without", shown)
+    # a good answer alone does not end the hour
+    trunk.deaf = False
+    sbc.waits("show sipd agents trunk.example", r"(?m)^Last ping +good")
+    letter(sbc, "trunk.example", "O")
+    assert "begins anew" in sbc.acli("reset session-agent trunk.example")
+    letter(sbc, "trunk.example", "I")
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert sbc.acli_status("reset session-agent nobody.example")[0] != 0
