@@ -414,3 +414,13 @@ def test_generate_event_names_the_methods_that_write_a_record(sbc, trunk, pbx_a)
         "egress-calling-uri": "sip:4930100@a.trunk.example"}
     assert {k: record.get(k) for k in expected} == expected
     assert "PUBLISH" not in sbc.acli("show records 5")
+
+
+def test_a_notify_that_nobody_subscribed_to_is_481(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    for event, state in (("presence", "active"), ("refer", "terminated"), ("dialog", "active")):
+        notify = trunk.request("NOTIFY", f"sip:a-4930105@{sbc.ip(1)}", f"<sip:a-4930105@{sbc.ip(1)}>",
+                               headers=[("Event", event), ("Subscription-State", state)])
+        trunk.send(notify, trunk.sbc)
+        assert trunk.wait(lambda m: m.status and m.call_id == notify.call_id).status == 481, event
+    assert not [m for m in pbx_a.seen if m.status is None]

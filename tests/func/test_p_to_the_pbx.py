@@ -152,3 +152,34 @@ def test_a_policy_with_action_redirect_gives_the_caller_the_next_hops(sbc, trunk
                                       "<sip:0301234@192.0.2.7:5070>;q=0.500"]
     assert not trunk.invites()
     sbc.no_session_is_left()
+
+
+# 1.3: who may call at all
+
+@pytest.mark.parametrize("allowed, prefix, codes", [
+    ("all", "127.0.0.0/32", (200, 200)),
+    ("agents-only", "127.0.0.0/8", (403, 403)),
+    ("realm-prefix", "127.0.0.0/8", (200, 200)),
+    ("realm-prefix", "127.0.0.0/32", (403, 403)),
+    ("registered", "127.0.0.0/8", (403, 200)),
+    ("register-prefix", "127.0.0.0/8", (403, 200)),
+])
+def test_a_stranger_calls_as_allow_anonymous_says_and_an_emergency_passes(
+        sbc, trunk, pbx_a, peers, allowed, prefix, codes):
+    from peers.pbx import Pbx
+    interface = sbc.element("sip-interface", "pbx-a")
+    interface["sip-ports"][0]["allow-anonymous"] = allowed
+    interface["anonymous-priority"] = "urgent"
+    sbc.element("realm-config", "pbx-a")["addr-prefix"] = prefix
+    sbc.element("local-policy").append(
+        {"from-address": "*", "to-address": "112", "source-realm": "pbx-a",
+         "policy-priority": "emergency",
+         "policy-attributes": [{"next-hop": "trunk.example", "realm": "trunk",
+                                "auth-user-lookup": "tenA"}]})
+    sbc.start().registered()
+    stranger = peers(Pbx, sbc.ip(99), sbc.ip(2), "stranger.example")
+    for number, code in zip(("0301234", "112"), codes):
+        call = stranger.calls(number)
+        assert call.answer().status == code, number
+        call.until_answered().hang_up() if code == 200 else call.until_refused()
+    assert pbx_a.calls("0301234").until_answered().hang_up()
