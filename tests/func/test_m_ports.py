@@ -5,9 +5,12 @@ Media ports in every kind of failure, release, T.38, several media threads (beha
 - Two ends in one realm talk directly unless mm-in-realm says otherwise; a later offer takes media back.
 - UDPTL is relayed as it is. RTCP alone keeps a call alive with hnt-rtcp.
 """
+import ctypes
 import glob
 import re
+import subprocess
 import time
+import types
 
 import pytest
 
@@ -167,7 +170,174 @@ def test_two_ends_of_one_realm_talk_directly_unless_mm_in_realm(sbc, pbx_a, neig
     assert sbc.ports_used() == 0
 
 
+@pytest.mark.crosses("media addresses of the other side, or of the pool that both share")
+@pytest.mark.parametrize("kept, shared, direct", [
+    ((), True, True), (("trunk",), True, False), (("pbx-a",), True, False), ((), False, False)])
+def test_ends_of_two_realms_talk_directly_where_both_let_them_and_pools_share_an_address(
+        sbc, trunk, pbx_a, kept, shared, direct):
+    for realm in ("trunk", "pbx-a"):
+        sbc.element("realm-config", realm).update(
+            {"mm-in-network": "enabled" if realm in kept else "disabled",
+             "symmetric-latching": "disabled"})
+    if shared:
+        sbc.element("steering-pool", "pbx-a")["ip-address"] = sbc.ip(1)
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    invite = trunk.invites()[-1]
+    if direct:
+        assert media(invite) == (pbx_a.ip, pbx_a.media_port)
+        assert media(call.final) == (trunk.ip, trunk.media_port)
+        assert sbc.ports_used() == 0
+    else:
+        assert media(invite)[0] == sbc.ip(1)
+        assert media(call.final)[0] == sbc.ip(1 if shared else 2)
+        assert sbc.ports_used() == 4
+    assert "1 session" in sbc.acli("show sessions")
+    call.hang_up()
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
+
+
+@pytest.mark.parametrize("same_ip, one_address, direct", [
+    ("disabled", True, True), ("enabled", True, False), ("disabled", False, False)])
+def test_ends_behind_one_address_talk_directly_without_mm_same_ip(
+        sbc, pbx_a, peers, same_ip, one_address, direct):
+    host = pbx_a.ip if one_address else sbc.ip(15)
+    sbc.element("session-agent").append(
+        {"hostname": "near.example", "ip-address": host, "port": "5090", "realm-id": "pbx-a"})
+    sbc.policy("pbx-a")["policy-attributes"][:] = [{"next-hop": "near.example", "realm": "pbx-a"}]
+    sbc.element("realm-config", "pbx-a").update(
+        {"mm-in-realm": "enabled", "mm-same-ip": same_ip, "symmetric-latching": "disabled"})
+    near = peers(Pbx, host, sbc.ip(2), "near.local", media_port=30400, port=5090)
+    near.answers = [200]
+    sbc.start()
+    call = pbx_a.calls("4930777").until_answered()
+    invite = near.requests("INVITE")[0]
+    if direct:
+        assert media(invite) == (pbx_a.ip, pbx_a.media_port)
+        assert media(call.final) == (near.ip, near.media_port)
+    else:
+        assert media(invite)[0] == media(call.final)[0] == sbc.ip(2)
+    assert sbc.ports_used() == (0 if direct else 4)
+    call.hang_up()
+    sbc.no_session_is_left()
+
+
+def test_a_transfer_to_another_realm_takes_media_back(sbc, trunk, pbx_a, neighbour, peers):
+    """Two ends of one realm talk directly; the target of the REFER is at the trunk"""
+    sbc.element("local-policy").append(
+        {"from-address": ["*"], "to-address": ["0301"], "source-realm": "pbx-a",
+         "policy-attributes": [{"next-hop": "trunk.example", "realm": "trunk"}]})
+    sbc.element("realm-config", "pbx-a").update(
+        {"mm-in-realm": "disabled", "symmetric-latching": "disabled",
+         "refer-call-transfer": "enabled"})
+    neighbour.answers = [200]
+    sbc.start().registered()
+    at_b, at_target = peers(Rtp, neighbour.ip), peers(Rtp, trunk.ip)
+    neighbour.media_port, trunk.media_port = at_b.port, at_target.port
+    call = pbx_a.calls("4930777").until_answered()
+    assert media(neighbour.requests("INVITE")[0])[0] == pbx_a.ip and sbc.ports_used() == 0
+    refer = call.within_dialog("REFER", headers=[("Refer-To", "<sip:0301234@pbx-a.local>")])
+    assert call.answer_to(refer).status == 202
+    moved = neighbour.wait(lambda m: m.method == "INVITE" and m.tag("To"))
+    to_b, to_target = media(moved), media(trunk.invites()[-1])
+    assert to_b[0] == sbc.ip(2) and to_target[0] == sbc.ip(1)
+    pbx_a.wait(lambda m: m.method == "BYE" and m.status is None)
+    at_b.sends(to_b, count=3, pause=0.005)
+    at_target.sends(to_target, count=3, pause=0.005)
+    assert len(at_b.hears(3)) == 3 and len(at_target.hears(3)) == 3
+    assert sbc.ports_used() == 4
+
+
 # --- packets
+
+class Island:
+    """A host of its own, in a network namespace behind a pair of interfaces"""
+
+    def __init__(self, network):
+        self.name = "sbc" + str(network).replace(".", "n")
+        self.here, self.there = f"10.{network}.1", f"10.{network}.2"
+        self.run(f"netns add {self.name}")
+        self.run(f"link add {self.name} type veth peer name e0 netns {self.name}")
+        self.run(f"addr add {self.here}/30 dev {self.name}")
+        self.run(f"link set {self.name} up")
+        self.run(f"-n {self.name} addr add {self.there}/30 dev e0")
+        self.rises()
+
+    def run(self, command):
+        subprocess.run(["ip"] + command.split(), check=True, capture_output=True)
+
+    def sinks(self):
+        self.run(f"-n {self.name} link set e0 down")
+
+    def rises(self):
+        self.run(f"-n {self.name} link set e0 up")
+
+    def inside(self, make):
+        """What make() gives, with its sockets in there"""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/self/ns/net") as home, open(f"/run/netns/{self.name}") as there:
+            assert libc.setns(there.fileno(), 0) == 0
+            try:
+                return make()
+            finally:
+                assert libc.setns(home.fileno(), 0) == 0
+
+    def close(self):
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+        subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
+
+
+@pytest.fixture
+def island(sbc):
+    try:
+        made = Island(sbc.network)
+    except (OSError, subprocess.CalledProcessError) as why:
+        Island.close(types.SimpleNamespace(name="sbc" + str(sbc.network).replace(".", "n")))
+        pytest.skip(f"no network namespace here: {why}")
+    yield made
+    made.close()
+
+
+def test_a_peer_whose_media_host_is_gone_harms_nothing_and_may_come_back(
+        sbc, trunk, pbx_a, peers, island):
+    sbc.element("steering-pool", "trunk")["ip-address"] = island.here
+    sbc.config["media-manager"]["media-manager"] = {
+        "subsq-guard-timer": "3", "initial-guard-timer": "3"}
+    sbc.start().registered()
+    a, b = peers(Rtp, pbx_a.ip), island.inside(lambda: Rtp(island.there))
+    pbx_a.media_port, trunk.media_port = a.port, b.port
+    said = trunk.sdp
+    trunk.sdp = lambda **changes: said(**changes).replace(trunk.ip, island.there)
+    call = pbx_a.calls("0301234").until_answered()
+    to_a, to_b = media(call.final), media(trunk.invites()[-1])
+    assert to_b[0] == island.here
+
+    def talks():
+        a.sends(to_a, count=5, pause=0.01)
+        b.sends(to_b, count=5, pause=0.01)
+        return len(a.hears(5)) == 5 and len(b.hears(5)) == 5
+
+    assert talks()
+    island.sinks()
+    for _ in range(100):
+        a.sends(to_a, pause=0.002)
+    assert "1 session" in sbc.acli("show sessions")
+    island.rises()
+    limit = time.monotonic() + 2.5          # the neighbour is looked for anew
+    while not talks():
+        assert time.monotonic() < limit
+    # gone for good: it is silent, and the guard timer says so
+    island.sinks()
+    limit = time.monotonic() + 6
+    while not pbx_a.requests("BYE") and time.monotonic() < limit:
+        a.sends(to_a, pause=0.02)
+    assert pbx_a.requests("BYE") and trunk.wait(lambda m: m.method == "BYE")
+    b.close()
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
+    assert sbc.records()[0]["reason"] == "media-timeout"
+
 
 def test_udptl_is_relayed_as_it_is_after_a_reinvite(sbc, trunk, pbx_a, peers):
     sbc.start()

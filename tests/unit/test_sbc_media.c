@@ -36,11 +36,13 @@ enum {
 	PEER_B,
 	PEER_B2,
 	STRANGER,
+	PEER_6, /* on side B of calls to realm b6 */
 	PEERS
 };
 
 static const char *const addresses[PEERS] = { "127.0.0.40", "127.0.0.41",
-					      "127.0.0.42", "127.0.0.66" };
+					      "127.0.0.42", "127.0.0.66",
+					      "::1" };
 
 struct world {
 	struct config *cfg;
@@ -74,7 +76,8 @@ static int descriptors(void)
 
 static int bound(const char *addr, uint16_t *port)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(strchr(addr, ':') ? AF_INET6 : AF_INET,
+			SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	uint16_t p = (uint16_t)(30000 + getpid() * 31 % 2000);
 	struct sa sa;
 
@@ -144,7 +147,8 @@ static struct media *call(struct world *w, const char *realm_b)
 	setup.realm[SIDE_A] = realm_named(w->plan->realms, "a");
 	setup.realm[SIDE_B] = realm_named(w->plan->realms, realm_b);
 	setup.peer[SIDE_A] = sa_of(addresses[PEER_A]);
-	setup.peer[SIDE_B] = sa_of(addresses[PEER_B]);
+	setup.peer[SIDE_B] =
+		sa_of(addresses[strcmp(realm_b, "b6") ? PEER_B : PEER_6]);
 	assert_int_equal(media_alloc(&m, &setup, on_silent, w), 0);
 
 	return m;
@@ -223,13 +227,15 @@ static struct world *begin(unsigned pairs)
 
 static const char *sdp_of(const struct world *w, int peer, const char *more)
 {
+	const char *family = peer == PEER_6 ? "IP6" : "IP4";
 	static char text[2048];
 
 	snprintf(text, sizeof(text),
-		 "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\n"
+		 "v=0\r\no=- 1 1 IN %s %s\r\ns=-\r\nc=IN %s %s\r\n"
 		 "t=0 0\r\nm=audio %u RTP/AVP 8 101\r\n"
 		 "a=rtpmap:101 telephone-event/8000\r\n%s",
-		 addresses[peer], addresses[peer], w->port[peer], more);
+		 family, addresses[peer], family, addresses[peer],
+		 w->port[peer], more);
 	return text;
 }
 
@@ -453,6 +459,43 @@ static void a_later_offer_changes_nothing_before_its_final_answer(void **state)
 	assert_passes(w, PEER_A, PEER_B);
 	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_A, ""), true), 0);
 	assert_passes(w, PEER_A, PEER_B2);
+	finish(w);
+}
+
+/* IPv4 with one side, IPv6 with the other, in one call (behaviour.md 3.10) */
+static void each_side_has_the_family_of_its_own(void **state)
+{
+	struct world *w = configure(4);
+	struct sa ours = sa_of("::1");
+	const struct sdp_stream *s;
+	uint32_t used, left;
+	(void)state;
+
+	(void)realm_add(w->cfg, "b6", "::1");
+	add_pool(w, "b6", "::1", 4);
+	run(w);
+	mem_deref(w->media);
+	w->media = call(w, "b6");
+	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
+	s = &w->seen[SIDE_B].streams[0];
+	assert_true(sa_cmp(&s->rtp, &ours, SA_ADDR));
+	assert_int_equal(sa_port(&s->rtp) % 2, 0);
+	assert_int_equal(sa_port(&s->rtcp), sa_port(&s->rtp) + 1);
+	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_6, ""), true), 0);
+	assert_int_equal(sa_af(&w->seen[SIDE_A].streams[0].rtp), AF_INET);
+	assert_passes(w, PEER_A, PEER_6);
+
+	/* the other way round: the IPv6 side moves */
+	assert_int_equal(offer(w, SIDE_B, sdp_of(w, PEER_6, "a=sendrecv\r\n")),
+			 0);
+	assert_int_equal(answer(w, SIDE_A, sdp_of(w, PEER_B2, ""), true), 0);
+	assert_passes(w, PEER_B2, PEER_6);
+
+	w->media = mem_deref(w->media);
+	settle(w);
+	ports_count(w->worker.media_ports, realm_named(w->plan->realms, "b6"),
+		    &used, &left);
+	assert_int_equal(used, 0);
 	finish(w);
 }
 
@@ -1084,6 +1127,7 @@ int main(void)
 		T(the_offer_may_come_in_the_answer),
 		T(the_last_early_answer_counts),
 		T(a_later_offer_changes_nothing_before_its_final_answer),
+		T(each_side_has_the_family_of_its_own),
 		T(a_refused_offer_leaves_the_session_as_it_was),
 		T(streams_come_and_go_with_the_answer),
 		T(a_stream_that_is_not_over_udp_gets_port_0),
