@@ -284,6 +284,8 @@ static int answer_take(struct shell *sh, const char *line, bool *end)
 		return client_send_file(&sh->client, text, &sh->unreadable);
 	case 4002:
 		return client_take_file(&sh->client, text, &sh->failed);
+	case 5000: /* a sign of life */
+		return 0;
 	case 5002:
 		sh->secret = true;
 		return 0;

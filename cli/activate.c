@@ -23,6 +23,7 @@ enum {
 /* What the commands of this file work with */
 struct work {
 	struct task task;
+	struct activation activation;
 	uint32_t version;           /* asked for; saved */
 	struct config *cfg;         /* the one at hand */
 	struct config *other;       /* compared with it */
@@ -447,8 +448,11 @@ static int load_to_run(struct task *task)
 {
 	struct work *work = (struct work *)task;
 	struct database *db = task->control->setup.db;
-	int err = versions_numbers(db, &work->version, NULL);
+	int err = 0;
 
+	work->version = work->activation.version;
+	if (!work->version)
+		err = versions_numbers(db, &work->version, NULL);
 	if (err)
 		return err;
 	err = load(&work->cfg, task, work->version);
@@ -462,8 +466,11 @@ static int verify_to_run(struct task *task)
 {
 	struct work *work = (struct work *)task;
 	uint32_t errors = 0;
-	int err = verify_say(task, work->cfg, NULL, true, false, &errors);
+	int err;
 
+	if (work->activation.returns)
+		return 0;
+	err = verify_say(task, work->cfg, NULL, true, false, &errors);
 	if (err || !errors)
 		return err;
 	reply_error(&task->reply, REPLY_FAILED,
@@ -516,6 +523,8 @@ static int say_costs(struct task *task)
 {
 	struct work *work = (struct work *)task;
 
+	if (work->activation.returns)
+		return 0;
 	diff_walk(work->running->config, work->cfg, cost_say, work);
 	if (work->differences > SHOWN)
 		reply_line(&task->reply, "... %u more",
@@ -546,7 +555,10 @@ static int prepare(struct task *task)
 static int write_running(struct task *task)
 {
 	struct work *work = (struct work *)task;
-	int err = versions_activate(task->control->setup.db, work->version);
+	struct database *db = task->control->setup.db;
+	uint64_t until = work->activation.until;
+	int err = until ? versions_try(db, work->version, until)
+			: versions_activate(db, work->version);
 
 	return err ? failed(work, "The database cannot be written") : 0;
 }
@@ -559,21 +571,31 @@ static int commit(struct task *task)
 	sbc_commit(setup->sbc);
 	setup->activated(work->plan, setup->arg);
 	alarm_clear("config-activation-failed", "configuration");
+	alarm_clear("config-rolled-back", "configuration");
 	log_notice(CLI, "config-activated", "version=%u by=%s changes=%u",
 		   work->version, task->by, work->differences);
 	control_look(task->control);
-	if (task->control->edited)
+	if (task->control->edited && !work->activation.returns)
 		reply_line(&task->reply,
 			   "Note: unsaved edits are not part of version %u.",
 			   work->version);
-	reply_line(&task->reply, "Running is version %u.", work->version);
+	if (!work->activation.until)
+		reply_line(&task->reply, "Running is version %u.",
+			   work->version);
+	work->activation.version = work->version;
+	work->activation.said = &task->reply;
+	work->activation.ran(&work->activation, work->running->config->version);
 	return 0;
 }
 
 /* After a step that failed; where nothing was prepared there is nothing */
 static void abandon(struct task *task)
 {
+	struct work *work = (struct work *)task;
+
 	sbc_abandon(task->control->setup.sbc);
+	work->activation.session = task->session;
+	work->activation.failed(&work->activation);
 }
 
 static const struct step activate_steps[] = {
@@ -583,19 +605,18 @@ static const struct step activate_steps[] = {
 	{ ON_FRONT, commit },    { ON_JOB, NULL },
 };
 
-void activate_config(struct session *s, const struct words *w, uint32_t at)
+int activation_begin(const struct activation *a)
 {
-	struct work *work;
+	struct work *work = mem_zalloc(sizeof(*work), work_destructor);
 
-	if (at < w->n) {
-		reply_error(&s->reply, REPLY_UNKNOWN, "Unexpected word [%s]",
-			    w->v[at]);
-		return;
-	}
-	if (!control_is_free(s))
-		return;
-	work = work_alloc(s);
-	if (work)
+	if (work) {
+		work->running = sbc_plan(a->control->setup.sbc);
+		work->activation = *a;
 		work->task.undo = abandon;
-	task_start(s, (struct task *)work, activate_steps, true);
+	}
+	if (!a->session)
+		return task_start_alone(a->control, (struct task *)work,
+					activate_steps, "sbcd@local");
+	task_start(a->session, (struct task *)work, activate_steps, true);
+	return 0;
 }

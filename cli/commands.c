@@ -6,6 +6,7 @@
 #include "store/number.h"
 #include "sbc/calls.h"
 #include "sbc/surrogates.h"
+#include "cli/acceptance.h"
 #include "cli/activate.h"
 #include "cli/agents.h"
 #include "cli/commands.h"

@@ -24,6 +24,7 @@ static void control_destructor(void *arg)
 	struct control *c = arg;
 
 	config_give(c->editing);
+	timer_cancel(&c->probation.timer);
 	job_close(c->job);
 }
 
@@ -241,6 +242,37 @@ static void task_go(struct task *task, int err)
 	task_end(task, err);
 }
 
+/* Takes the task over. 0; errno, and then it is gone */
+static int task_begin(struct control *c, struct session *s, struct task *task,
+		      const struct step *steps, bool changes)
+{
+	int err = task ? reply_init(&task->reply) : ENOMEM;
+
+	if (err) {
+		mem_deref(task);
+		return err;
+	}
+
+	task->control = c;
+	task->session = s;
+	task->steps = steps;
+	task->changes = changes;
+	if (s) {
+		task->reply.filters = mem_ref(s->reply.filters);
+		task->reply.json = s->reply.json;
+	}
+	err = errand_begin(task);
+	if (err) {
+		reply_finish(&task->reply);
+		mem_deref(task);
+		return err;
+	}
+	if (changes)
+		c->changing = task;
+
+	return 0;
+}
+
 void task_start(struct session *s, struct task *task, const struct step *steps,
 		bool changes)
 {
@@ -255,30 +287,27 @@ void task_start(struct session *s, struct task *task, const struct step *steps,
 		mem_deref(task);
 		return;
 	}
-	err = task ? reply_init(&task->reply) : ENOMEM;
-	if (err) {
+	if (task)
+		str_ncpy(task->by, s->user, sizeof(task->by));
+	err = task_begin(c, s, task, steps, changes);
+	if (err)
 		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
-		mem_deref(task);
-		return;
-	}
+	else
+		s->task = task;
+}
 
-	task->control = c;
-	task->session = s;
-	task->steps = steps;
-	task->changes = changes;
-	str_ncpy(task->by, s->user, sizeof(task->by));
-	task->reply.filters = mem_ref(s->reply.filters);
-	task->reply.json = s->reply.json;
-	err = errand_begin(task);
-	if (err) {
-		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
-		reply_finish(&task->reply);
+int task_start_alone(struct control *c, struct task *task,
+		     const struct step *steps, const char *by)
+{
+	assert(steps->place == ON_JOB);
+	if (c->changing) {
 		mem_deref(task);
-		return;
+		return EBUSY;
 	}
-	s->task = task;
-	if (changes)
-		c->changing = task;
+	if (task)
+		str_ncpy(task->by, by, sizeof(task->by));
+
+	return task_begin(c, NULL, task, steps, true);
 }
 
 void control_leave(struct session *s)

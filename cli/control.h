@@ -8,6 +8,7 @@
 #pragma once
 
 #include "sbc/job.h"
+#include "sbc/timer.h"
 #include "cli/session.h"
 
 struct control_setup {
@@ -17,11 +18,21 @@ struct control_setup {
 	struct mailbox *home; /* of the front thread */
 	/** A plan is in force: logging follows it */
 	void (*activated)(const struct plan *plan, void *arg);
+	/** Every connection is told */
+	void (*notice)(const char *text, void *arg);
 	void *arg;
+};
+
+/** A version that runs on trial (cli/acceptance) */
+struct probation {
+	struct timer timer;
+	uint64_t until; /* wall [s]; 0: none does */
+	uint32_t version, former;
 };
 
 struct control {
 	struct control_setup setup;
+	struct probation probation;
 	struct job *job;       /* NULL: the daemon ends */
 	struct session *owner; /* of the configuration lock, or NULL */
 	bool exclusive;        /* it is kept until configuration mode is left */
@@ -99,6 +110,15 @@ const char *control_mark(const struct control *c);
  */
 void task_start(struct session *s, struct task *task, const struct step *steps,
 		bool changes);
+
+/**
+ * Begin a task that no session waits for; it changes editing, saved or running
+ *
+ * @return 0; EBUSY another change is under way; ENOMEM; ESHUTDOWN. The task is
+ *         taken over in any case
+ */
+int task_start_alone(struct control *c, struct task *task,
+		     const struct step *steps, const char *by);
 
 /** The session ends: its lock is free, its task goes on without it */
 void control_leave(struct session *s);

@@ -14,6 +14,7 @@
 #include <re_sys.h>
 #include "store/log.h"
 #include "store/versions.h"
+#include "sbc/timer.h"
 #include "cli/offline.h"
 #include "cli/server.h"
 
@@ -93,6 +94,8 @@ static int run(int fd, const char *path)
 	log_level_set(LOG_COMPONENTS, LEVEL_ZERO);
 	err = libre_init();
 	if (!err)
+		err = wheel_open();
+	if (!err)
 		err = store_open(&d, path, why, sizeof(why));
 	(void)dprintf(fd, "%d %s\n", err, why);
 	if (!err)
@@ -100,6 +103,7 @@ static int run(int fd, const char *path)
 	else
 		close(fd);
 	desk_close(&d);
+	wheel_close();
 	libre_close();
 	return err;
 }

@@ -24,7 +24,9 @@
 #include "store/yaml.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
+#include "sbc/leap.h"
 #include "sbc/sbc.h"
+#include "cli/acceptance.h"
 #include "cli/inquiry.h"
 #include "cli/server.h"
 
@@ -50,6 +52,8 @@ struct daemon {
 	struct mailbox *mailbox; /* of this, the front thread */
 	struct server *server;
 	struct control *control;
+	struct leap leap;
+	uint32_t given_up; /* version that nobody accepted; 0: none */
 	int signals;
 };
 
@@ -357,6 +361,24 @@ static int config_take_in(struct daemon *d)
 	return EXIT_CLEAN;
 }
 
+/* A version that nobody accepted; with --config it is replaced anyway */
+static int trial_settle(struct daemon *d)
+{
+	struct version_trial trial = { 0 };
+	int err = versions_trial(d->db, &trial);
+
+	if (!err && trial.until) {
+		before_load(d);
+		err = acceptance_settle(d->db, &d->given_up);
+	}
+	if (err)
+		fprintf(stderr,
+			"sbcd: the version that ran before cannot be "
+			"taken back: %s\n",
+			strerror(err));
+	return err;
+}
+
 static int plan_load(struct daemon *d)
 {
 	struct config *cfg = NULL;
@@ -478,6 +500,13 @@ static int signals_open(struct daemon *d)
 	return fd_listen(d->signals, FD_READ, signalled, d);
 }
 
+static void notice(const char *text, void *arg)
+{
+	const struct daemon *d = arg;
+
+	server_notice(d->server, text);
+}
+
 static int control_begin(struct daemon *d)
 {
 	struct control_setup setup = {
@@ -486,6 +515,7 @@ static int control_begin(struct daemon *d)
 		.seal = d->seal,
 		.home = d->mailbox,
 		.activated = levels_follow,
+		.notice = notice,
 		.arg = d,
 	};
 	int err = control_open(&d->control, &setup);
@@ -514,8 +544,13 @@ static int sbc_begin(struct daemon *d)
 /* The control socket comes first: where it cannot be had, nothing is sent */
 static int serve(struct daemon *d)
 {
-	int err = server_open(&d->server, d->options.socket);
+	int err = wheel_open();
 
+	if (err) {
+		fprintf(stderr, "sbcd: cannot start: %s\n", strerror(err));
+		return err;
+	}
+	err = server_open(&d->server, d->options.socket);
 	if (err) {
 		fprintf(stderr, "sbcd: control socket %s: %s\n",
 			d->options.socket, strerror(err));
@@ -525,6 +560,10 @@ static int serve(struct daemon *d)
 	if (err)
 		return err;
 	log_notice(SIPD, "start", "version=%u", d->plan->config->version);
+	if (d->given_up)
+		acceptance_tell(d->given_up, d->plan->config->version,
+				"was not accepted before the restart");
+	leap_begin(&d->leap);
 	plan_give(d->plan); /* the SBC has it, until another one runs */
 	d->plan = NULL;
 	err = mailbox_open(&d->mailbox, d);
@@ -555,7 +594,9 @@ static int run(struct daemon *d)
 			return status;
 	}
 
-	err = plan_load(d);
+	err = trial_settle(d);
+	if (!err)
+		err = plan_load(d);
 	if (!err)
 		err = signals_open(d);
 	if (!err)
@@ -574,6 +615,8 @@ static void daemon_close(struct daemon *d)
 	control_close(d->control);
 	mailbox_close(d->mailbox);
 	sbc_close(d->sbc);
+	leap_end(&d->leap);
+	wheel_close();
 	plan_give(d->plan);
 	plan_give(d->before);
 	database_close(d->db);

@@ -24,7 +24,8 @@
 
 enum {
 	FILE_BYTES = 64 << 20, /* the largest file that is taken */
-	FILE_FIRST = 64 << 10  /* memory follows what came, not what was said */
+	FILE_FIRST = 64 << 10, /* memory follows what came, not what was said */
+	PULSE = 1000           /* [ms]: a sign of life of long work */
 };
 
 struct server {
@@ -33,6 +34,7 @@ struct server {
 	int fd;
 	uint32_t connections;
 	struct list links;
+	struct timer pulse;
 };
 
 struct link {
@@ -317,6 +319,37 @@ static void session_begin(struct link *link)
 	peer_name(s->user, sizeof(s->user), &cred);
 }
 
+/* Who waits for a task hears each second that there is one (acli.md 1.10) */
+static void pulse(void *arg)
+{
+	struct server *server = arg;
+	struct le *le = server->links.head;
+
+	while (le) {
+		struct link *link = le->data;
+
+		le = le->next;
+		if (!link->session.task)
+			continue;
+		/* No more for a client that does not read */
+		if (!link->out->end)
+			(void)mbuf_write_str(link->out, "5000-\n");
+		if (!flush(link))
+			link_close(link);
+	}
+	if (server->links.head)
+		timer_start(&server->pulse, PULSE, pulse, server);
+}
+
+void server_notice(struct server *s, const char *text)
+{
+	for (struct le *le = list_head(&s->links); le; le = le->next) {
+		struct link *link = le->data;
+
+		notified(&link->session, text);
+	}
+}
+
 static int join(struct server *server, int fd, const char *notice)
 {
 	struct link *link = mem_zalloc(sizeof(*link), NULL);
@@ -338,6 +371,8 @@ static int join(struct server *server, int fd, const char *notice)
 	link->server = server;
 	session_begin(link);
 	list_append(&server->links, &link->le, link);
+	if (!timer_is_running(&server->pulse))
+		timer_start(&server->pulse, PULSE, pulse, server);
 	if (notice)
 		notified(&link->session, notice);
 	return 0;
@@ -453,6 +488,7 @@ void server_close(struct server *s)
 		(void)flush(link);
 		link_close(link);
 	}
+	timer_cancel(&s->pulse);
 	if (s->fd >= 0) {
 		fd_close(s->fd);
 		close(s->fd);

@@ -27,5 +27,8 @@ int server_serve(struct server *s, struct control *control);
  *  notice first, or NULL. 0; ENOMEM; errno of the loop */
 int server_join(struct server *s, int fd, const char *notice);
 
+/** Tell every connection, at once: a line of code 5001 */
+void server_notice(struct server *s, const char *text);
+
 /** End all sessions with a notice, close and remove the socket */
 void server_close(struct server *s);

@@ -91,6 +91,15 @@ void clock_local(struct local_time *out)
 	*out = cached;
 }
 
+void clock_time_of_day(char buf[9], uint64_t wall)
+{
+	time_t t = (time_t)wall;
+	struct tm tm = { 0 };
+
+	(void)localtime_r(&t, &tm);
+	(void)strftime(buf, 9, "%H:%M:%S", &tm);
+}
+
 static void digits(char *p, unsigned value, unsigned width)
 {
 	while (width--) {

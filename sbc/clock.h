@@ -22,6 +22,8 @@ uint64_t clock_wall_ms(void);
 
 /** Local time broken down, for windows of local policies (cached per second) */
 void clock_local(struct local_time *out);
+/** Local time of day of a moment [s], for people: "12:34:56" */
+void clock_time_of_day(char buf[9], uint64_t wall);
 
 /** "2026-11-20T13:02:55.123Z" of a wall time [ms]; buf of 25 bytes */
 void clock_rfc3339(char buf[25], uint64_t wall_ms);

@@ -494,6 +494,7 @@ struct save {
 	struct old **old;
 	size_t n, room;
 	struct table keys;
+	struct statement *end; /* of a row; prepared when the first one ends */
 };
 
 static void olds_free(struct save *save)
@@ -506,6 +507,8 @@ static void olds_free(struct save *save)
 	free(save->old);
 	save->old = NULL;
 	save->n = save->room = 0;
+	statement_free(save->end);
+	save->end = NULL;
 	table_finish(&save->keys);
 }
 
@@ -731,21 +734,21 @@ static int row_insert(struct desk *desk, const struct save *save,
 
 static int row_end(struct save *save, const struct old *old)
 {
-	struct statement *s;
 	char sql[NAME_SIZE + 64];
 	int err;
 
 	(void)snprintf(sql, sizeof(sql),
 		       "UPDATE \"%s\" SET died = ?1 WHERE id = ?2",
 		       save->type->name);
-	err = statement_prepare(&s, save->c, sql);
-	if (err)
-		return err;
+	if (!save->end) {
+		err = statement_prepare(&save->end, save->c, sql);
+		if (err)
+			return err;
+	}
 
-	statement_number(s, 1, save->number);
-	statement_number(s, 2, old->id);
-	err = statement_run(s);
-	statement_free(s);
+	statement_number(save->end, 1, save->number);
+	statement_number(save->end, 2, old->id);
+	err = statement_run(save->end);
 	save->changes++;
 
 	return err;
@@ -1144,42 +1147,116 @@ static int entries_replace(struct connection *c, uint64_t version)
 	return err;
 }
 
-static int version_activate(struct connection *c, void *arg)
+static int fact_put(struct connection *c, const char *name, uint64_t value)
 {
-	uint64_t version = *(const uint32_t *)arg, number;
 	struct statement *s;
 	int err;
 
-	err = number_read(c, exists_sql, version, &number);
-	if (!err && !number)
-		err = ENOENT;
-	if (!err)
-		err = entries_replace(c, version);
-	if (!err)
-		err = statement_kept(&s, c,
-				     "INSERT INTO fact VALUES("
-				     "'running-version', ?1) ON CONFLICT DO"
-				     " UPDATE SET value = excluded.value");
+	err = statement_kept(&s, c,
+			     "INSERT INTO fact VALUES(?1, ?2) ON CONFLICT DO"
+			     " UPDATE SET value = excluded.value");
 	if (err)
 		return err;
 
-	statement_number(s, 1, version);
+	statement_text(s, 1, name);
+	statement_number(s, 2, value);
 
 	return statement_run(s);
 }
 
-int versions_activate(struct database *db, uint32_t version)
+static int trial_end(struct connection *c, void *arg)
 {
+	(void)arg;
+
+	return connection_run(c, "DELETE FROM fact WHERE name IN"
+				 " ('former-version', 'accept-until')");
+}
+
+struct activation {
+	uint32_t version;
+	uint64_t until; /* wall [s]; 0: for good */
+};
+
+static int version_activate(struct connection *c, void *arg)
+{
+	const struct activation *a = arg;
+	uint64_t number, running = 0;
+	int err;
+
+	err = number_read(c, exists_sql, a->version, &number);
+	if (!err && !number)
+		err = ENOENT;
+	if (!err)
+		err = trial_end(c, NULL);
+	if (!err && a->until)
+		err = number_read(c, running_sql, 0, &running);
+	if (!err && a->until && !running)
+		err = ENOENT;
+	if (!err && a->until)
+		err = fact_put(c, "former-version", running);
+	if (!err && a->until)
+		err = fact_put(c, "accept-until", a->until);
+	if (!err)
+		err = entries_replace(c, a->version);
+	if (!err)
+		err = fact_put(c, "running-version", a->version);
+
+	return err;
+}
+
+static int activate_until(struct database *db, uint32_t version, uint64_t until)
+{
+	struct activation a = { version, until };
 	int err;
 
 	if (!db)
 		return EINVAL;
 
-	err = database_call(db, version_activate, &version);
+	err = database_call(db, version_activate, &a);
 	if (!err)
 		database_announce(db);
 
 	return err;
+}
+
+int versions_activate(struct database *db, uint32_t version)
+{
+	return activate_until(db, version, 0);
+}
+
+int versions_try(struct database *db, uint32_t version, uint64_t until)
+{
+	return until ? activate_until(db, version, until) : EINVAL;
+}
+
+static int trial_read(struct connection *c, void *arg)
+{
+	struct version_trial *trial = arg;
+	uint64_t former = 0;
+	int err;
+
+	err = number_read(c,
+			  "SELECT value FROM fact WHERE name = 'accept-until'"
+			  " AND ?1 = 0",
+			  0, &trial->until);
+	if (!err)
+		err = number_read(c,
+				  "SELECT value FROM fact WHERE name ="
+				  " 'former-version' AND ?1 = 0",
+				  0, &former);
+	trial->former = (uint32_t)former;
+
+	return err;
+}
+
+int versions_trial(struct database *db, struct version_trial *trial)
+{
+	return db && trial ? database_read(db, trial_read, trial) : EINVAL;
+}
+
+int versions_accept(struct database *db)
+{
+	return db ? database_call(db, trial_end, NULL) : EINVAL;
 }
 
 struct numbers {
@@ -1298,7 +1375,8 @@ static int sweep(struct connection *c, void *arg)
 		&s, c,
 		"DELETE FROM version WHERE number NOT IN (SELECT number FROM"
 		" version ORDER BY number DESC LIMIT ?1) AND number NOT IN"
-		" (SELECT value FROM fact WHERE name = 'running-version')");
+		" (SELECT value FROM fact WHERE name IN ('running-version',"
+		" 'former-version'))");
 	if (err)
 		return err;
 

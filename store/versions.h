@@ -97,6 +97,30 @@ int versions_edited(bool *editedp, struct database *db);
  */
 int versions_activate(struct database *db, uint32_t version);
 
+/** A version that runs on trial (acli.md 1.7) */
+struct version_trial {
+	uint64_t until;  /* wall time [s]; 0: none waits to be accepted */
+	uint32_t former; /* returns then, and at the next start */
+};
+
+/**
+ * Make a saved version the running one until a moment: unless it is accepted, the
+ * one that ran before returns
+ *
+ * Any other activation ends the trial of the one before.
+ *
+ * @param until  Wall time [s]
+ *
+ * @return 0; ENOENT no such version, or nothing ran before; errno of the database
+ */
+int versions_try(struct database *db, uint32_t version, uint64_t until);
+
+/** Does a version run on trial? 0; errno of the database */
+int versions_trial(struct database *db, struct version_trial *trial);
+
+/** The running version stays. 0; errno of the database */
+int versions_accept(struct database *db);
+
 /** Numbers of the newest saved and of the running version, 0: none */
 int versions_numbers(struct database *db, uint32_t *saved, uint32_t *running);
 
@@ -105,6 +129,6 @@ typedef void(version_h)(const struct version_info *info, void *arg);
 /** Walk the saved versions, newest first; 0; errno of the database */
 int versions_list(struct database *db, version_h *h, void *arg);
 
-/** Forget old versions: the newest `kept` stay, and always the running one.
- *  0; EINVAL none would stay; errno of the database */
+/** Forget old versions: the newest `kept` stay, and always the running one, and
+ *  the one that returns when that is not accepted. 0; EINVAL none would stay; errno of the database */
 int versions_sweep(struct database *db, uint32_t kept);

@@ -81,6 +81,13 @@ void clock_local(struct local_time *out)
 		   (uint64_t)out->of_day * 100 + (uint64_t)tm.tm_sec;
 }
 
+void clock_time_of_day(char buf[9], uint64_t wall)
+{
+	struct tm tm = broken_down(wall * 1000);
+
+	strftime(buf, 9, "%H:%M:%S", &tm);
+}
+
 void clock_rfc3339(char buf[25], uint64_t wall_ms)
 {
 	struct tm tm = broken_down(wall_ms);

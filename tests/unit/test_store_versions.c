@@ -452,6 +452,48 @@ static void listed_h(const struct version_info *info, void *arg)
 	sprintf(text + strlen(text), "%u ", info->number);
 }
 
+static void a_version_on_trial_is_accepted_or_another_activation_ends_it(
+	void **state)
+{
+	struct database *db = open_sealed();
+	struct version_trial trial = { 0 };
+	struct config *cfg;
+	uint32_t v, running;
+	(void)state;
+
+	assert_int_equal(config_alloc(&cfg), 0);
+	add_agent(cfg, "alice", "60", "");
+	assert_int_equal(versions_save(&v, db, cfg, seal, "anna@local"), 0);
+	assert_int_equal(versions_try(db, v, 1000), ENOENT); /* none before */
+	assert_int_equal(versions_activate(db, v), 0);
+	add_agent(cfg, "bob", "60", "");
+	assert_int_equal(versions_save(&v, db, cfg, seal, "anna@local"), 0);
+	assert_int_equal(versions_trial(db, &trial), 0);
+	assert_int_equal(trial.until, 0);
+	assert_int_equal(versions_try(db, 77, 1000), ENOENT);
+	assert_int_equal(versions_try(db, v, 0), EINVAL);
+
+	for (int way = 0; way < 2; way++) {
+		assert_int_equal(versions_try(db, 2, 1000), 0);
+		assert_int_equal(versions_trial(db, &trial), 0);
+		assert_int_equal(trial.until, 1000);
+		assert_int_equal(trial.former, 1);
+		assert_int_equal(versions_numbers(db, NULL, &running), 0);
+		assert_int_equal(running, 2);
+		/* the version that returns is not swept away */
+		assert_int_equal(versions_sweep(db, 1), 0);
+		assert_int_equal(way ? versions_accept(db)
+				     : versions_activate(db, 1),
+				 0);
+		assert_int_equal(versions_trial(db, &trial), 0);
+		assert_int_equal(trial.until, 0);
+		assert_int_equal(versions_numbers(db, NULL, &running), 0);
+		assert_int_equal(running, way ? 2 : 1);
+	}
+	config_give(cfg);
+	close_sealed(db);
+}
+
 static void old_versions_are_swept_and_the_running_one_stays(void **s)
 {
 	static const char *const retries[] = { "30", "40", "50",
@@ -644,6 +686,7 @@ int main(void)
 		TEST(discard_brings_every_row_back),
 		TEST(what_is_edited_back_is_no_change),
 		TEST(a_save_from_outside_ends_the_edits),
+		TEST(a_version_on_trial_is_accepted_or_another_activation_ends_it),
 		TEST(old_versions_are_swept_and_the_running_one_stays),
 	};
 

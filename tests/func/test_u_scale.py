@@ -1,0 +1,73 @@
+"""
+A configuration of 100,000 local policies is handled in seconds (acli.md 3.1), and whoever waits for it
+hears each second that the daemon is alive (1.10).
+"""
+import time
+
+POLICIES = 100000
+WITHIN = 20     # [s] for each step, on a machine with others on it; alone it is one or two
+
+
+def many(sbc):
+    """The configuration of the test and many policies more, as text: PyYAML would need minutes"""
+    path = sbc.write()
+    assert list(sbc.config["session-router"])[-1] == "local-policy"
+    with open(path, "a") as f:
+        for n in range(POLICIES):
+            f.write("  - {from-address: \"*\", to-address: \"49%07d\", source-realm: pbx-a, "
+                    "policy-attributes: [{next-hop: trunk.example, realm: trunk}]}\n" % n)
+    return path
+
+
+class Operator:
+    def __init__(self, sbc):
+        self.shell = sbc.shell()
+        self.shell.socket.settimeout(5)     # far more than a second between two signs of life
+
+    def hears(self):
+        """Lines up to the end of the answer, and the signs of life among them"""
+        lines, signs = [], 0
+        while True:
+            line = self.shell.lines.readline()
+            if line.startswith("5000"):
+                signs += 1
+                continue
+            lines.append(line)
+            if line[4:5] == " " and line[0] in "0489":
+                return "".join(lines), signs
+
+    def says(self, line):
+        since = time.monotonic()
+        self.shell.sends(line)
+        answer, signs = self.hears()
+        if answer.startswith("4001"):
+            data = open(line.split()[1], "rb").read()
+            self.shell.socket.settimeout(WITHIN)
+            self.shell.socket.sendall(b"%d\n" % len(data) + data)
+            self.shell.socket.settimeout(5)
+            answer, signs = self.hears()
+        took = time.monotonic() - since
+        assert answer.splitlines()[-1].startswith("0000"), answer[-500:]
+        assert took < WITHIN, (line, took)
+        # a sign is missing at most at the beginning, and while answers are written
+        assert signs >= int(took) - 2, (line, took, signs)
+        return answer
+
+
+def test_a_hundred_thousand_policies_are_imported_saved_and_activated_in_seconds(sbc, trunk):
+    sbc.start().registered()
+    operator = Operator(sbc)
+    operator.says("enable")
+    assert "no errors" in operator.says(f"import-config {many(sbc)}")
+    assert "Saved as version 2." in operator.says("save-config")
+    assert "Running is version 2." in operator.says("activate-config")
+    # the same once more, and one that differs little
+    assert "no errors" in operator.says(f"import-config {many(sbc)}")
+    assert "No differences." in operator.says("show configuration diff")
+    sbc.element("surrogate-agent", "a.trunk.example")["register-retry-time"] = "60"
+    operator.says(f"import-config {many(sbc)}")
+    assert "Saved as version 3." in operator.says("save-config")
+    answer = operator.says("activate-config")
+    assert "surrogate-agent [a.trunk.example 493010^ pbx-a] changed  live" in answer
+    assert "Running is version 3." in answer
+    operator.shell.close()
