@@ -140,7 +140,8 @@ static bool is_host_of(const struct surrogate_agent *agent,
 	       is_same_host(host, agent->register_contact_host);
 }
 
-/* A PBX keeps its customer-host also in calls that belong to none of its AoRs */
+/* A PBX has a customer-host in each of its agents, and keeps them in calls that
+ * belong to none */
 static bool is_host_of_source(const struct rewrite_setup *setup,
 			      const struct pl *host)
 {
@@ -183,7 +184,8 @@ bool rewrite_is_local_host(const struct rewrite_setup *setup,
 	    is_same_host(host, setup->plan->system->hostname))
 		return true;
 
-	return agent ? is_host_of(agent, host) : is_host_of_source(setup, host);
+	return (agent && is_host_of(agent, host)) ||
+	       is_host_of_source(setup, host);
 }
 
 /* Is this host replaced in the headers that follow From? */

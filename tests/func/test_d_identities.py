@@ -124,6 +124,24 @@ def test_a_number_that_the_registrar_adds_is_one_more_identity(sbc, trunk, pbx_a
     assert pbx_a.calls("0301234", user="4930997").until_refused().status == 407
 
 
+def test_each_customer_host_of_a_pbx_is_hidden_with_and_without_owner(sbc, trunk, pbx_a):
+    """Two agents of one PBX, each with a customer-host"""
+    agents = sbc.element("surrogate-agent")
+    agents.append(dict(agents[0], **{
+        "register-user": "4940^", "register-contact-user": "c-4940^", "aor-count": "2",
+        "customer-host": "other-a.local"}))
+    sbc.start().registered(22)
+    for user in ("4930100", "4940", "999"):
+        for host in ("pbx-a.local", "other-a.local"):
+            call = pbx_a.calls("0301234", from_=f"<sip:{user}@{host}>", headers=[
+                ("Diversion", "<sip:1@pbx-a.local>, <sip:2@other-a.local>"),
+                ("History-Info", "<sip:3@other-a.local>;index=1")]).until_answered()
+            call.hang_up()
+    sbc.no_session_is_left()
+    for message in trunk.seen:
+        assert not names(message, "pbx-a.local", "other-a.local"), message
+
+
 def test_p_asserted_id_gives_the_calls_of_a_pbx_an_owner(sbc, trunk, pbx_a):
     """Its numbers are no AoRs: the identity at its session-agent is (behaviour.md 5.1)"""
     sbc.policy("pbx-a")["policy-attributes"][0].pop("auth-user-lookup")
