@@ -147,6 +147,26 @@ def test_a_wrong_password_gives_the_pbx_the_second_challenge(sbc, trunk, pbx_a):
 
 # --- SUBSCRIBE, REFER
 
+def test_shutdown_ends_a_subscription_on_both_sides(sbc, trunk, pbx_a):
+    quiet_about(trunk, "SUBSCRIBE")
+    sbc.start().registered()
+    asked = asks(pbx_a, "SUBSCRIBE", f"sip:0301234@{sbc.ip(2)}",
+                 [("Event", "presence"), ("Expires", "600")], from_="<sip:4930100@pbx-a.local>")
+    request = arrives(trunk, "SUBSCRIBE")
+    notifier = Notifier(trunk, request)
+    Subscriber(pbx_a, asked)
+    notify = notifier.notifies()
+    assert answer_to(trunk, notify).status == 200
+    since = len(trunk.seen)
+    sbc.stop()
+    last = [m for m in pbx_a.requests("NOTIFY") if m.call_id == asked.call_id][-1]
+    assert last.get("Subscription-State").startswith("terminated;reason=probation;retry-after=")
+    assert last.get("Event") == "presence"
+    gone = [m for m in trunk.seen[since:] if m.status is None and m.method == "SUBSCRIBE"]
+    assert gone[0].get("Expires") == "0" and gone[0].call_id == request.call_id
+    assert gone[0].get("Event") == "presence"
+
+
 def test_a_subscription_runs_through_kamailio_with_every_challenge_answered(
         sbc, kamailio, carrier, pbx_a):
     kamailio(challenge_dialog=True)

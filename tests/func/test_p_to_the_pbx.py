@@ -77,6 +77,25 @@ def test_with_sip_connect_a_called_party_id_comes_before_to(sbc, trunk, pbx_a):
     call.hang_up()
 
 
+@pytest.mark.parametrize("connect", [True, False])
+def test_with_sip_connect_any_call_of_the_pbx_belongs_to_the_first_aor_that_is_registered(
+        sbc, trunk, pbx_a, connect):
+    """Condition 3 of 5.1 is not asked: the From is no AoR's"""
+    if connect:
+        sbc.element("realm-config", "pbx-a")["options"] = ["sip-connect-pbx-reg"]
+    sbc.policy("pbx-a")["policy-attributes"][:] = [
+        {"next-hop": "trunk.example", "realm": "trunk"}]
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", user="4711")
+    if connect:
+        call.until_answered().hang_up()
+    else:
+        assert call.until_refused().status == 407   # nobody's credentials
+    invite = trunk.invites()[0]
+    assert (invite.user("From") == "4930100") == connect
+    assert (invite.host("From") == "a.trunk.example") == connect
+
+
 def test_without_sip_connect_the_called_number_is_that_of_the_aor(sbc, trunk, pbx_a):
     sbc.start().registered()
     call = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}", to="<sip:493010517@a.trunk.example>",
