@@ -876,9 +876,18 @@ static void unanswered_end(struct call *c)
 	queue_end(&c->queue[SIDE_B], 487);
 }
 
+/* RFC 3261 13.2.2.4: a 2xx whose answer nobody gives any more has its ACK still */
+static void ack_at_last(struct leg *leg)
+{
+	if (leg && leg->ack_waits && !leg->closed)
+		(void)leg_ack(leg, NULL, NULL);
+}
+
 /* The side that hung up has its 200; unanswered requests end with it */
 static void closing(struct call *c)
 {
+	ack_at_last(c->a);
+	ack_at_last(c->b);
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);
@@ -1095,16 +1104,21 @@ static void record(const struct media_report *report, void *arg)
 }
 
 /* The 2xx of another branch may come still, and must be ACKed and hung up */
-static void leave_b(struct call *c)
+static void leave(struct call *c, struct leg *leg)
 {
-	struct leg *b = c->hunt.now->leg;
+	struct parting_setup setup;
 
-	if (!b || b->arg != c)
+	if (!leg || leg->arg != c)
 		return;
-	if (b->confirmed && b->invite)
-		part(c, b);
+	if (!leg->confirmed || (!leg->invite && !leg->orphan)) {
+		leg_close(leg);
+		return;
+	}
+	setup = parting_of(c, leg);
+	if (leg == c->a)
+		parting_wait(&setup, leg);
 	else
-		leg_close(b);
+		parting_begin(&setup, leg);
 }
 
 static int end(void *obj, const struct message *msg)
@@ -1115,9 +1129,9 @@ static int end(void *obj, const struct message *msg)
 
 	closing(c);
 	list_flush(&c->relays);
-	leave_b(c);
+	leave(c, c->hunt.now->leg);
 	early_forget(c);
-	leg_close(c->a);
+	leave(c, c->a);
 	hunt_finish(&c->hunt);
 	if (c->answered)
 		gauge(COUNT_SESSIONS_ESTABLISHED, -1);
@@ -1551,6 +1565,8 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 	struct arrival from = setup->from;
 	const struct leg *lent = lent_leg(setup);
 
+	int err;
+
 	/* It stands in until the other one comes; nothing is sent to it */
 	if (lent) {
 		leg.plan = lent->plan;
@@ -1559,7 +1575,10 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 		from.src = lent->to.dst;
 		from.conn = lent->to.conn;
 	}
-	return leg_accept(&c->a, &leg, &from, setup->invite);
+	err = leg_accept(&c->a, &leg, &from, setup->invite);
+	if (!err)
+		c->a->standin = lent != NULL;
+	return err;
 }
 
 static void hunt_make(struct call *c, const struct call_setup *setup)

@@ -771,6 +771,7 @@ static uint16_t place_pair(struct ingress *in)
 		.owner = in->owner,
 		.called = in->called,
 		.route = in->route,
+		.names = { &calls_home(in->worker->calls)->tables, call_other },
 	};
 	uint16_t code;
 
@@ -878,7 +879,7 @@ static void no_event(struct transaction *t, enum transaction_event ev,
 }
 
 /* An answer to what cannot be served, without state (RFC 3261 8.2.7) */
-static void reply_stateless(struct worker *w, const struct arrival *from,
+static void reply_stateless(const struct arrival *from,
 			    const struct message *msg, uint16_t code,
 			    const char *phrase)
 {
@@ -887,13 +888,13 @@ static void reply_stateless(struct worker *w, const struct arrival *from,
 		.from = from,
 		.code = code,
 	};
-	char tag[TAG_SIZE];
+	char tag[STABLE_TAG];
 	struct target to;
 	struct mbuf *mb;
 
 	if (msg->code || msg->method_id == ACK)
 		return;
-	names_tag(tag, w->number);
+	transactions_tag(tag, msg);
 	r.to_tag = tag;
 	if (phrase)
 		pl_set_str(&r.reason, phrase);
@@ -920,7 +921,7 @@ static void begin(struct worker *w, const struct arrival *from,
 	err = transaction_open(&in.transaction, w->transactions, from, msg,
 			       no_event, NULL);
 	if (err == EEXIST)
-		reply_stateless(w, from, msg, 482, NULL);
+		reply_stateless(from, msg, 482, NULL);
 	if (err)
 		return;
 
@@ -973,7 +974,7 @@ static void malformed(struct worker *w, const struct arrival *from,
 	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
 	(void)re_snprintf(phrase, sizeof(phrase), "Bad %s Header",
 			  header_id_name(result->header));
-	reply_stateless(w, from, msg, code,
+	reply_stateless(from, msg, code,
 			code == 400 && result->header != HDR_OTHER ? phrase
 								   : NULL);
 }
@@ -994,7 +995,7 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 	}
 	/* Nothing of ours, or over: the same word for both */
 	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
-	reply_stateless(w, from, msg, 481, NULL);
+	reply_stateless(from, msg, 481, NULL);
 }
 
 /* A PBX that speaks is active: behaviour.md 4.8 counts any well-formed message

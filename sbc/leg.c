@@ -9,6 +9,11 @@
 #include "sbc/doors.h"
 #include "sbc/leg.h"
 
+/* So many branches that lost are known when they repeat their 2xx */
+enum {
+	LOSERS_MAX = 24
+};
+
 static void tag_leave(struct leg *leg)
 {
 	if (leg->tag.leg)
@@ -27,12 +32,15 @@ static void destructor(void *data)
 {
 	struct leg *leg = data;
 
+	list_unlink(&leg->le);
 	tag_leave(leg);
 	callid_leave(leg);
 	timer_cancel(&leg->settle);
+	list_flush(&leg->losers);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->asked);
 	transaction_forget(leg->invite);
+	transaction_forget(leg->orphan);
 	mem_deref(leg->port);
 	mem_deref(leg->answer);
 	mem_deref(leg->prack);
@@ -46,6 +54,7 @@ static void destructor(void *data)
 	mem_deref(leg->routes);
 	mem_deref(leg->contact);
 	plan_give(leg->plan);
+	mem_deref(leg->most);
 }
 
 /* Text of a range, zero-ended, as an object of libre */
@@ -279,7 +288,9 @@ static int contact_uri(struct pl *uri, const struct message *msg)
 
 	if (!value.l || address_read(&addr, &value) || !addr.uri.scheme.l)
 		return EBADMSG;
+	/* RFC 3261 19.1.1: a Request-URI has no headers */
 	*uri = addr.spec;
+	uri->l -= addr.uri.headers.l;
 	return 0;
 }
 
@@ -564,12 +575,18 @@ bool leg_has_dialog(const struct leg *leg)
 
 /* --- Twins: several dialogs of one INVITE -------------------------------- */
 
-int leg_twin(struct leg **twinp, const struct leg *leg)
+int leg_twin(struct leg **twinp, struct leg *leg)
 {
 	struct pl local = range_of(leg->local);
 	struct leg *twin;
 	int err = 0;
 
+	if (!leg->most) {
+		leg->most = mem_alloc(sizeof(*leg->most), NULL);
+		if (!leg->most)
+			return ENOMEM;
+		*leg->most = leg->cseq;
+	}
 	twin = mem_zalloc(sizeof(*twin), destructor);
 	if (!twin)
 		return ENOMEM;
@@ -584,10 +601,12 @@ int leg_twin(struct leg **twinp, const struct leg *leg)
 	twin->expire = leg->expire;
 	twin->arg = leg->arg;
 	twin->uac = leg->uac;
+	twin->standin = leg->standin;
 	twin->method = leg->method;
 	twin->first = leg->first;
 	twin->to = leg->first;
 	twin->cseq = twin->invite_cseq = leg->invite_cseq;
+	twin->most = mem_ref(leg->most);
 	twin->callid = mem_ref(leg->callid);
 	twin->target = mem_ref(leg->target);
 	twin->contact = mem_ref(leg->contact);
@@ -651,7 +670,7 @@ int leg_confirm_by(struct leg *leg, const struct arrival *from,
 	return 0;
 }
 
-int leg_fork(struct leg **legp, const struct leg *leg)
+int leg_fork(struct leg **legp, struct leg *leg)
 {
 	int err = leg_twin(legp, leg);
 
@@ -725,25 +744,44 @@ int leg_renew(struct leg *leg)
 	return tag_enter(leg);
 }
 
-int leg_loser(struct leg **legp, const struct leg *leg,
-	      const struct message *answer)
+int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer)
 {
 	struct leg *loser;
 	int err = leg_twin(&loser, leg);
 
 	if (err)
 		return err;
+	/* A dialog that was early may have gone as far as this */
+	loser->cseq = *loser->most;
+	loser->invite_cseq = answer->cseq;
 	err = confirm(loser, answer, transaction_target(leg->invite));
-	if (err)
+	if (err) {
 		mem_deref(loser);
-	else
-		*legp = loser;
+		return err;
+	}
+	if (list_count(&leg->losers) < LOSERS_MAX)
+		list_append(&leg->losers, &loser->le, mem_ref(loser));
+	*legp = loser;
 
-	return err;
+	return 0;
+}
+
+static struct leg *loser_find(const struct leg *leg, const struct message *msg)
+{
+	for (struct le *le = leg->losers.head; le; le = le->next)
+		if (leg_is_remote(le->data, msg))
+			return le->data;
+	return NULL;
 }
 
 static void answered(struct leg *leg, const struct message *msg)
 {
+	struct leg *loser = loser_find(leg, msg);
+
+	if (loser) {
+		leg_ack_again(loser, msg);
+		return;
+	}
 	if (!leg->confirmed) {
 		leg->h(leg, LEG_ANSWER, msg, leg->arg);
 		return;
@@ -753,10 +791,7 @@ static void answered(struct leg *leg, const struct message *msg)
 		leg->h(leg, LEG_OTHER, msg, leg->arg);
 		return;
 	}
-	/* A repeated 2xx gets the same ACK (13.2.2.4) */
-	count(COUNT_MULTIPLE_OK_DROPS, 1);
-	if (leg->ack)
-		(void)port_send(leg->port, &leg->to, leg->ack, NULL, NULL);
+	leg_ack_again(leg, msg);
 }
 
 static void client(struct transaction *t, enum transaction_event ev,
@@ -908,11 +943,13 @@ static void settled(void *arg)
 	struct leg *leg = arg;
 
 	leg->ack = mem_deref(leg->ack);
+	list_flush(&leg->losers);
 	if (leg->confirmed)
 		leg->invite = transaction_forget(leg->invite);
 }
 
-int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
+static int ack_write(struct mbuf **mbp, struct leg *leg, uint32_t cseq,
+		     const struct pl *body, const struct pl *ctype)
 {
 	char branch[BRANCH_SIZE];
 	struct wire_request r = {
@@ -923,29 +960,54 @@ int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
 		.from = range_of(leg->local),
 		.to = range_of(leg->remote),
 		.callid = range_of(leg->callid),
-		.cseq = leg->invite_cseq,
+		.cseq = cseq,
 		.max_forwards = 70,
 		.contact = range_of(leg->contact),
 		.routes = range_of(leg->routes),
-		.extra = range_of(leg->credentials),
 	};
-	struct mbuf *mb;
-	int err;
 
+	if (cseq == leg->invite_cseq)
+		r.extra = range_of(leg->credentials);
 	if (body) {
 		r.body = *body;
 		r.ctype = *ctype;
 	}
 	names_branch(branch, leg->worker->number);
-	err = wire_request(&mb, &r);
+	return wire_request(mbp, &r);
+}
+
+int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
+{
+	struct mbuf *mb;
+	int err;
+
+	err = ack_write(&mb, leg, leg->invite_cseq, body, ctype);
 	if (err)
 		return err;
 
 	mem_deref(leg->ack);
 	leg->ack = mb;
+	leg->ack_cseq = leg->invite_cseq;
 	timer_start(&leg->settle, leg->expire, settled, leg);
 	leg->ack_waits = false;
 	return port_send(leg->port, &leg->to, mb, NULL, NULL);
+}
+
+void leg_ack_again(struct leg *leg, const struct message *msg)
+{
+	struct mbuf *mb;
+
+	count(COUNT_MULTIPLE_OK_DROPS, 1);
+	if (leg->ack && msg->cseq == leg->ack_cseq) {
+		(void)port_send(leg->port, &leg->to, leg->ack, NULL, NULL);
+		return;
+	}
+	/* A re-INVITE has been sent since; its own ACK may wait for a body */
+	if (msg->cseq == leg->invite_cseq ||
+	    ack_write(&mb, leg, msg->cseq, NULL, NULL))
+		return;
+	(void)port_send(leg->port, &leg->to, mb, NULL, NULL);
+	mem_deref(mb);
 }
 
 void leg_cancel(struct leg *leg, const struct pl *reason)
@@ -1003,6 +1065,8 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		if (err)
 			return err;
 	}
+	if (leg->most && *leg->most < leg->cseq)
+		*leg->most = leg->cseq;
 	if (request->method == BYE)
 		r.contact = (struct pl){ 0 };
 	names_branch(branch, leg->worker->number);
@@ -1098,6 +1162,23 @@ void leg_contact(struct leg *leg, const struct message *msg)
 	mem_deref(mb);
 }
 
+/* The number of the ACK is that of the last INVITE */
+static void orphan_answered(struct transaction *t, enum transaction_event ev,
+			    const struct message *msg, void *arg)
+{
+	(void)t;
+	if (ev == FINAL && msg->code < 300)
+		(void)leg_ack(arg, NULL, NULL);
+}
+
+void leg_adopt(struct leg *leg, struct transaction *t)
+{
+	leg->orphan = transaction_forget(leg->orphan);
+	leg->orphan = t;
+	transaction_handler(t, orphan_answered, leg);
+	(void)transaction_cancel(t, NULL);
+}
+
 void leg_close(struct leg *leg)
 {
 	if (!leg)
@@ -1117,7 +1198,7 @@ uint64_t leg_linger(struct leg *leg, leg_h *h, void *arg)
 	/* The INVITE that is given up just now has 64*T1 to end by itself */
 	uint64_t wait = leg->confirmed ? leg->expire : 2ULL * leg->expire;
 
-	if (leg->confirmed && timer_is_running(&leg->settle))
+	if (leg->confirmed && !leg->orphan && timer_is_running(&leg->settle))
 		wait = timer_left(&leg->settle);
 	leg->closed = true;
 	leg->h = h;

@@ -54,6 +54,7 @@ typedef void(leg_h)(struct leg *leg, enum leg_event ev,
 		    const struct message *msg, void *arg);
 
 struct leg {
+	struct le le; /* of losers */
 	struct worker *worker;
 	struct leg_tables *tables; /* of all calls; hold these two */
 	struct leg_tag tag;
@@ -72,23 +73,28 @@ struct leg {
 	char *local, *remote; /* header values, tags in them once known */
 	struct pl remote_tag; /* within remote */
 	char *target;         /* remote target: URI of the peer's Contact */
-	char *ruri;    /* of the INVITE that is unanswered: a loop has it */
-	char *routes;  /* route set as the value of Route, or NULL */
-	char *contact; /* URI of our Contact */
-	uint32_t cseq; /* last one we used */
+	char *ruri;     /* of the INVITE that is unanswered: a loop has it */
+	char *routes;   /* route set as the value of Route, or NULL */
+	char *contact;  /* URI of our Contact */
+	uint32_t cseq;  /* last one we used */
+	uint32_t *most; /* ... in any dialog of the INVITE; NULL: it has one */
 	uint32_t remote_cseq;       /* last one the peer used */
 	uint32_t invite_cseq;       /* of our last INVITE */
 	struct transaction *asked;  /* INVITE of the peer that is unanswered */
 	struct transaction *invite; /* INVITE of ours that began the dialog, or
 				     * the request that hunt placed instead */
+	struct transaction *orphan; /* re-INVITE of ours that nobody relays */
 	struct repeat *answer;      /* our 2xx until its ACK */
 	struct mbuf *ack;           /* our ACK, for repeated 2xx */
+	uint32_t ack_cseq;          /* ... of this INVITE */
 	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
+	struct list losers;      /* twins: other 2xx of the INVITE, hung up */
 	char *credentials;       /* lines of the INVITE that got the 2xx */
 	uint32_t t1, t2, expire; /* [ms] */
 	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
 	uint8_t method;          /* UAC: of the request that was placed */
 	bool uac, confirmed, closed;
+	bool standin;   /* it has no peer: sbc/transfer puts another one here */
 	bool heard;     /* remote_cseq is set */
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
 	leg_h *h;
@@ -182,6 +188,9 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply);
  *  body is the SDP answer to an offer in the 2xx, or empty */
 int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype);
 
+/** A 2xx was repeated: the same ACK once more (RFC 3261 13.2.2.4) */
+void leg_ack_again(struct leg *leg, const struct message *msg);
+
 /** Give an INVITE up: CANCEL as RFC 3261 9.1 allows */
 void leg_cancel(struct leg *leg, const struct pl *reason);
 
@@ -210,7 +219,7 @@ bool leg_has_dialog(const struct leg *leg);
  *
  * @return 0; ENOMEM
  */
-int leg_twin(struct leg **twinp, const struct leg *leg);
+int leg_twin(struct leg **twinp, struct leg *leg);
 
 /** Change dialogs with a twin */
 void leg_swap(struct leg *leg, struct leg *twin);
@@ -230,7 +239,7 @@ int leg_confirm_by(struct leg *leg, const struct arrival *from,
 
 /** A leg for one more dialog of the request that this leg sent: the same Call-ID,
  *  tag and CSeq on the wire. It is not found by its tag. 0; ENOMEM */
-int leg_fork(struct leg **legp, const struct leg *leg);
+int leg_fork(struct leg **legp, struct leg *leg);
 
 /** A request of ours inside the dialog */
 struct leg_request {
@@ -260,6 +269,10 @@ void leg_refresh_target(struct leg *leg, const struct message *msg);
  *  of the other side's Contact in msg (behaviour.md 5.2, 5.3) */
 void leg_contact(struct leg *leg, const struct message *msg);
 
+/** Take over a re-INVITE under way whose maker is gone: it is cancelled, and a 2xx
+ *  is acknowledged still, while the leg lives */
+void leg_adopt(struct leg *leg, struct transaction *t);
+
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);
 
@@ -278,5 +291,4 @@ uint64_t leg_linger(struct leg *leg, leg_h *h, void *arg);
 
 /** Make the dialog of a 2xx that nobody wants (RFC 3261 13.2.2.4), in a leg of its
  *  own. 0; ENOMEM */
-int leg_loser(struct leg **legp, const struct leg *leg,
-	      const struct message *answer);
+int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer);

@@ -599,6 +599,7 @@ uint16_t pair_place(const struct pair_setup *setup)
 	hunt_make(p, setup);
 	subscription.hunt = &p->hunt;
 	subscription.tables = &home->tables;
+	subscription.names = setup->names;
 	subscription.arg = p;
 	err = record_begin(p);
 	if (!err && subscribes(setup->request))

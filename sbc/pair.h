@@ -38,7 +38,8 @@ struct pair_setup {
 	const struct endpoint *at;
 	struct source source;
 	struct owner owner, called;
-	struct route *route; /* taken over */
+	struct route *route;         /* taken over */
+	struct replaces_names names; /* dialogs of calls */
 };
 
 /**

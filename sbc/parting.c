@@ -86,7 +86,7 @@ static const struct relay_user bye_user = {
 	.done = bye_done,
 };
 
-void parting_hang_up(const struct parting_setup *setup, const struct leg *leg,
+void parting_hang_up(const struct parting_setup *setup, struct leg *leg,
 		     const struct message *answer)
 {
 	struct parting *p = parting_alloc(setup);
@@ -124,12 +124,21 @@ static void came(struct leg *leg, enum leg_event ev, const struct message *msg,
 	parting_hang_up(&p->setup, leg, msg);
 }
 
+static void unheard(struct leg *leg, enum leg_event ev,
+		    const struct message *msg, void *arg)
+{
+	(void)leg;
+	(void)ev;
+	(void)msg;
+	(void)arg;
+}
+
 static void over(void *arg)
 {
 	mem_deref(arg);
 }
 
-void parting_begin(const struct parting_setup *setup, struct leg *leg)
+static void begin(const struct parting_setup *setup, struct leg *leg, leg_h *h)
 {
 	struct parting *p = parting_alloc(setup);
 
@@ -138,5 +147,15 @@ void parting_begin(const struct parting_setup *setup, struct leg *leg)
 		return;
 	}
 	p->leg = mem_ref(leg);
-	timer_start(&p->timer, leg_linger(leg, came, p), over, p);
+	timer_start(&p->timer, leg_linger(leg, h, p), over, p);
+}
+
+void parting_begin(const struct parting_setup *setup, struct leg *leg)
+{
+	begin(setup, leg, came);
+}
+
+void parting_wait(const struct parting_setup *setup, struct leg *leg)
+{
+	begin(setup, leg, unheard);
 }

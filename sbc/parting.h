@@ -21,6 +21,10 @@ struct parting_setup {
  *  The leg's dialog ends by itself */
 void parting_begin(const struct parting_setup *setup, struct leg *leg);
 
+/** The same for the caller's leg: what it asked itself is acknowledged, and no
+ *  other branch hung up, for `who` is the called side */
+void parting_wait(const struct parting_setup *setup, struct leg *leg);
+
 /** ACK this 2xx to the INVITE of the leg, and send BYE in its dialog */
-void parting_hang_up(const struct parting_setup *setup, const struct leg *leg,
+void parting_hang_up(const struct parting_setup *setup, struct leg *leg,
 		     const struct message *answer);

@@ -348,10 +348,8 @@ static void client(struct transaction *t, enum transaction_event ev,
 	case FINAL:
 		if (!r->answered)
 			final(r, msg);
-		else if (r->to->ack)
-			/* RFC 3261 13.2.2.4: a repeated 2xx, the same ACK */
-			(void)port_send(r->to->port, &r->to->to, r->to->ack,
-					NULL, NULL);
+		else
+			leg_ack_again(r->to, msg);
 		break;
 
 	case TIMEOUT:
@@ -454,6 +452,12 @@ void relay_close(struct relay *r, uint16_t code)
 	if (code)
 		reply(r, code, NULL);
 	settle(r);
+	if (r->method == INVITE && r->client && !r->answered) {
+		leg_adopt(r->to, r->client);
+		r->client = NULL;
+	}
+	if (r->answered && r->to->ack_waits)
+		(void)leg_ack(r->to, NULL, NULL);
 	mem_deref(r);
 }
 

@@ -38,6 +38,12 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 /** replaces_find() and the other leg of the call, which the maker of legs knows */
 typedef struct leg *(replaces_other_h)(const struct leg *leg);
 
+/** Who knows the dialogs that a request may name */
+struct replaces_names {
+	const struct leg_tables *tables; /* of all calls */
+	replaces_other_h *other;
+};
+
 /**
  * Find the Replaces in the URI of Refer-To, as the header would have it
  *

@@ -420,12 +420,29 @@ static void aimed(void *arg)
 	queue_pass(arg, arg);
 }
 
+/* A request names dialogs of the side that it goes to */
+static int names_edit(struct message **copyp, const struct joint *j,
+		      const struct relay_setup *setup)
+{
+	const struct replaces_names *names = &j->s->setup.names;
+	int err;
+
+	if (!replaces_any(setup->request))
+		return 0;
+	err = message_clone(copyp, setup->request);
+	if (!err)
+		err = replaces_edit(*copyp, names->tables, setup->from->realm,
+				    setup->to->realm, names->other);
+	return err;
+}
+
 /* The turn of a request came */
 static void serve(struct joint *j, enum side side, struct transaction *t)
 {
 	const struct message *msg = transaction_request(t);
 	struct queue *q = &j->queue[side];
 	struct leg *to = side == SIDE_A ? j->b : j->a;
+	struct message *edited = NULL;
 	struct relay *relay = NULL;
 	struct relay_setup setup = {
 		.plan = j->s->setup.hunt->plan,
@@ -449,7 +466,12 @@ static void serve(struct joint *j, enum side side, struct transaction *t)
 		return;
 	}
 	transaction_handler(t, no_event, NULL);
-	err = relay_start(&relay, &setup);
+	err = names_edit(&edited, j, &setup);
+	if (edited)
+		setup.request = edited;
+	if (!err)
+		err = relay_start(&relay, &setup);
+	mem_deref(edited);
 	if (err)
 		refuse(t, err == EBADMSG ? 400 : 503);
 	else
@@ -503,7 +525,7 @@ static int leg_a_make(struct joint *j)
 
 /* One more dialog of the request that this leg sent */
 static int joint_alloc(struct joint **jp, struct subscription *s,
-		       const struct leg *placed)
+		       struct leg *placed)
 {
 	queue_h *const serves[] = { [SIDE_A] = serve_a, [SIDE_B] = serve_b };
 	struct joint *j;
@@ -560,8 +582,7 @@ static struct joint *joint_of(const struct subscription *s,
 }
 
 /* A NOTIFY that comes before the 2xx, or from another branch of the fork */
-static struct joint *joint_notified(struct subscription *s,
-				    const struct leg *placed,
+static struct joint *joint_notified(struct subscription *s, struct leg *placed,
 				    const struct arrival *from,
 				    const struct message *msg)
 {
@@ -603,7 +624,7 @@ static uint16_t admit(struct leg *leg, const struct arrival *from,
 	return forwards ? 0 : 483;
 }
 
-void subscription_request(struct subscription *s, const struct leg *leg,
+void subscription_request(struct subscription *s, struct leg *leg,
 			  const struct arrival *from, const struct message *msg)
 {
 	struct joint *j = joint_of(s, leg, &msg->from_tag);
@@ -742,7 +763,7 @@ static bool is_lone(const struct subscription *s, const struct message *answer)
 int subscription_answered(struct subscription *s, const struct message *msg,
 			  const struct leg **leg)
 {
-	const struct leg *placed = s->setup.hunt->now->leg;
+	struct leg *placed = s->setup.hunt->now->leg;
 	struct joint *j;
 	int err;
 

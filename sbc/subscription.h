@@ -12,6 +12,7 @@
 
 #include "sbc/machine.h"
 #include "sbc/relay.h"
+#include "sbc/replaces.h"
 #include "sbc/sides.h"
 
 enum joint_state {
@@ -40,6 +41,7 @@ struct subscription;
 struct subscription_setup {
 	const struct hunt *hunt; /* that places the request; outlives it */
 	struct leg_tables *tables;
+	struct replaces_names names; /* dialogs of calls */
 	/** The last dialog ended, and no other can come: it may be freed */
 	void (*over)(void *arg);
 	void *arg; /* also of its legs on side A */
@@ -75,7 +77,7 @@ void subscription_clear(struct subscription *s);
  * @param from  Where it came from
  * @param msg   The request
  */
-void subscription_request(struct subscription *s, const struct leg *leg,
+void subscription_request(struct subscription *s, struct leg *leg,
 			  const struct arrival *from,
 			  const struct message *msg);
 

@@ -37,7 +37,6 @@ enum {
 	TOTAL_MAX = 1 << 21, /* transactions and remainders of a worker */
 	REMAINDER_MAX = 512, /* [bytes] */
 	COOKIE = 7,          /* "z9hG4bK" */
-	STABLE_TAG = 17,     /* with the ending zero */
 	TAG_MAX = 64,
 	GLANCE_LINES = 48 /* looked at for CSeq */
 };
@@ -1133,6 +1132,11 @@ static void stable_tag(char tag[STABLE_TAG], uint64_t key)
 	tag[i] = '\0';
 }
 
+void transactions_tag(char tag[STABLE_TAG], const struct message *request)
+{
+	stable_tag(tag, message_key(request));
+}
+
 /* Tag that the last answer to the INVITE bears, if it bears one */
 static bool last_tag(char tag[TAG_MAX], const struct transaction *t)
 {
@@ -1188,7 +1192,7 @@ static enum transactions_verdict refuse(const struct arrival *from,
 		return STRAY;
 
 	if (msg->method_id != ACK) {
-		stable_tag(tag, message_key(msg));
+		transactions_tag(tag, msg);
 		stateless_answer(from, msg, from->refuse, tag);
 	}
 

@@ -98,6 +98,13 @@ const struct target *transaction_target(const struct transaction *t);
 /** No more events for its user; the machine runs on. NULL is fine */
 void *transaction_forget(struct transaction *t);
 
+/** Tag for an answer without state: the same for each repetition of the request
+ *  (RFC 3261 8.2.7) */
+enum {
+	STABLE_TAG = 17 /* with the ending zero */
+};
+void transactions_tag(char tag[STABLE_TAG], const struct message *request);
+
 /** What a message was */
 enum transactions_verdict {
 	MATCHED,     /* a transaction took it */

@@ -255,6 +255,26 @@ static bool is_too_short(const struct call *c, const struct leg *leg,
 	return true;
 }
 
+/* RFC 3261 15.1.2: its pending requests get 487, though the call goes on */
+static void leg_unanswered_end(struct call *c, const struct leg *leg)
+{
+	struct le *le = c->relays.head;
+
+	while (le) {
+		struct relay *r = le->data;
+
+		le = le->next;
+		if (relay_from(r) != leg || !relay_is_open(r))
+			continue;
+		if (r == c->reinvite) {
+			c->reinvite = NULL;
+			media_offer_failed(c->media);
+		}
+		relay_close(r, 487);
+	}
+	queue_end(&c->queue[side_of(c, leg)], 487);
+}
+
 static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
 		     const struct message *msg)
 {
@@ -268,6 +288,7 @@ static void bye_came(struct call *c, struct leg *leg, struct transaction *t,
 	 * branch that lost says it, before it RFC 3261 15 forbids it */
 	if (leg != c->a && leg != c->b)
 		return;
+	leg_unanswered_end(c, leg);
 	if (c->transfer && c->home->transfer->bye(c, leg))
 		return;
 	call_feed(c, leg == c->a ? A_BYE : B_BYE, msg);
@@ -324,6 +345,11 @@ static uint16_t reinvite_collides(const struct call *c, const struct leg *leg)
 		return relay_from(c->reinvite) == leg ? 500 : 491;
 	if (queue_has(&c->queue[side_of(c, leg)], INVITE))
 		return 500;
+	if (queue_has(&c->queue[!side_of(c, leg)], INVITE))
+		return 491;
+	/* A branch that lost has its BYE already */
+	if (is_loser(c, leg))
+		return 481;
 	/* The caller's first INVITE is unanswered still */
 	if (c->state < CALL_ANSWERED && call_is_a(c, leg))
 		return 500;
@@ -467,7 +493,10 @@ static uint16_t check_state(const struct call *c, const struct leg *leg)
 		/* No early dialog, or none any more */
 		return 481;
 	}
-	return other && leg_has_dialog(other) && !other->closed ? 0 : 481;
+	if (!other || !leg_has_dialog(other) || other->closed)
+		return 481;
+	/* The target of a transfer speaks before the other side is there */
+	return other->standin ? 500 : 0;
 }
 
 /* RFC 3311 5.2: a second UPDATE while the first one is unanswered; RFC 3262: a
@@ -500,9 +529,15 @@ static void serve(struct call *c, enum side side, struct leg *leg,
 	const struct message *msg = transaction_request(t);
 	struct queue *q = &c->queue[side];
 	struct leg *other = leg ? call_other(leg) : NULL;
+	uint16_t code;
 
-	if (!msg || !leg || check_state(c, leg)) {
+	if (!msg || !leg || leg->closed) {
 		within_refuse(t, 481, NULL);
+		return;
+	}
+	code = check_state(c, leg);
+	if (code) {
+		refuse_busy(t, code);
 		return;
 	}
 	if (other->resolving) {

@@ -838,6 +838,22 @@ static void a_subscribe_without_contact_is_400(void **s)
 	assert_int_equal(pairs(), 0);
 }
 
+static void within_a_subscription_dialogs_of_others_are_unnamed(void **s)
+{
+	static const char *const named = "Refer-To: <sip:4711@127.0.0.2?"
+					 "Replaces=c9%40127.0.0.12%3Bto-tag%3Da"
+					 "%3Bfrom-tag%3Db>\r\n";
+	struct message *in;
+	(void)s;
+
+	core_start();
+	subscribed();
+	peer_says(&pbx, "REFER", named, NULL);
+	in = peer_request(&trunk, "REFER");
+	assert_true(header_has(in, HDR_REFER_TO, "4711@"));
+	assert_false(header_has(in, HDR_REFER_TO, "Replaces"));
+}
+
 static void requests_of_a_call_are_refused_in_a_subscription(void **s)
 {
 	static const char *const methods[] = { "BYE", "UPDATE", "INVITE" };
@@ -1060,6 +1076,7 @@ int main(void)
 		T(it_ends_when_one_side_knows_nothing_of_it),
 		T(a_refused_subscription_leaves_nothing),
 		T(a_subscribe_without_contact_is_400),
+		T(within_a_subscription_dialogs_of_others_are_unnamed),
 		T(requests_of_a_call_are_refused_in_a_subscription),
 		T(a_stranger_reaches_no_subscription_by_its_tag),
 		T(a_refer_is_followed_by_its_notifies),

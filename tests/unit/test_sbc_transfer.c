@@ -73,6 +73,38 @@ static void disabled_it_is_relayed_and_so_are_its_notifies(void **s)
 	assert_true(peer_hears_no(&trunk, "INVITE"));
 }
 
+static void the_target_finds_nobody_before_the_other_side_is_there(void **s)
+{
+	static const char *const tags[] = { "v", "w" };
+	struct message *m;
+	(void)s;
+
+	call();
+	m = referred(TO_TARGET);
+	/* two branches: also a twin of the stand-in is no peer */
+	for (size_t i = 0; i < 2; i++) {
+		target.tag = tags[i];
+		peer_answers(&target, m, 180, NULL, NULL);
+		target.cseq = 500;
+		peer_says(&target, "INFO", NULL, "a");
+		peer_answer(&trunk, 500);
+		assert_true(peer_hears_no(&trunk, "INFO"));
+		assert_true(peer_hears_no(&pbx, "INFO"));
+	}
+}
+
+static void what_the_referrer_asked_ends_with_his_bye(void **s)
+{
+	(void)s;
+
+	call();
+	referred(TO_TARGET);
+	peer_says(&pbx, "INVITE", NULL, SDP_PBX);
+	peer_request(&trunk, "INVITE");
+	peer_says(&pbx, "BYE", NULL, NULL);
+	peer_answer(&pbx, 487);
+}
+
 static void the_session_agent_has_the_last_word(void **s)
 {
 	(void)s;
@@ -625,6 +657,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(disabled_it_is_relayed_and_so_are_its_notifies),
+		T(the_target_finds_nobody_before_the_other_side_is_there),
+		T(what_the_referrer_asked_ends_with_his_bye),
 		T(the_session_agent_has_the_last_word),
 		T(a_refer_to_another_method_is_passed_on),
 		T(the_target_is_called_and_the_other_side_moved_to_it),
