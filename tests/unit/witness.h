@@ -1,0 +1,33 @@
+/*
+ * A witness of all that is said and heard, who knows what must never happen
+ *
+ * Stands between the core and its peers in a test: each message that the core
+ * sends is shown, and each one that it gets. What breaks a rule of RFC 3261 or
+ * of behaviour.md is a fault, told in one line.
+ */
+#pragma once
+
+#include "policy/message.h"
+
+/** Peers by number; the witness knows which are of one side */
+enum {
+	END_PBX,
+	END_PBX_B,
+	END_TRUNK,
+	END_THIRD,
+	ENDS
+};
+
+/** Text that a peer puts into each of its tags, Call-IDs and branches */
+extern const char *const witness_marks[ENDS];
+
+void witness_reset(void);
+/** The core gets this now. wild: not written by the rules */
+void witness_hears(int end, const struct message *msg, bool wild);
+/** The core has sent this; msg NULL: it could not be scanned */
+void witness_sees(int end, struct mbuf *mb, const struct message *msg);
+/** All is over: look at what is owed still. lossy: sends have failed, so that a
+ *  message that is missing proves nothing */
+void witness_ends(bool lossy);
+/** First fault, or NULL */
+const char *witness_fault(void);
