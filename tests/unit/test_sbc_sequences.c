@@ -67,11 +67,16 @@ static int64_t gauge_value(enum counter c)
 	return (int64_t)r.active;
 }
 
-static size_t agent_sessions(const struct session_agent *config)
+static size_t agent_sessions(const char *name)
 {
 	struct agent_report r;
+	struct pl pl;
 
-	agent_report(agents_find(core.worker.agents, config), clock_ms(), &r);
+	pl_set_str(&pl, name);
+	agent_report(
+		agents_find(core.worker.agents,
+			    config_find(core.cfg, &element_session_agent, &pl)),
+		clock_ms(), &r);
 	return r.sessions[INBOUND] + r.sessions[OUTBOUND];
 }
 
@@ -92,7 +97,7 @@ struct left {
 /* What must be gone when everybody is silent and each call has ended */
 static const struct left *left_over(size_t timers)
 {
-	static struct left all[18];
+	static struct left all[20];
 	const struct call_home *home = calls_home(core.worker.calls);
 	uint32_t alive, remainders;
 	size_t n = 0;
@@ -101,7 +106,8 @@ static const struct left *left_over(size_t timers)
 	all[n++] = (struct left){ "calls", list_count(&home->calls) };
 	all[n++] =
 		(struct left){ "lingering legs", list_count(&home->lingering) };
-	all[n++] = (struct left){ "tags", home->tags.count };
+	all[n++] = (struct left){ "tags", home->tables.tags.count };
+	all[n++] = (struct left){ "Call-IDs", home->tables.callids.count };
 	all[n++] = (struct left){ "call ids", home->ids.count };
 	all[n++] = (struct left){ "pairs", pairs_count(core.worker.pairs) };
 	all[n++] = (struct left){ "transactions", alive };
@@ -111,11 +117,11 @@ static const struct left *left_over(size_t timers)
 	all[n++] = (struct left){ "ports of pbx-a", ports_used("pbx-a") };
 	all[n++] = (struct left){ "ports of pbx-b", ports_used("pbx-b") };
 	all[n++] = (struct left){ "sessions of trunk",
-				  agent_sessions(core.agent_trunk) };
+				  agent_sessions("trunk.example") };
 	all[n++] = (struct left){ "sessions of pbx-a",
-				  agent_sessions(core.agent_pbx) };
+				  agent_sessions("pbx-a.example") };
 	all[n++] = (struct left){ "sessions of pbx-b",
-				  agent_sessions(core.agent_pbx_b) };
+				  agent_sessions("pbx-b.example") };
 	all[n++] = (struct left){ "gauge of sessions",
 				  (size_t)gauge_value(COUNT_SESSIONS) };
 	all[n++] = (struct left){ "gauge of established",

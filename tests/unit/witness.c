@@ -513,7 +513,7 @@ void witness_sees(int end, struct mbuf *mb, const struct message *msg)
 	if (fault[0])
 		return;
 	g = msg->code ? got_find(end, msg) : NULL;
-	if (!g || !g->wild)
+	if (g ? !g->wild : !msg->code || is_tame(end, msg))
 		check_hidden(end, mb);
 	if (msg->code)
 		answer_seen(end, mb, msg);
