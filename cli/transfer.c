@@ -13,6 +13,8 @@
 #include "store/versions.h"
 #include "store/yaml.h"
 #include "cli/activate.h"
+#include "cli/draft.h"
+#include "cli/masks.h"
 #include "cli/transfer.h"
 
 /* --- import-config ------------------------------------------------------ */
@@ -103,20 +105,46 @@ static int merge(struct import *import, const struct config *editing)
 	return err;
 }
 
+static void mask_say(const struct element *type, const void *item,
+		     const struct field *f, void *arg)
+{
+	struct task *task = arg;
+	struct object object = { type, item };
+
+	reply_line(&task->reply, "%H has a masked %s, and none is stored",
+		   object_print, &object, f->name);
+}
+
+/* A mask keeps the secret that is stored (configuration.md 1.5) */
+static int unmask(struct import *import, const struct config *editing)
+{
+	struct task *task = &import->task;
+	int err = masks_fill(import->read, editing, mask_say, task);
+
+	if (err != ENOENT)
+		return err;
+	reply_error(&task->reply, REPLY_FAILED,
+		    "%s was not taken; nothing was changed", import->file);
+	return ECANCELED;
+}
+
 static int import_merge(struct task *task)
 {
 	struct import *import = (struct import *)task;
 	struct config *editing = NULL;
 	int err;
 
-	if (!import->merge) {
+	err = versions_load(&editing, task->control->setup.db, VERSION_EDITING);
+	if (err == ENOENT)
+		err = config_alloc(&editing);
+	if (!err)
+		err = unmask(import, editing);
+	if (!err && import->merge) {
+		err = merge(import, editing);
+	} else if (!err) {
 		import->cfg = import->read;
 		import->read = NULL;
-		return 0;
 	}
-	err = versions_load(&editing, task->control->setup.db, VERSION_EDITING);
-	if (!err)
-		err = merge(import, editing);
 	config_give(editing);
 	return err;
 }

@@ -17,6 +17,7 @@
 #include "store/elements/elements.h"
 #include "store/hash.h"
 #include "store/rules.h"
+#include "store/outline.h"
 #include "store/yaml.h"
 
 enum {
@@ -26,22 +27,6 @@ enum {
 	VALUES_MAX = 2000000, /* of one sequence */
 	FINDINGS_MAX = 10000,
 	NAMES_NOTED = 64,
-};
-
-enum kind {
-	SCALAR,
-	SEQUENCE,
-	MAPPING
-};
-
-/* A value and its place. Of a mapping the children are key, value, key ... */
-struct node {
-	enum kind kind;
-	bool plain; /* written without quotes */
-	uint32_t line, column;
-	struct pl text;
-	size_t n;
-	struct node **children;
 };
 
 struct reader {
@@ -367,18 +352,6 @@ static const char *hint_of(char buf[160], const struct nearest *best,
 
 /* Events */
 
-static void node_free(struct node *node)
-{
-	if (!node)
-		return;
-
-	for (size_t i = 0; i < node->n; i++)
-		node_free(node->children[i]);
-	free(node->children);
-	free((char *)node->text.p);
-	free(node);
-}
-
 /* Line and column, from 1, of an offset in the bytes */
 static void place_of_offset(const struct pl *bytes, size_t offset,
 			    struct finding_about *about)
@@ -494,57 +467,32 @@ static void skip(struct reader *r, const yaml_event_t *e)
 	}
 }
 
-static struct node *node_alloc(const yaml_event_t *e)
+static struct node *node_of(const yaml_event_t *e)
 {
-	struct node *node = calloc(1, sizeof(*node));
+	enum node_kind kind = e->type == YAML_SEQUENCE_START_EVENT  ? SEQUENCE
+			      : e->type == YAML_MAPPING_START_EVENT ? MAPPING
+								    : SCALAR;
+	struct pl text = { NULL, 0 };
+	struct node *node;
 
-	if (!node)
-		return NULL;
-
-	node->line = (uint32_t)e->start_mark.line + 1;
-	node->column = (uint32_t)e->start_mark.column + 1;
-	node->kind = e->type == YAML_SEQUENCE_START_EVENT  ? SEQUENCE
-		     : e->type == YAML_MAPPING_START_EVENT ? MAPPING
-							   : SCALAR;
 	if (e->type == YAML_SCALAR_EVENT) {
-		size_t n = e->data.scalar.length;
-		char *text = malloc(n + 1);
-
-		if (!text) {
-			free(node);
-			return NULL;
-		}
-		memcpy(text, e->data.scalar.value, n);
-		text[n] = '\0';
-		node->text.p = text;
-		node->text.l = n;
-		node->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+		text.p = (const char *)e->data.scalar.value;
+		text.l = e->data.scalar.length;
 	}
+	node = node_alloc(kind, &text, (uint32_t)e->start_mark.line + 1,
+			  (uint32_t)e->start_mark.column + 1);
+	if (node)
+		node->plain = e->type == YAML_SCALAR_EVENT &&
+			      e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
 	return node;
-}
-
-static int node_append(struct node *node, struct node *child)
-{
-	if ((node->n & (node->n - 1)) == 0) {
-		size_t room = node->n ? node->n * 2 : 1;
-		struct node **more =
-			realloc(node->children, room * sizeof(*more));
-
-		if (!more)
-			return ENOMEM;
-		node->children = more;
-	}
-
-	node->children[node->n++] = child;
-	return 0;
 }
 
 /* The tree of the value that e begins; NULL with r->err set */
 static struct node *node_read(struct reader *r, const yaml_event_t *e,
 			      unsigned depth)
 {
-	struct node *node = node_alloc(e);
+	struct node *node = node_of(e);
 	size_t most;
 
 	if (!node) {
@@ -1091,15 +1039,14 @@ static void object_read(struct reader *r, struct object *o)
 }
 
 /* One object of an element at the top */
-static void top_read(struct reader *r, const struct element *type,
-		     const yaml_event_t *e)
+static void top_take(struct reader *r, const struct element *type,
+		     const struct node *node)
 {
 	struct object *o = calloc(1, sizeof(*o)); /* too large for a stack */
-	struct node *node = node_read(r, e, 0);
 
-	if (!o || !node) {
-		r->err = r->err ? r->err : ENOMEM;
-		goto out;
+	if (!o) {
+		r->err = ENOMEM;
+		return;
 	}
 	o->type = type;
 	o->node = node;
@@ -1121,9 +1068,17 @@ static void top_read(struct reader *r, const struct element *type,
 	}
 
 out:
-	if (o)
-		item_free(type, o->item);
+	item_free(type, o->item);
 	free(o);
+}
+
+static void top_read(struct reader *r, const struct element *type,
+		     const yaml_event_t *e)
+{
+	struct node *node = node_read(r, e, 0);
+
+	if (node)
+		top_take(r, type, node);
 	node_free(node);
 }
 
@@ -1379,6 +1334,80 @@ static void stream_read(struct reader *r)
 	}
 }
 
+/* ACLI text */
+
+static void outline_problem(uint32_t line, uint32_t column, const char *what,
+			    const char *hint, void *arg)
+{
+	struct finding_about about = { .line = line,
+				       .column = column,
+				       .hint = hint };
+	struct reader *r = arg;
+
+	FOUND(r, "VC-0121", &about, "%s", what);
+}
+
+/* A single element may stand once */
+static bool is_second(struct reader *r, const struct element *type,
+		      const struct node *node)
+{
+	struct finding_about about = at_node(node);
+	size_t place = 0;
+
+	if (!(type->flags & SINGLE))
+		return false;
+	while (elements[place] != type)
+		place++;
+	if (!r->element_lines[place]) {
+		r->element_lines[place] = node->line;
+		return false;
+	}
+	about.element = type;
+	about.hint = "Join the two";
+	FOUND(r, "VC-0106", &about,
+	      "stands a second time, the first is in line %u",
+	      r->element_lines[place]);
+	return true;
+}
+
+static void outline_take(struct reader *r, const struct node *root)
+{
+	for (size_t i = 0; i < root->n && !r->err; i++) {
+		const struct node *name = root->children[i]->children[0];
+		const struct node *value = root->children[i]->children[1];
+		struct finding_about about = at_node(name);
+		const struct element *type = element_find(&name->text);
+
+		if (!type)
+			unknown_element(r, &name->text, &about);
+		else if (!is_second(r, type, name))
+			top_take(r, type, value);
+	}
+}
+
+static void text_read(struct reader *r)
+{
+	struct node *root = NULL;
+
+	r->err = outline_read(&root, r->bytes, outline_problem, r);
+	if (!r->err)
+		outline_take(r, root);
+	node_free(root);
+}
+
+static void yaml_text_read(struct reader *r)
+{
+	if (!yaml_parser_initialize(&r->parser)) {
+		r->err = ENOMEM;
+		return;
+	}
+	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(
+		&r->parser, (const unsigned char *)r->bytes->p, r->bytes->l);
+	stream_read(r);
+	yaml_parser_delete(&r->parser);
+}
+
 int yaml_read(struct config **cfgp, const char *name, const struct pl *bytes,
 	      struct list *findings)
 {
@@ -1397,16 +1426,11 @@ int yaml_read(struct config **cfgp, const char *name, const struct pl *bytes,
 	err = config_alloc(&r->cfg);
 	if (err)
 		goto out;
-	if (!yaml_parser_initialize(&r->parser)) {
-		err = ENOMEM;
-		goto out;
-	}
 
-	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&r->parser,
-				     (const unsigned char *)bytes->p, bytes->l);
-	stream_read(r);
-	yaml_parser_delete(&r->parser);
+	if (outline_is(bytes))
+		text_read(r);
+	else
+		yaml_text_read(r);
 	err = r->err ? r->err : r->problem ? EBADMSG : 0;
 
 out:

@@ -7,7 +7,7 @@
 #include "store/config.h"
 
 /**
- * Read a configuration
+ * Read a configuration, as YAML or as ACLI text, told apart by content
  *
  * Scalars are text as written; the schema alone decides what a value is.
  * Every problem of the file is found, not only the first. NOTEs (VC-0120, left

@@ -1,0 +1,92 @@
+/*
+ * Masked secrets of an import keep what is stored
+ */
+#include <errno.h>
+#include <string.h>
+#include "cli/draft.h"
+#include "cli/masks.h"
+
+struct filling {
+	mask_h *h;
+	void *arg;
+	bool missing;
+};
+
+static int secret_fill(struct filling *w, const struct element *type,
+		       void *item, const void *stored, const struct field *f)
+{
+	struct secret *to = field_slot(f, item);
+	const struct secret *from = stored ? field_slot_const(f, stored) : NULL;
+
+	if (!secret_is_mask(to))
+		return 0;
+	if (from && secret_is_set(from)) {
+		field_clear(f, item);
+		return f->type->copy(to, from);
+	}
+	w->missing = true;
+	w->h(type, item, f, w->arg);
+	return 0;
+}
+
+static const void *twin_of(const struct items *items,
+			   const struct element *type, const void *item)
+{
+	const void *twin;
+	char *key = NULL;
+
+	if (!items || key_text(&key, type, item))
+		return NULL;
+	twin = items_find(items, type, key);
+	mem_deref(key);
+	return twin;
+}
+
+static int object_fill(struct filling *w, const struct element *type,
+		       void *item, const void *stored)
+{
+	int err = 0;
+
+	for (const struct field *f = type->fields; f->name && !err; f++) {
+		const struct items *items = field_slot(f, item);
+		const struct items *old =
+			stored ? field_slot_const(f, stored) : NULL;
+
+		if (!f->child && f->type == &type_secret)
+			err = secret_fill(w, type, item, stored, f);
+		for (uint32_t i = 0; f->child && i < items->n && !err; i++)
+			err = object_fill(w, f->child, items->v[i],
+					  twin_of(old, f->child, items->v[i]));
+	}
+	return err;
+}
+
+int masks_fill(struct config *cfg, const struct config *stored, mask_h *h,
+	       void *arg)
+{
+	struct filling w = { h, arg, false };
+	int err = 0;
+
+	for (const struct element *const *e = elements; *e; e++) {
+		size_t n = config_count(cfg, *e);
+
+		for (size_t i = 0; i < n && !err; i++) {
+			/* Nobody else has it yet: it may still be written */
+			void *item = (void *)config_at(cfg, *e, i);
+			const void *twin;
+			char *key = NULL;
+			struct pl pl;
+
+			err = key_text(&key, *e, item);
+			if (err)
+				break;
+			pl_set_str(&pl, key);
+			twin = (*e)->flags & SINGLE
+				       ? config_single(stored, *e)
+				       : config_find(stored, *e, &pl);
+			mem_deref(key);
+			err = object_fill(&w, *e, item, twin);
+		}
+	}
+	return err ? err : w.missing ? ENOENT : 0;
+}

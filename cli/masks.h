@@ -1,0 +1,25 @@
+/*
+ * Masked secrets of an import keep what is stored
+ */
+#pragma once
+
+#include "store/config.h"
+
+/** A secret that is masked, and none is stored for it */
+typedef void(mask_h)(const struct element *type, const void *item,
+		     const struct field *f, void *arg);
+
+/**
+ * Put stored secrets in the place of masks (configuration.md 1.5)
+ *
+ * The object, and the sub-element in it, with the same key has it.
+ *
+ * @param cfg     Configuration that was read; nobody else has it yet
+ * @param stored  The editing configuration
+ * @param h       Told of each mask for which nothing is stored
+ * @param arg     Its argument
+ *
+ * @return 0; ENOENT h was told; ENOMEM
+ */
+int masks_fill(struct config *cfg, const struct config *stored, mask_h *h,
+	       void *arg);
