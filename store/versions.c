@@ -880,18 +880,42 @@ static int element_save(struct save *save, const struct element *type)
 	return err;
 }
 
+/* How many objects a version has: single ones always, those of a table that is
+ * not made yet none */
+static int elements_count(struct connection *c, uint64_t version, uint64_t *np)
+{
+	char sql[NAME_SIZE + 128];
+
+	*np = 0;
+	for (const struct element *const *e = elements; *e; e++) {
+		uint64_t n = 1;
+		int err = 0;
+
+		(void)snprintf(sql, sizeof(sql),
+			       "SELECT count(*) FROM \"%s\" WHERE born <= ?1"
+			       " AND (died IS NULL OR died > ?1)",
+			       (*e)->name);
+		if (!((*e)->flags & SINGLE))
+			err = number_read(c, sql, version, &n);
+		if (err && err != ENOENT)
+			return err;
+		*np += n;
+	}
+
+	return 0;
+}
+
 static int version_insert(struct save *save)
 {
 	struct statement *s;
-	uint64_t n = 0;
-	int err;
+	uint64_t n;
+	int err = elements_count(save->c, save->number, &n);
 
-	for (const struct element *const *e = elements; *e; e++)
-		n += config_count(save->cfg, *e);
-
-	err = statement_kept(&s, save->c,
-			     "INSERT INTO version VALUES(?1,"
-			     " strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?2, ?3)");
+	if (!err)
+		err = statement_kept(
+			&s, save->c,
+			"INSERT INTO version VALUES(?1,"
+			" strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?2, ?3)");
 	if (err)
 		return err;
 
@@ -1054,19 +1078,13 @@ static int edits_save(struct connection *c, void *arg)
 
 int versions_save_edits(uint32_t *numberp, struct database *db, const char *by)
 {
-	struct config *cfg = NULL;
 	struct save save = { .by = by };
 	int err;
 
 	if (!numberp || !db || !by)
 		return EINVAL;
 
-	err = versions_load(&cfg, db, VERSION_EDITING); /* to count */
-	if (err)
-		return err;
-	save.cfg = cfg;
 	err = database_call(db, edits_save, &save);
-	config_give(cfg);
 	if (!err || err == EALREADY)
 		*numberp = save.number;
 

@@ -452,6 +452,38 @@ static void listed_h(const struct version_info *info, void *arg)
 	sprintf(text + strlen(text), "%u ", info->number);
 }
 
+static void note_elements(const struct version_info *info, void *arg)
+{
+	((uint32_t *)arg)[info->number] = info->elements;
+}
+
+static void a_version_says_how_many_objects_it_has(void **state)
+{
+	struct database *db = open_sealed();
+	uint32_t v, elements_of[4] = { 0 }, all = 0;
+	struct config *cfg;
+	(void)state;
+
+	assert_int_equal(config_alloc(&cfg), 0);
+	add_agent(cfg, "alice", "60", "");
+	for (const struct element *const *e = elements; *e; e++)
+		all += (uint32_t)config_count(cfg, *e);
+	assert_int_equal(versions_save(&v, db, cfg, seal, "anna@local"), 0);
+	add_agent(cfg, "bob", "60", "");
+	assert_int_equal(versions_edit(db, cfg, seal), 0);
+	assert_int_equal(versions_save_edits(&v, db, "anna@local"), 0);
+	assert_int_equal(v, 2);
+	config_give(cfg);
+	assert_int_equal(config_alloc(&cfg), 0);
+	assert_int_equal(versions_save(&v, db, cfg, seal, "anna@local"), 0);
+	assert_int_equal(versions_list(db, note_elements, elements_of), 0);
+	assert_int_equal(elements_of[1], all);
+	assert_int_equal(elements_of[2], all + 1);
+	assert_int_equal(elements_of[3], all - 1);
+	config_give(cfg);
+	close_sealed(db);
+}
+
 static void a_version_on_trial_is_accepted_or_another_activation_ends_it(
 	void **state)
 {
@@ -686,6 +718,7 @@ int main(void)
 		TEST(discard_brings_every_row_back),
 		TEST(what_is_edited_back_is_no_change),
 		TEST(a_save_from_outside_ends_the_edits),
+		TEST(a_version_says_how_many_objects_it_has),
 		TEST(a_version_on_trial_is_accepted_or_another_activation_ends_it),
 		TEST(old_versions_are_swept_and_the_running_one_stays),
 	};
