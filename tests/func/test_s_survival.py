@@ -157,6 +157,56 @@ def test_a_full_disk_is_an_alarm_and_calls_go_on_until_there_is_room_again(
     sbc.registered()
 
 
+@pytest.fixture
+def unwritable(sbc):
+    """Switch: the files of the database cannot be written any more, or again"""
+    def switch(on):
+        for name in (sbc.database, sbc.database + "-wal"):
+            subprocess.run(["chattr", "+i" if on else "-i", name], check=True, capture_output=True)
+
+    probe = f"{sbc.folder}/probe"
+    with open(probe, "wb", buffering=0) as f:
+        if subprocess.run(["chattr", "+i", probe], capture_output=True).returncode:
+            pytest.skip("no immutable files here")
+        try:
+            f.write(b"x")
+            holds = False
+        except OSError:
+            holds = True
+        subprocess.run(["chattr", "-i", probe], check=True)
+    if not holds:
+        pytest.skip("files that are open stay writable here")
+    yield switch
+    switch(False)
+
+
+def test_a_database_that_cannot_be_written_is_an_alarm_and_calls_go_on(
+        sbc, unwritable, trunk, pbx_a):
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.records()
+    unwritable(True)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
+    sbc.waits("show alarms", "database-error")
+    sbc.registered()
+    sbc.element("surrogate-agent", "a.trunk.example")["register-retry-time"] = "60"
+    code, output = sbc.acli_status(f"import-config {sbc.write()}")
+    assert code == 1 and "nothing was changed" in output
+    assert "Running is" not in sbc.acli("activate-config confirm 5", check=False)
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+    unwritable(False)
+    sbc.waits("show alarms", r"\A(?s:(?!.*database-error))", 15.0)
+    assert len(sbc.records(3)) == 3
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    assert "No alarms" in sbc.acli("show alarms")
+    sbc.stop()
+    is_undamaged(sbc.database)
+    sbc.start(configured=False)
+    sbc.registered()
+
+
 # --- DNS
 
 def test_a_dns_that_swallows_questions_leaves_the_last_good_addresses(sbc, trunk, pbx_a, pbx_b, peers,
