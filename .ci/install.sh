@@ -5,7 +5,7 @@ BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libre-dev librem-dev
  libssl-dev libsqlite3-dev libyaml-dev libpcre2-dev libc-ares-dev libsrtp2-dev
  libedit-dev libsystemd-dev libjemalloc-dev libcmocka-dev"
 PEER_PACKAGES="kamailio kamailio-extra-modules sip-tester python3 procps"
-TEST_PACKAGES="$PEER_PACKAGES python3-pytest python3-pytest-xdist python3-yaml baresip-core baresip-ffmpeg
+TEST_PACKAGES="$PEER_PACKAGES python3-pytest python3-pytest-xdist python3-yaml python3-pexpect baresip-core baresip-ffmpeg
  tshark dnsmasq-base sqlite3 clang clang-format-14 libclang-rt-14-dev iproute2
  binutils git"
 

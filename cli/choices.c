@@ -78,6 +78,14 @@ static bool begins(const char *word, const char *typed)
 	return !strncmp(word, typed, strlen(typed));
 }
 
+bool choices_begin(const struct choices *c, const char *typed)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (begins(c->v[i].word, typed))
+			return true;
+	return false;
+}
+
 int choices_pick(const struct choices *c, const char *typed,
 		 const struct choice **choice)
 {

@@ -56,6 +56,9 @@ void choices_clear(struct choices *c);
 int choices_pick(const struct choices *c, const char *typed,
 		 const struct choice **choice);
 
+/** Does any word begin so? */
+bool choices_begin(const struct choices *c, const char *typed);
+
 /** Leave the words that begin so; what is to be typed in full is left too. They
  *  are sorted */
 void choices_narrow(struct choices *c, const char *typed);

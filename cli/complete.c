@@ -159,6 +159,9 @@ static void place_find(struct asked *a)
 			place_words(&c, &place);
 		commands_add(&c, a->s->mode);
 		if (i == a->w.n) {
+			/* Also from the top of the tree, as when it is run */
+			if (configuring && !choices_begin(&c, a->partial))
+				place_top(&c);
 			a->c = c;
 			return;
 		}
