@@ -12,6 +12,8 @@
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/show.h"
+#include "cli/statistics.h"
+#include "cli/system.h"
 #include "cli/transfer.h"
 #include "cli/trial.h"
 
@@ -173,6 +175,53 @@ static void notify_on_worker(struct worker *w, void *arg)
 	n->found = !surrogates_notify(w->surrogates, agent, number, n->leave);
 }
 
+/* A slice of the agents at a time: the loop is not held up */
+struct notice_all {
+	struct session *s;
+	const char *user;
+	size_t next, n;
+	uint32_t told;
+};
+
+static void notify_slice(struct worker *w, void *arg)
+{
+	struct notice_all *all = arg;
+	const struct config *cfg = w->plan->config;
+	size_t end = all->next + 200;
+
+	all->n = config_count(cfg, &element_surrogate_agent);
+	for (; all->next < end && all->next < all->n; all->next++) {
+		const struct surrogate_agent *agent =
+			config_at(cfg, &element_surrogate_agent, all->next);
+		uint32_t number = UINT32_MAX;
+		struct pl user;
+
+		if (all->user) {
+			pl_set_str(&user, all->user);
+			if (aor_number(&number, agent, &user))
+				continue;
+		}
+		if (agent->state &&
+		    !surrogates_notify(w->surrogates, agent, number, false))
+			all->told++;
+	}
+}
+
+static void notify_all(struct session *s, const char *user)
+{
+	struct notice_all all = { .s = s, .user = user };
+
+	do {
+		sbc_ask(s->sbc, notify_slice, &all);
+	} while (all.next < all.n);
+	if (user && !all.told)
+		reply_error(&s->reply, REPLY_ARGUMENT, "There is no AoR [%s]",
+			    user);
+	else
+		reply_line(&s->reply, "Registering: %u surrogate-agent%s.",
+			   all.told, all.told == 1 ? "" : "s");
+}
+
 /* KEY has three words: register-host, register-user, realm-id */
 static void notify(struct session *s, const struct words *w, uint32_t at,
 		   bool leaves)
@@ -180,6 +229,10 @@ static void notify(struct session *s, const struct words *w, uint32_t at,
 	struct notice n = { .s = s, .leave = leaves };
 	char key[1024];
 
+	if (!leaves && at < w->n && !strcmp(w->v[at], "all")) {
+		notify_all(s, at + 1 < w->n ? w->v[at + 1] : NULL);
+		return;
+	}
 	if (w->n < at + 3) {
 		reply_error(&s->reply, REPLY_ARGUMENT,
 			    "Missing register-host register-user realm-id");
@@ -249,12 +302,14 @@ static void kill_session(struct session *s, const struct words *w, uint32_t at)
 /* clang-format off */
 static const struct command commands[] = {
 	{ "activate-config",        MODE_SUPERUSER, activate_config,       "Run the newest saved version" },
+	{ "clear-alarm",            MODE_SUPERUSER, clear_alarm,           "End an alarm: ID" },
 	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },
 	{ "cli terminal-height",    MODE_USER,      cli_height,            "Lines of a page: 0, 5-1000" },
 	{ "configure exclusive",    MODE_SUPERUSER, configure_exclusive,   "Configuration mode, locked for others at once" },
 	{ "configure terminal",     MODE_SUPERUSER, configure_terminal,    "Configuration mode: [PATH]" },
 	{ "disable",                MODE_USER,      disable,               "Back to user mode" },
 	{ "discard",                MODE_SUPERUSER, discard,               "Editing as last saved: [ELEMENT KEY]" },
+	{ "display-alarms",         MODE_USER,      show_alarms,           "As show alarms", true },
 	{ "display-current-cfg-version", MODE_USER, display_current,       "Number of the newest saved version" },
 	{ "display-running-cfg-version", MODE_USER, display_running,       "Number of the running version" },
 	{ "enable",                 MODE_USER,      enable,                "Superuser mode" },
@@ -263,21 +318,36 @@ static const struct command commands[] = {
 	{ "help",                   MODE_USER,      help,                  "This list" },
 	{ "import-config",          MODE_SUPERUSER, import_config,         "A YAML file into editing: FILE [replace|merge]" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
-	{ "notify sipd register",   MODE_SUPERUSER, notify_register,       "Register now, paced: KEY [AOR-USER]" },
+	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL" },
+	{ "notify all rotate-logs", MODE_SUPERUSER, rotate_logs,           "Open log files anew" },
+	{ "notify sipd register",   MODE_SUPERUSER, notify_register,       "Register now, paced: KEY|all [AOR-USER]" },
 	{ "notify sipd unregister", MODE_SUPERUSER, notify_unregister,     "Leave now: KEY [AOR-USER]" },
 	{ "quit",                   MODE_USER,      quit,                  "Out of configuration mode; else end the connection" },
+	{ "reset all",              MODE_SUPERUSER, reset,                 "Counters anew, those of all tables" },
+	{ "reset authentication",   MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset dns",              MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset media",            MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset policy",           MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset refusals",         MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset registration",     MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "reset sipd",             MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
-	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history" },
+	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
 	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions" },
-	{ "show media",             MODE_USER,      show_media,            "Media flows and ports" },
-	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]" },
-	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step" },
-	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted" },
+	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]", true },
+	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
+	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
+	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },
+	{ "show media",             MODE_USER,      show_media,            "Media flows and ports", true },
+	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]", true },
+	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step", true },
+	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted", true },
 	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]" },
-	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID]" },
-	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, agents [NAME]" },
-	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [detail] [state S] [realm R]" },
-	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration" },
+	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID] [realm R] [agent A] [user U] [state S] [limit N]", true },
+	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, agents [NAME]", true },
+	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
+	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },
+	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration", true },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
 	{ "ping sip",               MODE_USER,      ping_sip,              "OPTIONS to a session-agent: AGENT" },
 	{ "reset session-agent",    MODE_SUPERUSER, reset_agent,           "Clear its timers and limits, ping at once: NAME" },
@@ -575,7 +645,6 @@ static void command_run(struct session *s, char *line, const char *first)
 		reply_error(&s->reply, REPLY_ARGUMENT, "%s has no JSON form",
 			    command->words);
 	else {
-		s->reply.json |= s->json && command->json;
 		command_name(s, command, &w, at);
 		command->run(s, &w, at);
 	}

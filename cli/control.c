@@ -37,6 +37,7 @@ int control_open(struct control **cp, const struct control_setup *setup)
 		return ENOMEM;
 
 	c->setup = *setup;
+	c->began = clock_ms();
 	err = job_open(&c->job, setup->home);
 	if (err) {
 		mem_deref(c);

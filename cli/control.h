@@ -33,6 +33,7 @@ struct probation {
 struct control {
 	struct control_setup setup;
 	struct probation probation;
+	uint64_t began;        /* [ms, monotonic] */
 	struct job *job;       /* NULL: the daemon ends */
 	struct session *owner; /* of the configuration lock, or NULL */
 	bool exclusive;        /* it is kept until configuration mode is left */

@@ -86,7 +86,7 @@ void json_begin(struct reply *r, const char *command, uint32_t window)
 		return;
 	(void)mbuf_printf(r->doc, "{\"v\":1,\"command\":%H,\"time\":\"%sZ\"",
 			  json_quote, command, time);
-	if (window)
+	if (window != JSON_NO_WINDOW)
 		(void)mbuf_printf(r->doc, ",\"window\":%u", window);
 	(void)mbuf_write_str(r->doc, ",\"data\":");
 }

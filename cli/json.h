@@ -9,7 +9,11 @@
 
 #include "cli/reply.h"
 
-/** Begin the document of a command; window: width of Recent [s], 0: none */
+enum {
+	JSON_NO_WINDOW = UINT32_MAX
+};
+
+/** Begin the document of a command; window: width of Recent [s] */
 void json_begin(struct reply *r, const char *command, uint32_t window);
 
 /** End it */

@@ -31,7 +31,6 @@ struct session {
 	enum mode mode;
 	bool may_be_superuser; /* by the kernel's word on who connects */
 	bool ends;             /* the connection is closed after the answer */
-	bool json;             /* as if each command ended in `| json` */
 	char command[256];     /* under way, in full words: for its document */
 	bool secret;           /* the line held one: it is kept nowhere */
 	struct configure *configure; /* NULL: not in configuration mode */

@@ -5,103 +5,22 @@
 #include <inttypes.h>
 #include <string.h>
 #include "store/base.h"
-#include <re_sys.h>
 #include "store/number.h"
 #include "store/records.h"
 #include "store/text.h"
-#include "store/versions.h"
 #include "sbc/alarm.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/surrogates.h"
+#include "cli/json.h"
 #include "cli/show.h"
+#include "cli/statistics.h"
 
 enum {
 	SLICE = 200,
 	LIMIT = 1000
 };
-
-/* First line of each table: local time, width of Recent [s] */
-static void table_head(struct session *s, const char *table)
-{
-	struct local_time now;
-
-	clock_local(&now);
-	reply_line(&s->reply, "%02u:%02u:%02u-%u",
-		   (unsigned)(now.now / 10000 % 100),
-		   (unsigned)(now.now / 100 % 100), (unsigned)(now.now % 100),
-		   counters_window_of(table, clock_ms()));
-}
-
-static bool counter_of(enum counter c, const char *table,
-		       struct counter_report *r)
-{
-	counter_read(c, clock_ms(), r);
-	return !strcmp(r->table, table);
-}
-
-/* Gauge table: Active High Total, Total PerMax High (acli.md 2.2) */
-static void gauge_table(struct session *s, const char *title, const char *table)
-{
-	struct counter_report r;
-
-	table_head(s, table);
-	reply_line(&s->reply, "%-24s-- Period -- -------- Lifetime --------",
-		   title);
-	reply_line(&s->reply, "%-24s%8s%8s%8s%11s%8s%8s", "", "Active", "High",
-		   "Total", "Total", "PerMax", "High");
-	for (int c = 0; c < COUNTS; c++) {
-		if (!counter_of((enum counter)c, table, &r))
-			continue;
-		if (r.is_gauge)
-			reply_line(&s->reply,
-				   "%-24s%8lld%8llu%8llu%11llu%8llu%8llu",
-				   r.name, r.active, r.period_high, r.recent,
-				   r.total, r.permax, r.high);
-		else
-			reply_line(&s->reply, "%-24s%8s%8s%8llu%11llu%8llu%8s",
-				   r.name, "-", "-", r.recent, r.total,
-				   r.permax, "-");
-	}
-}
-
-/* Event table: Recent, Total, PerMax */
-static void event_table(struct session *s, const char *title, const char *table)
-{
-	struct counter_report r;
-
-	table_head(s, table);
-	reply_line(&s->reply, "%-32s---- Lifetime ----", title);
-	reply_line(&s->reply, "%-24s%10s%10s%10s", "", "Recent", "Total",
-		   "PerMax");
-	for (int c = 0; c < COUNTS; c++) {
-		if (counter_of((enum counter)c, table, &r))
-			reply_line(&s->reply, "%-24s%10llu%10llu%10llu", r.name,
-				   r.recent, r.total, r.permax);
-	}
-}
-
-void show_registration(struct session *s, const struct words *w, uint32_t at)
-{
-	(void)w;
-	(void)at;
-	gauge_table(s, "SIP Registrations", "registration");
-}
-
-void show_refusals(struct session *s, const struct words *w, uint32_t at)
-{
-	(void)w;
-	(void)at;
-	event_table(s, "SIP Refusals", "refusals");
-}
-
-void show_media(struct session *s, const struct words *w, uint32_t at)
-{
-	(void)w;
-	(void)at;
-	gauge_table(s, "Media", "media");
-}
 
 /* --- show sipd ---------------------------------------------------------- */
 
@@ -156,6 +75,45 @@ static void agent_detail(struct session *s, const struct agent_report *r)
 		   r->ping_good ? "good" : "bad", duration_print, &pinged);
 }
 
+static void agent_json(struct reply *r, const struct agent_report *a)
+{
+	static const char *const sides[] = { "inbound", "outbound" };
+	char letter[2] = { agent_letter(a->service), '\0' };
+
+	json_open(r, NULL, '{');
+	json_text(r, "session-agent", a->hostname);
+	json_text(r, "state", letter);
+	for (int side = INBOUND; side <= OUTBOUND; side++) {
+		json_open(r, sides[side], '{');
+		json_number(r, "active", a->sessions[side]);
+		json_number(r, "max", a->high[side]);
+		json_number(r, "conex", (int64_t)a->violations[side]);
+		json_number(r, "invites", (int64_t)a->invites[side]);
+		json_close(r, '}');
+	}
+	json_open(r, "latency", '{');
+	json_thousandths(r, "avg", a->latency_avg);
+	json_thousandths(r, "max", a->latency_max);
+	json_close(r, '}');
+	json_number(r, "timeouts", (int64_t)a->timeouts);
+	json_number(r, "targets", a->targets);
+	json_number(r, "targets-out", a->targets_out);
+	json_close(r, '}');
+}
+
+/* Rate and Burst are not measured */
+static void agent_text(struct session *s, const struct agent_report *a)
+{
+	reply_line(&s->reply,
+		   "%-24s %c%7u%7s%7llu%7u%7s%7llu%3u.%03u%3u.%03u%7s%7u%7u",
+		   a->hostname, agent_letter(a->service), a->sessions[INBOUND],
+		   "-", a->violations[INBOUND], a->sessions[OUTBOUND], "-",
+		   a->violations[OUTBOUND], a->latency_avg / 1000,
+		   a->latency_avg % 1000, a->latency_max / 1000,
+		   a->latency_max % 1000, "-", a->high[INBOUND],
+		   a->high[OUTBOUND]);
+}
+
 static void agent_line(struct agent *agent, void *arg)
 {
 	struct agent_row *row = arg;
@@ -165,14 +123,11 @@ static void agent_line(struct agent *agent, void *arg)
 	if (row->only && strcasecmp(row->only, r.hostname))
 		return;
 	row->n++;
-	reply_line(&row->s->reply,
-		   "%-24s %c %6u %6u %6u %6u %3u.%03u %3u.%03u %8llu %8llu",
-		   r.hostname, agent_letter(r.service), r.sessions[INBOUND],
-		   r.high[INBOUND], r.sessions[OUTBOUND], r.high[OUTBOUND],
-		   r.latency_avg / 1000, r.latency_avg % 1000,
-		   r.latency_max / 1000, r.latency_max % 1000,
-		   r.invites[OUTBOUND], r.timeouts);
-	if (row->only)
+	if (row->s->reply.json)
+		agent_json(&row->s->reply, &r);
+	else
+		agent_text(row->s, &r);
+	if (row->only && !row->s->reply.json)
 		agent_detail(row->s, &r);
 }
 
@@ -185,15 +140,26 @@ static void show_agents(struct session *s, const char *only)
 {
 	struct agent_row row = { s, only, 0 };
 
-	table_head(s, "sipd");
-	reply_line(&s->reply,
-		   "%-26s--- Inbound -- -- Outbound -- ---- Latency ---- "
-		   "---- Lifetime ---",
-		   "");
-	reply_line(&s->reply, "%-24s S %6s %6s %6s %6s %7s %7s %8s %8s",
-		   "Session Agent", "Active", "High", "Active", "High", "Avg",
-		   "Max", "Invites", "Timeouts");
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command,
+			   counters_window_of("sipd", clock_ms()));
+		json_open(&s->reply, NULL, '[');
+	} else {
+		statistics_head(s, "sipd");
+		reply_line(&s->reply,
+			   "%-27s----- Inbound ------ ----- Outbound ----- "
+			   "-- Latency -- ------- Max -------",
+			   "");
+		reply_line(&s->reply,
+			   "%-24s S%7s%7s%7s%7s%7s%7s%7s%7s%7s%7s%7s",
+			   "Session Agent", "Active", "Rate", "ConEx", "Active",
+			   "Rate", "ConEx", "Avg", "Max", "Burst", "In", "Out");
+	}
 	sbc_ask(s->sbc, agents_rows, &row);
+	if (s->reply.json) {
+		json_close(&s->reply, ']');
+		json_end(&s->reply);
+	}
 	if (only && !row.n)
 		reply_error(&s->reply, REPLY_ARGUMENT,
 			    "There is no session-agent [%s]", only);
@@ -201,38 +167,16 @@ static void show_agents(struct session *s, const char *only)
 
 void show_sipd(struct session *s, const struct words *w, uint32_t at)
 {
-	static const struct {
-		const char *word, *title, *table;
-		bool gauges;
-	} tables[] = {
-		{ "status", "SIP Status", "sipd", true },
-		{ "sessions", "SIP Sessions", "sessions", true },
-		{ "transactions", "SIP Transactions", "transactions", true },
-		{ "errors", "SIP Errors/Events", "errors", false },
-		{ "policy", "SIP Policy/Routing", "policy", false },
-		{ "authentication", "SIP Authentication", "authentication",
-		  false },
-	};
 	const char *word = at < w->n ? w->v[at] : "status";
 
-	if (!strncmp("agents", word, strlen(word)) && strlen(word) > 1) {
+	if (!strncmp("agents", word, strlen(word)) && strlen(word) > 1)
 		show_agents(s, at + 1 < w->n ? w->v[at + 1] : NULL);
-		return;
-	}
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		if (strncmp(tables[i].word, word, strlen(word)))
-			continue;
-		if (tables[i].gauges)
-			gauge_table(s, tables[i].title, tables[i].table);
-		else
-			event_table(s, tables[i].title, tables[i].table);
-		return;
-	}
-	reply_error(&s->reply, REPLY_UNKNOWN,
-		    "Unknown word [%s], possible here: agents, "
-		    "authentication, errors, policy, sessions, status, "
-		    "transactions",
-		    word);
+	else if (!statistics_sipd(s, word))
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Unknown word [%s], possible here: agents, "
+			    "authentication, errors, policy, sessions, status, "
+			    "transactions",
+			    word);
 }
 
 /* --- show surrogate-agents ---------------------------------------------- */
@@ -240,49 +184,183 @@ void show_sipd(struct session *s, const struct words *w, uint32_t at)
 struct registrations {
 	struct session *s;
 	size_t next;
-	uint32_t rows, counts[SUR_STATES];
-	const char *state, *realm; /* filters */
-	bool detail;
+	uint32_t rows, limit, counts[SUR_STATES];
+	const char *state, *realm, *registrar; /* filters */
+	const char *key; /* of an agent, or its beginning */
+	bool detail, summary;
+	/* summary: the agent at hand */
+	const struct surrogate_agent *agent;
+	struct {
+		uint32_t aors, registered, waiting, failing, refused;
+	} of;
 };
 
-static void registration_line(const struct registration_report *r, void *arg)
+static const struct column registration_columns[] = {
+	{ "AoR", -26 },   { "Realm", -7 },  { "Registrar", -17 },
+	{ "State", -12 }, { "Expires", 7 }, { "Last", 5 },
+	{ "Next", 6 },    { "Tries", 6 },   { NULL, 0 },
+};
+
+static const struct column summary_columns[] = {
+	{ "Agent", -36 }, { "AoRs", 8 },    { "Registered", 10 },
+	{ "Waiting", 8 }, { "Failing", 8 }, { "Refused", 8 },
+	{ NULL, 0 },
+};
+
+static bool is_wanted(const struct registrations *list,
+		      const struct registration_report *r)
+{
+	struct item_ref ref = { &element_surrogate_agent, r->owner.agent };
+	char key[1024];
+
+	if ((list->state &&
+	     strcmp(list->state, surrogate_state_name(r->state))) ||
+	    (list->realm && strcmp(list->realm, r->realm)) ||
+	    (list->registrar &&
+	     strncmp(list->registrar, r->registrar, strlen(list->registrar)) &&
+	     strcasecmp(list->registrar, r->owner.agent->register_host)))
+		return false;
+	if (!list->key)
+		return true;
+	if (re_snprintf(key, sizeof(key), "%H", item_key_print, &ref) < 0)
+		return false;
+	return !strncmp(key, list->key, strlen(list->key)) &&
+	       (!key[strlen(list->key)] || key[strlen(list->key)] == ' ');
+}
+
+static void aor_json(struct registrations *list,
+		     const struct registration_report *r, const char *state)
+{
+	struct reply *reply = &list->s->reply;
+
+	json_open(reply, NULL, '{');
+	json_text(reply, "aor", r->aor);
+	json_text(reply, "realm", r->realm);
+	json_text(reply, "registrar", r->registrar[0] ? r->registrar : NULL);
+	json_text(reply, "state", state);
+	if (r->expires)
+		json_number(reply, "expires", r->expires);
+	else
+		json_text(reply, "expires", NULL);
+	if (r->last)
+		json_number(reply, "last", r->last);
+	else
+		json_text(reply, "last", NULL);
+	if (r->next != UINT32_MAX)
+		json_number(reply, "next", r->next);
+	else
+		json_text(reply, "next", NULL);
+	json_number(reply, "tries", r->tries);
+	if (list->detail) {
+		json_text(reply, "contact", r->contact);
+		json_text(reply, "call-id", r->callid);
+		json_number(reply, "cseq", r->cseq);
+		json_number(reply, "granted", r->granted);
+		json_text(reply, "reason", r->reason);
+	}
+	json_close(reply, '}');
+}
+
+static void aor_text(struct registrations *list,
+		     const struct registration_report *r, const char *state)
+{
+	struct cell cells[] = {
+		TEXT_CELL(r->aor),
+		TEXT_CELL(r->realm),
+		TEXT_CELL(r->registrar),
+		TEXT_CELL(state),
+		NO_CELL,
+		NO_CELL,
+		NO_CELL,
+		NUMBER_CELL(r->tries),
+	};
+
+	if (r->expires)
+		cells[4] = (struct cell)NUMBER_CELL(r->expires);
+	if (r->last)
+		cells[5] = (struct cell)NUMBER_CELL(r->last);
+	if (r->next != UINT32_MAX)
+		cells[6] = (struct cell)SECONDS_CELL(r->next);
+	table_row(&list->s->reply, registration_columns, cells);
+	if (!list->detail)
+		return;
+	reply_line(&list->s->reply,
+		   "    contact %s, Call-ID %s, CSeq %u, granted %u s",
+		   r->contact ? r->contact : "-", r->callid ? r->callid : "-",
+		   r->cseq, r->granted);
+	if (r->reason && *r->reason)
+		reply_line(&list->s->reply, "    %s", r->reason);
+}
+
+/* AoRs of one agent stand together */
+static void summary_end(struct registrations *list)
+{
+	struct item_ref ref = { &element_surrogate_agent, list->agent };
+	char key[1024];
+	struct cell cells[] = {
+		TEXT_CELL(key),
+		NUMBER_CELL(list->of.aors),
+		NUMBER_CELL(list->of.registered),
+		NUMBER_CELL(list->of.waiting),
+		NUMBER_CELL(list->of.failing),
+		NUMBER_CELL(list->of.refused),
+	};
+
+	if (!list->agent ||
+	    re_snprintf(key, sizeof(key), "%H", item_key_print, &ref) < 0)
+		return;
+	table_row(&list->s->reply, summary_columns, cells);
+}
+
+static void summary_take(struct registrations *list,
+			 const struct registration_report *r)
+{
+	if (list->agent != r->owner.agent) {
+		summary_end(list);
+		memset(&list->of, 0, sizeof(list->of));
+		list->agent = r->owner.agent;
+	}
+	list->of.aors++;
+	list->of.registered += r->expires > 0;
+	list->of.waiting += r->state == SUR_WAITING;
+	list->of.failing += r->state == SUR_BACKOFF;
+	list->of.refused += r->state == SUR_REFUSED;
+}
+
+static void aor_line(const struct registration_report *r, void *arg)
 {
 	struct registrations *list = arg;
 	const char *state = surrogate_state_name(r->state);
-	char expires[16] = "-", last[8] = "-", next[16] = "-";
 
-	if ((list->state && strcmp(list->state, state)) ||
-	    (list->realm && strcmp(list->realm, r->realm)))
+	if (!is_wanted(list, r))
 		return;
 	list->counts[r->state]++;
-	if (list->rows++ >= LIMIT)
+	if (list->summary) {
+		list->rows++;
+		summary_take(list, r);
 		return;
-
-	if (r->expires)
-		(void)re_snprintf(expires, sizeof(expires), "%u", r->expires);
-	if (r->last)
-		(void)re_snprintf(last, sizeof(last), "%u", r->last);
-	if (r->next != UINT32_MAX)
-		(void)re_snprintf(next, sizeof(next), "%us", r->next);
-	reply_line(&list->s->reply, "%-26s %-7s %-17s %-12s %7s %5s %6s %6u",
-		   r->aor, r->realm, r->registrar[0] ? r->registrar : "-",
-		   state, expires, last, next, r->tries);
-	if (list->detail) {
-		reply_line(&list->s->reply,
-			   "    contact %s, Call-ID %s, CSeq %u, granted %u s",
-			   r->contact ? r->contact : "-",
-			   r->callid ? r->callid : "-", r->cseq, r->granted);
-		if (r->reason && *r->reason)
-			reply_line(&list->s->reply, "    %s", r->reason);
 	}
+	if (list->rows++ >= list->limit)
+		return;
+	if (list->s->reply.json)
+		aor_json(list, r, state);
+	else
+		aor_text(list, r, state);
 }
 
 static void registrations_slice(struct worker *w, void *arg)
 {
 	struct registrations *list = arg;
 
-	list->next = surrogates_walk(w->surrogates, list->next, SLICE,
-				     registration_line, list);
+	list->next = surrogates_walk(w->surrogates, list->next, SLICE, aor_line,
+				     list);
+}
+
+/* A refresh under way is shown as registered */
+static void states_merge(struct registrations *list)
+{
+	list->counts[SUR_REGISTERED] += list->counts[SUR_REFRESHING];
+	list->counts[SUR_REFRESHING] = 0;
 }
 
 static void registrations_total(struct registrations *list)
@@ -290,14 +368,10 @@ static void registrations_total(struct registrations *list)
 	char text[256] = "";
 	size_t at = 0;
 
+	states_merge(list);
 	for (int state = 0; state < SUR_STATES; state++) {
 		int n;
 
-		/* A refresh under way is shown as registered */
-		if (state == SUR_REFRESHING)
-			continue;
-		if (state == SUR_REGISTERED)
-			list->counts[state] += list->counts[SUR_REFRESHING];
 		if (!list->counts[state])
 			continue;
 		n = re_snprintf(
@@ -307,40 +381,111 @@ static void registrations_total(struct registrations *list)
 		if (n > 0)
 			at += (size_t)n;
 	}
-	if (list->rows > LIMIT)
-		reply_line(&list->s->reply, "... %u more", list->rows - LIMIT);
+	if (!list->summary && list->rows > list->limit)
+		reply_line(&list->s->reply, "... %u more",
+			   list->rows - list->limit);
 	reply_line(&list->s->reply, "%u AoRs%s%s", list->rows, at ? ": " : "",
 		   text);
+}
+
+static void registrations_total_json(struct registrations *list)
+{
+	struct reply *r = &list->s->reply;
+
+	states_merge(list);
+	json_number(r, "total", list->rows);
+	json_open(r, "states", '{');
+	for (int state = 0; state < SUR_STATES; state++)
+		if (list->counts[state])
+			json_number(r,
+				    surrogate_state_name(
+					    (enum surrogate_state)state),
+				    list->counts[state]);
+	json_close(r, '}');
+	json_close(r, '}');
+	json_end(r);
+}
+
+/* false: said what is wrong */
+static bool registrations_words(struct registrations *list,
+				const struct words *w, uint32_t at, char *key,
+				size_t size)
+{
+	struct {
+		const char *word, **value;
+		const char *limit;
+	} known[] = {
+		{ "state", &list->state, NULL },
+		{ "realm", &list->realm, NULL },
+		{ "registrar", &list->registrar, NULL },
+		{ "limit", &known[3].limit, NULL },
+	};
+	struct pl pl;
+	uint64_t n;
+
+	for (; at < w->n; at++) {
+		size_t i = 0;
+
+		while (i < ARRAY_SIZE(known) && strcmp(w->v[at], known[i].word))
+			i++;
+		if (!strcmp(w->v[at], "detail"))
+			list->detail = true;
+		else if (!strcmp(w->v[at], "summary"))
+			list->summary = true;
+		else if (i < ARRAY_SIZE(known) && at + 1 < w->n)
+			*known[i].value = w->v[++at];
+		else if (i == ARRAY_SIZE(known)) {
+			/* words that are none are those of a key */
+			(void)re_snprintf(key + strlen(key), size - strlen(key),
+					  "%s%s", *key ? " " : "", w->v[at]);
+			list->key = key;
+		} else {
+			reply_error(&list->s->reply, REPLY_ARGUMENT,
+				    "Missing the value of %s", w->v[at]);
+			return false;
+		}
+	}
+	list->limit = LIMIT;
+	if (!known[3].limit)
+		return true;
+	pl = range_of(known[3].limit);
+	if (uint_parse(&n, &pl, UINT32_MAX)) {
+		reply_error(&list->s->reply, REPLY_ARGUMENT,
+			    "limit [%s] is not a number", known[3].limit);
+		return false;
+	}
+	list->limit = (uint32_t)n;
+	return true;
 }
 
 void show_surrogate_agents(struct session *s, const struct words *w,
 			   uint32_t at)
 {
 	struct registrations list = { .s = s };
+	const struct column *columns;
+	char key[1024] = "";
 
-	for (; at < w->n; at++) {
-		if (!strcmp(w->v[at], "detail"))
-			list.detail = true;
-		else if (!strcmp(w->v[at], "state") && at + 1 < w->n)
-			list.state = w->v[++at];
-		else if (!strcmp(w->v[at], "realm") && at + 1 < w->n)
-			list.realm = w->v[++at];
-		else {
-			reply_error(&s->reply, REPLY_UNKNOWN,
-				    "Unknown word [%s], possible here: "
-				    "detail, realm, state",
-				    w->v[at]);
-			return;
-		}
+	if (!registrations_words(&list, w, at, key, sizeof(key)))
+		return;
+	columns = list.summary ? summary_columns : registration_columns;
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '{');
 	}
-
-	reply_line(&s->reply, "%-26s %-7s %-17s %-12s %7s %5s %6s %6s", "AoR",
-		   "Realm", "Registrar", "State", "Expires", "Last", "Next",
-		   "Tries");
+	table_begin(&s->reply, list.summary ? "agents" : "aors", columns);
 	do {
 		sbc_ask(s->sbc, registrations_slice, &list);
 	} while (list.next);
-	registrations_total(&list);
+	if (list.summary)
+		summary_end(&list);
+	table_end(&s->reply);
+	if (s->reply.json)
+		registrations_total_json(&list);
+	else if (!list.rows && list.key)
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "There is no AoR of surrogate-agent [%s]", key);
+	else
+		registrations_total(&list);
 }
 
 /* --- show sessions ------------------------------------------------------ */
@@ -349,23 +494,105 @@ struct session_list {
 	struct session *s;
 	size_t next;
 	uint64_t only;
-	uint32_t rows;
+	uint32_t rows, limit;
+	const char *realm, *agent, *user, *state; /* filters */
 };
+
+static const struct column session_columns[] = {
+	{ "Id", -20 },   { "State", -10 }, { "Ingress", -8 }, { "Egress", -8 },
+	{ "From", -28 }, { "To", -28 },    { "Duration", 8 }, { "Auth", -13 },
+	{ "Codec", 0 },  { NULL, 0 },
+};
+
+static bool is_of(const char *wanted, const char *a, const char *b)
+{
+	return !wanted || !strcasecmp(wanted, a) || !strcasecmp(wanted, b);
+}
+
+static bool session_is_wanted(const struct session_list *list,
+			      const struct call_report *r)
+{
+	return (!list->only || r->id == list->only) &&
+	       is_of(list->realm, r->ingress, r->egress) &&
+	       is_of(list->agent, r->ingress_agent, r->egress_agent) &&
+	       is_of(list->state, r->state, r->state) &&
+	       (!list->user || strstr(r->from, list->user) ||
+		strstr(r->to, list->user));
+}
+
+/* The record as far as it is known; the names are those of the text */
+static void session_print(struct reply *reply, const struct call_report *r)
+{
+	const struct {
+		const char *name, *value;
+	} texts[] = {
+		{ "state", r->state },
+		{ "ingress", r->ingress },
+		{ "ingress agent", r->ingress_agent },
+		{ "egress", r->egress },
+		{ "egress agent", r->egress_agent },
+		{ "from", r->from },
+		{ "to", r->to },
+		{ "egress from", r->out_from },
+		{ "egress to", r->out_to },
+		{ "ingress call-id", r->callid[0] },
+		{ "egress call-id", r->callid[1] },
+		{ "surrogate aor", r->aor },
+		{ "auth source", r->auth },
+		{ "auth realm", r->auth_realm },
+		{ "auth user lookup", r->auth_lookup },
+		{ "auth user", r->auth_user },
+		{ "local-policy", r->policy },
+		{ "next hop", r->next_hop },
+		{ "codec", r->codec },
+	};
+	char id[24];
+
+	(void)re_snprintf(id, sizeof(id), "%llu", r->id);
+	json_open(reply, NULL, '{');
+	json_text(reply, "session-id", id);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		json_text(reply, texts[i].name, texts[i].value);
+	json_number(reply, "duration", r->duration);
+	json_number(reply, "challenges", r->challenges);
+	json_number(reply, "routes-tried", r->routes_tried);
+	json_close(reply, '}');
+}
+
+static void session_row(struct session_list *list, const struct call_report *r)
+{
+	char id[24];
+	const struct cell cells[] = {
+		TEXT_CELL(id),
+		TEXT_CELL(r->state),
+		TEXT_CELL(r->ingress),
+		TEXT_CELL(r->egress),
+		TEXT_CELL(r->from),
+		TEXT_CELL(r->to),
+		NUMBER_CELL(r->duration),
+		TEXT_CELL(r->auth),
+		TEXT_CELL(r->codec),
+	};
+
+	/* 64 bits do not fit into the numbers of every JSON reader */
+	(void)re_snprintf(id, sizeof(id), "%llu", r->id);
+	table_row(&list->s->reply, session_columns, cells);
+}
 
 static void session_line(const struct call_report *r, void *arg)
 {
 	struct session_list *list = arg;
 
-	if (list->only && r->id != list->only)
+	if (!session_is_wanted(list, r))
 		return;
 	list->rows++;
 	if (!list->only) {
-		if (list->rows > LIMIT)
-			return;
-		reply_line(&list->s->reply,
-			   "%-20llu %-10s %-8s %-8s %-28s %-28s %8u %-13s %s",
-			   r->id, r->state, r->ingress, r->egress, r->from,
-			   r->to, r->duration, r->auth, r->codec);
+		if (list->rows <= list->limit)
+			session_row(list, r);
+		return;
+	}
+	if (list->s->reply.json) {
+		session_print(&list->s->reply, r);
 		return;
 	}
 	reply_line(&list->s->reply,
@@ -405,51 +632,101 @@ static void sessions_slice(struct worker *w, void *arg)
 		calls_walk(w->calls, list->next, SLICE, session_line, list);
 }
 
+/* [ID] [realm R] [agent A] [user U] [state S] [limit N]; false: said so */
+static bool sessions_words(struct session_list *list, const struct words *w,
+			   uint32_t at)
+{
+	const char *limit = NULL;
+	const struct {
+		const char *word, **value;
+	} known[] = {
+		{ "realm", &list->realm }, { "agent", &list->agent },
+		{ "user", &list->user },   { "state", &list->state },
+		{ "limit", &limit },
+	};
+	struct pl pl;
+	uint64_t n = LIMIT;
+
+	for (; at < w->n; at++) {
+		size_t i = 0;
+
+		while (i < ARRAY_SIZE(known) && strcmp(w->v[at], known[i].word))
+			i++;
+		pl = range_of(w->v[at]);
+		if (i < ARRAY_SIZE(known) && at + 1 < w->n)
+			*known[i].value = w->v[++at];
+		else if (list->only ||
+			 uint_parse(&list->only, &pl, UINT64_MAX) ||
+			 !list->only) {
+			reply_error(&list->s->reply, REPLY_ARGUMENT,
+				    "[%s] is no session id", w->v[at]);
+			return false;
+		}
+	}
+	if (limit) {
+		pl = range_of(limit);
+		if (uint_parse(&n, &pl, UINT32_MAX)) {
+			reply_error(&list->s->reply, REPLY_ARGUMENT,
+				    "limit [%s] is not a number", limit);
+			return false;
+		}
+	}
+	list->limit = (uint32_t)n;
+	return true;
+}
+
 void show_sessions(struct session *s, const struct words *w, uint32_t at)
 {
 	struct session_list list = { .s = s };
-	struct pl id;
 
-	if (at < w->n) {
-		id = range_of(w->v[at]);
-		if (uint_parse(&list.only, &id, UINT64_MAX) || !list.only) {
-			reply_error(&s->reply, REPLY_ARGUMENT,
-				    "[%s] is no session id", w->v[at]);
-			return;
-		}
-	} else {
-		reply_line(&s->reply,
-			   "%-20s %-10s %-8s %-8s %-28s %-28s %8s %-13s %s",
-			   "Id", "State", "Ingress", "Egress", "From", "To",
-			   "Duration", "Auth", "Codec");
-	}
+	if (!sessions_words(&list, w, at))
+		return;
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	if (!list.only)
+		table_begin(&s->reply, NULL, session_columns);
 	do {
 		sbc_ask(s->sbc, sessions_slice, &list);
 	} while (list.next);
+	if (!list.only)
+		table_end(&s->reply);
 
-	if (list.only && !list.rows)
-		reply_error(&s->reply, REPLY_FAILED, "There is no session [%s]",
-			    w->v[at]);
-	else if (!list.only && list.rows > LIMIT)
-		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
+	if (list.only && !list.rows) {
+		s->reply.doc = mem_deref(s->reply.doc);
+		reply_error(&s->reply, REPLY_FAILED,
+			    "There is no session [%llu]", list.only);
+	} else if (s->reply.json)
+		json_end(&s->reply);
+	else if (!list.only && list.rows > list.limit)
+		reply_line(&s->reply, "... %u more", list.rows - list.limit);
 	else if (!list.only)
 		reply_line(&s->reply, "%u sessions", list.rows);
 }
 
 /* --- show alarms -------------------------------------------------------- */
 
+static const struct column alarm_columns[] = {
+	{ "Id", -5 },      { "Name", -32 }, { "Severity", -9 },
+	{ "Object", -28 }, { "Count", 5 },  { "First", -19 },
+	{ "Last", -19 },   { "Text", 0 },   { NULL, 0 },
+};
+
 static void alarm_line(const struct alarm_report *a, void *arg)
 {
 	struct session_list *list = arg;
-	char first[25], last[25];
+	const struct cell cells[] = {
+		NUMBER_CELL(a->id),
+		TEXT_CELL(a->name),
+		TEXT_CELL(alarm_level_name(a->severity)),
+		TEXT_CELL(a->object),
+		NUMBER_CELL(a->count),
+		TIME_CELL(a->first),
+		TIME_CELL(a->last),
+		TEXT_CELL(a->text),
+	};
 
 	list->rows++;
-	clock_rfc3339(first, a->first * 1000);
-	clock_rfc3339(last, a->last * 1000);
-	first[19] = last[19] = '\0';
-	reply_line(&list->s->reply, "%-5u %-32s %-9s %-28s %5u %s %s %s", a->id,
-		   a->name, alarm_level_name(a->severity), a->object, a->count,
-		   first, last, a->text);
+	table_row(&list->s->reply, alarm_columns, cells);
 }
 
 void show_alarms(struct session *s, const struct words *w, uint32_t at)
@@ -457,30 +734,34 @@ void show_alarms(struct session *s, const struct words *w, uint32_t at)
 	struct session_list list = { .s = s };
 	bool history = at < w->n && !strcmp(w->v[at], "history");
 
-	reply_line(&s->reply, "%-5s %-32s %-9s %-28s %5s %-19s %-19s %s", "Id",
-		   "Name", "Severity", "Object", "Count", "First", "Last",
-		   "Text");
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, alarm_columns);
 	alarms_walk(history, alarm_line, &list);
-	if (!list.rows)
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+	else if (!list.rows)
 		reply_line(&s->reply, "No alarms.");
 }
 
-/* --- show version, running-config, records ------------------------------ */
-
-void show_version(struct session *s, const struct words *w, uint32_t at)
+void clear_alarm(struct session *s, const struct words *w, uint32_t at)
 {
-	uint32_t saved = 0, running = 0;
-	(void)w;
-	(void)at;
+	struct pl pl = { NULL, 0 };
+	uint64_t id;
 
-	(void)versions_numbers(s->db, &saved, &running);
-	reply_line(&s->reply,
-		   "sbcd                   %s\n"
-		   "libre                  %s\n"
-		   "saved configuration    %u\n"
-		   "running configuration  %u",
-		   SBC_VERSION, sys_libre_version_get(), saved, running);
+	if (at < w->n)
+		pl = range_of(w->v[at]);
+	if (uint_parse(&id, &pl, UINT32_MAX))
+		reply_error(&s->reply, REPLY_ARGUMENT, "Missing ID");
+	else if (alarm_clear_id((uint32_t)id))
+		reply_error(&s->reply, REPLY_FAILED, "There is no alarm [%r]",
+			    &pl);
+	else
+		reply_line(&s->reply, "Alarm %llu cleared.", id);
 }
+
+/* --- show running-config, records ------------------------------ */
 
 void show_running_config(struct session *s, const struct words *w, uint32_t at)
 {
@@ -518,12 +799,20 @@ static void record_line(const struct record *record, void *arg)
 	struct session_list *list = arg;
 
 	list->rows++;
+	json_open(&list->s->reply, NULL, '{');
 	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (record->field[i].l)
+			json_pl(&list->s->reply, record_names[i],
+				&record->field[i]);
+	}
+	json_close(&list->s->reply, '}');
+	for (size_t i = 0; i < RECORD_FIELDS && !list->s->reply.json; i++) {
 		if (record->field[i].l)
 			reply_line(&list->s->reply, "%-24s %r", record_names[i],
 				   &record->field[i]);
 	}
-	reply_line(&list->s->reply, "");
+	if (!list->s->reply.json)
+		reply_line(&list->s->reply, "");
 }
 
 void show_records(struct session *s, const struct words *w, uint32_t at)
@@ -541,7 +830,15 @@ void show_records(struct session *s, const struct words *w, uint32_t at)
 			return;
 		}
 	}
-	if (records_last(s->db, (uint32_t)n, record_line, &list))
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '[');
+	}
+	if (records_last(s->db, (uint32_t)n, record_line, &list)) {
+		s->reply.doc = mem_deref(s->reply.doc);
 		reply_error(&s->reply, REPLY_FAILED,
 			    "The database cannot be read");
+	}
+	json_close(&s->reply, ']');
+	json_end(&s->reply);
 }

@@ -441,6 +441,11 @@ int secret_open(char *buf, const struct secret *secret, const struct seal *seal)
 	return err;
 }
 
+const char *seal_library(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION);
+}
+
 void secret_wipe_bytes(void *p, size_t n)
 {
 	if (p)

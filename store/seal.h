@@ -70,6 +70,9 @@ void opener_close(struct opener *opener);
 /** Open a secret as secret_open does, in half the time */
 int opener_use(struct opener *opener, char *buf, const struct secret *secret);
 
+/** Name and version of the library that seals */
+const char *seal_library(void);
+
 /** Overwrite bytes so that no compiler leaves it out */
 void secret_wipe_bytes(void *p, size_t n);
 

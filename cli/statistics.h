@@ -1,0 +1,25 @@
+/*
+ * Statistics: tables of gauges and events, and reset
+ *
+ * What the numbers mean: acli.md 2.2.
+ */
+#pragma once
+
+#include "cli/session.h"
+
+/** First line of each table of a session: local time, width of Recent [s] */
+void statistics_head(struct session *s, const char *table);
+
+/** show sipd [status | sessions | transactions | errors | policy |
+ *  authentication]; true: it was one of them */
+bool statistics_sipd(struct session *s, const char *word);
+
+/** show registration */
+void show_registration(struct session *s, const struct words *w, uint32_t at);
+/** show refusals: what the SBC itself refused, by step */
+void show_refusals(struct session *s, const struct words *w, uint32_t at);
+/** show media */
+void show_media(struct session *s, const struct words *w, uint32_t at);
+/** reset all | sipd | registration | authentication | policy | media | refusals |
+ *  dns */
+void reset(struct session *s, const struct words *w, uint32_t at);

@@ -1,0 +1,438 @@
+/*
+ * The program itself: versions, uptime, health, DNS cache, log levels
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include "store/base.h"
+#include <re_sys.h>
+#include "store/credentials.h"
+#include "store/log.h"
+#include "store/seal.h"
+#include "store/number.h"
+#include "store/versions.h"
+#include "sbc/alarm.h"
+#include "sbc/clock.h"
+#include "sbc/resolver.h"
+#include "cli/control.h"
+#include "cli/json.h"
+#include "cli/system.h"
+
+enum {
+	SLICE = 200,
+	LIMIT = 1000
+};
+
+/* --- Versions, uptime ---------------------------------------------------- */
+
+void show_version(struct session *s, const struct words *w, uint32_t at)
+{
+	uint32_t saved = 0, running = 0;
+	const char *ssl = seal_library();
+	(void)w;
+	(void)at;
+
+	(void)versions_numbers(s->db, &saved, &running);
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '{');
+		json_text(&s->reply, "sbcd", SBC_VERSION);
+		json_text(&s->reply, "libre", sys_libre_version_get());
+		json_text(&s->reply, "openssl", ssl);
+		json_number(&s->reply, "saved-configuration", saved);
+		json_number(&s->reply, "running-configuration", running);
+		json_close(&s->reply, '}');
+		json_end(&s->reply);
+		return;
+	}
+	reply_line(&s->reply,
+		   "sbcd                   %s\n"
+		   "libre                  %s\n"
+		   "OpenSSL                %s\n"
+		   "saved configuration    %u\n"
+		   "running configuration  %u",
+		   SBC_VERSION, sys_libre_version_get(), ssl, saved, running);
+}
+
+/* "FRI NOV 20 13:02:55 2026 - up 0 days, 3 hours, 42 minutes, 30 seconds" */
+void show_uptime(struct session *s, const struct words *w, uint32_t at)
+{
+	static const char days[7][4] = { "SUN", "MON", "TUE", "WED",
+					 "THU", "FRI", "SAT" };
+	static const char months[12][4] = { "JAN", "FEB", "MAR", "APR",
+					    "MAY", "JUN", "JUL", "AUG",
+					    "SEP", "OCT", "NOV", "DEC" };
+	uint64_t up = (clock_ms() - s->control->began) / 1000;
+	struct local_time now;
+	uint64_t n;
+	(void)w;
+	(void)at;
+
+	clock_local(&now);
+	n = now.now;
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '{');
+		json_number(&s->reply, "uptime", (int64_t)up);
+		json_close(&s->reply, '}');
+		json_end(&s->reply);
+		return;
+	}
+	reply_line(&s->reply,
+		   "%s %s %02llu %02llu:%02llu:%02llu %llu - up %llu days, "
+		   "%llu hours, %llu minutes, %llu seconds",
+		   days[now.weekday % 7],
+		   months[(n / 100000000 % 100 + 11) % 12], n / 1000000 % 100,
+		   n / 10000 % 100, n / 100 % 100, n % 100, n / 10000000000,
+		   up / 86400, up % 86400 / 3600, up % 3600 / 60, up % 60);
+}
+
+/* --- Health -------------------------------------------------------------- */
+
+enum health {
+	HEALTH_OK,
+	HEALTH_WARN,
+	HEALTH_FAIL
+};
+static const char *const health_names[] = { "ok", "warn", "fail" };
+
+/* A check is what its alarms say; the disk and the database are looked at */
+static const struct {
+	const char *check;
+	const char *alarms[5];
+} checks[] = {
+	{ "database", { "database-error", "database-slow" } },
+	{ "disk", { "disk-space" } },
+	{ "dns", { "dns-server-down" } },
+	{ "sip-ports", { "sip-port-down" } },
+	{ "registrars",
+	  { "surrogate-registrar-unreachable",
+	    "surrogate-credentials-refused" } },
+	{ "agents", { "session-agent-down", "session-group-down" } },
+	{ "media", { "steering-pool-empty", "steering-pool-low" } },
+	{ "records", { "cdr-write-failed" } },
+	{ "loop", { "loop-lag" } },
+};
+
+struct checked {
+	enum health state[ARRAY_SIZE(checks)];
+	uint64_t since[ARRAY_SIZE(checks)];
+	char detail[ARRAY_SIZE(checks)][160];
+};
+
+static enum health health_of(enum alarm_level level)
+{
+	return level >= ALARM_CRITICAL ? HEALTH_FAIL : HEALTH_WARN;
+}
+
+static void alarm_check(const struct alarm_report *a, void *arg)
+{
+	struct checked *c = arg;
+
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		for (const char *const *name = checks[i].alarms; *name;
+		     name++) {
+			if (strcmp(*name, a->name) ||
+			    health_of(a->severity) < c->state[i])
+				continue;
+			c->state[i] = health_of(a->severity);
+			c->since[i] = a->first;
+			(void)re_snprintf(c->detail[i], sizeof(c->detail[i]),
+					  "%s: %s", a->object, a->text);
+		}
+	}
+}
+
+static void health_note(struct checked *c, const char *check, enum health state,
+			const char *detail)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		if (strcmp(checks[i].check, check) || state < c->state[i])
+			continue;
+		c->state[i] = state;
+		str_ncpy(c->detail[i], detail, sizeof(c->detail[i]));
+	}
+}
+
+static void disk_check(struct checked *c, const struct database *db)
+{
+	struct statvfs fs;
+	uint64_t used;
+	char text[64];
+
+	if (statvfs(database_path(db), &fs) || !fs.f_blocks)
+		return;
+	used = 100 - (uint64_t)fs.f_bavail * 100 / fs.f_blocks;
+	(void)re_snprintf(text, sizeof(text), "%llu %% used", used);
+	health_note(c, "disk",
+		    used >= 95   ? HEALTH_FAIL
+		    : used >= 80 ? HEALTH_WARN
+				 : HEALTH_OK,
+		    text);
+}
+
+void show_health(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct column columns[] = {
+		{ "Check", -12 }, { "State", -5 }, { "Since", -19 },
+		{ "Detail", 0 },  { NULL, 0 },
+	};
+	struct checked c = { 0 };
+	enum health worst = HEALTH_OK;
+	(void)w;
+	(void)at;
+
+	alarms_walk(false, alarm_check, &c);
+	if (database_failing(s->db))
+		health_note(&c, "database", HEALTH_FAIL, "writes fail");
+	disk_check(&c, s->db);
+
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '{');
+	}
+	table_begin(&s->reply, "checks", columns);
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		const struct cell cells[] = {
+			TEXT_CELL(checks[i].check),
+			TEXT_CELL(health_names[c.state[i]]),
+			TIME_CELL(c.since[i]),
+			TEXT_CELL(c.detail[i]),
+		};
+
+		worst = c.state[i] > worst ? c.state[i] : worst;
+		table_row(&s->reply, columns, cells);
+	}
+	table_end(&s->reply);
+	if (s->reply.json) {
+		json_text(&s->reply, "health", health_names[worst]);
+		json_close(&s->reply, '}');
+		json_end(&s->reply);
+	} else {
+		reply_line(&s->reply, "Health: %s", health_names[worst]);
+	}
+	if (worst == HEALTH_FAIL)
+		reply_error(&s->reply, REPLY_FAILED, "A check fails");
+}
+
+/* --- DNS ----------------------------------------------------------------- */
+
+struct dns_list {
+	struct session *s;
+	const char *only;
+	size_t next;
+	uint32_t rows;
+};
+
+static const struct column dns_columns[] = {
+	{ "Name", -40 }, { "Type", -5 },   { "TTL", 7 }, { "Servers", -22 },
+	{ "Silent", 6 }, { "Answers", 0 }, { NULL, 0 },
+};
+
+static void dns_row(const struct resolver_row *row, void *arg)
+{
+	struct dns_list *list = arg;
+	const struct cell cells[] = {
+		TEXT_CELL(row->name),     TEXT_CELL(row->type),
+		NUMBER_CELL(row->ttl),    TEXT_CELL(row->servers),
+		NUMBER_CELL(row->silent), TEXT_CELL(row->answers),
+	};
+
+	if (list->only && strcasecmp(list->only, row->name))
+		return;
+	if (list->rows++ < LIMIT)
+		table_row(&list->s->reply, dns_columns, cells);
+}
+
+static void dns_slice(struct worker *w, void *arg)
+{
+	struct dns_list *list = arg;
+
+	list->next =
+		resolver_walk(w->resolver, list->next, SLICE, dns_row, list);
+}
+
+void show_dns(struct session *s, const struct words *w, uint32_t at)
+{
+	struct dns_list list = { .s = s, .only = at < w->n ? w->v[at] : NULL };
+
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, dns_columns);
+	do {
+		sbc_ask(s->sbc, dns_slice, &list);
+	} while (list.next);
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+	else if (list.rows > LIMIT)
+		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
+}
+
+/* --- Log levels ---------------------------------------------------------- */
+
+void show_log_level(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct column columns[] = { { "Component", -12 },
+						 { "Level", 0 },
+						 { NULL, 0 } };
+	(void)w;
+	(void)at;
+
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, columns);
+	for (int c = 0; c < LOG_COMPONENTS; c++) {
+		const struct cell cells[] = {
+			TEXT_CELL(log_component_name((enum log_component)c)),
+			TEXT_CELL(log_level_name(
+				log_level_get((enum log_component)c))),
+		};
+
+		table_row(&s->reply, columns, cells);
+	}
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+}
+
+static int component_of(const char *word)
+{
+	if (!strcmp(word, "all"))
+		return LOG_COMPONENTS;
+	for (int c = 0; c < LOG_COMPONENTS; c++)
+		if (!strcmp(word, log_component_name((enum log_component)c)))
+			return c;
+	return -1;
+}
+
+void log_level(struct session *s, const struct words *w, uint32_t at)
+{
+	int component, level;
+
+	if (w->n < at + 2) {
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "Missing all or COMPONENT, and LEVEL");
+		return;
+	}
+	component = component_of(w->v[at]);
+	level = log_level_parse(w->v[at + 1]);
+	if (component < 0)
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "There is no component [%s]", w->v[at]);
+	else if (level < 0)
+		reply_error(&s->reply, REPLY_ARGUMENT, "There is no level [%s]",
+			    w->v[at + 1]);
+	else if (w->n > at + 2)
+		reply_error(&s->reply, REPLY_UNKNOWN, "Unexpected word [%s]",
+			    w->v[at + 2]);
+	else {
+		log_level_set((enum log_component)component,
+			      (enum log_level)level);
+		log_notice(CLI, "log-level", "component=%s level=%s by=%s",
+			   w->v[at], log_level_name((enum log_level)level),
+			   s->user);
+		reply_line(&s->reply,
+			   "Level of %s is %s until the next change "
+			   "of the running configuration.",
+			   w->v[at], log_level_name((enum log_level)level));
+	}
+}
+
+void rotate_logs(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	log_reopen();
+	reply_line(&s->reply, "Log files are opened anew.");
+}
+
+/* --- Credentials --------------------------------------------------------- */
+
+struct credential_list {
+	struct session *s;
+	const char *realm, *lookup;
+	uint32_t rows;
+};
+
+static const struct column credential_columns[] = {
+	{ "Realm", -16 }, { "Auth-Realm", -32 }, { "Lookup", -32 },
+	{ "Origin", -8 }, { NULL, 0 },
+};
+
+static void credential_row(struct credential_list *list, const char *realm,
+			   const char *auth_realm, const char *lookup,
+			   const char *origin)
+{
+	const struct cell cells[] = { TEXT_CELL(realm), TEXT_CELL(auth_realm),
+				      TEXT_CELL(lookup), TEXT_CELL(origin) };
+
+	if ((list->realm && strcmp(list->realm, realm)) ||
+	    (list->lookup && strcmp(list->lookup, lookup)))
+		return;
+	if (list->rows++ < LIMIT)
+		table_row(&list->s->reply, credential_columns, cells);
+}
+
+static int imported_row(const char *realm, const char *auth_realm,
+			const char *lookup, void *arg)
+{
+	credential_row(arg, realm, auth_realm, lookup, "imported");
+	return 0;
+}
+
+static void configured_rows(struct credential_list *list)
+{
+	const struct plan *plan = sbc_plan(list->s->sbc);
+	size_t n = config_count(plan->config, &element_realm_config);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct realm_config *r =
+			config_at(plan->config, &element_realm_config, i);
+
+		for (uint32_t j = 0; j < r->auth_attributes.n; j++) {
+			const struct auth_attribute *a =
+				r->auth_attributes.v[j];
+
+			credential_row(list, r->identifier, a->auth_realm,
+				       a->auth_user_lookup, "config");
+		}
+	}
+	plan_give(plan);
+}
+
+void show_credentials(struct session *s, const struct words *w, uint32_t at)
+{
+	struct credential_list list = { .s = s };
+
+	for (; at + 1 < w->n; at += 2) {
+		if (!strcmp(w->v[at], "realm"))
+			list.realm = w->v[at + 1];
+		else if (!strcmp(w->v[at], "lookup"))
+			list.lookup = w->v[at + 1];
+		else
+			break;
+	}
+	if (at < w->n) {
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Unknown word [%s], possible here: lookup L, "
+			    "realm R",
+			    w->v[at]);
+		return;
+	}
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, credential_columns);
+	configured_rows(&list);
+	if (credentials_walk(s->db, imported_row, &list)) {
+		s->reply.doc = mem_deref(s->reply.doc);
+		reply_error(&s->reply, REPLY_FAILED,
+			    "The database cannot be read");
+		return;
+	}
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+	else if (list.rows > LIMIT)
+		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
+}

@@ -1,0 +1,164 @@
+"""
+What an operator reads: layouts of tables, JSON, filters, reset (acli.md 1.5, 2.2 to 2.6).
+
+- The headings are those of the specification, column by column.
+- Every show command with a JSON form gives one document with its command and time.
+- Recent, Total and PerMax begin anew at reset; Active stays.
+"""
+import json
+import re
+
+import pytest
+
+SIPD = """\
+SIP Status                          -- Period -- -------- Lifetime --------
+                          Active    High   Total      Total  PerMax    High
+"""
+ERRORS = """\
+SIP Errors/Events                  ---- Lifetime ----
+                            Recent     Total    PerMax
+"""
+AGENTS = """\
+                           ----- Inbound ------ ----- Outbound ----- -- Latency -- ------- Max -------
+Session Agent            S Active   Rate  ConEx Active   Rate  ConEx    Avg    Max  Burst     In    Out
+"""
+
+
+def body(text):
+    """A table without its first line, which is the time"""
+    assert re.match(r"\d\d:\d\d:\d\d-\d+\n", text), text
+    return text.split("\n", 1)[1]
+
+
+def one_call(sbc, pbx_a, trunk):
+    call = pbx_a.calls("0301234").until_answered()
+    return call
+
+
+@pytest.mark.parametrize("command,heading", [("show sipd status", SIPD), ("show sipd errors", ERRORS),
+                                             ("show sipd agents", AGENTS)])
+def test_headings_are_those_of_the_specification(sbc, trunk, command, heading):
+    sbc.start()
+    assert body(sbc.acli(command)).startswith(heading)
+
+
+def test_sessions_stand_under_their_heading(sbc, trunk):
+    sbc.start()
+    rows = [line[:24].rstrip() for line in body(sbc.acli("show sipd sessions")).splitlines()[2:]]
+    assert rows == ["Sessions", "  Initial", "  Early", "  Established", "  Terminated", "Dialogs"]
+
+
+JSON = ["show sipd status", "show sipd sessions", "show sipd transactions", "show sipd errors",
+        "show sipd policy", "show sipd authentication", "show sipd agents", "show registration",
+        "show refusals", "show media", "show sessions", "show surrogate-agents",
+        "show surrogate-agents summary", "show surrogate-agents detail", "show alarms",
+        "show alarms history", "show records", "show version", "show uptime", "show health",
+        "show dns", "show log-level", "show credentials", "display-alarms"]
+
+
+def test_each_show_command_gives_one_document(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    one_call(sbc, pbx_a, trunk)
+    for command in JSON:
+        document = json.loads(sbc.acli(command + " | json"))
+        assert document["v"] == 1 and document["command"] == command
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["time"])
+        assert "data" in document, command
+    assert json.loads(sbc.acli("show alarms", options=["--json"]))["command"] == "show alarms"
+    code, output = sbc.acli_status("help | json")
+    assert code == 1 and "% help has no JSON form" in output
+
+
+def test_statistics_have_the_names_of_their_columns(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    one_call(sbc, pbx_a, trunk)
+    document = json.loads(sbc.acli("show sipd status | json"))
+    assert document["window"] >= 0
+    sessions = document["data"]["sessions"]
+    assert set(sessions) == {"active", "period-high", "recent", "total", "permax", "high"}
+    assert sessions["active"] == 1 and sessions["total"] == sessions["permax"] == 1
+    errors = json.loads(sbc.acli("show sipd errors | json"))["data"]
+    assert set(errors["call-rejects"]) == {"recent", "total", "permax"}
+
+
+def test_reset_begins_counts_anew_and_leaves_what_is_active(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    one_call(sbc, pbx_a, trunk)
+
+    def sessions():
+        return json.loads(sbc.acli("show sipd status | json"))["data"]["sessions"]
+    assert sessions()["total"] == 1
+    assert "Reset: sipd." in sbc.acli("reset sipd")
+    after = sessions()
+    assert (after["active"], after["total"], after["recent"], after["high"]) == (1, 0, 0, 1)
+    assert json.loads(sbc.acli("show registration | json"))["data"]["surrogate-sent"]["total"] > 0
+    sbc.acli("reset all")
+    assert json.loads(sbc.acli("show registration | json"))["data"]["surrogate-sent"]["total"] == 0
+    code, output = sbc.acli_status("reset nonsense")
+    assert code == 1 and "Unknown word [nonsense]" in output
+
+
+def test_aors_as_json_have_null_for_what_is_not_known(sbc, trunk):
+    sbc.start().registered()
+    data = json.loads(sbc.acli("show surrogate-agents detail | json"))["data"]
+    assert data["total"] == len(data["aors"]) == 20
+    assert data["states"]["registered"] == 20
+    first = data["aors"][0]
+    assert first["last"] == 200 and first["expires"] > 0 and first["tries"] == 0
+    assert first["contact"].startswith("sip:")
+    summary = json.loads(sbc.acli("show surrogate-agents summary | json"))["data"]
+    assert [a["registered"] for a in summary["agents"]] == [10, 10]
+
+
+def test_lists_can_be_narrowed(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    text = sbc.acli("show surrogate-agents realm pbx-a limit 3")
+    assert "... 7 more" in text and "10 AoRs: 10 registered" in text and "pbx-b" not in text
+    text = sbc.acli("show surrogate-agents b.trunk.example")
+    assert "10 AoRs: 10 registered" in text and "pbx-a" not in text
+    one_call(sbc, pbx_a, trunk)
+    assert "1 sessions" in sbc.acli("show sessions realm pbx-a")
+    assert "0 sessions" in sbc.acli("show sessions realm pbx-b")
+    assert "1 sessions" in sbc.acli("show sessions user 0301234")
+
+
+def test_filters_are_chained(sbc, trunk):
+    sbc.start().registered()
+    assert sbc.acli("show surrogate-agents | include pbx-a | count").strip() == "10"
+    text = sbc.acli("show surrogate-agents | begin pbx-b | exclude AoRs")
+    assert text.count("pbx-b") == 10 and "pbx-a" not in text and "AoRs" not in text
+    code, output = sbc.acli_status("show alarms | sort")
+    assert code == 1 and "sort" in output
+
+
+def test_all_agents_are_told_to_register_now(sbc, trunk):
+    sbc.start().registered()
+    before = sbc.counter("show registration", "Surrogate Sent")
+    assert "Registering: 2 surrogate-agents." in sbc.acli("notify sipd register all")
+    sbc.waits("show registration", rf"Surrogate Sent .*{before + 20}|Surrogate Sent")
+    code, output = sbc.acli_status("notify sipd register all nobody")
+    assert code == 1 and "There is no AoR [nobody]" in output
+
+
+def test_log_levels_are_set_and_shown(sbc, trunk):
+    sbc.start(level="NOTICE")
+    sbc.acli("log-level surrogate DEBUG")
+    levels = {r["component"]: r["level"] for r in json.loads(sbc.acli("show log-level | json"))["data"]}
+    assert levels["surrogate"] == "DEBUG" and levels["sipd"] == "NOTICE"
+    code, output = sbc.acli_status("log-level nothing DEBUG")
+    assert code == 1 and "There is no component [nothing]" in output
+    code, output = sbc.acli_status("log-level all LOUD")
+    assert code == 1 and "There is no level [LOUD]" in output
+
+
+def test_an_alarm_is_cleared_by_its_number(sbc, trunk):
+    sbc.start()
+    code, output = sbc.acli_status("clear-alarm 4711")
+    assert code == 1 and "There is no alarm [4711]" in output
+
+
+def test_health_is_ok_and_says_so(sbc, trunk):
+    sbc.start().registered()
+    document = json.loads(sbc.acli("show health | json"))["data"]
+    assert {c["check"] for c in document["checks"]} >= {"database", "disk", "dns", "sip-ports"}
+    assert document["health"] in ("ok", "warn")
