@@ -338,10 +338,17 @@ static enum call_event event_of(enum hunt_verdict v)
 	return 0;
 }
 
+/* The hop that was tried before takes its leg along; NULL: none is there yet */
+static void leg_b_follow(struct call *c)
+{
+	c->b = c->hunt.now->leg;
+}
+
 static void hunted(enum hunt_verdict v, void *arg)
 {
 	struct call *c = arg;
 
+	leg_b_follow(c);
 	if (event_of(v))
 		call_feed(c, event_of(v), NULL);
 }
@@ -358,10 +365,13 @@ static int next_hop(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
+	enum hunt_verdict v;
 
 	if (!hunt_is_forked(&c->hunt))
 		timer_cancel(&c->timer_c);
-	return event_of(hunt_failed(&c->hunt, code, msg));
+	v = hunt_failed(&c->hunt, code, msg);
+	leg_b_follow(c);
+	return event_of(v);
 }
 
 static int sent(void *obj, const struct message *msg)
@@ -369,7 +379,7 @@ static int sent(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->b = c->hunt.now->leg;
+	leg_b_follow(c);
 	if (!c->trying) {
 		c->trying = true;
 		reply_trying(c);
@@ -736,6 +746,7 @@ static int cancel_b(struct call *c, const struct pl *reason)
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	hunt_keep_one(&c->hunt, reason);
+	leg_b_follow(c);
 	if (!c->hunt.now->leg || !c->hunt.now->leg->invite)
 		return B_REFUSE;
 	leg_cancel(c->hunt.now->leg, reason);
@@ -869,7 +880,7 @@ static void unanswered_end(struct call *c)
 		struct relay *r = le->data;
 
 		le = le->next;
-		if (relay_is_open(r))
+		if (relay_is_open(r) || relay_method(r) == INVITE)
 			relay_close(r, 487);
 	}
 	queue_end(&c->queue[SIDE_A], 487);
@@ -886,8 +897,11 @@ static void ack_at_last(struct leg *leg)
 /* The side that hung up has its 200; unanswered requests end with it */
 static void closing(struct call *c)
 {
-	ack_at_last(c->a);
-	ack_at_last(c->b);
+	/* before that leg B is that of a hop, and may be gone with it */
+	if (c->answered) {
+		ack_at_last(c->a);
+		ack_at_last(c->b);
+	}
 	timer_cancel(&c->timer_c);
 	timer_cancel(&c->expires);
 	timer_cancel(&c->life);

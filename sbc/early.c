@@ -136,7 +136,7 @@ struct leg *early_leg_b(const struct list *all, struct leg *leg,
 		    tags_equal(&e->b->remote_tag, &msg->from_tag))
 			return e->b;
 	}
-	return tags_equal(&leg->remote_tag, &msg->from_tag) ? leg : NULL;
+	return leg && tags_equal(&leg->remote_tag, &msg->from_tag) ? leg : NULL;
 }
 
 struct leg *early_other(const struct leg *leg)

@@ -41,7 +41,8 @@ int early_take(struct early **ep, const struct early_call *c,
 	       const struct message *msg);
 
 /** Leg of the dialog that a request names, `leg` itself or a twin: of the caller
- *  by our tag, of the called side by its own. NULL: there is none */
+ *  by our tag, of the called side by its own. NULL: there is none. Between two
+ *  hops there is no leg b */
 struct leg *early_leg_a(const struct list *all, struct leg *leg,
 			const struct message *msg);
 struct leg *early_leg_b(const struct list *all, struct leg *leg,

@@ -751,8 +751,6 @@ int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer)
 
 	if (err)
 		return err;
-	/* A dialog that was early may have gone as far as this */
-	loser->cseq = *loser->most;
 	loser->invite_cseq = answer->cseq;
 	err = confirm(loser, answer, transaction_target(leg->invite));
 	if (err) {
@@ -875,6 +873,19 @@ static int lines_join(char **linesp, const struct pl *a, const struct pl *b)
 	return 0;
 }
 
+/* Dialogs of one INVITE count together: what one of them has sent is known to the
+ * leg that hangs it up */
+static uint32_t cseq_next(struct leg *leg)
+{
+	if (leg->most && *leg->most > leg->cseq)
+		leg->cseq = *leg->most;
+	leg->cseq++;
+	if (leg->most)
+		*leg->most = leg->cseq;
+
+	return leg->cseq;
+}
+
 int leg_invite(struct leg *leg, const struct leg_invite *invite)
 {
 	char branch[BRANCH_SIZE];
@@ -915,7 +926,7 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 	r.from = range_of(leg->local);
 	r.callid = range_of(leg->callid);
 	if (!invite->same_cseq)
-		leg->cseq++;
+		(void)cseq_next(leg);
 	r.cseq = leg->invite_cseq = leg->cseq;
 	if (invite->extra.l) {
 		err = lines_join(&joined, &invite->extra, &invite->credentials);
@@ -1039,7 +1050,7 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		.from = range_of(leg->local),
 		.to = range_of(leg->remote),
 		.callid = range_of(leg->callid),
-		.cseq = ++leg->cseq,
+		.cseq = cseq_next(leg),
 		.max_forwards = request->max_forwards,
 		.contact = range_of(leg->contact),
 		.routes = range_of(leg->routes),
@@ -1065,8 +1076,6 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		if (err)
 			return err;
 	}
-	if (leg->most && *leg->most < leg->cseq)
-		*leg->most = leg->cseq;
 	if (request->method == BYE)
 		r.contact = (struct pl){ 0 };
 	names_branch(branch, leg->worker->number);
@@ -1162,13 +1171,18 @@ void leg_contact(struct leg *leg, const struct message *msg)
 	mem_deref(mb);
 }
 
-/* The number of the ACK is that of the last INVITE */
 static void orphan_answered(struct transaction *t, enum transaction_event ev,
 			    const struct message *msg, void *arg)
 {
+	struct leg *leg = arg;
 	(void)t;
-	if (ev == FINAL && msg->code < 300)
-		(void)leg_ack(arg, NULL, NULL);
+
+	if (ev != FINAL || msg->code >= 300)
+		return;
+	if (msg->cseq == leg->invite_cseq && msg->cseq != leg->ack_cseq)
+		(void)leg_ack(leg, NULL, NULL);
+	else
+		leg_ack_again(leg, msg);
 }
 
 void leg_adopt(struct leg *leg, struct transaction *t)

@@ -269,7 +269,7 @@ void leg_refresh_target(struct leg *leg, const struct message *msg);
  *  of the other side's Contact in msg (behaviour.md 5.2, 5.3) */
 void leg_contact(struct leg *leg, const struct message *msg);
 
-/** Take over a re-INVITE under way whose maker is gone: it is cancelled, and a 2xx
+/** Take over a re-INVITE whose maker is gone: unanswered it is cancelled, and a 2xx
  *  is acknowledged still, while the leg lives */
 void leg_adopt(struct leg *leg, struct transaction *t);
 

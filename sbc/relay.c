@@ -452,7 +452,7 @@ void relay_close(struct relay *r, uint16_t code)
 	if (code)
 		reply(r, code, NULL);
 	settle(r);
-	if (r->method == INVITE && r->client && !r->answered) {
+	if (r->method == INVITE && r->client) {
 		leg_adopt(r->to, r->client);
 		r->client = NULL;
 	}

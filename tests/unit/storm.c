@@ -939,6 +939,8 @@ static void spoils(void)
 	l = strlen(text);
 	for (char *p = text; (p = strstr(p, "127.0.0.1"));)
 		memcpy(p, "192.0.2.9", 9);
+	for (char *p = text; (p = strstr(p, "@127.0.0."));)
+		memcpy(p, "@192.0.2.", 9);
 	for (char *p = text; (p = strstr(p, witness_marks[f->end]));)
 		*p = 'y';
 	for (unsigned i = 1 + roll(4); i--;) {

@@ -247,6 +247,29 @@ static void a_reinvite_that_waits_for_its_turn_keeps_the_other_side_out(
 	assert_true(peer_hears_no(&pbx, "INVITE"));
 }
 
+static void what_waits_for_its_turn_ends_with_the_hop_that_sent_it(void **s)
+{
+	struct local_policy *p = (struct local_policy *)config_at(
+		core.cfg, &element_local_policy, 0);
+	(void)s;
+
+	item_add(&p->policy_attributes, &element_policy_attribute, "next-hop",
+		 "127.0.0.14", "realm", "trunk", "cost", "1", NULL);
+	calls(NULL, SDP_PBX);
+	says("u", 180, NULL, NULL);
+	peer_answer(&pbx, 180);
+	peer_says(&trunk, "INFO", NULL, "a");
+	peer_request(&pbx, "INFO"); /* unanswered: what follows waits */
+	peer_says(&trunk, "INFO", NULL, "second");
+	says("u", 480, NULL, NULL);
+	peer_request(&third, "INVITE");
+	core_run(5000);
+	peer_answer(&trunk, 481);
+	peer_answer(&trunk, 481);
+	for (size_t i = 0; i < pbx.n; i++)
+		assert_false(body_has(pbx.in[i], "second"));
+}
+
 static void headers_in_a_contact_are_no_part_of_the_request_uri(void **s)
 {
 	struct message *m;
@@ -296,6 +319,7 @@ int main(void)
 		T(a_reinvite_that_rings_at_the_end_is_cancelled),
 		T(a_branch_that_lost_has_no_reinvites),
 		T(a_reinvite_that_waits_for_its_turn_keeps_the_other_side_out),
+		T(what_waits_for_its_turn_ends_with_the_hop_that_sent_it),
 		T(headers_in_a_contact_are_no_part_of_the_request_uri),
 		T(a_refusal_without_state_is_the_same_each_time),
 	};

@@ -55,7 +55,7 @@ struct got {
 struct gave {
 	struct label n;
 	struct mbuf *mb;
-	uint64_t at, final_at, cancelled;
+	uint64_t at, final_at, cancelled, over;
 	uint16_t code;
 	bool rang, wild; /* ... an answer was wild */
 };
@@ -206,8 +206,8 @@ static bool is_in_time(const struct gave *g)
 		return false; /* an answer that was not final cannot be */
 	if (g->final_at)
 		return now < g->final_at + T1_64 - EDGE;
-	if (g->cancelled)
-		return now < g->cancelled + T1_64 - EDGE;
+	if (g->cancelled || g->over)
+		return now < (g->over ? g->over : g->cancelled) + T1_64 - EDGE;
 	return g->rang || now < g->at + T1_64 - EDGE;
 }
 
@@ -375,13 +375,18 @@ static void check_ack(const struct label *n)
 	for (size_t i = 0; i < gave_n; i++)
 		if (gave[i].n.method == INVITE &&
 		    !strcmp(gave[i].n.callid, n->callid) &&
-		    gave[i].n.cseq == n->cseq)
+		    (gave[i].n.cseq == n->cseq || gave[i].wild))
 			return;
 	accuse("ACK %u for no INVITE to %s", n->cseq, witness_marks[n->end]);
 }
 
 static void bye_seen(const char *callid, const char *ours, const char *theirs)
 {
+	for (size_t i = 0; i < gave_n; i++)
+		if (!strcmp(gave[i].n.callid, callid) &&
+		    !strcmp(gave[i].n.from, ours) &&
+		    !strcmp(gave[i].n.to, theirs))
+			gave[i].over = clock_ms();
 	struct debt *d = debt_find(callid, ours, theirs);
 
 	if (d)
@@ -398,6 +403,8 @@ static void request_seen(int end, struct mbuf *mb, const struct message *msg)
 			accuse("%s %u to %s differs when it is repeated",
 			       method_name(msg->method_id), msg->cseq,
 			       witness_marks[end]);
+		if (msg->method_id == ACK)
+			check_ack(&g->n);
 		return;
 	}
 	label_of(&n, end, msg);
