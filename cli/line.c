@@ -34,6 +34,15 @@ struct line {
 
 static volatile sig_atomic_t interrupted;
 
+#ifdef __SANITIZE_ADDRESS__
+/* libedit 3.1 never frees the names and sentences of functions added to it */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:wcsdup\n";
+}
+#endif
+
 static void on_interrupt(int number)
 {
 	(void)number;

@@ -183,7 +183,8 @@ static struct outside_name *names_make(struct asks *asks, size_t *np)
 	if (!v)
 		return NULL;
 
-	qsort(asks->v, asks->n, sizeof(*asks->v), ask_order);
+	if (asks->n)
+		qsort(asks->v, asks->n, sizeof(*asks->v), ask_order);
 	for (size_t i = 0; i < asks->n; i++) {
 		struct ask *a = &asks->v[i];
 
