@@ -16,7 +16,7 @@
 #include "cli/client.h"
 
 enum {
-	FILE_BYTES = 64 << 20 /* the largest file that is sent */
+	FILE_BYTES = 256 << 20 /* the largest file that is sent */
 };
 
 int client_connect(struct client *c, const char *path)

@@ -9,6 +9,7 @@
 #include "cli/acceptance.h"
 #include "cli/activate.h"
 #include "cli/agents.h"
+#include "cli/bulk.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/show.h"
@@ -317,6 +318,7 @@ static const struct command commands[] = {
 	{ "export-config",          MODE_SUPERUSER, export_config,         "[FILE] [saved|running|editing] [yaml|text]" },
 	{ "help",                   MODE_USER,      help,                  "This list" },
 	{ "import-config",          MODE_SUPERUSER, import_config,         "A YAML file into editing: FILE [replace|merge]" },
+	{ "import-credentials",     MODE_SUPERUSER, import_credentials,    "CSV rows: FILE realm R [replace|merge], FILE surrogate-agent KEY" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
 	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL" },
 	{ "notify all rotate-logs", MODE_SUPERUSER, rotate_logs,           "Open log files anew" },

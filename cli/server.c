@@ -23,7 +23,7 @@
 #include "cli/server.h"
 
 enum {
-	FILE_BYTES = 64 << 20, /* the largest file that is taken */
+	FILE_BYTES = 256 << 20, /* the largest file that is taken */
 	FILE_FIRST = 64 << 10, /* memory follows what came, not what was said */
 	PULSE = 1000           /* [ms]: a sign of life of long work */
 };

@@ -179,9 +179,10 @@ static void import_came(struct session *s, const struct pl *bytes)
 
 	s->arg = NULL;
 	if (!bytes->p) {
-		reply_error(&s->reply, REPLY_FAILED,
-			    "No file came, or one of more than 64 MiB; nothing "
-			    "was changed");
+		reply_error(
+			&s->reply, REPLY_FAILED,
+			"No file came, or one of more than 256 MiB; nothing "
+			"was changed");
 		mem_deref(import);
 		return;
 	}
