@@ -270,7 +270,7 @@ def bench_registrations():
 
 
 def bench_programs():
-    names = ["scan", "timer", "routes", "credentials", "transactions", "rtp"]
+    names = ["scan", "timer", "routes", "credentials", "verify", "transactions", "rtp"]
     names = [n for n in names if os.path.exists(f"{HERE}/{n}.c")]
     subprocess.run(["ninja", "-C", BUILD, "--quiet", *[f"tests/bench_{n}" for n in names]], check=True)
     for name in names:
