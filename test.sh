@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every test: lint, unit, golden, functional with real peers.
 #   ./test.sh              all of them
-#   ./test.sh unit|lint|func|asan|bench      a part
+#   ./test.sh unit|lint|func|asan|tsan|bench      a part
 #   ./test.sh fuzz SECONDS                   each fuzz target for so long
 #   ./test.sh soak SECONDS                   load for so long; without: an hour
 #   ./test.sh func -k NAME                   further words go to pytest
@@ -15,7 +15,7 @@ part=${1:-all}
 install_packages $BUILD_PACKAGES $TEST_PACKAGES
 warnings=$([ "${CI:-}" ] && echo -Dwerror=true || true)
 case $part in
-asan|fuzz)
+asan|tsan|fuzz)
 	;;
 bench)
 	build build-release -Dbuildtype=release
@@ -27,5 +27,8 @@ bench)
 esac
 if [ "$part" = asan ]; then
 	build build-asan -Dbuildtype=debug -Db_sanitize=address,undefined -Db_lundef=false
+fi
+if [ "$part" = tsan ]; then
+	build build-tsan -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
 fi
 exec /usr/bin/python3 tests/run.py "$part" "$@"

@@ -9,11 +9,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as xml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_LIMIT = 120  # [s] for one test program
+# What more than one thread has a hand in
+THREADED = ("sbc_mailbox", "sbc_media", "sbc_forward", "sbc_counters", "sbc_worker", "sbc_job",
+            "sbc_alarm", "store_database", "store_registrations", "store_records",
+            "store_credentials", "store_log")
+THREADED_CALLS = ("test_b_calls", "test_m_media", "test_r_registration", "test_u_change")
 SIDE_BY_SIDE = 4  # functional tests
 
 
@@ -37,10 +43,10 @@ def lint():
     return passed, failed, 0
 
 
-def unit(build="build"):
+def unit(build="build", names=("*",)):
     say(f"unit tests in {build}/")
     passed = failed = 0
-    programs = sorted(glob.glob(f"{ROOT}/{build}/tests/test_*"))
+    programs = sorted(p for name in names for p in glob.glob(f"{ROOT}/{build}/tests/test_{name}"))
     for program in (p for p in programs if os.access(p, os.X_OK) and os.path.isfile(p)):
         try:
             result = subprocess.run([program], cwd=ROOT, capture_output=True, text=True,
@@ -60,7 +66,7 @@ def unit(build="build"):
     return passed, failed, 0
 
 
-def func(words, build="build"):
+def func(words, build="build", files=None):
     say("functional tests with real peers")
     report = f"{ROOT}/{build}/func.xml"
     if os.path.exists(report):
@@ -104,6 +110,24 @@ def fuzz(seconds):
     return passed, failed, 0
 
 
+def tsan(words):
+    """What has threads, under ThreadSanitizer: a report fails its test (tests/tsan.supp)"""
+    os.environ["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/tsan.supp"
+    return [unit("build-tsan", THREADED),
+            func(words, "build-tsan", [f"tests/func/{name}.py" for name in THREADED_CALLS])]
+
+
+def sequences(seconds):
+    """Random sequences against the core, other ones each time"""
+    say("random sequences")
+    environment = dict(os.environ, SEED=str(int(time.time())), RUNS=str(50 * seconds))
+    result = subprocess.run([f"{ROOT}/build/tests/test_sbc_sequences"], cwd=ROOT, env=environment,
+                            capture_output=True, text=True, errors="replace")
+    if result.returncode:
+        print(f"FAILED test_sbc_sequences\n{(result.stdout + result.stderr)[-6000:]}")
+    return int(not result.returncode), int(bool(result.returncode)), 0
+
+
 def soak(seconds):
     """What takes longer than a minute (quality.md "Survival"), with its figures"""
     os.environ["SBC_SOAK"] = str(seconds)
@@ -123,13 +147,16 @@ def main(part, words):
     elif part == "fuzz":
         counts = [fuzz(int(words[0]) if words else 60)]
     elif part == "soak":
-        counts = [soak(int(words[0]) if words else 3600)]
+        seconds = int(words[0]) if words else 3600
+        counts = [sequences(seconds), soak(seconds)]
+    elif part == "tsan":
+        counts = tsan(words)
     elif part in ("lint", "unit", "bench"):
         counts = [{"lint": lint, "unit": unit, "bench": bench}[part]()]
     elif part == "func":
         counts = [func(words)]
     else:
-        sys.exit(f"test.sh: no part [{part}]: unit, lint, func, asan, fuzz SECONDS, soak SECONDS, bench")
+        sys.exit(f"test.sh: no part [{part}]: unit, lint, func, asan, tsan, fuzz SECONDS, soak SECONDS, bench")
     passed, failed, skipped = (sum(column) for column in zip(*counts))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0
