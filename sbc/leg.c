@@ -1071,6 +1071,9 @@ int leg_request(struct transaction **tp, struct leg *leg,
 	int err;
 
 	if (request->method == INVITE) {
+		/* ... and of the one before, which nobody answers any more */
+		if (leg->ack_waits)
+			(void)leg_ack(leg, NULL, NULL);
 		leg->invite_cseq = leg->cseq;
 		err = credentials_keep(leg, &request->credentials);
 		if (err)

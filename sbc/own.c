@@ -112,7 +112,8 @@ static int own_send(struct call *c, enum side side, enum method_id method,
 	};
 	int err;
 
-	if (c->state != CALL_TALKING ||
+	/* RFC 3261 14.1: one of the peer waits, and refreshes as well */
+	if (c->state != CALL_TALKING || queue_has(&c->queue[side], INVITE) ||
 	    (method == INVITE && !offer_make(c, side, &sdp)))
 		return EBUSY;
 	if (sdp) {

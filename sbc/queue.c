@@ -144,6 +144,22 @@ bool queue_has(const struct queue *q, enum method_id method)
 	return false;
 }
 
+void queue_refuse(struct queue *q, enum method_id method, uint16_t code)
+{
+	struct le *le = q->waiting.head;
+
+	while (le) {
+		struct queued *e = le->data;
+		const struct message *msg = transaction_request(e->t);
+
+		le = le->next;
+		if (!msg || msg->method_id != method)
+			continue;
+		answer(e->t, code);
+		mem_deref(e);
+	}
+}
+
 void queue_end(struct queue *q, uint16_t code)
 {
 	timer_cancel(&q->timer);

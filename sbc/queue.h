@@ -51,6 +51,9 @@ bool queue_is_busy(const struct queue *q);
  *  the next turn of the wheel */
 void queue_pass(struct queue *q, const void *who);
 
+/** Answer those who wait with this method so, and take them out */
+void queue_refuse(struct queue *q, enum method_id method, uint16_t code);
+
 /** Is a request with this method among those who wait? */
 bool queue_has(const struct queue *q, enum method_id method);
 /** Its turn came too early: it is the first again, and who holds it up. 0;

@@ -452,7 +452,9 @@ void relay_close(struct relay *r, uint16_t code)
 	if (code)
 		reply(r, code, NULL);
 	settle(r);
-	if (r->method == INVITE && r->client) {
+	/* One that is answered has its ACK, and gives way */
+	if (r->method == INVITE && r->client &&
+	    (!r->answered || !r->to->orphan)) {
 		leg_adopt(r->to, r->client);
 		r->client = NULL;
 	}

@@ -397,6 +397,8 @@ static int offer(struct transfer *t, struct call *c, enum side side,
 	if (!err && timer->profile)
 		err = refresh_lines(timer, lines);
 	if (!err) {
+		/* RFC 3261 14.1: not while one of the peer is open */
+		queue_refuse(&c->queue[side], INVITE, 491);
 		setup.extra = bytes_of(lines);
 		setup.body = bytes_of(sdp);
 		pl_set_str(&setup.ctype, "application/sdp");

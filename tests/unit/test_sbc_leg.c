@@ -198,6 +198,26 @@ static void a_reinvite_that_is_open_at_the_end_is_acknowledged_still(void **s)
 			 0);
 }
 
+static void so_is_one_that_went_to_the_caller(void **s)
+{
+	struct message *m;
+	(void)s;
+
+	call();
+	peer_says(&trunk, "INVITE", NULL, SDP_TRUNK);
+	m = own(peer_request(&pbx, "INVITE"));
+	peer_answers(&pbx, m, 100, NULL, NULL);
+	peer_says(&trunk, "BYE", NULL, NULL);
+	peer_answer(&trunk, 487);
+	peer_answers(&pbx, peer_request(&pbx, "BYE"), 200, NULL, NULL);
+	peer_answers(&pbx, m, 200, NULL, SDP_PBX);
+	assert_int_equal(peer_request(&pbx, "ACK")->cseq, m->cseq);
+	mem_deref(m);
+	core_run(70000);
+	assert_int_equal(list_count(&calls_home(core.worker.calls)->lingering),
+			 0);
+}
+
 static void a_reinvite_that_rings_at_the_end_is_cancelled(void **s)
 {
 	struct message *m;
@@ -316,6 +336,7 @@ int main(void)
 		T(a_repeated_2xx_gets_the_ack_of_its_own_invite),
 		T(a_2xx_with_an_offer_is_acknowledged_though_nobody_answers_it),
 		T(a_reinvite_that_is_open_at_the_end_is_acknowledged_still),
+		T(so_is_one_that_went_to_the_caller),
 		T(a_reinvite_that_rings_at_the_end_is_cancelled),
 		T(a_branch_that_lost_has_no_reinvites),
 		T(a_reinvite_that_waits_for_its_turn_keeps_the_other_side_out),

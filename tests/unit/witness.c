@@ -187,6 +187,12 @@ static void owe(const char *callid, const char *ours, const char *theirs,
 		strcpy(d->ours, ours);
 		strcpy(d->theirs, theirs);
 		d->asked = asked;
+		for (size_t i = 0; i < gave_n; i++)
+			d->ended = d->ended ||
+				   (gave[i].n.method == BYE &&
+				    !strcmp(gave[i].n.callid, callid) &&
+				    !strcmp(gave[i].n.from, ours) &&
+				    !strcmp(gave[i].n.to, theirs));
 	}
 	if (asked && d->cseq != cseq) {
 		d->cseq = cseq;
@@ -467,7 +473,8 @@ static void answer_seen(int end, struct mbuf *mb, const struct message *msg)
 	struct got *g = got_find(end, msg);
 
 	if (!g) {
-		if (got_n < MOST && is_tame(end, msg))
+		if (got_n < MOST && is_tame(end, msg) && msg->callid.l &&
+		    msg->callid.p[0] != 'y')
 			accuse("%u to no request of %s", msg->code,
 			       witness_marks[end]);
 		return;
