@@ -1409,6 +1409,10 @@ void call_swap(struct call *c, enum side side, struct call *other,
 	struct leg **x = slot(c, side), **y = slot(other, other_side);
 	struct leg *leg = *x;
 
+	/* Branches that lost know the legs of their own call */
+	early_forget(c);
+	early_forget(other);
+
 	plans_keep(c, other);
 	plans_keep(other, c);
 	*x = *y;

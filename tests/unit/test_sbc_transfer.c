@@ -186,6 +186,42 @@ static void the_target_is_called_and_the_other_side_moved_to_it(void **s)
 	assert_int_equal(core_calls(), 0);
 }
 
+/* Its early dialogs live on for 64*T1, when the leg is in another call: read by
+ * AddressSanitizer */
+static void a_call_that_was_forked_may_be_moved_at_once(void **s)
+{
+	struct message *m;
+	struct peer rest;
+	(void)s;
+
+	enable();
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	m = peer_request(&trunk, "INVITE");
+	trunk.tag = "v";
+	peer_answers(&trunk, m, 180, NULL, NULL);
+	trunk.tag = "u";
+	peer_answers(&trunk, m, 180, NULL, NULL);
+	peer_answers(&trunk, m, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	rest = trunk;
+	rest.cseq = 100;
+	m = referred(TO_TARGET);
+	peer_answers(&trunk, m, 200, NULL, MOVED);
+	core_run(1);
+	m = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, m, 200, NULL, SDP_TRUNK);
+	peer_answers(&pbx, peer_request(&pbx, "NOTIFY"), 200, NULL, NULL);
+	/* his call ends when nobody answers, behind the one that has its leg */
+	peer_request(&pbx, "BYE");
+	peer_forgets(&trunk);
+	peer_says(&rest, "BYE", NULL, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "BYE"), 200, NULL, NULL);
+	core_run(40000);
+	assert_int_equal(core_calls(), 0);
+}
+
 static void version_row(bool relayed)
 {
 	struct message *first, *invite, *move;
@@ -662,6 +698,7 @@ int main(void)
 		T(the_session_agent_has_the_last_word),
 		T(a_refer_to_another_method_is_passed_on),
 		T(the_target_is_called_and_the_other_side_moved_to_it),
+		T(a_call_that_was_forked_may_be_moved_at_once),
 		T(the_version_of_the_sdp_goes_on_in_the_other_side_s_dialog),
 		T(it_goes_on_where_media_go_directly_from_then_on),
 		T(on_failure_the_call_goes_on),
