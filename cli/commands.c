@@ -12,6 +12,7 @@
 #include "cli/bulk.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
+#include "cli/rehearsal.h"
 #include "cli/show.h"
 #include "cli/statistics.h"
 #include "cli/system.h"
@@ -335,7 +336,7 @@ static const struct command commands[] = {
 	{ "reset sipd",             MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
-	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions" },
+	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
 	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]", true },
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
@@ -344,16 +345,17 @@ static const struct command commands[] = {
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]", true },
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step", true },
 	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted", true },
-	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]" },
+	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]", true },
 	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID] [realm R] [agent A] [user U] [state S] [limit N]", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, agents [NAME]", true },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration", true },
-	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer" },
+	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer", true },
 	{ "ping sip",               MODE_USER,      ping_sip,              "OPTIONS to a session-agent: AGENT" },
 	{ "reset session-agent",    MODE_SUPERUSER, reset_agent,           "Clear its timers and limits, ping at once: NAME" },
-	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take" },
+	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take", true },
+	{ "test-surrogate",         MODE_SUPERUSER, test_surrogate,        "The REGISTER that would leave: KEY [AOR-USER]", true },
 	{ "unlock-config",          MODE_SUPERUSER, unlock_config,         "Break the lock of the configuration" },
 	{ "verify-config",          MODE_SUPERUSER, verify_config,         "Check editing: [detail] [strict] [static] [rule ID] [element E]", true },
 };

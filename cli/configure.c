@@ -15,6 +15,7 @@
 #include "store/versions.h"
 #include "sbc/clock.h"
 #include "cli/configure.h"
+#include "cli/tree.h"
 #include "cli/typed.h"
 #include "cli/users.h"
 
@@ -1525,6 +1526,7 @@ struct showing {
 	struct config *loaded;
 	const struct element *only;
 	char *key;
+	char command[256]; /* for its document */
 	bool brief;
 };
 
@@ -1563,6 +1565,16 @@ static int show_print(struct task *task)
 		reply_error(&task->reply, REPLY_ARGUMENT, "There is no %s [%s]",
 			    text.only->name, sh->key);
 		return ECANCELED;
+	}
+	if (task->reply.json) {
+		const struct tree_setup tree = { .cfg = text.cfg,
+						 .only = text.only,
+						 .key = text.key };
+
+		json_begin(&task->reply, sh->command, JSON_NO_WINDOW);
+		tree_json(&task->reply, &tree);
+		json_end(&task->reply);
+		return 0;
 	}
 	reply_print(&task->reply, (re_printf_h *)text_print, &text);
 	return 0;
@@ -1615,6 +1627,8 @@ void configure_show(struct session *s, const struct words *w, uint32_t at)
 	key_join(&key);
 	if (sh && str_dup(&sh->key, key.text))
 		sh = mem_deref(sh);
+	if (sh)
+		str_ncpy(sh->command, s->command, sizeof(sh->command));
 	if (sh && configure_editing(s))
 		sh->cfg = config_take(configure_editing(s));
 	task_start(s, (struct task *)sh, show_steps, false);

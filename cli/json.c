@@ -137,6 +137,16 @@ void json_pl(struct reply *r, const char *name, const struct pl *text)
 	(void)mbuf_printf(r->doc, "%H", pl_quote, text);
 }
 
+void json_print(struct reply *r, const char *name, re_printf_h *h,
+		const void *arg)
+{
+	char *text = NULL;
+
+	if (r->doc && !re_sdprintf(&text, "%H", h, arg))
+		json_text(r, name, text);
+	mem_deref(text);
+}
+
 void json_number(struct reply *r, const char *name, int64_t n)
 {
 	if (!r->doc)

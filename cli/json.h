@@ -34,6 +34,10 @@ void json_flag(struct reply *r, const char *name, bool on);
 /** A number of thousandths: 21 is 0.021 */
 void json_thousandths(struct reply *r, const char *name, uint64_t n);
 
+/** What a printer gives */
+void json_print(struct reply *r, const char *name, re_printf_h *h,
+		const void *arg);
+
 /** Wall time [s] as RFC 3339; 0: null */
 void json_time(struct reply *r, const char *name, uint64_t wall);
 

@@ -16,6 +16,7 @@
 #include "cli/json.h"
 #include "cli/show.h"
 #include "cli/statistics.h"
+#include "cli/tree.h"
 
 enum {
 	SLICE = 200,
@@ -789,7 +790,15 @@ void show_running_config(struct session *s, const struct words *w, uint32_t at)
 	if (*key && !config_find(plan->config, setup.only, &setup.key))
 		reply_error(&s->reply, REPLY_ARGUMENT, "There is no %s [%s]",
 			    setup.only->name, key);
-	else
+	else if (s->reply.json) {
+		const struct tree_setup tree = { .cfg = setup.cfg,
+						 .only = setup.only,
+						 .key = setup.key };
+
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		tree_json(&s->reply, &tree);
+		json_end(&s->reply);
+	} else
 		reply_print(&s->reply, (re_printf_h *)text_print, &setup);
 	plan_give(plan);
 }

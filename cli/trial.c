@@ -9,6 +9,8 @@
 #include "sbc/ingress.h"
 #include "sbc/prove.h"
 #include "sbc/sources.h"
+#include "cli/json.h"
+#include "cli/json.h"
 #include "cli/trial.h"
 
 /* Arguments, all texts of the line */
@@ -20,6 +22,7 @@ struct trial {
 	struct source source;
 	struct sa src;
 	bool credentials; /* test-credentials: print the choice too */
+	const char *why;  /* it fails; NULL: it does not */
 };
 
 static bool arguments(struct trial *t, const struct words *w, uint32_t at)
@@ -165,6 +168,18 @@ static void explain(const struct local_policy *policy,
 
 	if (fault == ROUTE_SOURCE_REALM)
 		return; /* another realm's policies would only be noise */
+	if (t->s->reply.json) {
+		struct reply *r = &t->s->reply;
+
+		json_open(r, NULL, '{');
+		json_print(r, "local-policy", (re_printf_h *)item_key_print,
+			   &p);
+		json_print(r, "policy-attributes",
+			   (re_printf_h *)item_key_print, &a);
+		json_text(r, "verdict", route_fault_name(fault));
+		json_close(r, '}');
+		return;
+	}
 	reply_line(&t->s->reply,
 		   "local-policy [%H], policy-attributes [%H]: %s",
 		   item_key_print, &p, item_key_print, &a,
@@ -186,14 +201,37 @@ static void explain_all(struct trial *t, const struct plan *plan)
 	if (uri_read(&from_uri, &from) || uri_read(&to_uri, &to))
 		return;
 	clock_local(&q.now);
+	json_open(&t->s->reply, "stages", '[');
 	route_explain(plan->routes, &q, explain, t);
+	json_close(&t->s->reply, ']');
+}
+
+static const struct column hop_columns[] = {
+	{ "Rank", -4 }, { "Next Hop", -23 },    { "Realm", -11 },
+	{ "Cost", -5 }, { "Agent State", -11 }, { "Lookup", 0 },
+	{ NULL, 0 },
+};
+
+static void hop_row(struct trial *t, uint32_t rank, const struct hop *hop,
+		    const char *letter)
+{
+	const struct cell cells[] = {
+		NUMBER_CELL(rank),
+		TEXT_CELL(hop->next_hop ? hop->next_hop : "registrar"),
+		TEXT_CELL(hop->realm->config->identifier),
+		NUMBER_CELL(hop->cost),
+		TEXT_CELL(letter),
+		TEXT_CELL(hop->attribute ? hop->attribute->auth_user_lookup
+					 : ""),
+	};
+
+	table_row(&t->s->reply, hop_columns, cells);
 }
 
 static void hops_print(struct trial *t, struct worker *w,
 		       const struct ingress_trial *found)
 {
-	reply_line(&t->s->reply, "%-5s%-24s%-12s%-6s%-12s%s", "Rank",
-		   "Next Hop", "Realm", "Cost", "Agent State", "Lookup");
+	table_begin(&t->s->reply, "hops", hop_columns);
 	for (uint32_t i = 0; i < found->route.n; i++) {
 		const struct hop *hop = &found->route.hops[i];
 		struct agent *agent =
@@ -203,12 +241,18 @@ static void hops_print(struct trial *t, struct worker *w,
 		if (agent)
 			letter[0] =
 				agent_letter(agent_service(agent, clock_ms()));
-		reply_line(&t->s->reply, "%-5u%-24s%-12s%-6u%-12s%s", i + 1,
-			   hop->next_hop ? hop->next_hop : "registrar",
-			   hop->realm->config->identifier, hop->cost, letter,
-			   hop->attribute ? hop->attribute->auth_user_lookup
-					  : "");
+		hop_row(t, i + 1, hop, letter);
 	}
+	table_end(&t->s->reply);
+}
+
+struct aor {
+	const char *user, *host;
+};
+
+static int aor_print(struct re_printf *pf, const struct aor *aor)
+{
+	return re_hprintf(pf, "%s@%s", aor->user, aor->host);
 }
 
 static void owner_print(struct trial *t, const char *name,
@@ -216,7 +260,15 @@ static void owner_print(struct trial *t, const char *name,
 {
 	char user[AOR_USER_MAX];
 
-	if (who->agent && aor_register_user(user, sizeof(user), who) >= 0)
+	bool known =
+		who->agent && aor_register_user(user, sizeof(user), who) >= 0;
+
+	if (t->s->reply.json && known)
+		json_print(&t->s->reply, name, (re_printf_h *)aor_print,
+			   &(struct aor){ user, who->agent->register_host });
+	else if (t->s->reply.json)
+		json_text(&t->s->reply, name, NULL);
+	else if (known)
 		reply_line(&t->s->reply, "%-16s%s@%s", name, user,
 			   who->agent->register_host);
 	else
@@ -276,6 +328,23 @@ static int step_of(enum credential_by by)
 	return STEP_NOBODY;
 }
 
+static void step_print(struct trial *t, int step, const char *verdict,
+		       const char *reason)
+{
+	struct reply *r = &t->s->reply;
+
+	if (!r->json) {
+		reply_line(r, *reason ? "%-16s%-5s%s" : "%-16s%s",
+			   step_names[step], verdict, reason);
+		return;
+	}
+	json_open(r, NULL, '{');
+	json_text(r, "step", step_names[step] + 2);
+	json_text(r, "verdict", *verdict == '-' ? NULL : verdict);
+	json_text(r, "reason", *reason ? reason : NULL);
+	json_close(r, '}');
+}
+
 /* Why a step before the one that decided did not */
 static void no_print(struct trial *t, int step,
 		     const struct credential_query *q)
@@ -310,7 +379,7 @@ static void no_print(struct trial *t, int step,
 		why = "no entry at the session-agents fits";
 		break;
 	}
-	reply_line(&t->s->reply, "%-16s%-5s%s", step_names[step], "no", why);
+	step_print(t, step, "no", why);
 }
 
 static void yes_print(struct trial *t, int step,
@@ -320,43 +389,57 @@ static void yes_print(struct trial *t, int step,
 	const struct credential_choice *choice = &e->choice;
 	const struct session_agent *at =
 		choice->by == BY_EGRESS ? q->egress : q->ingress;
+	char why[512];
 
+	/* What is too long for a line is cut off */
 	if (choice->realm && choice->lookup)
-		reply_line(&t->s->reply,
-			   "%-16s%-5srealm-config [%s] %s [%s %s]",
-			   step_names[step], "yes", choice->realm,
-			   e->found ? "has" : "has no entry for",
-			   e->any ? "*" : t->auth_realm, choice->lookup);
+		(void)re_snprintf(why, sizeof(why),
+				  "realm-config [%s] %s [%s %s]", choice->realm,
+				  e->found ? "has" : "has no entry for",
+				  e->any ? "*" : t->auth_realm, choice->lookup);
 	else if (choice->of_agent)
-		reply_line(&t->s->reply, "%-16s%-5ssurrogate-agent [%s %s]",
-			   step_names[step], "yes",
-			   q->owner.agent->register_host,
-			   q->owner.agent->register_user);
+		(void)re_snprintf(why, sizeof(why), "surrogate-agent [%s %s]",
+				  q->owner.agent->register_host,
+				  q->owner.agent->register_user);
 	else if (choice->entry)
-		reply_line(&t->s->reply, "%-16s%-5ssession-agent [%s] has [%s]",
-			   step_names[step], "yes", at->hostname,
-			   choice->entry->auth_realm);
+		(void)re_snprintf(why, sizeof(why),
+				  "session-agent [%s] has [%s]", at->hostname,
+				  choice->entry->auth_realm);
 	else
-		reply_line(&t->s->reply, "%-16s%-5snobody else answers",
-			   step_names[step], "yes");
+		str_ncpy(why, "nobody else answers", sizeof(why));
+	step_print(t, step, "yes", why);
 }
 
 static void result_print(struct trial *t, const struct proof_explanation *e)
 {
-	reply_line(&t->s->reply, "row             %s", e->choice.row);
+	static const char fails[] =
+		"fail: nothing is answered, the final 401 or 407 goes to the "
+		"caller";
+	struct reply *r = &t->s->reply;
+	bool passes = e->choice.by == BY_NOBODY;
+
+	if (r->json) {
+		json_text(r, "row", e->choice.row);
+		json_text(r, "user", e->found ? e->user : NULL);
+		json_text(r, "result",
+			  e->found ? "answered"
+			  : passes ? "passed-through"
+				   : "fail");
+		t->why = e->found || passes ? NULL : fails;
+		return;
+	}
+	reply_line(r, "row             %s", e->choice.row);
 	if (e->found)
 		reply_line(&t->s->reply,
 			   "user            %s\n"
 			   "result          answered",
 			   e->user);
-	else if (e->choice.by == BY_NOBODY)
+	else if (passes)
 		reply_line(&t->s->reply,
 			   "result          passed through: the challenge goes "
 			   "to the caller");
 	else
-		reply_error(&t->s->reply, REPLY_FAILED,
-			    "fail: nothing is answered, the final 401 or 407 "
-			    "goes to the caller");
+		t->why = fails;
 }
 
 static void choice_print(struct trial *t, struct worker *w,
@@ -375,15 +458,75 @@ static void choice_print(struct trial *t, struct worker *w,
 	prove_explain(&setup, &auth_realm, &e);
 
 	decided = step_of(e.choice.by);
+	json_open(&t->s->reply, "steps", '[');
 	for (int step = 0; step < STEPS; step++) {
 		if (step < decided)
 			no_print(t, step, q);
 		else if (step == decided)
 			yes_print(t, step, q, &e);
 		else
-			reply_line(&t->s->reply, "%-16s-", step_names[step]);
+			step_print(t, step, "-", "");
 	}
+	json_close(&t->s->reply, ']');
 	result_print(t, &e);
+}
+
+/* The first hop: whose registrar or trunk is taken to challenge */
+static void route_print(struct trial *t, const struct ingress_trial *found)
+{
+	const struct hop *hop = &found->route.hops[0];
+	struct item_ref p = { &element_local_policy, hop->policy };
+	struct item_ref a = { &element_policy_attribute, hop->attribute };
+	struct reply *r = &t->s->reply;
+
+	if (r->json) {
+		json_open(r, "route", '{');
+		if (hop->policy) {
+			json_print(r, "local-policy",
+				   (re_printf_h *)item_key_print, &p);
+			json_print(r, "policy-attributes",
+				   (re_printf_h *)item_key_print, &a);
+			json_text(r, "auth-user-lookup",
+				  hop->attribute->auth_user_lookup);
+		} else {
+			json_text(r, "local-policy", NULL);
+		}
+		json_text(r, "next-hop",
+			  hop->next_hop ? hop->next_hop : "registrar");
+		json_text(r, "realm", hop->realm->config->identifier);
+		json_close(r, '}');
+	} else if (hop->policy) {
+		reply_line(r,
+			   "route           local-policy [%H], "
+			   "policy-attributes [%H], auth-user-lookup %s",
+			   item_key_print, &p, item_key_print, &a,
+			   *hop->attribute->auth_user_lookup
+				   ? hop->attribute->auth_user_lookup
+				   : "-");
+	} else {
+		reply_line(r,
+			   "route           registrar of the owner, realm %s",
+			   hop->realm->config->identifier);
+	}
+}
+
+/* No route is taken: the SBC refuses, or answers itself */
+static void answer_print(struct trial *t, const struct ingress_trial *found)
+{
+	struct reply *r = &t->s->reply;
+
+	if (!r->json) {
+		if (!found->code)
+			reply_line(r, "The SBC itself answers");
+		return;
+	}
+	json_open(r, "answer", '{');
+	json_flag(r, "own", !found->code);
+	if (found->code) {
+		json_number(r, "code", found->code);
+		json_text(r, "step", found->step);
+	}
+	json_close(r, '}');
 }
 
 static void on_worker(struct worker *w, void *arg)
@@ -401,24 +544,33 @@ static void on_worker(struct worker *w, void *arg)
 					    : "The addresses cannot be read");
 		return;
 	}
+	if (t->s->reply.json) {
+		json_begin(&t->s->reply, t->s->command, JSON_NO_WINDOW);
+		json_open(&t->s->reply, NULL, '{');
+	}
 	if (!t->credentials)
 		explain_all(t, w->plan);
 	owner_print(t, "owner", &found.owner);
 	if (found.called.agent)
 		owner_print(t, "called", &found.called);
-	if (found.code) {
+	if (found.code || found.ours) {
+		answer_print(t, &found);
+	} else if (t->credentials) {
+		route_print(t, &found);
+		choice_print(t, w, &found);
+	} else {
+		hops_print(t, w, &found);
+	}
+	if (t->s->reply.json) {
+		json_close(&t->s->reply, '}');
+		json_end(&t->s->reply);
+	}
+	if (found.code)
 		reply_error(&t->s->reply, REPLY_FAILED,
 			    "The caller would get %u at %s", found.code,
 			    found.step);
-		return;
-	}
-	if (found.ours) {
-		reply_line(&t->s->reply, "The SBC itself answers");
-		return;
-	}
-	hops_print(t, w, &found);
-	if (t->credentials)
-		choice_print(t, w, &found);
+	else if (t->why)
+		reply_error(&t->s->reply, REPLY_FAILED, "%s", t->why);
 }
 
 static void run(struct trial *t, const struct words *w, uint32_t at)

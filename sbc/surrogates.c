@@ -218,6 +218,12 @@ static struct registration *by_owner(const struct surrogates *s,
 	return h && who->number < h->n ? h->v[who->number] : NULL;
 }
 
+struct registration *surrogates_find(const struct surrogates *s,
+				     const struct owner *who)
+{
+	return by_owner(s, who);
+}
+
 int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 			struct registration_view *out)
 {

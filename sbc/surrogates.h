@@ -51,6 +51,10 @@ struct registration_view {
 int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 			struct registration_view *out);
 
+/** The AoR itself; NULL: there is none */
+struct registration *surrogates_find(const struct surrogates *s,
+				     const struct owner *who);
+
 /** Tell h of each change; list_unlink of le ends it. 0; ENOENT */
 int surrogates_wait(const struct surrogates *s, const struct owner *who,
 		    struct surrogate_wait *wait);

@@ -1,6 +1,8 @@
 """
-test-policy and test-credentials say what a call then meets (behaviour.md 6.1, acli.md 2.5).
+test-policy and test-credentials say what a call then meets, test-surrogate what leaves
+(behaviour.md 6.1, acli.md 2.5).
 """
+import json
 import re
 import subprocess
 
@@ -173,3 +175,78 @@ def test_a_trial_from_the_trunk_finds_the_registered_contact(sbc, trunk, pbx_a):
     assert re.search(r"^1 +pbx-a.example +pbx-a ", said, re.M), said
     trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered()
     assert pbx_a.requests("INVITE")[0].uri.startswith("sip:4930105@")
+
+
+# --- test-surrogate, and JSON of all three
+
+KEY = "a.trunk.example 493010^ pbx-a"
+
+
+def request_of(said):
+    """The REGISTER as it is printed: start line and headers"""
+    lines = said[said.index("REGISTER sip:"):].rstrip().splitlines()
+    return lines[0], dict(line.split(": ", 1) for line in lines[1:])
+
+
+def test_the_register_that_is_shown_is_the_one_that_leaves(sbc, trunk):
+    sbc.start().registered()
+    start, headers = request_of(sbc.acli(f"test-surrogate {KEY} 4930103"))
+    before = len(trunk.requests("REGISTER"))
+    sbc.acli(f"notify sipd register {KEY} 4930103")
+    sent = trunk.wait(lambda m: m.method == "REGISTER" and m.user("To") == "4930103", since=before)
+    assert f"REGISTER {sent.uri} SIP/2.0" == start
+    sent_headers = dict(sent.headers)
+    for name in ("From", "To", "Call-ID", "CSeq", "Contact", "Expires", "Supported", "Route"):
+        assert headers[name] == sent_headers[name], name
+    assert "Authorization" not in headers
+
+
+def test_a_rehearsed_register_names_target_and_user_and_no_password(sbc, trunk):
+    sbc.start().registered()
+    before = len(trunk.requests("REGISTER"))
+    data = json.loads(sbc.acli(f"test-surrogate {KEY} | json"))["data"]
+    assert data["aor"] == "4930100@a.trunk.example" and data["realm"] == "trunk"
+    assert data["targets"] == [{"target": f"{sbc.ip(11)}:5060", "transport": "UDP", "avoided": False}]
+    assert data["credentials"] == [{"auth-realm": "trunk.example", "row": "1a",
+                                    "source": "surrogate-agent", "user": "reg-a",
+                                    "result": "answered"}]
+    assert data["auth-realm-known"] and data["request"].startswith("REGISTER sip:a.trunk.example ")
+    assert len(trunk.requests("REGISTER")) == before
+
+
+def test_a_rehearsal_without_password_or_registrar_fails_and_says_why(sbc, trunk):
+    owner(sbc, password="")
+    sbc.start()
+    code, said = sbc.acli_status(f"test-surrogate {KEY}")
+    assert code == 1 and "fail: no credential would answer" in said
+    code, said = sbc.acli_status("test-surrogate a.trunk.example nobody pbx-a")
+    assert code == 1 and "There is no surrogate-agent [a.trunk.example nobody pbx-a]" in said
+    code, said = sbc.acli_status(f"test-surrogate {KEY} 999")
+    assert code == 1 and "with AoR 999" in said
+    code, said = sbc.acli_status("test-surrogate a.trunk.example")
+    assert code == 1 and "Missing register-host register-user realm-id" in said
+
+
+def test_trials_have_the_same_answer_as_json(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    said, code = asks(sbc, "test-policy", more="| json")
+    data = json.loads(said)["data"]
+    assert code == 0 and data["owner"] == "4930100@a.trunk.example"
+    assert data["hops"] == [{"rank": 1, "next-hop": "trunk.example", "realm": "trunk", "cost": 0,
+                             "agent-state": "I", "lookup": "tenA"}]
+    assert {"local-policy": "* * pbx-a", "policy-attributes": "trunk.example trunk 0",
+            "verdict": "fits"} in data["stages"]
+    said, code = asks(sbc, "test-credentials", more="auth-realm trunk.example | json")
+    data = json.loads(said)["data"]
+    assert code == 0 and (data["row"], data["user"], data["result"]) == ("2a", "a1", "answered")
+    assert [s["verdict"] for s in data["steps"]] == ["no", "yes", None, None, None]
+    assert data["route"]["auth-user-lookup"] == "tenA"
+    said, code = asks(sbc, "test-credentials", more="auth-realm other.example | json")
+    assert code == 1 and json.loads(said[:said.index("% ")])["data"]["result"] == "fail"
+
+
+def test_the_route_of_a_trial_is_named_with_its_lookup(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    said, code = asks(sbc, "test-credentials", more="auth-realm trunk.example")
+    assert "route           local-policy [* * pbx-a], policy-attributes [trunk.example trunk 0], " \
+           "auth-user-lookup tenA\n" in said

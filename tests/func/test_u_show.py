@@ -162,3 +162,23 @@ def test_health_is_ok_and_says_so(sbc, trunk):
     document = json.loads(sbc.acli("show health | json"))["data"]
     assert {c["check"] for c in document["checks"]} >= {"database", "disk", "dns", "sip-ports"}
     assert document["health"] in ("ok", "warn")
+
+
+def test_a_configuration_is_the_tree_of_its_yaml_form(sbc, trunk):
+    sbc.start()
+    running = json.loads(sbc.acli("show running-config | json"))["data"]
+    assert set(running) == set(sbc.config)
+    router = running["session-router"]
+    written = sbc.config["session-router"]
+    assert set(router) == set(written)
+    assert [p["source-realm"] for p in router["local-policy"]] == \
+        [[p["source-realm"]] for p in written["local-policy"]]
+    agent = router["surrogate-agent"][0]
+    assert agent["password"] == "********" and agent["aor-count"] == 10
+    assert "secret-" not in json.dumps(running)
+    editing = json.loads(sbc.acli("show configuration | json"))
+    assert editing["command"] == "show configuration" and editing["data"] == running
+    one = json.loads(sbc.acli("show running-config session-agent trunk.example | json"))["data"]
+    assert [a["hostname"] for a in one["session-router"]["session-agent"]] == ["trunk.example"]
+    code, output = sbc.acli_status("show running-config session-agent nowhere | json")
+    assert code == 1 and "There is no session-agent [nowhere]" in output

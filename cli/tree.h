@@ -1,0 +1,20 @@
+/*
+ * A configuration as a JSON tree
+ *
+ * The tree is that of the YAML form: folders, elements, objects with the
+ * parameters that are not at their defaults. Lists are arrays, also of one value;
+ * secrets are masked.
+ */
+#pragma once
+
+#include "store/config.h"
+#include "cli/json.h"
+
+struct tree_setup {
+	const struct config *cfg;
+	const struct element *only; /* NULL: all elements */
+	struct pl key;              /* empty: all objects */
+};
+
+/** Append the tree to the document, as its data */
+void tree_json(struct reply *r, const struct tree_setup *setup);
