@@ -332,6 +332,7 @@ void configure_open(struct session *s, bool exclusive, const char *line)
 /* A new editing configuration on its way to the disk */
 struct storing {
 	struct task task;
+	const struct config *before; /* editing, when the task began */
 	struct config *cfg;
 	bool stores; /* the object at hand; else something is deleted */
 	char *say;   /* what is now true; NULL: the object is printed */
@@ -341,6 +342,7 @@ static void storing_destructor(void *arg)
 {
 	struct storing *st = arg;
 
+	config_give(st->before);
 	config_give(st->cfg);
 	mem_deref(st->say);
 }
@@ -350,7 +352,8 @@ static int edits_write(struct task *task)
 	struct storing *st = (struct storing *)task;
 	const struct control_setup *setup = &task->control->setup;
 
-	return versions_edit(setup->db, st->cfg, setup->seal);
+	return versions_edit_objects(setup->db, st->before, st->cfg,
+				     setup->seal);
 }
 
 static void object_say(struct reply *reply, const struct level *level,
@@ -404,6 +407,7 @@ static void store_begin(struct session *s, struct config *cfg, bool stores,
 	struct storing *st = mem_zalloc(sizeof(*st), storing_destructor);
 
 	if (st) {
+		st->before = config_take(configure_editing(s));
 		st->cfg = cfg;
 		st->stores = stores;
 		st->say = say;

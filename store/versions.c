@@ -112,6 +112,37 @@ static int column_add(struct connection *c, const char *table,
 	return connection_run(c, sql);
 }
 
+/* For the edits of one object: its row by key, the last place, and whether
+ * anything was edited at all */
+static int indexes_make(struct connection *c, const struct element *type,
+			const char *name)
+{
+	char sql[SQL_MAX];
+	int n = snprintf(
+		sql, sizeof(sql),
+		"CREATE INDEX IF NOT EXISTS \"%s/born\" ON \"%s\"(born);"
+		" CREATE INDEX IF NOT EXISTS \"%s/died\" ON \"%s\"(died)"
+		" WHERE died IS NOT NULL;",
+		name, name, name, name);
+
+	if (type->flags & SINGLE)
+		return connection_run(c, sql);
+
+	n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+		      " CREATE INDEX IF NOT EXISTS \"%s/place\" ON"
+		      " \"%s\"(place); CREATE INDEX IF NOT EXISTS \"%s/key\" ON"
+		      " \"%s\"(",
+		      name, name, name, name);
+	for (const struct field *f = type->fields; f->name; f++) {
+		if (f->flags & KEY)
+			n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+				      "\"%s\", ", f->name);
+	}
+	(void)snprintf(sql + n - 2, sizeof(sql) - (size_t)n + 2, ")");
+
+	return connection_run(c, sql);
+}
+
 static int table_make(struct connection *c, const struct element *type,
 		      const char *name, bool child, void *arg)
 {
@@ -141,6 +172,8 @@ static int table_make(struct connection *c, const struct element *type,
 		if (err == ENOENT)
 			err = column_add(c, name, f);
 	}
+	if (!err && !child)
+		err = indexes_make(c, type, name);
 
 	return err;
 }
@@ -171,8 +204,14 @@ static void shelf_close(struct shelf *shelf)
 	free(shelf);
 }
 
+static const char of_parent[] = "parent = ?1 ORDER BY place";
+static const char of_version[] = "born <= ?1 AND (died IS NULL OR died > ?1)"
+				 " ORDER BY place, id";
+static const char of_id[] = "id = ?1";
+
 static int shelf_open(struct shelf **shelfp, struct connection *c,
-		      const struct element *type, const char *parent);
+		      const struct element *type, const char *parent,
+		      const char *which);
 
 static int shelf_child(struct shelf *shelf, struct connection *c,
 		       const struct field *f)
@@ -183,11 +222,12 @@ static int shelf_child(struct shelf *shelf, struct connection *c,
 	shelf->child[shelf->children].field = f;
 
 	return shelf_open(&shelf->child[shelf->children++].shelf, c, f->child,
-			  shelf->name);
+			  shelf->name, of_parent);
 }
 
 static int shelf_open(struct shelf **shelfp, struct connection *c,
-		      const struct element *type, const char *parent)
+		      const struct element *type, const char *parent,
+		      const char *which)
 {
 	struct shelf *shelf = calloc(1, sizeof(*shelf));
 	char sql[SQL_MAX];
@@ -224,10 +264,7 @@ static int shelf_open(struct shelf **shelfp, struct connection *c,
 			      f->name);
 	}
 	(void)snprintf(sql + n, sizeof(sql) - (size_t)n,
-		       " FROM \"%s\" WHERE %s", shelf->name,
-		       parent ? "parent = ?1 ORDER BY place"
-			      : "born <= ?1 AND (died IS NULL OR died > ?1)"
-				" ORDER BY place, id");
+		       " FROM \"%s\" WHERE %s", shelf->name, which);
 
 	return statement_prepare(&shelf->rows, c, sql);
 }
@@ -337,7 +374,7 @@ static int element_read(struct connection *c, const struct element *type,
 	struct shelf *shelf = NULL;
 	int err;
 
-	err = shelf_open(&shelf, c, type, NULL);
+	err = shelf_open(&shelf, c, type, NULL, of_version);
 	if (err || !shelf->rows)
 		goto out;
 
@@ -945,9 +982,9 @@ static int table_look(struct connection *c, const struct element *type,
 	if (child || look->found)
 		return 0;
 	(void)snprintf(sql, sizeof(sql),
-		       "SELECT count(*) FROM \"%s\" WHERE born = ?1"
-		       " OR died = ?1",
-		       name);
+		       "SELECT 1 FROM \"%s\" WHERE born = ?1 UNION ALL"
+		       " SELECT 1 FROM \"%s\" WHERE died = ?1 LIMIT 1",
+		       name, name);
 	err = number_read(c, sql, look->number, &found);
 	look->found = found > 0;
 
@@ -1056,6 +1093,285 @@ int versions_edit(struct database *db, const struct config *cfg,
 		return EINVAL;
 
 	return database_call(db, edits_write, &save);
+}
+
+/* ---- edits of single objects ---- */
+
+struct edit {
+	struct save save;
+	const struct config *before;
+};
+
+/* A row of the element at hand */
+struct row {
+	uint64_t id, born, place;
+};
+
+/* The row with the key of an object, among those that `which` tells. ENOENT */
+static int row_find(struct row *row, const struct save *save, const void *item,
+		    const char *which)
+{
+	char *texts[FIELDS_MAX] = { NULL };
+	char sql[SQL_MAX];
+	struct statement *s = NULL;
+	int n = snprintf(sql, sizeof(sql),
+			 "SELECT id, born, place FROM \"%s\" WHERE %s",
+			 save->type->name, which);
+	int keys = 0, err = 0;
+
+	for (const struct field *f = save->type->fields; f->name && !err; f++) {
+		if (!(f->flags & KEY) || (save->type->flags & SINGLE))
+			continue;
+		n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+			      " AND \"%s\" = ?%d", f->name, keys + 2);
+		err = field_text(&texts[keys], f, item, save);
+		keys += !err;
+	}
+	if (!err)
+		err = statement_prepare(&s, save->c, sql);
+	if (!err) {
+		statement_number(s, 1, save->number);
+		for (int i = 0; i < keys; i++)
+			statement_text(s, i + 2, texts[i]);
+		err = statement_step(s);
+	}
+	if (!err) {
+		row->id = statement_column_number(s, 0);
+		row->born = statement_column_number(s, 1);
+		row->place = statement_column_number(s, 2);
+	}
+	statement_free(s);
+	while (keys > 0)
+		mem_deref(texts[--keys]);
+
+	return err;
+}
+
+/* The sub-elements of what `where` tells go, the innermost first */
+static int children_delete(struct connection *c, const struct element *type,
+			   const char *name, const char *where)
+{
+	char sql[SQL_MAX], inner[SQL_MAX / 2], child[NAME_SIZE];
+	int err = 0;
+
+	for (const struct field *f = type->fields; f->name && !err; f++) {
+		if (!f->child)
+			continue;
+		name_print(child, f->child, name);
+		if (snprintf(inner, sizeof(inner),
+			     "parent IN (SELECT id FROM \"%s\" WHERE %s)", name,
+			     where) >= (int)sizeof(inner))
+			return EOVERFLOW;
+		err = children_delete(c, f->child, child, inner);
+		(void)snprintf(sql, sizeof(sql), "DELETE FROM \"%s\" WHERE %s",
+			       child, inner);
+		if (!err)
+			err = connection_run(c, sql);
+	}
+
+	return err;
+}
+
+/* A row that was only edited vanishes; a saved one has no place in editing */
+static int row_leave(struct save *save, const struct row *row)
+{
+	const struct old old = { .id = row->id };
+	char sql[NAME_SIZE + 64], where[32];
+	int err;
+
+	if (row->born < save->number)
+		return row_end(save, &old);
+
+	(void)snprintf(where, sizeof(where), "id = %llu",
+		       (unsigned long long)row->id);
+	err = children_delete(save->c, save->type, save->type->name, where);
+	(void)snprintf(sql, sizeof(sql), "DELETE FROM \"%s\" WHERE %s",
+		       save->type->name, where);
+
+	return err ? err : connection_run(save->c, sql);
+}
+
+/* Where an object that is added comes: behind all others */
+static int place_last(struct save *save, uint64_t *placep, bool living)
+{
+	char sql[NAME_SIZE + 128];
+	int err;
+
+	(void)snprintf(sql, sizeof(sql),
+		       "SELECT place FROM \"%s\" WHERE %s ORDER BY place DESC"
+		       " LIMIT 1",
+		       save->type->name,
+		       living ? "born <= ?1 AND (died IS NULL OR died > ?1)"
+			      : "?1 > 0");
+	err = number_read(save->c, sql, save->number, placep);
+
+	return err;
+}
+
+/* Does the row hold the object, but for who changed it last? */
+static int row_same(bool *samep, struct save *save, uint64_t id,
+		    const void *item)
+{
+	struct shelf *shelf = NULL;
+	void *stored = NULL;
+	int err = shelf_open(&shelf, save->c, save->type, NULL, of_id);
+
+	if (!err) {
+		statement_number(shelf->rows, 1, id);
+		err = statement_step(shelf->rows);
+	}
+	if (!err)
+		err = row_read(&stored, shelf);
+	if (!err)
+		*samep = stored_same(save, save->type, stored, item);
+	item_free(save->type, stored);
+	shelf_close(shelf);
+
+	return err;
+}
+
+/* An object that is as it was saved takes its row again: it is no edit. place 0:
+ * it is added, behind all others. *donep: it did */
+static int row_revive(bool *donep, struct save *save, const void *item,
+		      uint64_t place)
+{
+	char sql[NAME_SIZE + 64];
+	struct row row;
+	uint64_t last = 0;
+	int err = row_find(&row, save, item, "died = ?1");
+
+	*donep = false;
+	if (err)
+		return err == ENOENT ? 0 : err;
+	if (!place)
+		err = place_last(save, &last, true);
+	if (err || (place && row.place != place) || row.place <= last)
+		return err;
+	err = row_same(donep, save, row.id, item);
+	if (err || !*donep)
+		return err;
+
+	(void)snprintf(sql, sizeof(sql),
+		       "UPDATE \"%s\" SET died = NULL WHERE id = %llu",
+		       save->type->name, (unsigned long long)row.id);
+
+	return connection_run(save->c, sql);
+}
+
+static int row_add(struct save *save, const void *item, uint64_t place)
+{
+	struct desk *desk = NULL;
+	bool revived;
+	int err = row_revive(&revived, save, item, place);
+
+	if (err || revived)
+		return err;
+	if (!place) {
+		err = place_last(save, &place, false);
+		place += GAP;
+	}
+	if (!err)
+		err = desk_open(&desk, save->c, save->type, NULL);
+	if (!err)
+		err = row_insert(desk, save, item, place, save->number);
+	desk_close(desk);
+
+	return err;
+}
+
+/* was NULL: added; now NULL: removed */
+static int object_edit(struct save *save, const void *was, const void *now)
+{
+	struct row row = { .place = 0 };
+	int err = 0;
+
+	if (was && now && stored_same(save, save->type, was, now))
+		return 0;
+	if (was)
+		err = row_find(&row, save, was,
+			       "born <= ?1 AND (died IS NULL OR died > ?1)");
+	if (!err && was)
+		err = row_leave(save, &row);
+	if (!err && now)
+		err = row_add(save, now, row.place);
+
+	return err;
+}
+
+static bool key_same(const struct element *type, const void *a, const void *b)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		if ((f->flags & KEY) && !(type->flags & SINGLE) &&
+		    !f->type->same(field_slot_const(f, a),
+				   field_slot_const(f, b)))
+			return false;
+	}
+
+	return true;
+}
+
+/* Objects are replaced where they are and added behind all others. Whatever else
+ * happened to the order comes out right too, with more rows */
+static int section_edit(struct edit *edit, const struct element *type)
+{
+	struct save *save = &edit->save;
+	size_t n = config_count(edit->before, type);
+	size_t m = config_count(save->cfg, type), k = 0;
+	int err = 0;
+
+	save->type = type;
+	for (size_t i = 0; i < n && !err; i++) {
+		const void *was = config_at(edit->before, type, i);
+		const void *now = k < m ? config_at(save->cfg, type, k) : NULL;
+
+		if (was == now) {
+			k++;
+		} else if (now && key_same(type, was, now)) {
+			err = object_edit(save, was, now);
+			k++;
+		} else {
+			err = object_edit(save, was, NULL);
+		}
+	}
+	for (; k < m && !err; k++)
+		err = object_edit(save, NULL, config_at(save->cfg, type, k));
+	statement_free(save->end);
+	save->end = NULL;
+
+	return err;
+}
+
+static int edit_write(struct connection *c, void *arg)
+{
+	struct edit *edit = arg;
+	uint64_t newest;
+	int err = number_read(c, saved_sql, 0, &newest);
+
+	edit->save.c = c;
+	edit->save.number = (uint32_t)newest + 1;
+	for (size_t i = 0; elements[i] && !err; i++) {
+		if (edit->before->sections[i] != edit->save.cfg->sections[i])
+			err = section_edit(edit, elements[i]);
+	}
+
+	return err;
+}
+
+int versions_edit_objects(struct database *db, const struct config *before,
+			  const struct config *cfg, const struct seal *seal)
+{
+	struct edit edit = { .save = { .cfg = cfg, .seal = seal },
+			     .before = before };
+	int err;
+
+	if (!db || !before || !cfg || !seal)
+		return EINVAL;
+
+	err = database_call(db, edit_write, &edit);
+
+	/* A table or a column of this program is not there yet, or no row has
+	 * such a key: the whole is written, which makes it right */
+	return err == ENOENT ? versions_edit(db, cfg, seal) : err;
 }
 
 static int edits_save(struct connection *c, void *arg)

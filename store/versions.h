@@ -71,6 +71,22 @@ int versions_edit(struct database *db, const struct config *cfg,
 		  const struct seal *seal);
 
 /**
+ * Change single objects of the editing configuration; one transaction
+ *
+ * Touches the rows of objects that both do not share: the time does not depend
+ * on how many there are.
+ *
+ * @param db      Database
+ * @param before  The editing configuration as the database has it
+ * @param cfg     What it is to be; made of `before` by config_change
+ * @param seal    Key
+ *
+ * @return 0; errno as of versions_save, and then nothing is changed
+ */
+int versions_edit_objects(struct database *db, const struct config *before,
+			  const struct config *cfg, const struct seal *seal);
+
+/**
  * The editing configuration becomes the newest saved version
  *
  * @param numberp  Set to the number of the newest saved version

@@ -700,6 +700,220 @@ static void a_save_from_outside_ends_the_edits(void **s)
 	(void)s;
 }
 
+/* --- edits of single objects --- */
+
+static uint32_t dice(uint32_t n)
+{
+	static uint32_t x = 4711;
+
+	x = x * 1664525 + 1013904223;
+
+	return (x >> 8) % n;
+}
+
+static struct config *changed(struct config *cfg, struct change *changes,
+			      size_t n)
+{
+	struct config *more = NULL;
+
+	assert_int_equal(config_change(&more, cfg, changes, n), 0);
+	config_give(cfg);
+
+	return more;
+}
+
+/* A random agent is added or changed, deleted, or renamed; or a realm changes */
+static struct config *changed_by_dice(struct config *cfg)
+{
+	const struct element *agents = &element_surrogate_agent;
+	struct change v[2] = { { .type = agents }, { .type = agents } };
+	size_t count = config_count(cfg, agents), n = 1;
+	char user[16], retry[16];
+
+	sprintf(user, "user%u", dice(8));
+	sprintf(retry, "%u", 60 + dice(2));
+	switch (dice(4)) {
+	case 0:
+	case 1:
+		v[0].item = agent_of(user, retry, dice(2) ? "s3cr3t-S" : "");
+		break;
+	case 2:
+		if (!count)
+			return cfg;
+		v[0].key_of = config_at(cfg, agents, dice((uint32_t)count));
+		if (dice(2)) {
+			v[1].item = agent_of(user, retry, "s3cr3t-S");
+			n = 2;
+		}
+		break;
+	default:
+		v[0].type = &element_realm_config;
+		assert_int_equal(item_copy(&v[0].item, v[0].type,
+					   config_at(cfg, v[0].type, 0)),
+				 0);
+		((struct realm_config *)v[0].item)->max_bandwidth = dice(2);
+		break;
+	}
+
+	return changed(cfg, v, n);
+}
+
+/* Every object in the same order, but for who changed it; secrets as they open */
+static void same_in_database(struct database *db, const struct config *cfg)
+{
+	struct config *stored = NULL;
+
+	assert_int_equal(versions_load(&stored, db, VERSION_EDITING), 0);
+	for (const struct element *const *e = elements; *e; e++) {
+		assert_int_equal(config_count(stored, *e),
+				 config_count(cfg, *e));
+		for (size_t i = 0; i < config_count(cfg, *e); i++) {
+			struct item_ref a = { *e, config_at(cfg, *e, i) };
+			struct item_ref b = { *e, config_at(stored, *e, i) };
+			char *x, *y;
+
+			assert_int_equal(
+				re_sdprintf(&x, "%H", item_key_print, &a), 0);
+			assert_int_equal(
+				re_sdprintf(&y, "%H", item_key_print, &b), 0);
+			assert_string_equal(x, y);
+			mem_deref(x);
+			mem_deref(y);
+		}
+	}
+	for (size_t i = 0; i < config_count(cfg, &element_surrogate_agent);
+	     i++) {
+		const struct surrogate_agent *a = agent_at(cfg, i);
+		const struct surrogate_agent *b = agent_at(stored, i);
+
+		assert_int_equal(a->register_retry_time,
+				 b->register_retry_time);
+		assert_true(
+			secret_opens_same(&a->password, &b->password, seal));
+	}
+	assert_int_equal(((const struct realm_config *)config_at(
+				  stored, &element_realm_config, 0))
+				 ->max_bandwidth,
+			 ((const struct realm_config *)config_at(
+				  cfg, &element_realm_config, 0))
+				 ->max_bandwidth);
+	config_give(stored);
+}
+
+static void objects_that_are_edited_one_by_one_are_stored_as_if_written_whole(
+	void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60"), *before;
+	uint32_t number;
+
+	(void)save(db, cfg);
+	for (int i = 0; i < 400; i++) {
+		before = (struct config *)config_take(cfg);
+		cfg = changed_by_dice(cfg);
+		assert_int_equal(versions_edit_objects(db, before, cfg, seal),
+				 0);
+		config_give(before);
+		same_in_database(db, cfg);
+		if (!dice(20))
+			(void)versions_save_edits(&number, db, "anna@local");
+		if (!dice(20)) {
+			/* written whole it is the same: nothing is left over */
+			assert_int_equal(versions_edit(db, cfg, seal), 0);
+			same_in_database(db, cfg);
+		}
+	}
+	/* Sub-elements of rows that are gone are gone too */
+	assert_int_equal(number_in(db, "SELECT count(*) FROM"
+				       " \"realm-config/auth-attribute\" WHERE"
+				       " parent NOT IN (SELECT id FROM"
+				       " \"realm-config\")"),
+			 0);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void an_object_that_is_edited_back_is_no_change(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60"), *before;
+	const char *const retries[] = { "61", "62", "60" };
+
+	(void)save(db, cfg);
+	for (size_t i = 0; i < 3; i++) {
+		struct change change = { .type = &element_surrogate_agent };
+
+		change.item = agent_of("bob", retries[i], "s3cr3t-S");
+		before = (struct config *)config_take(cfg);
+		cfg = changed(cfg, &change, 1);
+		assert_int_equal(versions_edit_objects(db, before, cfg, seal),
+				 0);
+		config_give(before);
+		assert_int_equal(is_edited(db), i < 2);
+		same_in_database(db, cfg);
+	}
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void one_of_many_objects_is_edited_in_a_few_rows(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of((const char *const[]){ NULL }, "60");
+	struct config *before;
+	struct change change = { .type = &element_surrogate_agent };
+	uint64_t rows;
+
+	for (int i = 0; i < 500; i++) {
+		char user[16];
+
+		sprintf(user, "user%d", i);
+		add_agent(cfg, user, "60", "s3cr3t-S");
+	}
+	(void)save(db, cfg);
+	rows = number_in(db, "SELECT max(id) FROM \"surrogate-agent\"");
+	change.item = agent_of("user250", "61", "s3cr3t-S");
+	before = (struct config *)config_take(cfg);
+	cfg = changed(cfg, &change, 1);
+	assert_int_equal(versions_edit_objects(db, before, cfg, seal), 0);
+	config_give(before);
+	same_in_database(db, cfg);
+	assert_int_equal(number_in(db, "SELECT max(id) FROM"
+				       " \"surrogate-agent\""),
+			 rows + 1);
+	assert_int_equal(number_in(db, "SELECT count(*) FROM"
+				       " \"surrogate-agent\" WHERE born = 2 OR"
+				       " died = 2"),
+			 2);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
+static void a_database_without_the_row_is_written_whole(void **s)
+{
+	struct database *db = open_sealed();
+	struct config *cfg = config_of(abc, "60"), *before;
+	struct change change = { .type = &element_surrogate_agent };
+
+	(void)save(db, cfg);
+	/* somebody else has been there */
+	assert_int_equal(
+		database_call(db, run_sql, "DELETE FROM \"surrogate-agent\""),
+		0);
+	change.item = agent_of("bob", "61", "s3cr3t-S");
+	before = (struct config *)config_take(cfg);
+	cfg = changed(cfg, &change, 1);
+	assert_int_equal(versions_edit_objects(db, before, cfg, seal), 0);
+	same_in_database(db, cfg);
+	config_give(before);
+	config_give(cfg);
+	close_sealed(db);
+	(void)s;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -718,6 +932,10 @@ int main(void)
 		TEST(discard_brings_every_row_back),
 		TEST(what_is_edited_back_is_no_change),
 		TEST(a_save_from_outside_ends_the_edits),
+		TEST(objects_that_are_edited_one_by_one_are_stored_as_if_written_whole),
+		TEST(an_object_that_is_edited_back_is_no_change),
+		TEST(one_of_many_objects_is_edited_in_a_few_rows),
+		TEST(a_database_without_the_row_is_written_whole),
 		TEST(a_version_says_how_many_objects_it_has),
 		TEST(a_version_on_trial_is_accepted_or_another_activation_ends_it),
 		TEST(old_versions_are_swept_and_the_running_one_stays),
