@@ -139,7 +139,7 @@ static bool owner_take(struct session *s, struct bulk *bulk, char *owner)
 
 	/* The key as the table has it, also where only its beginning came */
 	if (ref.item &&
-	    re_snprintf(whole, sizeof(whole), "%H", item_key_print, &ref) > 0)
+	    re_snprintf(whole, sizeof(whole), "%H", item_key_spell, &ref) > 0)
 		found = !str_dup(&bulk->owner, whole);
 	plan_give(plan);
 	if (!found)

@@ -1109,12 +1109,13 @@ static void list_say(struct session *s, const struct keys *keys,
 	for (size_t i = 0; i < n; i++) {
 		const void *item = keys_at(keys, i);
 		struct object object = { keys->type, item };
+		struct item_ref ref = { keys->type, item };
 
 		if (!key_matches(keys->type, item, filter) || fit++ >= LISTED ||
 		    listed_add(e, keys->type, item))
 			continue;
-		reply_line(&s->reply, "%zu: %s  %H", e->listed_n,
-			   e->listed[e->listed_n - 1], summary_print, &object);
+		reply_line(&s->reply, "%zu: %H  %H", e->listed_n,
+			   item_key_print, &ref, summary_print, &object);
 	}
 	if (fit > LISTED)
 		reply_line(&s->reply, "... %zu more, use a filter",
@@ -1215,6 +1216,7 @@ static int config_without(struct config **cfgp, const struct config *old,
 static void outer_delete(struct session *s, const struct element *type,
 			 const void *item, const char *key, const char *how)
 {
+	struct object object = { type, (void *)item };
 	struct config *cfg = NULL;
 	char *say = NULL;
 	int err;
@@ -1226,7 +1228,7 @@ static void outer_delete(struct session *s, const struct element *type,
 	err = config_without(&cfg, configure_editing(s), type, item,
 			     !strcmp(how, "cascade"));
 	if (!err)
-		err = re_sdprintf(&say, "%s [%s] is deleted.", type->name, key)
+		err = re_sdprintf(&say, "%H is deleted.", object_print, &object)
 			      ? ENOMEM
 			      : 0;
 	if (err) {

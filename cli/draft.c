@@ -93,7 +93,7 @@ int key_text(char **keyp, const struct element *type, const void *item)
 {
 	struct item_ref ref = { type, item };
 
-	return re_sdprintf(keyp, "%H", item_key_print, &ref) ? ENOMEM : 0;
+	return re_sdprintf(keyp, "%H", item_key_spell, &ref) ? ENOMEM : 0;
 }
 
 int object_print(struct re_printf *pf, const struct object *o)

@@ -223,7 +223,7 @@ static bool is_wanted(const struct registrations *list,
 		return false;
 	if (!list->key)
 		return true;
-	if (re_snprintf(key, sizeof(key), "%H", item_key_print, &ref) < 0)
+	if (re_snprintf(key, sizeof(key), "%H", item_key_spell, &ref) < 0)
 		return false;
 	return !strncmp(key, list->key, strlen(list->key)) &&
 	       (!key[strlen(list->key)] || key[strlen(list->key)] == ' ');

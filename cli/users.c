@@ -274,8 +274,8 @@ static bool is_same_key(const struct element *type, const void *a,
 {
 	struct item_ref x = { type, a }, y = { type, b };
 	char *p = NULL, *q = NULL;
-	bool same = !re_sdprintf(&p, "%H", item_key_print, &x) &&
-		    !re_sdprintf(&q, "%H", item_key_print, &y) && !strcmp(p, q);
+	bool same = !re_sdprintf(&p, "%H", item_key_spell, &x) &&
+		    !re_sdprintf(&q, "%H", item_key_spell, &y) && !strcmp(p, q);
 
 	mem_deref(p);
 	mem_deref(q);

@@ -120,7 +120,7 @@ int herd_alloc(struct herd **hp, struct surrogates *all,
 	h->f.worker = all->worker;
 	h->f.line = &h->line;
 	line_init(&h->line);
-	err = re_sdprintf(&h->f.key, "%H", item_key_print, &ref);
+	err = re_sdprintf(&h->f.key, "%H", item_key_spell, &ref);
 	if (err)
 		mem_deref(h);
 	else

@@ -319,7 +319,7 @@ static const void *present(const struct proof_setup *s,
 	if (!item || !s->plan || s->plan == s->worker->plan)
 		return item;
 
-	n = re_snprintf(key, sizeof(key), "%H", item_key_print, &ref);
+	n = re_snprintf(key, sizeof(key), "%H", item_key_spell, &ref);
 	if (n < 0)
 		return NULL;
 	pl.l = (size_t)n;
@@ -360,7 +360,7 @@ static int open_agent(const struct proof_setup *s, struct credential *out)
 		return ESTALE;
 	ref.item = who.agent;
 
-	n = re_snprintf(key, sizeof(key), "%H", item_key_print, &ref);
+	n = re_snprintf(key, sizeof(key), "%H", item_key_spell, &ref);
 	if (n < 0)
 		return EOVERFLOW;
 	kpl.l = (size_t)n;

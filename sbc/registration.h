@@ -118,7 +118,7 @@ struct flock {
 	const struct surrogate_agent *agent; /* in plan */
 	const struct plan *plan;             /* a reference */
 	struct registry *registry;           /* NULL: no egress realm */
-	char *key;                           /* as item_key_print writes it */
+	char *key;                           /* as item_key_spell writes it */
 	char *realms[FLOCK_REALMS]; /* auth-realms that challenged REGISTER */
 	uint32_t realms_n;
 	uint32_t bound; /* AoRs with a binding */

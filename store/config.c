@@ -80,7 +80,7 @@ static int key_text(char **text, const struct element *type, const void *item)
 {
 	struct item_ref ref = { type, item };
 
-	return re_sdprintf(text, "%H", item_key_print, &ref);
+	return re_sdprintf(text, "%H", item_key_spell, &ref);
 }
 
 struct show {

@@ -100,7 +100,7 @@ const void *config_single(const struct config *cfg, const struct element *type);
 /**
  * Object by key, or by the first part of the key where that is unique
  *
- * @param key  Key as item_key_print writes it
+ * @param key  Key as item_key_spell writes it
  *
  * @return The object or NULL
  */

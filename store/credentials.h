@@ -60,7 +60,7 @@ bool credential_exists(struct credentials *table,
 /**
  * Credentials of a single AoR of a surrogate-agent, where it has its own
  *
- * @param agent  Key of the surrogate-agent as item_key_print writes it
+ * @param agent  Key of the surrogate-agent as item_key_spell writes it
  * @param user   User part of the AoR
  *
  * @return 0; ENOENT; EIO; EBADMSG
@@ -113,7 +113,7 @@ int credentials_import(struct database *db, const struct seal *seal,
  * Header `aor-user,auth-user,password`; an empty auth-user is the aor-user.
  * Else as credentials_import.
  *
- * @param agent  Key of the surrogate-agent as item_key_print writes it
+ * @param agent  Key of the surrogate-agent as item_key_spell writes it
  */
 int credentials_import_aors(
 	struct database *db, const struct seal *seal, const char *agent,

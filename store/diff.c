@@ -37,7 +37,7 @@ static const void *twin(const struct config *cfg, const struct element *type,
 
 	if (type->flags & SINGLE)
 		return config_single(cfg, type);
-	if (re_sdprintf(&text, "%H", item_key_print, &ref))
+	if (re_sdprintf(&text, "%H", item_key_spell, &ref))
 		return NULL;
 
 	key.p = text;

@@ -26,7 +26,7 @@ typedef int(outside_row_h)(const char *realm, const char *auth_realm,
 			   const char *lookup, void *arg);
 
 /** Credentials of a single AoR, those of an agent together; the agent by its
- *  key as item_key_print writes it */
+ *  key as item_key_spell writes it */
 typedef int(outside_aor_h)(const char *agent, const char *user, void *arg);
 
 /** An auth-realm that peers of a realm have challenged with; the text stays

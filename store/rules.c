@@ -260,6 +260,8 @@ static void finding_destructor(void *arg)
 	list_unlink(&f->le);
 	mem_deref(f->key);
 	mem_deref(f->parent_key);
+	mem_deref(f->spelled);
+	mem_deref(f->parent_spelled);
 	mem_deref(f->parameter);
 	mem_deref(f->value);
 	mem_deref(f->message);
@@ -272,7 +274,8 @@ static int text_dup(char **to, const char *from)
 }
 
 /* The key; nothing where it is not yet known */
-static int key_dup(char **to, const struct element *type, const void *item)
+static int key_dup(char **to, char **spelled, const struct element *type,
+		   const void *item)
 {
 	struct item_ref ref = { type, item };
 	int err;
@@ -280,9 +283,12 @@ static int key_dup(char **to, const struct element *type, const void *item)
 	if (!type || !item || (type->flags & SINGLE))
 		return 0;
 
-	err = re_sdprintf(to, "%H", item_key_print, &ref);
-	if (!err && !**to)
+	err = re_sdprintf(to, "%H", item_key_print, &ref) ||
+	      re_sdprintf(spelled, "%H", item_key_spell, &ref);
+	if (!err && !**to) {
 		*to = mem_deref(*to);
+		*spelled = mem_deref(*spelled);
+	}
 
 	return err;
 }
@@ -332,8 +338,9 @@ int finding_vadd(struct list *findings, const char *id,
 	f->line = about->line;
 	f->column = about->column;
 
-	err = key_dup(&f->key, about->element, about->item) ||
-	      key_dup(&f->parent_key, about->parent, about->parent_item) ||
+	err = key_dup(&f->key, &f->spelled, about->element, about->item) ||
+	      key_dup(&f->parent_key, &f->parent_spelled, about->parent,
+		      about->parent_item) ||
 	      text_dup(&f->parameter, parameter) ||
 	      text_dup(&f->value, about->value) ||
 	      text_dup(&f->hint, about->hint ? about->hint : f->rule->hint);

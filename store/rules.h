@@ -30,10 +30,11 @@ struct finding {
 	const struct rule_text *rule;
 	enum severity severity; /* of this case */
 	const struct element *element;
-	const struct element *parent; /* of a sub-element, or NULL */
-	char *key, *parent_key;       /* as item_key_print writes them */
-	char *parameter, *value;      /* or NULL; a secret is never a value */
-	char *message;                /* the whole sentence */
+	const struct element *parent;   /* of a sub-element, or NULL */
+	char *key, *parent_key;         /* as item_key_print writes them */
+	char *spelled, *parent_spelled; /* as item_key_spell does */
+	char *parameter, *value;        /* or NULL; a secret is never a value */
+	char *message;                  /* the whole sentence */
 	char *hint;
 	uint32_t line, column; /* 0: not from a file */
 };

@@ -376,7 +376,22 @@ int field_range_print(struct re_printf *pf, const struct field *f)
 			  f->flags & ANY_TOO ? ", or *" : "");
 }
 
-int item_key_print(struct re_printf *pf, const struct item_ref *ref)
+/* acli.md, words: "4930+2" is the first of three values */
+static int part_print(struct re_printf *pf, const struct field *f,
+		      const void *item)
+{
+	const void *slot = field_slot_const(f, item);
+	uint32_t n = f->type->list ? *(const uint32_t *)slot : 0;
+
+	if (n < 2)
+		return field_show(pf, f, item);
+
+	return f->type->print_at(pf, slot, 0) | re_hprintf(pf, "+%u", n - 1);
+}
+
+static int parts_print(struct re_printf *pf, const struct item_ref *ref,
+		       int (*print)(struct re_printf *pf, const struct field *f,
+				    const void *item))
 {
 	const char *blank = "";
 	int err = 0;
@@ -385,11 +400,21 @@ int item_key_print(struct re_printf *pf, const struct item_ref *ref)
 		if (!(f->flags & KEY))
 			continue;
 		err |= re_hprintf(pf, "%s", blank);
-		err |= field_show(pf, f, ref->item);
+		err |= print(pf, f, ref->item);
 		blank = " ";
 	}
 
 	return err;
+}
+
+int item_key_print(struct re_printf *pf, const struct item_ref *ref)
+{
+	return parts_print(pf, ref, part_print);
+}
+
+int item_key_spell(struct re_printf *pf, const struct item_ref *ref)
+{
+	return parts_print(pf, ref, field_show);
 }
 
 const struct element *element_find(const struct pl *name)

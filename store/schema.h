@@ -113,12 +113,19 @@ int field_show(struct re_printf *pf, const struct field *f, const void *item);
 /** Print the allowed range: "30-3600 s", "enabled, disabled" */
 int field_range_print(struct re_printf *pf, const struct field *f);
 
-/** Print the key, parts parted by one blank: "example.net alice pbx-a" */
 struct item_ref {
 	const struct element *type;
 	const void *item;
 };
+
+/** Print the key for people, parts parted by one blank: "example.net alice
+ *  pbx-a"; of a part that is a list its first value and how many follow:
+ *  "4930+2" */
 int item_key_print(struct re_printf *pf, const struct item_ref *ref);
+
+/** Print the key in full, as tables, look-ups and the shell take it: a list as
+ *  "(4930 4931 4932)". Two objects with one spelling are the same */
+int item_key_spell(struct re_printf *pf, const struct item_ref *ref);
 
 /** All elements at the top of the tree, ended by NULL, in manual order */
 extern const struct element *const elements[];

@@ -59,9 +59,9 @@ static int finding_order(const void *pa, const void *pb)
 	if (!n)
 		n = path_order(a, b);
 	if (!n)
-		n = text_order(a->parent_key, b->parent_key);
+		n = text_order(a->parent_spelled, b->parent_spelled);
 	if (!n)
-		n = text_order(a->key, b->key);
+		n = text_order(a->spelled, b->spelled);
 	if (!n)
 		n = text_order(a->rule->id, b->rule->id);
 	if (!n)
@@ -93,7 +93,13 @@ static int findings_sort(struct list *findings)
 
 /* --- verify-ignore ------------------------------------------------------- */
 
-/* "VC-0205" or "VC-0205:KEY"; the key of a sub-element or of its parent */
+static bool is_key(const char *key, const char *text)
+{
+	return key && !strcmp(key, text);
+}
+
+/* "VC-0205" or "VC-0205:KEY"; the key of a sub-element or of its parent, in
+ * full or as findings print it */
 static bool is_named_by(const struct finding *f, const char *entry)
 {
 	size_t n = strlen(f->rule->id);
@@ -105,8 +111,8 @@ static bool is_named_by(const struct finding *f, const char *entry)
 	if (entry[n] != ':')
 		return false;
 	entry += n + 1;
-	return (f->key && !strcmp(f->key, entry)) ||
-	       (f->parent_key && !strcmp(f->parent_key, entry));
+	return is_key(f->key, entry) || is_key(f->spelled, entry) ||
+	       is_key(f->parent_key, entry) || is_key(f->parent_spelled, entry);
 }
 
 static void findings_ignore(struct list *findings, const struct names *ignore,
@@ -207,7 +213,7 @@ static int path_print(struct re_printf *pf, const struct finding *f)
 
 static int detail_print(struct re_printf *pf, const struct finding *f)
 {
-	const char *key = f->parent ? f->parent_key : f->key;
+	const char *key = f->parent ? f->parent_spelled : f->spelled;
 	const struct element *top = f->parent ? f->parent : f->element;
 	int err = re_hprintf(pf, "        %s  %H", f->rule->id, path_print, f);
 
@@ -338,7 +344,7 @@ static int json_parent(struct re_printf *pf, const struct finding *f)
 		return re_hprintf(pf, "null");
 
 	return re_hprintf(pf, "{\"element\":\"%s\",\"key\":%H}",
-			  f->parent->name, json_key, f->parent_key);
+			  f->parent->name, json_key, f->parent_spelled);
 }
 
 static int json_place(struct re_printf *pf, uint32_t n)
@@ -354,7 +360,7 @@ static int json_finding(struct re_printf *pf, const struct finding *f)
 			 f->rule->id, severity_names[f->severity]);
 	err |= json_text(pf, f->element ? f->element->name : NULL);
 	err |= re_hprintf(pf, ",\"path\":\"%H\",\"key\":%H,\"parent\":%H,",
-			  path_print, f, json_key, f->key, json_parent, f);
+			  path_print, f, json_key, f->spelled, json_parent, f);
 	err |= re_hprintf(pf, "\"parameter\":%H,\"value\":%H,\"message\":%H,",
 			  json_text, f->parameter, json_text, f->value,
 			  json_text, f->message);

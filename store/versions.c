@@ -556,7 +556,7 @@ static int key_of(char **keyp, const struct element *type, const void *item)
 	if (type->flags & SINGLE)
 		return re_sdprintf(keyp, "%s", "") ? ENOMEM : 0;
 
-	return re_sdprintf(keyp, "%H", item_key_print, &ref) ? ENOMEM : 0;
+	return re_sdprintf(keyp, "%H", item_key_spell, &ref) ? ENOMEM : 0;
 }
 
 static bool old_match(const struct entry *e, const void *key)

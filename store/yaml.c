@@ -732,7 +732,7 @@ static int seen_before(struct table *keys, const struct object *o, bool *before)
 	if (!seen)
 		return ENOMEM;
 
-	err = re_sdprintf(&seen->key, "%H", item_key_print, &ref);
+	err = re_sdprintf(&seen->key, "%H", item_key_spell, &ref);
 	if (err)
 		goto out;
 	hash = hash_bytes(seen->key, strlen(seen->key));

@@ -232,6 +232,9 @@ static void keys_are_printed_part_by_part(void **s)
 	field_read(field_named(e, "source-realm"), item, &realms, NULL);
 	ref.item = item;
 	assert_int_equal(re_sdprintf(&text, "%H", item_key_print, &ref), 0);
+	assert_string_equal(text, "* * pbx-a+1");
+	mem_deref(text);
+	assert_int_equal(re_sdprintf(&text, "%H", item_key_spell, &ref), 0);
 	assert_string_equal(text, "* * (pbx-a pbx-b)");
 	mem_deref(text);
 	item_free(e, item);

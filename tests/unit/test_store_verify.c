@@ -243,6 +243,31 @@ static void compare(const char *name, const char *ending, const char *text)
 	free(wanted);
 }
 
+/* What a file may break besides its own rule: VC-0119 where the parameter has no
+ * effect yet, VC-0101 where the element that it names does not exist yet */
+static bool is_companion(const char *id, const char *found)
+{
+	static const char *const names_nothing[] = { "VC-0903", "VC-0905",
+						     "VC-0917" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names_nothing); i++)
+		if (!strcmp(id, names_nothing[i]) && !strcmp(found, "VC-0101"))
+			return true;
+	return !strcmp(found, "VC-0119");
+}
+
+static void breaks_nothing_else(const struct run *r, const char *name,
+				const char *id)
+{
+	for (struct le *le = list_head(&r->findings); le; le = le->next) {
+		const struct finding *f = le->data;
+
+		if (strcmp(f->rule->id, id) && !is_companion(id, f->rule->id))
+			fail_msg("%s also breaks %s: %s", name, f->rule->id,
+				 r->text);
+	}
+}
+
 static void golden_file(const char *name)
 {
 	char path[512], id[8];
@@ -258,13 +283,14 @@ static void golden_file(const char *name)
 		if (!count_of(&r, id))
 			fail_msg("%s does not break its rule: %s", name,
 				 r.text);
+		breaks_nothing_else(&r, name, id);
 		compare(name, ".text", r.text);
 		compare(name, ".json", r.json);
 	}
 	run_end(&r);
 }
 
-static void each_rule_has_a_file_that_breaks_it_and_says_so(void **s)
+static void each_rule_has_a_file_that_breaks_it_alone_and_says_so(void **s)
 {
 	DIR *dir = opendir(GOLDEN);
 	struct dirent *e;
@@ -767,7 +793,7 @@ int main(void)
 		cmocka_unit_test(
 			every_rule_has_one_file_that_breaks_it_and_one_that_does_not),
 		cmocka_unit_test(
-			each_rule_has_a_file_that_breaks_it_and_says_so),
+			each_rule_has_a_file_that_breaks_it_alone_and_says_so),
 		cmocka_unit_test(a_good_configuration_breaks_no_rule),
 		cmocka_unit_test(a_secret_that_another_key_sealed_is_found),
 		cmocka_unit_test(
