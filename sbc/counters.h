@@ -34,6 +34,8 @@
 	X(RETRANS_RECEIVED, EVENT, "transactions", "Retransmissions Received") \
 	X(TIMEOUTS, EVENT, "transactions", "Timeouts") \
 	X(MERGED, EVENT, "transactions", "Merged Requests") \
+	X(LARGE_BY_TCP, EVENT, "transactions", "Large By TCP") \
+	X(LARGE_BY_UDP, EVENT, "transactions", "Large Back To UDP") \
 	X(INVALID_REQUESTS, EVENT, "errors", "Invalid Requests") \
 	X(INVALID_RESPONSES, EVENT, "errors", "Invalid Responses") \
 	X(INVALID_MESSAGES, EVENT, "errors", "Invalid Messages") \

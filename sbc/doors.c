@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 #include "store/log.h"
+#include "store/number.h"
 #include "sbc/doors.h"
 #include "sbc/timer.h"
 
 enum {
 	RECEIVE_BUFFER = 4 << 20, /* libre.md: the default loses bursts */
-	LOOK = 1000               /* at what is drained [ms] */
+	LOOK = 1000,              /* at what is drained [ms] */
+	LARGE = 1300 /* of a request for UDP, when nothing is configured [bytes] */
 };
 #define CLOSED UINT32_MAX /* number of a sip-port without endpoint */
 
@@ -217,6 +219,48 @@ static void look(void *arg)
 		timer_start(&doors->look, LOOK, look, doors);
 }
 
+/* Sip-ports that are drained, or closed, lead nowhere */
+static void beside_none(struct doors *doors)
+{
+	for (struct le *le = list_head(&doors->all); le; le = le->next)
+		port_beside_set(((struct door *)le->data)->port, NULL, 0);
+}
+
+/* From how many bytes on a request shall not go by UDP; 0: from none on. What the
+ * sip-interface says wins */
+static uint32_t large_from(const struct plan *plan, const struct endpoint *e)
+{
+	uint64_t n = LARGE;
+	struct pl value;
+
+	if ((!option_get(&e->interface->options, "max-udp-length", &value) ||
+	     !option_get(&plan->sip->options, "max-udp-length", &value)) &&
+	    uint_parse(&n, &value, UINT32_MAX))
+		n = LARGE;
+
+	return (uint32_t)n;
+}
+
+/* RFC 3261 18.1.1: beside each sip-port for UDP stands the first one of its realm
+ * for TCP */
+static void beside_all(struct doors *doors)
+{
+	const struct realms *realms = doors->plan->realms;
+
+	beside_none(doors);
+	for (uint32_t i = 0; i < realms->endpoints_n; i++) {
+		const struct endpoint *e = &realms->endpoints[i], *stream;
+
+		if (e->transport != TRANSPORT_UDP)
+			continue;
+		stream = realm_endpoint(e->realm, &e->local, TRANSPORT_TCP);
+		if (stream)
+			port_beside_set(doors->worker->ports[i],
+					doors->worker->ports[stream->number],
+					large_from(doors->plan, e));
+	}
+}
+
 void doors_commit(struct doors *doors)
 {
 	struct worker *w = doors->worker;
@@ -244,6 +288,7 @@ void doors_commit(struct doors *doors)
 		port_change(w->ports[i], &setup);
 		port_renumber(w->ports[i], i);
 	}
+	beside_all(doors);
 	done(doors);
 	if (doors->drained_n)
 		timer_start(&doors->look, LOOK, look, doors);
@@ -260,6 +305,7 @@ static void doors_destructor(void *arg)
 
 	timer_cancel(&doors->look);
 	done(doors);
+	beside_none(doors);
 	list_flush(&doors->all);
 	doors->worker->ports = mem_deref(doors->worker->ports);
 	doors->worker->ports_n = 0;

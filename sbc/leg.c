@@ -7,6 +7,7 @@
 #include "policy/header.h"
 #include "sbc/counters.h"
 #include "sbc/doors.h"
+#include "sbc/large.h"
 #include "sbc/leg.h"
 
 /* So many branches that lost are known when they repeat their 2xx */
@@ -1001,7 +1002,7 @@ int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
 	leg->ack_cseq = leg->invite_cseq;
 	timer_start(&leg->settle, leg->expire, settled, leg);
 	leg->ack_waits = false;
-	return port_send(leg->port, &leg->to, mb, NULL, NULL);
+	return large_send(leg->port, &leg->to, mb);
 }
 
 void leg_ack_again(struct leg *leg, const struct message *msg)
@@ -1010,14 +1011,14 @@ void leg_ack_again(struct leg *leg, const struct message *msg)
 
 	count(COUNT_MULTIPLE_OK_DROPS, 1);
 	if (leg->ack && msg->cseq == leg->ack_cseq) {
-		(void)port_send(leg->port, &leg->to, leg->ack, NULL, NULL);
+		(void)large_send(leg->port, &leg->to, leg->ack);
 		return;
 	}
 	/* A re-INVITE has been sent since; its own ACK may wait for a body */
 	if (msg->cseq == leg->invite_cseq ||
 	    ack_write(&mb, leg, msg->cseq, NULL, NULL))
 		return;
-	(void)port_send(leg->port, &leg->to, mb, NULL, NULL);
+	(void)large_send(leg->port, &leg->to, mb);
 	mem_deref(mb);
 }
 

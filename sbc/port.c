@@ -71,6 +71,8 @@ struct port {
 	struct pl user_agent;
 	uint32_t number;
 	uint32_t message_max;
+	uint32_t large;      /* a request longer than this ... [bytes] */
+	struct port *beside; /* ... goes by this sip-port; not ours */
 	enum transport transport;
 	bool closed;
 
@@ -779,6 +781,17 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 
 	return connections_send(port->connections, &to->dst, to->conn, to->only,
 				mb, h, arg);
+}
+
+void port_beside_set(struct port *port, struct port *stream, uint32_t length)
+{
+	port->beside = length ? stream : NULL;
+	port->large = length;
+}
+
+struct port *port_beside(const struct port *port, size_t n)
+{
+	return port->beside && n > port->large ? port->beside : NULL;
 }
 
 const struct pl *port_user_agent(const struct port *port)

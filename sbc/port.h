@@ -76,6 +76,13 @@ void port_change(struct port *port, const struct port_setup *setup);
 int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	      sent_h *h, void *arg);
 
+/** Requests longer than this go by `stream`, the sip-port for TCP beside this one
+ *  (sbc/large). NULL, or length 0: none does. It must be taken back before that
+ *  sip-port is closed */
+void port_beside_set(struct port *port, struct port *stream, uint32_t length);
+/** The sip-port that a request of n bytes goes by instead; NULL: by this one */
+struct port *port_beside(const struct port *port, size_t n);
+
 const struct sa *port_local(const struct port *port);
 /** User-Agent and Server of what leaves here; empty: none */
 const struct pl *port_user_agent(const struct port *port);

@@ -25,6 +25,7 @@
 #include "policy/header.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/large.h"
 #include "sbc/machine.h"
 #include "sbc/names.h"
 #include "sbc/timer.h"
@@ -90,6 +91,7 @@ struct transaction {
 	struct mbuf *mb; /* client: request, then ACK; server: last answer */
 	struct message *msg; /* server: request, until the final answer */
 	char *reason; /* of a CANCEL that waits for a provisional answer */
+	struct detour *detour; /* client, by TCP for its length: or NULL */
 	union {
 		struct target to;    /* client */
 		struct arrival from; /* server */
@@ -358,6 +360,7 @@ static void transaction_destructor(void *data)
 	mem_deref(t->mb);
 	mem_deref(t->msg);
 	mem_deref(t->reason);
+	mem_deref(t->detour);
 	mem_deref(t->port);
 }
 
@@ -383,16 +386,21 @@ static bool feed(struct transaction *t, enum event ev,
 	return found;
 }
 
+static bool detour_ends(struct transaction *t);
+
 static void sent(int err, uint64_t conn, void *arg)
 {
 	struct transaction *t = arg;
 
-	if (!err && conn && is_client(t))
+	if (!err && conn && is_client(t)) {
 		t->to.conn = conn; /* CANCEL and ACK follow on it */
-	else if (err && t->direct)
+		if (t->detour)
+			t->detour->mb = mem_deref(t->detour->mb);
+	} else if (err && t->direct) {
 		t->err = err;
-	else if (err)
+	} else if (err && !detour_ends(t)) {
 		(void)feed(t, FAULT, NULL); /* absorbed where none matters */
+	}
 
 	drop(t);
 }
@@ -419,6 +427,31 @@ static int send_bytes(struct transaction *t)
 	t->direct = false;
 
 	return t->err;
+}
+
+/* RFC 3261 18.1.1: what TCP did not take leaves by UDP, as it would have if it
+ * were short. The time that is left is what it was */
+static bool detour_ends(struct transaction *t)
+{
+	struct detour *d = t->detour;
+
+	if (!t->all || !d || !d->mb ||
+	    (t->state != CALLING && t->state != TRYING))
+		return false;
+
+	count(COUNT_LARGE_BY_UDP, 1);
+	t->detour = NULL;
+	mem_deref(t->port);
+	mem_deref(t->mb);
+	t->port = mem_ref(d->port);
+	t->mb = mem_ref(d->mb);
+	t->to = d->to;
+	mem_deref(d);
+
+	t->wait = setup_of(t)->t1;
+	timer_set(t);
+
+	return !send_bytes(t);
 }
 
 /* Send again. A full queue is a lost datagram */
@@ -882,7 +915,7 @@ static const struct machine machines[KINDS] = {
 
 static int client_open(struct transaction **tp, struct transactions *all,
 		       const struct request_setup *setup, uint64_t branch,
-		       transaction_h *h, void *arg)
+		       struct detour *detour, transaction_h *h, void *arg)
 {
 	struct transaction *t;
 	int err;
@@ -900,6 +933,7 @@ static int client_open(struct transaction **tp, struct transactions *all,
 	t->mb = mem_ref(setup->mb);
 	t->to = setup->to;
 	t->branch = branch;
+	t->detour = mem_ref(detour);
 
 	err = enlist(t, all, client_key(branch, setup->method));
 	if (err)
@@ -911,6 +945,8 @@ static int client_open(struct transaction **tp, struct transactions *all,
 	timer_set(t);
 
 	err = send_bytes(t);
+	if (err && detour_ends(t))
+		err = 0;
 	/* Names were for opening a connection; retransmission has none */
 	t->to.tls_name = NULL;
 
@@ -931,7 +967,18 @@ int transaction_send(struct transaction **tp, struct transactions *all,
 {
 	uint64_t branch = hash_bytes(setup->branch, strlen(setup->branch));
 
-	return client_open(tp, all, setup, branch, h, arg);
+	struct request_setup by = *setup;
+	struct detour *detour;
+	int err;
+
+	/* Without memory for the way by TCP it is tried by UDP */
+	if (large_turn(&detour, &by.port, &by.to, &by.mb) || !detour)
+		return client_open(tp, all, setup, branch, NULL, h, arg);
+
+	err = client_open(tp, all, &by, branch, detour, h, arg);
+	mem_deref(by.mb);
+	mem_deref(detour);
+	return err;
 }
 
 /* CANCEL with a transaction of its own, which nobody listens to. The INVITE
@@ -950,7 +997,7 @@ static void cancel_send(struct transaction *t)
 	if (wire_cancel(&setup.mb, t->mb, &reason))
 		return; /* without memory for it the wait alone ends this */
 
-	if (!client_open(&cancel, t->all, &setup, t->branch, NULL, NULL))
+	if (!client_open(&cancel, t->all, &setup, t->branch, NULL, NULL, NULL))
 		mem_deref(cancel);
 	mem_deref(setup.mb);
 	t->reason = mem_deref(t->reason);
@@ -1084,7 +1131,7 @@ bool transaction_is_silent(const struct transaction *t)
 
 const struct target *transaction_target(const struct transaction *t)
 {
-	return &t->to;
+	return t->detour ? &t->detour->to : &t->to;
 }
 
 void *transaction_forget(struct transaction *t)

@@ -51,6 +51,9 @@ struct request_setup {
 /**
  * Send a request in a client transaction
  *
+ * One that is too long for UDP leaves by TCP where its sip-port has one beside it,
+ * and by UDP when that fails (sbc/large).
+ *
  * @param tp  Set to the transaction; mem_deref or transaction_forget when no
  *            more events are wanted: the machine runs on without its user
  *
@@ -92,7 +95,8 @@ const struct message *transaction_request(const struct transaction *t);
 const struct arrival *transaction_arrival(const struct transaction *t);
 /** A server transaction: was nothing answered yet, not even 100? */
 bool transaction_is_silent(const struct transaction *t);
-/** Where a client transaction sent to, with the connection it used */
+/** Where a client transaction sent to, with the connection it used. Of a request
+ *  that went by TCP for its length alone: where it would have gone */
 const struct target *transaction_target(const struct transaction *t);
 
 /** No more events for its user; the machine runs on. NULL is fine */

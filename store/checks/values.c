@@ -161,7 +161,6 @@ static bool is_known_option(const struct field *f, const char *option)
 static bool is_idle_option(const char *option)
 {
 	static const char *const idle[] = {
-		"max-udp-length",
 		"add-error-to-tag",
 		"add-reg-expires",
 		"via-origin",

@@ -1,6 +1,7 @@
 """
 SIP over TCP: framing, reuse of connections, both transports in one call (RFC 3261 18).
 """
+import re
 import socket
 import time
 
@@ -147,3 +148,96 @@ def test_a_ping_of_two_line_ends_is_answered_with_one(over_tcp, peers):
     while answers.count(b"SIP/2.0 200") < 2:
         answers += connection.recv(4096)
     connection.close()
+
+
+# --- Requests too long for a datagram (RFC 3261 18.1.1, sip-config max-udp-length)
+
+
+LONG = ("Subject", "x" * 1500)
+
+
+@pytest.fixture
+def both(sbc, peers):
+    """The trunk's side has a sip-port for each transport; the session-agent is asked by UDP"""
+    realm = next(i for i in sbc.element("sip-interface") if i["realm-id"] == "trunk")
+    udp = realm["sip-ports"][0]
+    realm["sip-ports"].append(dict(udp, **{"transport-protocol": "TCP"}))
+    return sbc
+
+
+@pytest.fixture
+def datagrams(both, trunk):
+    trunk.invite_challenge = None
+    return trunk
+
+
+def sent_to(peer, method):
+    return [(m.get("Via").split()[0], len(m.bytes()) > 1300) for m in peer.requests(method)]
+
+
+def test_a_large_call_goes_by_tcp_and_what_is_short_of_it_by_udp(both, datagrams, peers, pbx_a):
+    sbc, udp = both, datagrams
+    tcp = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", headers=[LONG]).until_answered()
+    assert sent_to(tcp, "INVITE") == [("SIP/2.0/TCP", True), ("SIP/2.0/TCP", True)]
+    assert call.statuses == [100, 180, 200] and not udp.invites()
+    # the challenge was answered on the same connection; the nonce is that of UDP, too
+    assert tcp.accepted == 1 and [g[:2] for g in tcp.good] == [("INVITE", "a1")]
+    assert "transport" not in tcp.invites()[0].get("Contact")
+    udp.wait(lambda m: m.method == "ACK")
+    info = call.within_dialog("INFO", "y" * 1500, ctype="text/plain")
+    assert call.answer_to(info).status == 200
+    assert sent_to(tcp, "INFO") == [("SIP/2.0/TCP", True)]
+    call.hang_up()
+    udp.wait(lambda m: m.method == "BYE")
+    assert sent_to(udp, "BYE") == [("SIP/2.0/UDP", False)] and not tcp.requests("BYE")
+    sbc.no_session_is_left()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER"])
+def test_what_tcp_refuses_leaves_by_udp(both, datagrams, pbx_a, method):
+    """Nobody listens at the trunk's TCP port"""
+    sbc, udp = both, datagrams
+    if method == "REGISTER":
+        sbc.element("sip-config")["options"] = "max-udp-length=100"
+    sbc.start().registered()
+    if method == "INVITE":
+        call = pbx_a.calls("0301234", headers=[LONG]).until_answered()
+        call.hang_up()
+    elif method == "MESSAGE":
+        message = pbx_a.request("MESSAGE", f"sip:0301234@{sbc.ip(2)}", f"<sip:0301234@{sbc.ip(2)}>", [LONG],
+                                "hello", from_="<sip:4930100@pbx-a.local>", ctype="text/plain")
+        pbx_a.send(message, pbx_a.sbc)
+        pbx_a.wait(lambda m: m.status == 200 and m.call_id == message.call_id)
+    assert {via for via, _ in sent_to(udp, method)} == {"SIP/2.0/UDP"}
+    rows = sbc.acli("show sipd transactions")
+    by_tcp = int(re.search(r"Large By TCP[ -]+(\d+)", rows).group(1))
+    back = int(re.search(r"Large Back To UDP[ -]+(\d+)", rows).group(1))
+    assert by_tcp == back >= 1, rows
+
+
+@pytest.mark.parametrize("limit, transport", [("0", "UDP"), ("4000", "UDP"), ("1000", "TCP")])
+def test_max_udp_length_of_the_sip_interface_counts(both, datagrams, peers, pbx_a, limit, transport):
+    sbc, udp = both, datagrams
+    tcp = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    tcp.invite_challenge = None
+    sbc.element("sip-config")["options"] = "max-udp-length=1400"
+    realm = next(i for i in sbc.element("sip-interface") if i["realm-id"] == "trunk")
+    realm["options"] = f"max-udp-length={limit}"
+    sbc.start().registered()
+    pbx_a.calls("0301234", headers=[("Subject", "x" * 500)]).until_answered().hang_up()
+    peer = tcp if transport == "TCP" else udp
+    assert [m.get("Via").split()[0] for m in peer.invites()] == [f"SIP/2.0/{transport}"]
+
+
+def test_registrations_that_are_large_are_challenged_and_answered_by_tcp(both, peers, pbx_a):
+    sbc = both
+    tcp = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    sbc.element("sip-config")["options"] = "max-udp-length=200"
+    sbc.start().registered()
+    assert {via for via, _ in sent_to(tcp, "REGISTER")} == {"SIP/2.0/TCP"}
+    assert {user for method, user, _ in tcp.good if method == "REGISTER"} == {"reg-a", "reg-b"}
+    # One nonce of UDP serves all the AoRs of an agent, whichever way they went
+    assert len([m for m in tcp.requests("REGISTER") if not tcp.credentials(m)]) < 20
+    pbx_a.calls("0301234").until_answered().hang_up()

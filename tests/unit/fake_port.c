@@ -17,6 +17,8 @@ struct port {
 	enum transport transport;
 	uint32_t number;
 	bool closed;
+	struct port *beside;
+	uint32_t large;
 	char sent_by[64];
 	struct pl sent_by_pl, user_agent;
 	arrival_h *h;
@@ -134,6 +136,17 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	}
 
 	return 0;
+}
+
+void port_beside_set(struct port *port, struct port *stream, uint32_t length)
+{
+	port->beside = length ? stream : NULL;
+	port->large = length;
+}
+
+struct port *port_beside(const struct port *port, size_t n)
+{
+	return port->beside && n > port->large ? port->beside : NULL;
 }
 
 const struct sa *port_local(const struct port *port)

@@ -213,6 +213,71 @@ static void one_port_in_use_opens_none_and_says_which(void **s)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* One realm; port 31510 for UDP, 31511 and 31512 for TCP, with these options */
+static const struct plan *plan_with_tcp(const char *of_sip,
+					const char *of_interface, bool tcp)
+{
+	static const char *const tcp_ports[] = { "31511", "31512" };
+	struct config *cfg = config_new();
+	const struct plan *plan = NULL;
+	struct sip_interface *iface;
+
+	config_add(cfg, &element_sip_config, "options", of_sip, NULL);
+	config_add(cfg, &element_realm_config, "identifier", "r", NULL);
+	iface = config_add(cfg, &element_sip_interface, "realm-id", "r",
+			   "options", of_interface, NULL);
+	item_add(&iface->sip_ports, &element_sip_port, "address", "127.0.0.1",
+		 "port", "31510", NULL);
+	for (unsigned i = 0; tcp && i < 2; i++)
+		item_add(&iface->sip_ports, &element_sip_port, "address",
+			 "127.0.0.1", "port", tcp_ports[i],
+			 "transport-protocol", "TCP", NULL);
+	assert_int_equal(plan_alloc(&plan, cfg), 0);
+	config_give(cfg);
+	f.plans[f.n++] = plan;
+	return plan;
+}
+
+static void max_udp_length_leads_to_the_first_sip_port_for_tcp(void **s)
+{
+	static const struct {
+		const char *of_sip, *of_interface;
+		size_t by_udp, by_tcp; /* longest, shortest; 0: none */
+	} rows[] = {
+		{ "", "", 1300, 1301 },
+		{ "max-udp-length=900", "", 900, 901 },
+		{ "max-udp-length=900", "max-udp-length=1400", 1400, 1401 },
+		{ "max-udp-length=0", "", 65535, 0 },
+		{ "max-udp-length=900", "max-udp-length=0", 65535, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct plan *plan = plan_with_tcp(
+			rows[i].of_sip, rows[i].of_interface, true);
+
+		run(plan);
+		assert_null(port_beside(at(plan, 0), rows[i].by_udp));
+		if (rows[i].by_tcp)
+			assert_ptr_equal(
+				port_beside(at(plan, 0), rows[i].by_tcp),
+				at(plan, 1));
+		assert_null(port_beside(at(plan, 1), 65535));
+	}
+	(void)s;
+}
+
+static void a_sip_port_for_tcp_that_is_taken_away_leads_nowhere(void **s)
+{
+	const struct plan *with = plan_with_tcp("", "", true);
+	const struct plan *without = plan_with_tcp("", "", false);
+
+	run(with);
+	assert_non_null(port_beside(at(with, 0), 2000));
+	run(without);
+	assert_null(port_beside(at(without, 0), 2000));
+	(void)s;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +286,8 @@ int main(void)
 		TEST(a_port_that_comes_back_is_not_drained_any_more),
 		TEST(what_was_opened_for_a_plan_given_up_is_closed_again),
 		TEST(one_port_in_use_opens_none_and_says_which),
+		TEST(max_udp_length_leads_to_the_first_sip_port_for_tcp),
+		TEST(a_sip_port_for_tcp_that_is_taken_away_leads_nowhere),
 	};
 	int err = libre_init();
 

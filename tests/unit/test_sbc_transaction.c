@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include "sbc/large.h"
 #include "sbc/transaction.c"
 #include "tests/unit/fake_clock.h"
 #include "tests/unit/fake_port.h"
@@ -693,6 +694,159 @@ static void icmp_after_an_answer_is_about_something_else(void **s)
 	assert_int_equal(user.n, 1);
 }
 
+/* ---- Requests too long for a datagram, RFC 3261 18.1.1 ---- */
+
+/* Whatever is sent now is too long for UDP */
+static void everything_is_large(void)
+{
+	port_close(tcp);
+	tcp = fake_port("192.0.2.1", 5062, TRANSPORT_TCP);
+	port_beside_set(udp, tcp, 1);
+}
+
+static void a_large_request_goes_by_tcp_with_a_via_of_its_own(void **s)
+{
+	char via[160];
+	size_t i;
+	(void)s;
+
+	send_to(udp, "OPTIONS");
+	answer(200, "OPTIONS", "x", MATCHED);
+	user.t = transaction_forget(user.t);
+	everything_is_large();
+	send_to(udp, "OPTIONS");
+	assert_int_equal(fake_sent_count(), 2);
+	assert_ptr_equal(fake_sent_last()->port, tcp);
+	assert_int_equal(fake_sent_last()->to.transport, TRANSPORT_TCP);
+	snprintf(via, sizeof(via),
+		 "OPTIONS sip:bob@192.0.2.9 SIP/2.0\r\n"
+		 "Via: SIP/2.0/TCP 192.0.2.1:5062;branch=%s\r\n"
+		 "Max-Forwards: 70\r\n",
+		 branch);
+	assert_true(fake_sent_begins(1, via));
+	assert_true(fake_sent_has(1, "\r\nContent-Length: 0\r\n\r\n"));
+	/* Who asks for its target is told that of UDP: a retry begins there */
+	assert_int_equal(transaction_target(user.t)->transport, TRANSPORT_UDP);
+	for (i = 0; i < 8; ++i)
+		pass(500);
+	assert_int_equal(fake_sent_count(), 2); /* no timer E */
+	answer(200, "OPTIONS", "x", MATCHED);
+	assert_int_equal(user.told[user.n - 1], FINAL);
+	user.t = transaction_forget(user.t);
+	fake_sent_clear();
+}
+
+static void length_is_counted_from_above_the_limit_on(void **s)
+{
+	size_t length;
+	(void)s;
+
+	send_to(udp, "OPTIONS");
+	length = mbuf_get_left(fake_sent_last()->mb);
+	user.t = transaction_forget(user.t);
+	port_beside_set(udp, tcp, (uint32_t)length);
+	send_to(udp, "OPTIONS");
+	assert_ptr_equal(fake_sent_last()->port, udp);
+	user.t = transaction_forget(user.t);
+	port_beside_set(udp, tcp, (uint32_t)length - 1);
+	send_to(udp, "OPTIONS");
+	assert_ptr_equal(fake_sent_last()->port, tcp);
+	user.t = transaction_forget(user.t);
+	port_beside_set(udp, tcp, 0); /* never */
+	send_to(udp, "OPTIONS");
+	assert_ptr_equal(fake_sent_last()->port, udp);
+}
+
+static void what_tcp_refuses_leaves_by_udp_within_the_same_transaction(void **s)
+{
+	static const char *const methods[] = { "INVITE", "OPTIONS" };
+	size_t i;
+	(void)s;
+
+	everything_is_large();
+	for (i = 0; i < 2; ++i) {
+		memset(&user, 0, sizeof(user));
+		fake_sent_clear();
+		fake_port_hold(true);
+		send_to(udp, methods[i]);
+		fake_port_hold(false);
+		pass(100);
+		fake_port_settle(ECONNREFUSED, 0);
+		assert_int_equal(user.n, 0);
+		assert_int_equal(fake_sent_count(), 2);
+		assert_ptr_equal(fake_sent(1)->port, udp);
+		assert_true(fake_sent_has(1, "\r\nVia: SIP/2.0/UDP 192.0.2.1"));
+		pass(500);
+		assert_int_equal(fake_sent_count(), 3); /* A, E run again */
+		/* and the time is that of the first send */
+		pass(31399);
+		assert_int_equal(user.n, 0);
+		pass(1);
+		assert_int_equal(user.told[0], TIMEOUT);
+		user.t = transaction_forget(user.t);
+		expect_none_left();
+	}
+}
+
+static void a_large_invite_is_cancelled_and_acked_by_tcp(void **s)
+{
+	(void)s;
+
+	everything_is_large();
+	send_to(udp, "INVITE");
+	answer(180, "INVITE", "x", MATCHED);
+	assert_int_equal(transaction_cancel(user.t, NULL), 0);
+	assert_ptr_equal(fake_sent_last()->port, tcp);
+	assert_true(fake_sent_begins(1, "CANCEL "));
+	assert_true(fake_sent_has(1, "\r\nVia: SIP/2.0/TCP 192.0.2.1:5062;"));
+	assert_int_equal(fake_sent_last()->to.conn, 77);
+	answer(487, "INVITE", "x", MATCHED);
+	assert_ptr_equal(fake_sent_last()->port, tcp);
+	assert_true(fake_sent_begins(2, "ACK "));
+	assert_int_equal(fake_sent_last()->to.conn, 77);
+}
+
+static void what_was_written_to_tcp_never_comes_again_by_udp(void **s)
+{
+	struct sa dst;
+	(void)s;
+
+	everything_is_large();
+	send_to(udp, "INVITE");
+	port_refused_handler(tcp, transactions_refused, all);
+	assert_int_equal(sa_set_str(&dst, "192.0.2.9", 5060), 0);
+	pass(32000);
+	assert_int_equal(fake_sent_count(), 1);
+	assert_int_equal(user.told[0], TIMEOUT);
+	expect_none_left();
+}
+
+static void an_ack_without_transaction_takes_the_same_ways(void **s)
+{
+	struct target to = { .transport = TRANSPORT_UDP };
+	struct mbuf *mb =
+		bytes("ACK sip:bob@192.0.2.9 SIP/2.0\r\n"
+		      "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa"
+		      ";rport\r\nContent-Length: 0\r\n\r\n");
+	(void)s;
+
+	assert_int_equal(sa_set_str(&to.dst, "192.0.2.9", 5060), 0);
+	assert_int_equal(large_send(udp, &to, mb), 0);
+	assert_ptr_equal(fake_sent_last()->port, udp);
+
+	everything_is_large();
+	assert_int_equal(large_send(udp, &to, mb), 0);
+	assert_ptr_equal(fake_sent_last()->port, tcp);
+
+	fake_port_hold(true);
+	assert_int_equal(large_send(udp, &to, mb), 0);
+	fake_port_hold(false);
+	fake_port_settle(ECONNREFUSED, 0);
+	assert_int_equal(fake_sent_count(), 4);
+	assert_ptr_equal(fake_sent_last()->port, udp);
+	mem_deref(mb);
+}
+
 /* ---- INVITE server ---- */
 
 static void invite_gets_100_after_200_ms_and_not_before(void **s)
@@ -1347,6 +1501,12 @@ int main(void)
 		T(an_outcome_may_come_after_the_end),
 		T(icmp_breaks_only_whose_branch_came_back),
 		T(icmp_after_an_answer_is_about_something_else),
+		T(a_large_request_goes_by_tcp_with_a_via_of_its_own),
+		T(length_is_counted_from_above_the_limit_on),
+		T(what_tcp_refuses_leaves_by_udp_within_the_same_transaction),
+		T(a_large_invite_is_cancelled_and_acked_by_tcp),
+		T(what_was_written_to_tcp_never_comes_again_by_udp),
+		T(an_ack_without_transaction_takes_the_same_ways),
 		T(invite_gets_100_after_200_ms_and_not_before),
 		T(a_user_who_answers_in_time_sends_his_own_100),
 		T(invite_whose_user_left_gets_silence),
