@@ -496,7 +496,7 @@ static int progress_reply(struct call *c, const struct message *msg,
 		return 0; /* as if it had been lost */
 	leg_contact(c->a, msg);
 	if (e)
-		r.tag = e->a->tag.text;
+		r.tag = leg_tag(e->a);
 
 	err = progress_media(c, msg, e, offered, &sdp);
 	if (err)

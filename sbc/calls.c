@@ -112,6 +112,16 @@ struct leg *calls_by_tag(struct calls *c, const struct pl *tag)
 	return e ? ((struct leg_tag *)e)->leg : NULL;
 }
 
+struct leg *calls_find(struct calls *c, const struct arrival *from,
+		       const struct message *msg)
+{
+	struct leg_names names = { from, NULL, &msg->callid, &msg->to_tag,
+				   &msg->from_tag };
+	struct leg *leg = calls_by_tag(c, &msg->to_tag);
+
+	return leg ? leg : leg_kept(&c->home.tables, &names);
+}
+
 static void text(char *buf, size_t size, const char *s)
 {
 	(void)re_snprintf(buf, size, "%s", s ? s : "");

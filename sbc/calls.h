@@ -24,6 +24,11 @@ struct call_home *calls_home(struct calls *c);
 struct leg;
 struct leg *calls_by_tag(struct calls *c, const struct pl *tag);
 
+/** Leg of the dialog that a request names: by our tag, or by all its names where
+ *  they were kept (dialog-transparency). NULL if there is none */
+struct leg *calls_find(struct calls *c, const struct arrival *from,
+		       const struct message *msg);
+
 /** One line of show sessions, and what the call record holds so far */
 struct call_report {
 	uint64_t id;

@@ -99,6 +99,8 @@ int early_take(struct early **ep, const struct early_call *c,
 		err = early_make(&e, c);
 		if (!err)
 			err = leg_learn(e->b, msg);
+		if (!err && c->b->kept)
+			err = leg_keep(e->a, &msg->to_tag);
 		if (err) {
 			mem_deref(e);
 			return err;
@@ -117,11 +119,11 @@ struct leg *early_leg_a(const struct list *all, struct leg *leg,
 	for (struct le *le = all->head; le; le = le->next) {
 		struct early *e = le->data;
 
-		tag = range_of(e->a->tag.text);
+		tag = range_of(leg_tag(e->a));
 		if (tags_equal(&tag, &msg->to_tag))
 			return e->a;
 	}
-	tag = range_of(leg->tag.text);
+	tag = range_of(leg_tag(leg));
 	return tags_equal(&tag, &msg->to_tag) ? leg : NULL;
 }
 
@@ -130,7 +132,7 @@ struct leg *early_leg_b(const struct list *all, struct leg *leg,
 {
 	for (struct le *le = all->head; le; le = le->next) {
 		struct early *e = le->data;
-		struct pl tag = range_of(e->b->tag.text);
+		struct pl tag = range_of(leg_tag(e->b));
 
 		if (tags_equal(&tag, &msg->to_tag) &&
 		    tags_equal(&e->b->remote_tag, &msg->from_tag))
@@ -168,6 +170,7 @@ static void legs_change(struct list *relays, struct early *x, struct early *y,
 int early_choose(const struct early_call *c, const struct message *msg)
 {
 	struct early *e = find(c->all, c->b, &msg->to_tag);
+	int err;
 
 	/* A 2xx of a branch that never rang, beside others that did. Without
 	 * memory for a dialog of its own it takes the first one's */
@@ -177,7 +180,8 @@ int early_choose(const struct early_call *c, const struct message *msg)
 		legs_change(c->relays, e, c->a->early, false);
 	if (e && e->twin_b)
 		legs_change(c->relays, e, c->b->early, true);
-	return leg_choose(c->b, msg);
+	err = c->b->kept ? leg_keep(c->a, &msg->to_tag) : 0;
+	return err ? err : leg_choose(c->b, msg);
 }
 
 int early_speak(const struct list *all, const struct leg *leg, struct media *m)

@@ -25,6 +25,13 @@ enum {
 	PATIENCE = 4000 /* [ms] */
 };
 
+/* dialog-transparency: CSeq of a hop begins so far behind the hop before, and none
+ * is above 2^31 (RFC 3261 8.1.1.5) */
+enum {
+	CSEQ_STEP = 16,
+	CSEQ_MASK = 0x3fffffff
+};
+
 /* Is it a call? Other requests take no session, and have no media */
 static bool is_call(const struct hunt *hunt)
 {
@@ -687,6 +694,14 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 		.arg = hunt->arg,
 	};
 
+	/* What comes back to us by another way must not look like the request
+	 * that we know (RFC 3261 8.2.2.2), nor the next hop like the last */
+	if (c->dialog_transparency && hunt->media) {
+		setup.callid = hunt->invite->callid;
+		setup.tag = hunt->invite->from_tag;
+		setup.cseq = (hunt->invite->cseq & CSEQ_MASK) +
+			     CSEQ_STEP * (hunt->tried + 1);
+	}
 	if (hunt->now->leg) {
 		mem_deref(hunt->now->leg->port);
 		hunt->now->leg->port = mem_ref(port);

@@ -84,9 +84,14 @@ static const struct endpoint *endpoint_of(const struct worker *w,
 static bool is_loop(const struct ingress *in)
 {
 	const struct message *msg = in->msg;
+	struct leg_names names = { NULL, NULL, &msg->callid, &msg->from_tag,
+				   &msg->to_tag };
+	struct call_home *home = calls_home(in->worker->calls);
 	const struct leg *leg = calls_by_tag(in->worker->calls, &msg->from_tag);
 	struct pl callid, sent;
 
+	if (!leg && in->plan->sip->dialog_transparency)
+		leg = leg_kept(&home->tables, &names);
 	if (!leg)
 		leg = pairs_by_tag(in->worker->pairs, &msg->from_tag);
 	if (!leg || !leg->uac || leg->confirmed)
@@ -982,7 +987,7 @@ static void malformed(struct worker *w, const struct arrival *from,
 static void in_dialog(struct worker *w, const struct arrival *from,
 		      const struct message *msg)
 {
-	struct leg *leg = calls_by_tag(w->calls, &msg->to_tag);
+	struct leg *leg = calls_find(w->calls, from, msg);
 
 	if (leg) {
 		within_request(leg, from, msg);
@@ -1050,7 +1055,7 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 		break;
 
 	case NEW_ACK: {
-		struct leg *leg = calls_by_tag(w->calls, &msg->to_tag);
+		struct leg *leg = calls_find(w->calls, from, msg);
 
 		if (leg && !leg_admit(leg, from, msg))
 			call_ack(leg, msg);

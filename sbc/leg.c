@@ -2,6 +2,7 @@
  * One side of a call: dialog, INVITE, ACK, BYE
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include "policy/body.h"
 #include "policy/header.h"
@@ -48,6 +49,7 @@ static void destructor(void *data)
 	mem_deref(leg->ack);
 	mem_deref(leg->credentials);
 	mem_deref(leg->callid);
+	mem_deref(leg->kept);
 	mem_deref(leg->local);
 	mem_deref(leg->remote);
 	mem_deref(leg->target);
@@ -420,7 +422,7 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 	struct wire_response r = {
 		.code = reply->code,
 		.reason = reply->reason,
-		.to_tag = reply->tag ? reply->tag : leg->tag.text,
+		.to_tag = reply->tag ? reply->tag : leg_tag(leg),
 		.contact = range_of(leg->contact),
 		.src = reply->src,
 		.without = reply->without,
@@ -478,9 +480,12 @@ int leg_open(struct leg **legp, const struct leg_setup *setup)
 		return err;
 
 	leg->uac = true;
+	leg->cseq = setup->cseq;
 	names_callid(callid, setup->worker->number);
-	pl = range_of(callid);
+	pl = setup->callid.l ? setup->callid : range_of(callid);
 	err = text_put(&leg->callid, &pl);
+	if (!err && setup->tag.l)
+		err = text_put(&leg->kept, &setup->tag);
 	if (!err)
 		err = callid_enter(leg);
 	if (err)
@@ -574,12 +579,76 @@ bool leg_has_dialog(const struct leg *leg)
 	return leg->remote_tag.l > 0 || leg->confirmed;
 }
 
+/* --- Names kept across (dialog-transparency) ----------------------------- */
+
+/* Our From or To without its tag */
+static struct pl untagged(const struct leg *leg)
+{
+	struct pl local = range_of(leg->local);
+
+	local.l -= sizeof(";tag=") - 1 + strlen(leg_tag(leg));
+	return local;
+}
+
+int leg_keep(struct leg *leg, const struct pl *tag)
+{
+	struct pl local = untagged(leg);
+	char *kept, *fresh;
+
+	if (leg->kept && tag->l == strlen(leg->kept) &&
+	    !memcmp(leg->kept, tag->p, tag->l))
+		return 0;
+	kept = text_of(tag);
+	fresh = kept ? text_tagged(&local, kept) : NULL;
+	if (!fresh) {
+		mem_deref(kept);
+		return ENOMEM;
+	}
+
+	mem_deref(leg->kept);
+	leg->kept = kept;
+	mem_deref(leg->local);
+	leg->local = fresh;
+	return 0;
+}
+
+static bool leg_is_at(const struct leg *leg, const struct arrival *from);
+
+/* Early dialogs of the caller's leg have tags of their own: sbc/early tells them
+ * apart */
+static bool kept_is(const struct entry *e, const void *key)
+{
+	const struct leg *leg = (const void *)((const char *)e -
+					       offsetof(struct leg, by_callid));
+	const struct leg_names *n = key;
+	struct pl callid = range_of(leg->callid), tag = range_of(leg->kept);
+
+	if (!leg->kept || leg->closed || !tags_equal(&callid, n->callid) ||
+	    (n->from && !leg_is_at(leg, n->from)) ||
+	    (n->realm && !realm_same(leg->realm, n->realm)))
+		return false;
+	if (leg->uac || leg->confirmed)
+		return tags_equal(&tag, n->ours);
+
+	return tags_equal(&leg->remote_tag, n->peers);
+}
+
+struct leg *leg_kept(const struct leg_tables *tables,
+		     const struct leg_names *names)
+{
+	uint64_t hash = hash_bytes(names->callid->p, names->callid->l);
+	struct entry *e =
+		table_find(&tables->callids, hash ? hash : 1, kept_is, names);
+
+	return e ? (void *)((char *)e - offsetof(struct leg, by_callid)) : NULL;
+}
+
 /* --- Twins: several dialogs of one INVITE -------------------------------- */
 
 int leg_twin(struct leg **twinp, struct leg *leg)
 {
-	struct pl local = range_of(leg->local);
 	struct leg *twin;
+	struct pl local;
 	int err = 0;
 
 	if (!leg->most) {
@@ -614,6 +683,7 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->credentials = mem_ref(leg->credentials);
 	if (leg->uac) {
 		memcpy(twin->tag.text, leg->tag.text, TAG_SIZE);
+		twin->kept = mem_ref(leg->kept);
 		twin->local = mem_ref(leg->local);
 		goto out;
 	}
@@ -625,7 +695,7 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->remote_cseq = leg->invite_cseq;
 	twin->heard = true;
 	twin->routes = mem_ref(leg->routes);
-	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
+	local = untagged(leg);
 	names_tag(twin->tag.text, twin->worker->number);
 	twin->local = text_tagged(&local, twin->tag.text);
 	err = twin->local ? tag_enter(twin) : ENOMEM;
@@ -715,6 +785,7 @@ void leg_swap(struct leg *leg, struct leg *twin)
 	SWAP(leg->remote_cseq, twin->remote_cseq);
 	SWAP(leg->heard, twin->heard);
 	SWAP(leg->prack, twin->prack);
+	SWAP(leg->kept, twin->kept);
 	if (!leg->uac)
 		tags_swap(leg, twin);
 
@@ -727,18 +798,18 @@ void leg_swap(struct leg *leg, struct leg *twin)
 
 int leg_renew(struct leg *leg)
 {
-	struct pl local = range_of(leg->local);
+	struct pl local = untagged(leg);
 	char text[TAG_SIZE];
 	char *fresh;
 
 	names_tag(text, leg->worker->number);
-	local.l -= sizeof(";tag=") - 1 + TAG_SIZE - 1;
 	fresh = text_tagged(&local, text);
 	if (!fresh)
 		return ENOMEM;
 
 	mem_deref(leg->local);
 	leg->local = fresh;
+	leg->kept = mem_deref(leg->kept);
 	leg->remote_cseq = leg->invite_cseq;
 	tag_leave(leg);
 	memcpy(leg->tag.text, text, TAG_SIZE);
@@ -838,7 +909,7 @@ static int invite_texts(struct leg *leg, const struct leg_invite *invite)
 	int err;
 
 	if (!leg->local) {
-		local = text_tagged(&invite->from, leg->tag.text);
+		local = text_tagged(&invite->from, leg_tag(leg));
 		if (!local)
 			return ENOMEM;
 		leg->local = local;

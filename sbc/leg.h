@@ -70,6 +70,8 @@ struct leg {
 	void (*aimed)(void *arg);  /* told when that is over; or NULL */
 	void *aimed_arg;
 	char *callid;
+	char *kept; /* dialog-transparency: tag on this side's wire, instead of
+		     * ours; NULL: ours */
 	char *local, *remote; /* header values, tags in them once known */
 	struct pl remote_tag; /* within remote */
 	char *target;         /* remote target: URI of the peer's Contact */
@@ -108,9 +110,35 @@ struct leg_setup {
 	const struct realm *realm; /* of plan */
 	struct port *port;
 	uint32_t t1, t2, expire; /* [ms] */
+	/* leg_open: Call-ID, From tag and CSeq before the first request of ours;
+	 * empty: names of our own, from 1 */
+	struct pl callid, tag;
+	uint32_t cseq;
 	leg_h *h;
 	void *arg;
 };
+
+/** Our tag as this side knows it */
+static inline const char *leg_tag(const struct leg *leg)
+{
+	return leg->kept ? leg->kept : leg->tag.text;
+}
+
+/** dialog-transparency: on the caller's side the dialog has the tag that the called
+ *  side gave it. 0; ENOMEM */
+int leg_keep(struct leg *leg, const struct pl *tag);
+
+/** The names of a dialog in a request */
+struct leg_names {
+	const struct arrival *from;             /* or NULL */
+	const struct realm *realm;              /* or NULL */
+	const struct pl *callid, *ours, *peers; /* Call-ID, tags */
+};
+
+/** Leg of a dialog that kept its names (dialog-transparency), one of them if it has
+ *  several; NULL: there is none */
+struct leg *leg_kept(const struct leg_tables *tables,
+		     const struct leg_names *names);
 
 /**
  * Make the caller's leg of an INVITE

@@ -267,7 +267,7 @@ static void pass(struct pair *p, const struct message *msg,
 	out.keep_body = copy != NULL;
 	out.extra = bytes_of(extra);
 	if (leg) {
-		out.to_tag = leg->tag.text;
+		out.to_tag = leg_tag(leg);
 		out.contact = range_of(leg->contact);
 	}
 	reply(p, &out);

@@ -52,18 +52,18 @@ static struct leg *by_tags(const struct leg_tables *tables,
 			   const struct realm *realm, const struct pl *callid,
 			   const struct pl *ours, const struct pl *peers)
 {
-	struct entry *e;
+	struct leg_names names = { NULL, realm, callid, ours, peers };
+	struct entry *e = NULL;
 	struct leg *leg;
 	struct pl id;
 
-	if (ours->l != TAG_SIZE - 1)
-		return NULL;
-	e = table_find(&tables->tags, hash_bytes(ours->p, ours->l), tag_is,
-		       ours);
-	if (!e)
+	if (ours->l == TAG_SIZE - 1)
+		e = table_find(&tables->tags, hash_bytes(ours->p, ours->l),
+			       tag_is, ours);
+	leg = e ? ((struct leg_tag *)e)->leg : leg_kept(tables, &names);
+	if (!leg)
 		return NULL;
 
-	leg = ((struct leg_tag *)e)->leg;
 	pl_set_str(&id, leg->callid);
 	return leg->confirmed && !leg->closed &&
 			       realm_same(leg->realm, realm) &&
@@ -96,7 +96,7 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 
 	if (!names_read(&n, value))
 		return EINVAL;
-	pl_set_str(&ours, leg->tag.text);
+	pl_set_str(&ours, leg_tag(leg));
 
 	/* Whoever gets it is the peer of that leg: to-tag is his */
 	err = mbuf_write_str(mb, leg->callid);
@@ -128,7 +128,7 @@ static int target_write(struct mbuf *mb, const struct leg *leg, bool local_ours,
 	struct pl rest = *params, name, text, ours;
 	int err;
 
-	pl_set_str(&ours, leg->tag.text);
+	pl_set_str(&ours, leg_tag(leg));
 	err = mbuf_write_str(mb, leg->callid);
 	err |= mbuf_write_str(mb, ";local-tag=");
 	err |= mbuf_write_pl(mb, local_ours ? &ours : &leg->remote_tag);

@@ -16,7 +16,7 @@ static const struct field sip_config_fields[] = {
 	WORD(S, operation_mode, "operation-mode", .dflt = "dialog", .words = operation_mode_words,
 		.help = "The SBC is a back-to-back user agent",
 		.source = "RFC 3261 6"),
-	FLAG(S, dialog_transparency, "dialog-transparency", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, dialog_transparency, "dialog-transparency", .dflt = "disabled",
 		.help = "Keep Call-ID and tags across the SBC",
 		.source = "ACLI"),
 	NAME(S, home_realm_id, "home-realm-id", .to = "realm-config",
