@@ -29,6 +29,7 @@
 #include "cli/acceptance.h"
 #include "cli/inquiry.h"
 #include "cli/server.h"
+#include "cli/watchdog.h"
 
 enum {
 	EXIT_CLEAN = 0,
@@ -53,6 +54,7 @@ struct daemon {
 	struct server *server;
 	struct control *control;
 	struct leap leap;
+	struct watchdog watchdog;
 	uint32_t given_up; /* version that nobody accepted; 0: none */
 	int signals;
 };
@@ -467,6 +469,40 @@ static void limits_set(void)
 	}
 }
 
+/* --- systemd ------------------------------------------------------------- */
+
+/* libsystemd is linked for the journal anyway; its sd_notify knows abstract
+ * sockets and says nothing where there is no systemd. None of these messages
+ * matters to the SBC itself, so an error is nobody's */
+
+static void life_tell(void *arg)
+{
+	(void)arg;
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+static void ready_tell(struct daemon *d)
+{
+	uint64_t silence = 0;
+
+	(void)sd_notify(0, "READY=1");
+	if (sd_watchdog_enabled(0, &silence) > 0)
+		watchdog_begin(&d->watchdog, d->sbc, silence, life_tell, d);
+}
+
+/* Calls in progress may have their time: no sign of life comes meanwhile */
+static void stopping_tell(const struct daemon *d)
+{
+	const struct plan *plan = sbc_plan(d->sbc);
+	uint64_t us = (plan->system->shutdown_timeout + 10) * 1000000ull;
+
+	plan_give(plan);
+	(void)sd_notifyf(0,
+			 "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n"
+			 "WATCHDOG_USEC=%llu",
+			 (unsigned long long)us, (unsigned long long)us);
+}
+
 static void signalled(int flags, void *arg)
 {
 	struct daemon *d = arg;
@@ -479,7 +515,7 @@ static void signalled(int flags, void *arg)
 		log_reopen();
 		return;
 	}
-	(void)sd_notify(0, "STOPPING=1");
+	stopping_tell(d);
 	re_cancel();
 }
 
@@ -576,7 +612,7 @@ static int serve(struct daemon *d)
 
 	puts("sbcd: ready");
 	fflush(stdout);
-	(void)sd_notify(0, "READY=1");
+	ready_tell(d);
 	return re_main(NULL);
 }
 
@@ -611,6 +647,7 @@ static int run(struct daemon *d)
 
 static void daemon_close(struct daemon *d)
 {
+	watchdog_end(&d->watchdog);
 	server_close(d->server);
 	control_close(d->control);
 	mailbox_close(d->mailbox);

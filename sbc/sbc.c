@@ -417,6 +417,11 @@ void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 	mailbox_ask(sbc->worker.mailbox, asked, &q);
 }
 
+void sbc_post(struct sbc *sbc, struct letter *letter)
+{
+	mailbox_post(sbc->worker.mailbox, letter);
+}
+
 const struct plan *sbc_plan(struct sbc *sbc)
 {
 	return plan_take(sbc->plan);

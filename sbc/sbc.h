@@ -5,6 +5,7 @@
 
 #include "sbc/worker.h"
 
+struct letter;
 struct sbc;
 
 struct sbc_setup {
@@ -55,6 +56,9 @@ void sbc_abandon(struct sbc *sbc);
  *  slices of 200 rows, one sbc_ask each, so the loop is never held up */
 void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 	     void *arg);
+
+/** Post a letter to the worker, and wait for nothing */
+void sbc_post(struct sbc *sbc, struct letter *letter);
 
 /** The running plan; give it back with plan_give. Front thread */
 const struct plan *sbc_plan(struct sbc *sbc);
