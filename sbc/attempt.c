@@ -10,6 +10,7 @@
 #include "sbc/doors.h"
 #include "sbc/outage.h"
 #include "sbc/pen.h"
+#include "sbc/shun.h"
 
 enum {
 	CSEQ_BLOCK = 64,       /* numbers reserved at a time (4.7) */
@@ -236,6 +237,16 @@ static uint32_t place_of(const struct resolved *found, const struct target *t)
 	return i;
 }
 
+/** In service, as far as REGISTERs, calls and pings have told? */
+static bool is_well(const struct registry *reg, const struct sa *addr,
+		    uint8_t transport)
+{
+	const struct worker *w = reg->worker;
+
+	return !target_is_avoided(w->resolver, addr, transport) &&
+	       !shun_has(w->shun, reg->hop.realm, addr, transport, clock_ms());
+}
+
 /** Remember the resolution, and since when each target is healthy */
 static void learn(struct registry *reg, const struct resolved *found)
 {
@@ -245,8 +256,7 @@ static void learn(struct registry *reg, const struct resolved *found)
 		struct target t = { .transport = found->transport[i] };
 		uint32_t before;
 
-		if (target_is_avoided(reg->worker->resolver, &found->addr[i],
-				      found->transport[i]))
+		if (!is_well(reg, &found->addr[i], found->transport[i]))
 			continue;
 		sa_cpy(&t.dst, &found->addr[i]);
 		before = place_of(&reg->known, &t);
@@ -283,6 +293,28 @@ static uint32_t first_target(const struct registration *r,
 	return 0;
 }
 
+/** The next one in the order of the resolution that was not tried: those that
+ *  are well first (2.8). RESOLVE_TARGETS: none is left */
+static uint32_t next_target(const struct registration *r)
+{
+	const struct attempt *a = r->attempt;
+	uint32_t other = RESOLVE_TARGETS;
+
+	for (uint32_t k = 1; k < a->targets.n; k++) {
+		uint32_t i = (a->start + k) % a->targets.n;
+
+		if (a->tried & 1u << i)
+			continue;
+		if (is_well(r->flock->registry, &a->targets.addr[i],
+			    a->targets.transport[i]))
+			return i;
+		if (other == RESOLVE_TARGETS)
+			other = i;
+	}
+
+	return other;
+}
+
 static int failed_to_send(struct registration *r, int err)
 {
 	r->code = 0;
@@ -306,10 +338,11 @@ static int start(struct registration *r, const struct resolved *found)
 	struct attempt *a = r->attempt;
 
 	a->targets = *found;
-	a->tried = 1;
 	if (!a->redirected && !r->moved)
 		learn(r->flock->registry, found);
 	a->start = a->redirected || r->moved ? 0 : first_target(r, found);
+	a->tried = 1u << a->start;
+	a->tries_n = 1;
 	set_target(a, a->start);
 
 	return attempt_repeat(r);
@@ -485,15 +518,18 @@ int attempt_next(struct registration *r, const struct message *msg)
 	struct attempt *a = r->attempt;
 	uint32_t most =
 		a->kind == ATTEMPT_REGISTER ? RESOLVE_TARGETS : LEAVE_TARGETS;
+	uint32_t next;
 
 	if (!msg || msg->code == 503)
 		target_failed(r->flock->worker->resolver, &a->to.dst,
 			      a->to.transport, a->retry_after);
-	if (a->tried >= a->targets.n || a->tried >= most)
+	next = next_target(r);
+	if (next == RESOLVE_TARGETS || a->tries_n >= most)
 		return SUR_NO_TARGET;
 
-	set_target(a, (a->start + a->tried) % a->targets.n);
-	a->tried++;
+	set_target(a, next);
+	a->tried |= 1u << next;
+	a->tries_n++;
 	r->flock->host->again(r);
 
 	return attempt_repeat(r);

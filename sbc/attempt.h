@@ -27,7 +27,8 @@ struct attempt {
 	struct tries tries;
 	struct resolved targets;
 	struct target to;
-	uint32_t start, tried; /* first target used; how many were tried */
+	uint32_t start, tried; /* first target used; those tried, as bits */
+	uint32_t tries_n;      /* how many that are */
 	uint32_t asked;        /* Expires of the request [s] */
 	uint32_t granted;      /* of the answer [s] */
 	uint32_t retry_after;  /* [s]; 0: none */

@@ -310,6 +310,9 @@ static void sweep_slice(struct herd *h, uint32_t limit)
 		if (h->sweep_only && (r->carrier != h->sweep_only ||
 				      r->target.conn == h->sweep_conn))
 			continue;
+		if (sa_isset(&h->sweep_addr, SA_ADDR) &&
+		    !sa_cmp(&h->sweep_addr, &r->target.dst, SA_ALL))
+			continue;
 		surrogate_feed(r, (enum surrogate_event)h->sweep_event, NULL);
 	}
 	if (h->swept >= h->n)
@@ -326,7 +329,8 @@ static void take_sweep(void *arg)
 }
 
 static void begin_sweep(struct herd *h, enum surrogate_event ev,
-			const struct carrier *only, uint64_t conn)
+			const struct carrier *only, uint64_t conn,
+			const struct sa *addr)
 {
 	bool back = ev == SUR_ACTIVE || ev == SUR_QUIET;
 
@@ -337,17 +341,26 @@ static void begin_sweep(struct herd *h, enum surrogate_event ev,
 	h->sweep_conn = conn;
 	h->sweep_event = (uint8_t)ev;
 	h->swept = 0;
+	if (addr)
+		h->sweep_addr = *addr;
+	else
+		sa_init(&h->sweep_addr, AF_UNSPEC);
 	take_sweep(h);
 }
 
 void herd_sweep(struct herd *h, enum surrogate_event ev)
 {
-	begin_sweep(h, ev, NULL, 0);
+	begin_sweep(h, ev, NULL, 0, NULL);
 }
 
 void herd_sweep_carrier(struct herd *h, const struct carrier *c, uint64_t conn)
 {
-	begin_sweep(h, SUR_TARGET_GONE, c, conn);
+	begin_sweep(h, SUR_TARGET_GONE, c, conn, NULL);
+}
+
+void herd_sweep_target(struct herd *h, const struct sa *addr)
+{
+	begin_sweep(h, SUR_TARGET_GONE, NULL, 0, addr);
 }
 
 void herd_sweep_end(struct herd *h)

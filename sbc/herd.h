@@ -28,6 +28,8 @@ struct herd {
 	uint8_t sweep_event;
 	const struct carrier *sweep_only; /* of a sweep; only compared */
 	uint64_t sweep_conn;
+	struct sa
+		sweep_addr; /* of a sweep, when set: only who is bound there */
 	bool retired, seen;
 };
 
@@ -96,6 +98,9 @@ void herd_sweep(struct herd *h, enum surrogate_event ev);
 /** Those that are bound over another connection of this carrier than conn are
  *  due */
 void herd_sweep_carrier(struct herd *h, const struct carrier *c, uint64_t conn);
+/** The registrar is gone, or its address that is named: who is bound there is due;
+ *  addr NULL: all */
+void herd_sweep_target(struct herd *h, const struct sa *addr);
 /** End a sweep that is under way now */
 void herd_sweep_end(struct herd *h);
 

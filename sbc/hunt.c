@@ -99,7 +99,7 @@ static void is_out(struct hunt *hunt, bool out)
 {
 	if (out)
 		surrogates_target_gone(hunt->worker->surrogates,
-				       hunt->now->hop.agent);
+				       hunt->now->hop.agent, NULL);
 }
 
 /* --- Branches: routes of equal cost are tried together (behaviour.md 2.4) --- */

@@ -149,12 +149,17 @@ static void spot_judge(struct ping *p, struct spot *s)
 		return;
 	}
 	if (!s->good) {
-		if (!s->out)
+		bool first = !s->out;
+
+		if (first)
 			log_warning(SIPD, "agent-target-down",
 				    "agent=%s target=%u", p->hostname,
 				    (uint32_t)(s - p->spots));
 		s->out = s->out ? s->out : now ? now : 1;
 		shun_target(shun, p->realm, &s->addr, s->transport, UINT64_MAX);
+		if (first)
+			surrogates_target_gone(p->all->worker->surrogates,
+					       p->config, &s->addr);
 		return;
 	}
 	if (!s->out ||
@@ -186,7 +191,8 @@ static void round_end(struct ping *p)
 	}
 	agent_targets(p->agent, p->n, out);
 	if (outage_pinged(p->agent, good))
-		surrogates_target_gone(p->all->worker->surrogates, p->config);
+		surrogates_target_gone(p->all->worker->surrogates, p->config,
+				       NULL);
 	timer_start(&p->timer, next_in(p), round_begin, p);
 }
 

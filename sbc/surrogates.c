@@ -84,7 +84,8 @@ static void take_back(const struct carrier *c, uint64_t conn, void *arg)
 
 static void host_agent_down(struct registration *r)
 {
-	surrogates_target_gone(herd_of(r)->all, r->flock->registry->hop.agent);
+	surrogates_target_gone(herd_of(r)->all, r->flock->registry->hop.agent,
+			       NULL);
 }
 
 static const struct surrogate_host host = {
@@ -428,7 +429,8 @@ int surrogates_credentials(struct surrogates *s,
 }
 
 void surrogates_target_gone(struct surrogates *s,
-			    const struct session_agent *agent)
+			    const struct session_agent *agent,
+			    const struct sa *addr)
 {
 	if (!s || !agent || !agent->invalidate_registrations)
 		return;
@@ -438,7 +440,7 @@ void surrogates_target_gone(struct surrogates *s,
 
 		if (reg && reg->hop.agent &&
 		    !strcmp(reg->hop.agent->hostname, agent->hostname))
-			herd_sweep(s->order[i], SUR_TARGET_GONE);
+			herd_sweep_target(s->order[i], addr);
 	}
 }
 

@@ -95,10 +95,12 @@ int surrogates_notify(struct surrogates *s, const struct surrogate_agent *agent,
 int surrogates_credentials(struct surrogates *s,
 			   const struct surrogate_agent *agent);
 
-/** The session-agent went out of service: with invalidate-registrations its
- *  bindings are due at once (behaviour.md 4.6). Both may be NULL */
+/** The session-agent went out of service, or only this address of it (addr not
+ *  NULL): with invalidate-registrations the bindings there are due at once
+ *  (behaviour.md 4.6). s and agent may be NULL */
 void surrogates_target_gone(struct surrogates *s,
-			    const struct session_agent *agent);
+			    const struct session_agent *agent,
+			    const struct sa *addr);
 
 /** A connection was lost: those that registered over it are due when it is
  *  open again (behaviour.md 4.4) */

@@ -22,6 +22,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/nonces.h"
+#include "sbc/shun.h"
 #include "sbc/surrogates.h"
 #include "sbc/turn.h"
 #include "sbc/worker.h"
@@ -256,6 +257,7 @@ static inline void start(void)
 	sip_ports_open();
 	assert_int_equal(transactions_open(&f.worker.transactions, &times), 0);
 	assert_int_equal(nonces_open(&f.worker.nonces, 1000), 0);
+	assert_int_equal(shun_alloc(&f.worker.shun), 0);
 	assert_int_equal(surrogates_open(&f.s, &f.worker), 0);
 	assert_int_equal(surrogates_change(f.s, f.plan, NULL), 0);
 }
@@ -267,6 +269,7 @@ static inline void die(void)
 	f.s = NULL;
 	transactions_close(f.worker.transactions);
 	nonces_close(f.worker.nonces);
+	mem_deref(f.worker.shun);
 	for (uint32_t i = 0; i < f.worker.ports_n; i++)
 		port_close(f.ports[i]);
 	plan_give(f.plan);

@@ -188,6 +188,82 @@ static void a_binding_stays_at_its_target_while_dns_names_it(void **s)
 	(void)s;
 }
 
+static struct sa at(const char *text)
+{
+	struct sa sa;
+
+	assert_int_equal(sa_decode(&sa, text, strlen(text)), 0);
+
+	return sa;
+}
+
+/* As a ping of each address says it (2.5) */
+static void shun(const char *text)
+{
+	struct sa sa = at(text);
+
+	shun_target(f.worker.shun, realm_named(f.plan->realms, "trunk"), &sa,
+		    TRANSPORT_UDP, UINT64_MAX);
+}
+
+/* 4.6: "REGISTER is tried at an out-of-service target when there is no other" */
+static void a_target_out_of_service_is_tried_last(void **s)
+{
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060",
+		  "127.0.0.15:5060", NULL);
+	agent_add("a", "493010^", "1");
+	start();
+	shun("127.0.0.11:5060");
+	run(SECOND);
+	assert_int_equal(f.seen_n, 1);
+	assert_string_equal(f.seen[0].target, "127.0.0.14:5060");
+
+	/* the binding's own goes out too: the third one */
+	shun("127.0.0.14:5060");
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 2);
+	assert_string_equal(f.seen[1].target, "127.0.0.15:5060");
+
+	/* that one is silent: after it those out of service, each once */
+	f.registrar = NULL;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(100 * SECOND);
+	assert_string_equal(f.seen[2].target, "127.0.0.15:5060");
+	for (size_t i = 3; i < f.seen_n; i++)
+		if (f.seen[i].cseq != f.seen[i - 1].cseq)
+			assert_string_not_equal(f.seen[i].target,
+						f.seen[i - 1].target);
+	assert_true(f.seen[f.seen_n - 1].cseq >= f.seen[2].cseq + 2);
+
+	/* all are out: the first of them gives an answer */
+	f.registrar = grants;
+	shun("127.0.0.15:5060");
+	f.seen_n = 0;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 1);
+	assert_string_equal(f.seen[0].target, "127.0.0.11:5060");
+	assert_state(SUR_REGISTERED);
+	(void)s;
+}
+
+static void a_target_of_the_middle_that_is_out_is_passed_over(void **s)
+{
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060",
+		  "127.0.0.15:5060", NULL);
+	down = "127.0.0.11:";
+	f.registrar = one_is_down;
+	agent_add("a", "493010^", "1");
+	start();
+	shun("127.0.0.14:5060");
+	run(40 * SECOND);
+	assert_string_equal(last()->target, "127.0.0.15:5060");
+	for (size_t i = 0; i < f.seen_n; i++)
+		assert_string_not_equal(f.seen[i].target, "127.0.0.14:5060");
+	(void)s;
+}
+
 /* 4.5: bindings by expiry, then un-REGISTERs, then AoRs without a binding */
 static void the_queue_has_its_order(void **s)
 {
@@ -228,15 +304,42 @@ static void bindings_stay_when_their_session_agent_is_out(void **s)
 	start();
 	run(3 * SECOND);
 	f.seen_n = 0;
-	surrogates_target_gone(f.s, f.trunk);
+	surrogates_target_gone(f.s, f.trunk, NULL);
 	run(100 * SECOND);
 	assert_int_equal(f.seen_n, 0);
 
 	item_set(&element_session_agent, f.trunk, "invalidate-registrations",
 		 "enabled");
-	surrogates_target_gone(f.s, f.trunk);
+	surrogates_target_gone(f.s, f.trunk, NULL);
 	run(3 * SECOND);
 	assert_int_equal(f.seen_n, 5);
+	assert_state(SUR_REGISTERED);
+	(void)s;
+}
+
+/* One of its addresses is out: only who is bound there goes elsewhere */
+static void of_one_address_that_is_out_the_bindings_are_due(void **s)
+{
+	struct sa first = at("127.0.0.11:5060"), other = at("127.0.0.14:5060");
+
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060", NULL);
+	item_set(&element_session_agent, f.trunk, "invalidate-registrations",
+		 "enabled");
+	agent_add("a", "493010^", "5");
+	start();
+	run(3 * SECOND);
+	assert_state(SUR_REGISTERED);
+	f.seen_n = 0;
+	surrogates_target_gone(f.s, f.trunk, &other);
+	run(10 * SECOND);
+	assert_int_equal(f.seen_n, 0);
+
+	shun("127.0.0.11:5060");
+	surrogates_target_gone(f.s, f.trunk, &first);
+	run(10 * SECOND);
+	assert_int_equal(f.seen_n, 5);
+	for (size_t i = 0; i < 5; i++)
+		assert_string_equal(f.seen[i].target, "127.0.0.14:5060");
 	assert_state(SUR_REGISTERED);
 	(void)s;
 }
@@ -287,8 +390,11 @@ int main(void)
 		TEST(a_connection_with_bindings_is_kept_while_it_idles),
 		TEST(a_better_target_is_taken_when_it_was_healthy_for_a_minute),
 		TEST(a_binding_stays_at_its_target_while_dns_names_it),
+		TEST(a_target_out_of_service_is_tried_last),
+		TEST(a_target_of_the_middle_that_is_out_is_passed_over),
 		TEST(the_queue_has_its_order),
 		TEST(bindings_stay_when_their_session_agent_is_out),
+		TEST(of_one_address_that_is_out_the_bindings_are_due),
 		TEST(a_clock_that_steps_an_hour_moves_nothing),
 	};
 	int err = libre_init();
