@@ -8,6 +8,8 @@
  *                                        register-user (`bob` of `bob^^^`)
  *   contacts  realm of its registrar  -> the same of register-contact-user
  *   sources   realm-id of the agent   -> prefixes and addresses of its PBX
+ *   hosts     realm-id of the agent   -> customer-host, register-contact-host,
+ *             realm of its registrar     the latter alone; of disabled ones too
  *
  * AoRs are never written down: a user part is walked through the trie, and what
  * follows the beginning must be a number of the agent's range. So an agent with
@@ -16,7 +18,9 @@
 #include <errno.h>
 #include <string.h>
 #include "store/base.h"
+#include "store/hash.h"
 #include "store/number.h"
+#include "store/value.h"
 #include "realms/radix.h"
 #include "policy/pattern.h"
 #include "policy/identity.h"
@@ -35,6 +39,18 @@ struct group {
 	uint32_t *agents;
 };
 
+/* A name that stands for a PBX or for the SBC in a realm */
+struct host_key {
+	const struct realm *realm;
+	struct pl name;
+	struct sa addr; /* set when it is one */
+};
+
+struct host {
+	struct entry e;
+	struct host_key key;
+};
+
 struct identities {
 	const struct realms *realms;
 	const struct match *match;
@@ -42,6 +58,7 @@ struct identities {
 	struct trie **users, **contacts; /* by number of realm; NULL: none */
 	struct radix **sources;
 	struct group *groups; /* those in sources */
+	struct table hosts;   /* of struct host */
 };
 
 /* --- templates --- */
@@ -225,10 +242,18 @@ static void group_destructor(void *arg)
 	mem_deref(group->agents);
 }
 
+static void drop_host(struct entry *e, void *arg)
+{
+	table_remove(arg, e);
+	mem_deref(e);
+}
+
 static void identities_destructor(void *arg)
 {
 	struct identities *ids = arg;
 
+	(void)table_walk(&ids->hosts, 0, SIZE_MAX, drop_host, &ids->hosts);
+	table_finish(&ids->hosts);
 	for (uint32_t i = 0; i < ids->realms->n; ++i) {
 		if (ids->users)
 			mem_deref(ids->users[i]);
@@ -340,15 +365,115 @@ static int add_sources(struct identities *ids, uint32_t realm,
 	return add_source(ids, ids->sources[realm], &host, number);
 }
 
+/* It may name a port: host:port, [IPv6]:port */
+static void host_key_read(struct host_key *key, const struct realm *realm,
+			  const struct pl *text)
+{
+	const char *colon = memchr(text->p, ':', text->l);
+
+	key->realm = realm;
+	key->name = *text;
+	sa_init(&key->addr, AF_UNSPEC);
+	if (!address_parse_text(&key->addr, text))
+		return;
+	if (colon)
+		key->name.l = (size_t)(colon - text->p);
+	if (key->name.l > 1 && key->name.p[key->name.l - 1] == '.')
+		--key->name.l;
+}
+
+static bool is_address(const struct host_key *key)
+{
+	return sa_isset(&key->addr, SA_ADDR);
+}
+
+static uint64_t host_hash(const struct host_key *key)
+{
+	uint64_t h = is_address(key) ? sa_hash(&key->addr, SA_ADDR)
+				     : hash_nocase(key->name.p, key->name.l);
+
+	return hash_mix(
+		hash_bytes(&key->realm->number, sizeof(key->realm->number)), h);
+}
+
+static bool is_host(const struct entry *e, const void *arg)
+{
+	const struct host_key *a = &((const struct host *)e)->key, *b = arg;
+
+	if (a->realm != b->realm || is_address(a) != is_address(b))
+		return false;
+
+	return is_address(a) ? sa_cmp(&a->addr, &b->addr, SA_ADDR)
+			     : !pl_casecmp(&a->name, &b->name);
+}
+
+static int add_host(struct identities *ids, const struct realm *realm,
+		    const char *text)
+{
+	struct pl pl = text_of(text);
+	struct host_key key;
+	struct host *host;
+	int err;
+
+	if (!pl.l || !realm)
+		return 0;
+
+	host_key_read(&key, realm, &pl);
+	if (table_find(&ids->hosts, host_hash(&key), is_host, &key))
+		return 0;
+
+	host = mem_zalloc(sizeof(*host), NULL);
+	if (!host)
+		return ENOMEM;
+	host->key = key;
+	err = table_add(&ids->hosts, &host->e, host_hash(&key));
+	if (err)
+		mem_deref(host);
+
+	return err;
+}
+
+/* A PBX whose agent is disabled keeps its names in its calls */
+static int add_hosts(struct identities *ids, const struct realm *realm,
+		     const struct realm *registrar,
+		     const struct surrogate_agent *agent)
+{
+	int err = add_host(ids, realm, agent->customer_host);
+
+	if (!err)
+		err = add_host(ids, realm, agent->register_contact_host);
+	if (!err)
+		err = add_host(ids, registrar, agent->register_contact_host);
+
+	return err;
+}
+
+bool identity_is_host(const struct identities *ids, const struct realm *realm,
+		      const struct pl *name)
+{
+	struct host_key key;
+
+	if (!name->l || !ids->hosts.count)
+		return false;
+
+	host_key_read(&key, realm, name);
+	for (; key.realm; key.realm = key.realm->parent) {
+		if (table_find(&ids->hosts, host_hash(&key), is_host, &key))
+			return true;
+	}
+
+	return false;
+}
+
 static int add_agent(struct identities *ids, uint32_t number,
 		     const struct realm *registrar)
 {
 	const struct surrogate_agent *agent = identity_agent(ids, number);
 	const struct realm *realm = realm_named(ids->realms, agent->realm_id);
-	int err;
+	int err = add_hosts(ids, realm, registrar, agent);
 
-	if (!agent->state || !realm)
-		return 0;
+	if (err || !agent->state || !realm)
+		return err;
 
 	err = add_user(&ids->users[realm->number], agent->register_user,
 		       number);
@@ -372,6 +497,7 @@ int identities_alloc(struct identities **ip, const struct realms *realms,
 	if (!ids)
 		return ENOMEM;
 
+	table_init(&ids->hosts);
 	ids->realms = realms;
 	ids->match = match;
 	ids->n = (uint32_t)config_count(realms->config,

@@ -111,6 +111,13 @@ const struct surrogate_agent *identity_agent_at(
 	const struct identities *ids, const struct realm *realm,
 	const struct sa *src, uint32_t n, const struct identity_live *live);
 
+/** Does this host stand for a PBX of the realm, or for us there: customer-host or
+ *  register-contact-host of an agent that lives in it or in a parent of it, or
+ *  register-contact-host of one that registers there? Of disabled agents, too:
+ *  their PBXs keep their names */
+bool identity_is_host(const struct identities *ids, const struct realm *realm,
+		      const struct pl *name);
+
 /** Agents by place in the configuration, disabled ones too; NULL at the end */
 const struct surrogate_agent *identity_agent(const struct identities *ids,
 					     uint32_t n);

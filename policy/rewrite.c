@@ -140,24 +140,17 @@ static bool is_host_of(const struct surrogate_agent *agent,
 	       is_same_host(host, agent->register_contact_host);
 }
 
-/* A PBX has a customer-host in each of its agents, and keeps them in calls that
- * belong to none */
-static bool is_host_of_source(const struct rewrite_setup *setup,
-			      const struct pl *host)
+/* A PBX keeps its names in calls that belong to no agent. The owner's are asked
+ * for beside them: its realm may be another one by now */
+static bool is_name_of_pbx(const struct rewrite_setup *setup,
+			   const struct pl *host)
 {
-	const struct surrogate_agent *agent;
+	const struct surrogate_agent *agent = setup->owner.agent;
 
-	if (!setup->ingress || !setup->plan->identities)
-		return false;
-	for (uint32_t n = 0;
-	     (agent = identity_agent_at(setup->plan->identities, setup->ingress,
-					&setup->src, n, setup->live));
-	     n++) {
-		if (is_host_of(agent, host))
-			return true;
-	}
-
-	return false;
+	return (agent && is_host_of(agent, host)) ||
+	       (setup->ingress && setup->plan->identities &&
+		identity_is_host(setup->plan->identities, setup->ingress,
+				 host));
 }
 
 bool rewrite_is_local_host(const struct rewrite_setup *setup,
@@ -177,15 +170,15 @@ bool rewrite_is_local_host(const struct rewrite_setup *setup,
 		return realms_is_local(setup->plan->realms, &sa) ||
 		       (agent &&
 			prefixes_hold(&agent->source_ip_prefix, &sa)) ||
-		       (setup->ingress &&
-			match_is_side(setup->plan->match, setup->ingress, &sa));
+		       (setup->ingress && match_is_side(setup->plan->match,
+							setup->ingress, &sa)) ||
+		       is_name_of_pbx(setup, host);
 	}
 	if (setup->plan->system &&
 	    is_same_host(host, setup->plan->system->hostname))
 		return true;
 
-	return (agent && is_host_of(agent, host)) ||
-	       is_host_of_source(setup, host);
+	return is_name_of_pbx(setup, host);
 }
 
 /* Is this host replaced in the headers that follow From? */

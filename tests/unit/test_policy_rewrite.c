@@ -866,6 +866,49 @@ static void p_asserted_id_is_put_in_for_trusted_peers(void **state)
 	f->pbx_a->p_asserted_id = before;
 }
 
+/* 5.2: "local host" names customer-host; it is not asked whose, nor whether that
+ * agent is enabled */
+static void names_of_a_disabled_agents_pbx_stay_on_its_side(void **state)
+{
+	static const char *const hosts[] = { "pbx-a.local", "PBX-A.local.",
+					     "sbc.a.example", "10.9.9.9",
+					     "[2001:db8:0::9]" };
+	static const char *const others[] = { "pbx-b.local", "10.9.9.8",
+					      "a.local" };
+	struct fixture *f = *state;
+	struct rewrite_setup s;
+
+	item_set(&element_surrogate_agent, f->a, "state", "disabled");
+	item_set(&element_surrogate_agent, f->a, "register-contact-host",
+		 "sbc.a.example");
+	tenant(f->cfg, "c.trunk.example", "pbx-a", "10.9.9.9", "c-493010^");
+	tenant(f->cfg, "d.trunk.example", "pbx-a", "2001:db8::9", "d-493010^");
+	plan_give(f->plan);
+	assert_int_equal(plan_alloc(&f->plan, f->cfg), 0);
+
+	s = from_pbx(f);
+	s.owner.agent = NULL;
+	s.to_trunk = false;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+		char from[64];
+
+		snprintf(from, sizeof(from), "<sip:4930100@%s>;tag=1",
+			 hosts[i]);
+		run(f, &s, CALLED, from, TO_A, "");
+		assert_int_equal(
+			pl_strcmp(&f->out.from, "<sip:4930100@127.0.0.1>"), 0);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		char from[64], same[64];
+
+		snprintf(from, sizeof(from), "<sip:4930100@%s>;tag=1",
+			 others[i]);
+		snprintf(same, sizeof(same), "<sip:4930100@%s>", others[i]);
+		run(f, &s, CALLED, from, TO_A, "");
+		assert_int_equal(pl_strcmp(&f->out.from, same), 0);
+	}
+}
+
 static void what_cannot_be_read_does_not_go_on(void **state)
 {
 	struct fixture *f = *state;
@@ -905,6 +948,7 @@ int main(void)
 		TEST(uri_fqdn_domain_stands_in_for_all_but_register_host),
 		TEST(teluri_scheme_writes_tel_uris),
 		TEST(p_asserted_id_is_put_in_for_trusted_peers),
+		TEST(names_of_a_disabled_agents_pbx_stay_on_its_side),
 		TEST(what_cannot_be_read_does_not_go_on),
 	};
 
