@@ -37,6 +37,11 @@ struct part {
 
 static enum kind kind_of(const struct pl *ctype)
 {
+	const struct pl sdp = range_of("application/sdp");
+
+	/* nearly always, and asked for at every body */
+	if (!pl_cmp(ctype, &sdp))
+		return KIND_SDP;
 	if (content_is(ctype, "application", "sdp"))
 		return KIND_SDP;
 	if (content_is(ctype, "message", "sip") ||

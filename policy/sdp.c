@@ -159,23 +159,17 @@ static void set_codec(struct sdp_stream *s, const struct pl *name)
 /* RFC 3551 6: formats that need no rtpmap; empty: not one of them */
 static struct pl static_codec(const struct pl *format)
 {
-	static const struct {
-		const char *format, *name;
-	} names[] = {
-		{ "0", "PCMU" },  { "3", "GSM" },   { "4", "G723" },
-		{ "8", "PCMA" },  { "9", "G722" },  { "13", "CN" },
-		{ "15", "G728" }, { "18", "G729" }, { "26", "JPEG" },
-		{ "31", "H261" }, { "34", "H263" },
+	static const char *const names[] = {
+		[0] = "PCMU",  [3] = "GSM",   [4] = "G723",  [8] = "PCMA",
+		[9] = "G722",  [13] = "CN",   [15] = "G728", [18] = "G729",
+		[26] = "JPEG", [31] = "H261", [34] = "H263",
 	};
-	struct pl name = { "", 0 };
-	size_t i;
+	uint64_t n;
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); ++i) {
-		if (!pl_strcmp(format, names[i].format))
-			pl_set_str(&name, names[i].name);
-	}
+	if (uint_parse(&n, format, sizeof(names) / sizeof(*names) - 1))
+		return range_of(NULL);
 
-	return name;
+	return range_of(names[n]);
 }
 
 static void set_static_codec(struct sdp_stream *s, const struct pl *format)

@@ -3,7 +3,10 @@
  *
  * Local time and the text of a second are computed once per second and thread:
  * both ask the time zone or divide a lot, and both are wanted for each call.
+ * The time in milliseconds is asked for a dozen times for one message, so it can
+ * be held for as long as one message takes.
  */
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 #include "sbc/clock.h"
@@ -11,6 +14,12 @@
 enum {
 	RFC3339_SIZE = 25
 };
+
+/* What this thread knows of the time while it holds it; 0: not asked for yet */
+static _Thread_local struct {
+	bool on;
+	uint64_t ms, coarse_ms, wall_ms;
+} held;
 
 /* clock_gettime cannot fail with these clocks. One division by a constant: both
  * are called for each timer and each counted event */
@@ -30,9 +39,30 @@ static uint64_t read_us(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint32_t)ts.tv_nsec / 1000;
 }
 
+static uint64_t read_held(uint64_t *ms, clockid_t id)
+{
+	if (!held.on)
+		return read_ms(id);
+	if (!*ms)
+		*ms = read_ms(id);
+
+	return *ms;
+}
+
+void clock_hold(void)
+{
+	memset(&held, 0, sizeof(held));
+	held.on = true;
+}
+
+void clock_release(void)
+{
+	held.on = false;
+}
+
 uint64_t clock_ms(void)
 {
-	return read_ms(CLOCK_MONOTONIC);
+	return read_held(&held.ms, CLOCK_MONOTONIC);
 }
 
 uint64_t clock_us(void)
@@ -42,17 +72,17 @@ uint64_t clock_us(void)
 
 uint64_t clock_coarse_ms(void)
 {
-	return read_ms(CLOCK_MONOTONIC_COARSE);
+	return read_held(&held.coarse_ms, CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t clock_wall(void)
 {
-	return read_ms(CLOCK_REALTIME) / 1000;
+	return clock_wall_ms() / 1000;
 }
 
 uint64_t clock_wall_ms(void)
 {
-	return read_ms(CLOCK_REALTIME);
+	return read_held(&held.wall_ms, CLOCK_REALTIME);
 }
 
 uint64_t clock_cpu_us(void)

@@ -16,6 +16,12 @@ uint64_t clock_us(void);
  *  for what is asked for at each message */
 uint64_t clock_coarse_ms(void);
 
+/** From now on clock_ms, clock_coarse_ms, clock_wall and clock_wall_ms say the same
+ *  on this thread, until clock_release or the next clock_hold: a message or a round
+ *  of timers has one time, and reads the clock once. Only for what never waits */
+void clock_hold(void);
+void clock_release(void);
+
 /** Wall time, UTC, since 1970 [s]; [ms] */
 uint64_t clock_wall(void);
 uint64_t clock_wall_ms(void);

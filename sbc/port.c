@@ -266,12 +266,14 @@ static void udp_receive(struct port *port)
 
 		from.src.len = hdr->msg_namelen;
 		control_read(port, hdr, wall, &from);
+		clock_hold();
 		if (hdr->msg_flags & MSG_TRUNC)
 			count(COUNT_INVALID_MESSAGES, 1);
 		else
 			datagram(port, &from, in->iov[i].iov_base,
 				 in->msgs[i].msg_len);
 	}
+	clock_release();
 
 	mem_deref(in);
 }

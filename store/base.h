@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <re_types.h>
 #include <re_fmt.h>
@@ -22,8 +23,10 @@ static inline struct pl range_of(const char *text)
 {
 	struct pl pl = { "", 0 };
 
-	if (text)
-		pl_set_str(&pl, text);
+	if (text) {
+		pl.p = text;
+		pl.l = strlen(text); /* a constant where the text is one */
+	}
 	return pl;
 }
 

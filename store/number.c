@@ -34,15 +34,53 @@ int uint_parse(uint64_t *np, const struct pl *text, uint64_t max)
 	return 0;
 }
 
+/* "00" to "99" */
+static const char pairs[] = "0001020304050607080910111213141516171819"
+			    "2021222324252627282930313233343536373839"
+			    "4041424344454647484950515253545556575859"
+			    "6061626364656667686970717273747576777879"
+			    "8081828384858687888990919293949596979899";
+
+/* What most numbers are: octets of addresses, ports, lengths, CSeq */
+static size_t small_write(char *buf, uint32_t n)
+{
+	size_t len = n < 10      ? 1
+		     : n < 100   ? 2
+		     : n < 1000  ? 3
+		     : n < 10000 ? 4
+				 : 5;
+	size_t i = len;
+
+	for (; n >= 100; n /= 100) {
+		i -= 2;
+		memcpy(buf + i, pairs + n % 100 * 2, 2);
+	}
+	if (i == 2)
+		memcpy(buf, pairs + n * 2, 2);
+	else
+		buf[0] = (char)('0' + n);
+
+	return len;
+}
+
 size_t uint_write(char *buf, uint64_t n)
 {
 	char digits[20];
 	size_t i = sizeof(digits);
 
-	do {
-		digits[--i] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
+	if (n < 100000)
+		return small_write(buf, (uint32_t)n);
+
+	for (; n >= 100; n /= 100) {
+		i -= 2;
+		memcpy(digits + i, pairs + n % 100 * 2, 2);
+	}
+	if (n >= 10) {
+		i -= 2;
+		memcpy(digits + i, pairs + n * 2, 2);
+	} else {
+		digits[--i] = (char)('0' + n);
+	}
 
 	memcpy(buf, digits + i, sizeof(digits) - i);
 	return sizeof(digits) - i;

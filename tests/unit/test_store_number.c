@@ -52,17 +52,35 @@ static void digits_and_nothing_else_are_a_number(void **s)
 
 static void what_is_written_is_read_again(void **s)
 {
-	static const uint64_t rows[] = { 0,          9,           10,        99,
-					 4294967295, 10000000000, UINT64_MAX };
+	static const struct {
+		uint64_t n;
+		const char *text;
+	} rows[] = {
+		{ 0, "0" },
+		{ 9, "9" },
+		{ 10, "10" },
+		{ 99, "99" },
+		{ 100, "100" },
+		{ 255, "255" },
+		{ 1000, "1000" },
+		{ 5060, "5060" },
+		{ 65535, "65535" },
+		{ 99999, "99999" },
+		{ 100000, "100000" },
+		{ 4294967295, "4294967295" },
+		{ 10000000000, "10000000000" },
+		{ UINT64_MAX, "18446744073709551615" },
+	};
 	(void)s;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char buf[20];
-		struct pl text = { buf, uint_write(buf, rows[i]) };
+		struct pl text = { buf, uint_write(buf, rows[i].n) };
 		uint64_t n;
 
+		assert_int_equal(pl_strcmp(&text, rows[i].text), 0);
 		assert_int_equal(uint_parse(&n, &text, UINT64_MAX), 0);
-		assert_int_equal(n, rows[i]);
+		assert_int_equal(n, rows[i].n);
 	}
 }
 
