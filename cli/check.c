@@ -26,6 +26,7 @@ static int check_run(struct task *task, const struct config *cfg,
 		.cfg = cfg,
 		.db = control->db,
 		.seal = control->seal,
+		.sbc = control->sbc,
 		.host = check->host,
 		.dns = check->dns,
 	};

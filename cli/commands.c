@@ -337,7 +337,7 @@ static const struct command commands[] = {
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
 	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
-	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]", true },
+	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
 	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },

@@ -1,5 +1,5 @@
 /*
- * Whom verify asks: this machine, the database, DNS
+ * Whom verify asks: this machine, the database, DNS, the worker
  */
 #pragma once
 
@@ -7,11 +7,16 @@
 #include "store/seal.h"
 #include "store/verify.h"
 
+struct sbc;
+struct seen;
+
 struct inquiry {
 	struct outside outside; /* for struct verify_setup */
 	struct outside_host host;
 	struct database *db;
 	const struct config *cfg;
+	struct sbc *sbc;
+	struct seen *seen; /* challenges that came, sorted */
 	char key[1024];
 };
 
@@ -21,6 +26,7 @@ struct inquiry_setup {
 	const char *file;        /* of this machine that it was read from */
 	struct database *db;     /* NULL: only a file is looked at */
 	const struct seal *seal; /* of the database */
+	struct sbc *sbc;         /* that runs; NULL: none does */
 	bool host, dns;
 };
 

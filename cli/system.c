@@ -16,6 +16,7 @@
 #include "sbc/resolver.h"
 #include "cli/control.h"
 #include "cli/json.h"
+#include "cli/seen.h"
 #include "cli/system.h"
 
 enum {
@@ -405,6 +406,10 @@ void show_credentials(struct session *s, const struct words *w, uint32_t at)
 {
 	struct credential_list list = { .s = s };
 
+	if (at < w->n && !strcmp(w->v[at], "seen")) {
+		show_credentials_seen(s, w, at + 1);
+		return;
+	}
 	for (; at + 1 < w->n; at += 2) {
 		if (!strcmp(w->v[at], "realm"))
 			list.realm = w->v[at + 1];
@@ -416,7 +421,7 @@ void show_credentials(struct session *s, const struct words *w, uint32_t at)
 	if (at < w->n) {
 		reply_error(&s->reply, REPLY_UNKNOWN,
 			    "Unknown word [%s], possible here: lookup L, "
-			    "realm R",
+			    "realm R, seen",
 			    w->v[at]);
 		return;
 	}

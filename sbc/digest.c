@@ -348,6 +348,11 @@ static int put_username(struct mbuf *mb, struct hasher *h,
 	return err | put_percent(mb, &in->username);
 }
 
+const char *digest_algorithm_name(enum digest_algorithm a)
+{
+	return a < DIGEST_UNKNOWN ? algorithms[a].name : "?";
+}
+
 enum digest_algorithm digest_algorithm(const struct challenge *c)
 {
 	if (!c->has_algorithm)

@@ -22,6 +22,8 @@ enum digest_algorithm {
 
 /** Algorithm of a challenge; absent: MD5 */
 enum digest_algorithm digest_algorithm(const struct challenge *c);
+/** As a challenge names it; DIGEST_UNKNOWN: "?" */
+const char *digest_algorithm_name(enum digest_algorithm a);
 /** How strong: 0 unknown, 1 MD5, 2 SHA-256, 3 SHA-512-256 */
 int digest_strength(enum digest_algorithm a);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "sbc/alarm.h"
+#include "sbc/challengers.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/prove.h"
@@ -28,6 +29,7 @@ struct pick {
 	struct challenge c;
 	struct pl text, realm; /* header value; realm with escapes undone */
 	bool proxy;
+	unsigned algorithms; /* offered, as bits */
 	char undone[REALM_SIZE];
 };
 
@@ -242,10 +244,12 @@ static void pick_take(struct picks *all, const struct tries *t,
 		    !pl_cmp(&all->of[i].realm, &p->realm))
 			same = &all->of[i];
 
+	p->algorithms = 1u << digest_algorithm(&p->c);
 	if (!same) {
 		all->n++;
 		return;
 	}
+	same->algorithms |= p->algorithms;
 	if (strength(&p->c) <= strength(&same->c))
 		return;
 
@@ -934,29 +938,43 @@ void tries_reset(struct tries *t)
 	t->sends = 0;
 }
 
-enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
-			   struct mbuf *headers, struct proof_report *report,
-			   proof_h *h, void *arg)
+/** For show credentials seen, and the rule that asks for missing entries */
+static void note(const struct proof_setup *s, const struct tries *t,
+		 const struct picks *picks, bool answered)
 {
-	struct picks picks;
+	for (uint32_t k = 0; k < picks->n && s->query.egress_realm; k++) {
+		const struct pick *p = &picks->of[k];
+		int i = slot_find(t, &p->realm, p->proxy);
+		const struct challenger what = {
+			.realm = s->query.egress_realm,
+			.target = s->target,
+			.auth_realm = p->realm,
+			.algorithms = p->algorithms,
+			.registering = s->query.registering != NULL,
+			.by = answered && i >= 0
+				      ? (enum credential_by)t->of[i].by
+				      : BY_NOBODY,
+		};
+
+		challengers_note(s->worker->challengers, &what);
+	}
+}
+
+static enum proof answer(const struct proof_setup *setup, struct tries *tries,
+			 const struct picks *picks, struct mbuf *headers,
+			 struct proof_report *report)
+{
 	struct retry r = {
 		.s = setup,
 		.t = tries,
-		.picks = &picks,
+		.picks = picks,
 		.headers = headers,
 		.report = report,
 	};
 	size_t begun = headers->end;
 	int err;
 
-	count(COUNT_CHALLENGES, 1);
-	if (!tries->sends)
-		tries->sends = 1; /* the request that was challenged */
-
-	picks_take(&picks, tries, setup->challenge);
-	if (!picks.n)
-		return tries->n ? PROOF_SPENT : nobody(setup);
-	if (!judge_all(setup, tries, &picks))
+	if (!judge_all(setup, tries, picks))
 		return PROOF_SPENT;
 	if (tries->sends >= PROOF_SENDS)
 		return PROOF_SPENT;
@@ -980,6 +998,27 @@ enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
 		return PROOF_SPENT;
 
 	return nobody(setup);
+}
+
+enum proof prove_challenge(const struct proof_setup *setup, struct tries *tries,
+			   struct mbuf *headers, struct proof_report *report,
+			   proof_h *h, void *arg)
+{
+	struct picks picks;
+	enum proof proof;
+
+	count(COUNT_CHALLENGES, 1);
+	if (!tries->sends)
+		tries->sends = 1; /* the request that was challenged */
+
+	picks_take(&picks, tries, setup->challenge);
+	if (!picks.n)
+		return tries->n ? PROOF_SPENT : nobody(setup);
+
+	proof = answer(setup, tries, &picks, headers, report);
+	note(setup, tries, &picks, proof == PROOF_READY);
+
+	return proof;
 }
 
 /** The entry of a row 2 or 3b, as the configuration has it; NULL: imported */

@@ -22,6 +22,7 @@
 #include "sbc/sources.h"
 #include "sbc/sbc.h"
 #include "sbc/shun.h"
+#include "sbc/challengers.h"
 #include "sbc/surrogates.h"
 #include "sbc/transaction.h"
 #include "sbc/transfer.h"
@@ -144,6 +145,8 @@ static int tables_open(struct worker *w)
 	if (!err)
 		err = shun_alloc(&w->shun);
 	if (!err)
+		err = challengers_alloc(&w->challengers);
+	if (!err)
 		err = pings_open(&w->pings, w);
 	if (!err)
 		err = sources_open(&w->sources, w);
@@ -185,6 +188,7 @@ static void finish(struct worker *w, void *arg)
 	w->sources = NULL;
 	surrogates_close(w->surrogates);
 	mem_deref(w->shun);
+	mem_deref(w->challengers);
 	w->surrogates = NULL;
 	transactions_close(w->transactions);
 	doors_close(w->doors);

@@ -38,9 +38,10 @@ struct worker {
 	struct nonces *nonces;
 	struct credentials *credentials;
 	struct surrogates *surrogates;
-	struct shun *shun;             /* targets that get no new calls */
-	struct pings *pings;           /* of session-agents */
-	struct capacities *capacities; /* of realms and sip-interfaces */
+	struct shun *shun;               /* targets that get no new calls */
+	struct challengers *challengers; /* who challenged us */
+	struct pings *pings;             /* of session-agents */
+	struct capacities *capacities;   /* of realms and sip-interfaces */
 	/* media threads; a call stays on one of them */
 	struct forward *forward[MEDIA_THREADS];
 	uint32_t forwards_n, forward_turn;

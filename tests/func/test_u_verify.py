@@ -85,3 +85,35 @@ def test_a_file_with_passwords_that_others_read_is_told(sbc):
     os.chmod(path, 0o600)
     assert "readable by others" not in verify(path, "--host")[1]
     assert "readable by others" not in verify(path)[1]
+
+
+def test_an_auth_realm_seen_in_challenges_without_an_entry_is_warned_of(sbc, trunk, pbx_a):
+    """VC-0510: what peers of a realm ask for, the look-ups in use must have"""
+    trunk.register_challenge = dict(trunk.register_challenge, realm="registrar.example")
+    sbc.start().registered()
+    # A REGISTER is answered by its agent: no entry is missing for it
+    assert "VC-0510" not in sbc.acli("verify-config", check=False)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert "VC-0510" not in sbc.acli("verify-config", check=False)
+
+    trunk.invite_challenge = dict(trunk.invite_challenge, realm="moved.example")
+    assert pbx_a.calls("0301234").until_refused().status == 407
+    assert "has no entry for auth-realm [moved.example], seen in challenges" in \
+        sbc.acli("verify-config rule VC-0510", check=False)
+    # Activation says it too, and goes on; with the entry it is silent
+    for lookup, user in (("tenA", "a1"), ("tenB", "b1")):
+        sbc.element("realm-config", "trunk")["auth-attributes"].append(
+            {"auth-realm": "moved.example", "auth-user-lookup": lookup, "username": user,
+             "password": f"secret-{user}"})
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    assert "VC-0510" not in sbc.acli("verify-config", check=False)
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+    seen = {(r["realm"], r["auth-realm"]): r
+            for r in json.loads(sbc.acli("show credentials seen | json"))["data"]}
+    assert seen[("trunk", "moved.example")]["answered-by"] == "policy"
+    assert seen[("trunk", "moved.example")]["target"] == f"{sbc.ip(11)}:5060"
+    assert seen[("trunk", "moved.example")]["algorithms"] == "MD5"
+    assert seen[("trunk", "moved.example")]["count"] == 2
+    assert seen[("trunk", "registrar.example")]["answered-by"] == "register"
+    assert not json.loads(sbc.acli("show credentials seen realm pbx-a | json"))["data"]

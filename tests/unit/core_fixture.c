@@ -3,6 +3,7 @@
  * test tells them to
  */
 #include <stdio.h>
+#include "sbc/challengers.h"
 #include "sbc/clock.h"
 #include "sbc/doors.h"
 #include "sbc/ingress.h"
@@ -107,6 +108,7 @@ void core_start(void)
 	assert_int_equal(capacities_alloc(&w->capacities), 0);
 	assert_int_equal(capacities_change(w->capacities, core.cfg), 0);
 	assert_int_equal(shun_alloc(&w->shun), 0);
+	assert_int_equal(challengers_alloc(&w->challengers), 0);
 	assert_int_equal(ports_open(&w->media_ports), 0);
 	assert_int_equal(ports_change(w->media_ports, core.cfg), 0);
 	assert_int_equal(transactions_open(&w->transactions, &times), 0);
@@ -212,6 +214,7 @@ int core_teardown(void **state)
 	agents_close(w->agents);
 	mem_deref(w->capacities);
 	mem_deref(w->shun);
+	mem_deref(w->challengers);
 	plan_give(core.plan);
 	config_give(core.cfg);
 	for (size_t i = 0; i < sizeof(peers) / sizeof(*peers); i++)

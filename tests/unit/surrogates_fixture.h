@@ -20,6 +20,7 @@
 #include "tests/unit/fake_resolver.h"
 #include <re_main.h>
 #include "sbc/alarm.h"
+#include "sbc/challengers.h"
 #include "sbc/clock.h"
 #include "sbc/nonces.h"
 #include "sbc/shun.h"
@@ -258,6 +259,7 @@ static inline void start(void)
 	assert_int_equal(transactions_open(&f.worker.transactions, &times), 0);
 	assert_int_equal(nonces_open(&f.worker.nonces, 1000), 0);
 	assert_int_equal(shun_alloc(&f.worker.shun), 0);
+	assert_int_equal(challengers_alloc(&f.worker.challengers), 0);
 	assert_int_equal(surrogates_open(&f.s, &f.worker), 0);
 	assert_int_equal(surrogates_change(f.s, f.plan, NULL), 0);
 }
@@ -270,6 +272,7 @@ static inline void die(void)
 	transactions_close(f.worker.transactions);
 	nonces_close(f.worker.nonces);
 	mem_deref(f.worker.shun);
+	mem_deref(f.worker.challengers);
 	for (uint32_t i = 0; i < f.worker.ports_n; i++)
 		port_close(f.ports[i]);
 	plan_give(f.plan);

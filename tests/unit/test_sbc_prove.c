@@ -8,6 +8,7 @@
 #include "tests/unit/fake_clock.h"
 #include "tests/unit/fake_credentials.h"
 #include "sbc/alarm.h"
+#include "sbc/challengers.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/prove.h"
@@ -51,6 +52,7 @@ static int setup(void **state)
 	f.sip = (struct sip_config *)config_single(f.cfg, &element_sip_config);
 	assert_int_equal(plan_alloc(&f.plan, f.cfg), 0);
 	assert_int_equal(nonces_open(&f.worker.nonces, 100), 0);
+	assert_int_equal(challengers_alloc(&f.worker.challengers), 0);
 	f.worker.plan = f.plan;
 	sa_set_str(&f.target.dst, "127.0.0.11", 5060);
 	f.setup.worker = &f.worker;
@@ -73,6 +75,7 @@ static int teardown(void **state)
 	assert_true(fake_credentials_wiped());
 	tries_reset(&f.tries);
 	nonces_close(f.worker.nonces);
+	mem_deref(f.worker.challengers);
 	plan_give(f.plan);
 	config_give(f.cfg);
 	mem_deref(f.out);
@@ -994,6 +997,97 @@ static void an_explanation_names_the_row_and_the_user(void **s)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
+/* What show credentials seen and VC-0510 ask */
+struct met {
+	const char *auth_realm;
+	struct challenger_report r;
+	unsigned n, all;
+};
+
+static void meet(const struct challenger_report *r, void *arg)
+{
+	struct met *met = arg;
+
+	met->all++;
+	if (!strcmp(met->auth_realm, r->auth_realm)) {
+		met->r = *r;
+		met->n++;
+	}
+}
+
+static struct met met(const char *auth_realm)
+{
+	struct met met = { .auth_realm = auth_realm };
+
+	(void)challengers_walk(f.worker.challengers, 0, SIZE_MAX, meet, &met);
+
+	return met;
+}
+
+static void who_challenged_and_what_answered_is_kept(void **s)
+{
+	struct met m;
+
+	tenants();
+	assert_int_equal(
+		challenge_with(
+			"Proxy-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n1\", algorithm=MD5\r\n"
+			"Proxy-Authenticate: Digest realm=\"trunk.example\", "
+			"nonce=\"n1\", algorithm=SHA-256\r\n"
+			"Proxy-Authenticate: Digest realm=\"far.example\", "
+			"nonce=\"n2\"\r\n"),
+		PROOF_READY);
+	m = met("trunk.example");
+	assert_int_equal(m.n, 1);
+	assert_int_equal(m.all, 2);
+	assert_string_equal(m.r.realm, "trunk");
+	assert_true(sa_cmp(&m.r.addr, &f.target.dst, SA_ALL));
+	assert_int_equal(m.r.algorithms,
+			 1u << DIGEST_MD5 | 1u << DIGEST_SHA256);
+	assert_int_equal(m.r.others, 1);
+	assert_int_equal(m.r.registers, 0);
+	assert_int_equal(m.r.by, BY_POLICY);
+	assert_int_equal(met("far.example").r.by, BY_NOBODY);
+
+	/* the same once more is the same row, and a refusal no answer */
+	assert_int_equal(
+		challenge("trunk.example", "n9", ", algorithm=SHA-256"),
+		PROOF_SPENT);
+	m = met("trunk.example");
+	assert_int_equal(m.n, 1);
+	assert_int_equal(m.r.others, 2);
+	assert_int_equal(m.r.by, BY_NOBODY);
+
+	/* REGISTERs are counted by themselves */
+	tries_reset(&f.tries);
+	f.setup.query.registering = f.agent;
+	f.setup.query.owner.agent = f.agent;
+	(void)challenge("reg.example", "n3", "");
+	m = met("reg.example");
+	assert_int_equal(m.r.registers, 1);
+	assert_int_equal(m.r.others, 0);
+	(void)s;
+}
+
+static void of_made_up_auth_realms_the_longest_silent_give_way(void **s)
+{
+	char realm[32];
+
+	for (unsigned i = 0; i < CHALLENGERS_KEPT + 100; i++) {
+		snprintf(realm, sizeof(realm), "r%u", i);
+		tries_reset(&f.tries);
+		(void)challenge(realm, "n", "");
+		tries_reset(&f.tries);
+		(void)challenge("r0", "n", "");
+	}
+	assert_int_equal(met("r0").all, CHALLENGERS_KEPT);
+	assert_int_equal(met("r0").r.others, CHALLENGERS_KEPT + 101);
+	assert_int_equal(met("r1").n, 0);
+	assert_int_equal(met(realm).n, 1);
+	(void)s;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1031,6 +1125,8 @@ int main(void)
 		TEST(a_broken_database_fails_without_the_alarm),
 		TEST(in_dialog_methods_hold_back_what_is_unasked_only),
 		TEST(an_explanation_names_the_row_and_the_user),
+		TEST(who_challenged_and_what_answered_is_kept),
+		TEST(of_made_up_auth_realms_the_longest_silent_give_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
