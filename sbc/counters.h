@@ -48,6 +48,7 @@
 	X(MULTIPLE_OK_TERMS, EVENT, "errors", "Multiple OK Terms") \
 	X(NON_ACK_2XX_DROPS, EVENT, "errors", "Non-ACK 2xx Drops") \
 	X(CAC_SESSION_DROP, EVENT, "errors", "CAC Session Drop") \
+	X(OVERLOAD_REJECTS, EVENT, "errors", "Overload Rejects") \
 	X(CALL_REJECTS, EVENT, "errors", "Call Rejects") \
 	X(POLICY_LOOKUPS, EVENT, "policy", "Lookups") \
 	X(POLICY_HITS, EVENT, "policy", "Hits") \

@@ -16,11 +16,13 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/ingress.h"
+#include "sbc/lobby.h"
 #include "sbc/pair.h"
 #include "sbc/random.h"
 #include "sbc/redirect.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
+#include "sbc/shed.h"
 #include "sbc/sources.h"
 #include "sbc/shun.h"
 #include "sbc/standin.h"
@@ -886,7 +888,7 @@ static void no_event(struct transaction *t, enum transaction_event ev,
 /* An answer to what cannot be served, without state (RFC 3261 8.2.7) */
 static void reply_stateless(const struct arrival *from,
 			    const struct message *msg, uint16_t code,
-			    const char *phrase)
+			    const char *phrase, const char *extra)
 {
 	struct wire_response r = {
 		.request = msg,
@@ -903,6 +905,8 @@ static void reply_stateless(const struct arrival *from,
 	r.to_tag = tag;
 	if (phrase)
 		pl_set_str(&r.reason, phrase);
+	if (extra)
+		pl_set_str(&r.extra, extra);
 	if (wire_response(&mb, &r))
 		return;
 	wire_reply_target(&to, from);
@@ -926,7 +930,7 @@ static void begin(struct worker *w, const struct arrival *from,
 	err = transaction_open(&in.transaction, w->transactions, from, msg,
 			       no_event, NULL);
 	if (err == EEXIST)
-		reply_stateless(from, msg, 482, NULL);
+		reply_stateless(from, msg, 482, NULL, NULL);
 	if (err)
 		return;
 
@@ -981,7 +985,8 @@ static void malformed(struct worker *w, const struct arrival *from,
 			  header_id_name(result->header));
 	reply_stateless(from, msg, code,
 			code == 400 && result->header != HDR_OTHER ? phrase
-								   : NULL);
+								   : NULL,
+			NULL);
 }
 
 static void in_dialog(struct worker *w, const struct arrival *from,
@@ -1000,7 +1005,7 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 	}
 	/* Nothing of ours, or over: the same word for both */
 	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
-	reply_stateless(from, msg, 481, NULL);
+	reply_stateless(from, msg, 481, NULL, NULL);
 }
 
 /* A PBX that speaks is active: behaviour.md 4.8 counts any well-formed message
@@ -1028,6 +1033,67 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 		surrogates_active(w->surrogates, agent);
 }
 
+/* --- Overload (behaviour.md 1.5) ----------------------------------------- */
+
+/* Without a level of their own all are strangers but those who begin as trusted
+ * (1.4) */
+static bool is_stranger(const struct source *source)
+{
+	return !source->agent && !source->next_hop &&
+	       source->realm->config->access_control_trust_level !=
+		       TRUST_LEVEL_HIGH;
+}
+
+/* 503 before anything is made for the request */
+static void turn_away(const struct arrival *from, const struct message *msg,
+		      const struct endpoint *at, const struct source *source)
+{
+	char extra[32];
+
+	count(COUNT_REFUSED_TAKE_CAPACITY, 1);
+	count(COUNT_OVERLOAD_REJECTS, 1);
+	if (limits_drop_response(source->agent, at->interface, 503))
+		return;
+	(void)re_snprintf(extra, sizeof(extra), "Retry-After: %u\r\n",
+			  random_between(5, 10));
+	reply_stateless(from, msg, 503, NULL, extra);
+}
+
+/* Has the thread too much to do? Then the request is turned away, or waits until
+ * all that belongs to calls is served. False: it is served now */
+static bool is_crowded(struct worker *w, const struct arrival *from,
+		       const struct message *msg)
+{
+	const struct endpoint *at;
+	struct source source;
+	bool stranger;
+
+	if (!w->shed ||
+	    !shed_look(w->shed, from->conn ? SHED_UNKNOWN : from->age))
+		return false;
+	at = endpoint_of(w, from->port);
+	if (!at)
+		return false;
+
+	sources_match(w->sources, w->plan, at, &from->src, &source);
+	stranger = is_stranger(&source);
+	if (shed_refuses(w->shed, stranger) ||
+	    lobby_put(w->lobby, from, msg, stranger))
+		turn_away(from, msg, at, &source);
+
+	return true;
+}
+
+void ingress_waited(const struct arrival *from, const struct message *msg,
+		    void *arg)
+{
+	struct worker *w = arg;
+
+	/* It may have come twice meanwhile */
+	if (transactions_take(w->transactions, from, msg) == NEW_REQUEST)
+		begin(w, from, msg);
+}
+
 void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 {
 	struct worker *w = arg;
@@ -1044,6 +1110,9 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 	}
 
 	ingress_keepalive(from, w);
+	/* It may be about a request that waits */
+	if (msg->method_id == CANCEL && !msg->code && w->lobby)
+		lobby_clear(w->lobby);
 	switch (transactions_take(w->transactions, from, msg)) {
 
 	case MATCHED:
@@ -1065,7 +1134,7 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 	case NEW_REQUEST:
 		if (msg->to_tag.l)
 			in_dialog(w, from, msg);
-		else
+		else if (!is_crowded(w, from, msg))
 			begin(w, from, msg);
 		break;
 	}

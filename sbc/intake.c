@@ -188,6 +188,11 @@ void intake_again(void)
 		intake->more = true;
 }
 
+bool intake_has_more(void)
+{
+	return intake && intake->more;
+}
+
 /* An event of this look that was not handled yet comes to nothing */
 static void events_forget(const struct watched *s)
 {

@@ -31,5 +31,8 @@ int intake_listen(int fd, int flags, fd_h *h, void *arg);
 /** Said by a handler that did not read all: the next look comes at once */
 void intake_again(void);
 
+/** Is this a look behind which the next one comes at once? */
+bool intake_has_more(void);
+
 /** Watch it no longer; before the descriptor is closed. Unknown: no effect */
 void intake_close(int fd);

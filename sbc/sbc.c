@@ -15,12 +15,14 @@
 #include "sbc/doors.h"
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
+#include "sbc/lobby.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
 #include "sbc/ping.h"
 #include "sbc/resolver.h"
 #include "sbc/sources.h"
 #include "sbc/sbc.h"
+#include "sbc/shed.h"
 #include "sbc/shun.h"
 #include "sbc/challengers.h"
 #include "sbc/surrogates.h"
@@ -150,6 +152,10 @@ static int tables_open(struct worker *w)
 		err = pings_open(&w->pings, w);
 	if (!err)
 		err = sources_open(&w->sources, w);
+	if (!err)
+		err = shed_alloc(&w->shed, plan->sip->load_limit);
+	if (!err)
+		err = lobby_alloc(&w->lobby, ingress_waited, w);
 	return err;
 }
 
@@ -181,6 +187,8 @@ static void finish(struct worker *w, void *arg)
 {
 	(void)arg;
 
+	w->lobby = mem_deref(w->lobby);
+	w->shed = mem_deref(w->shed);
 	calls_close(w->calls);
 	pairs_close(w->pairs);
 	pings_close(w->pings);
@@ -241,6 +249,7 @@ static void commit(void *arg, void *x)
 	(void)ports_change(w->media_ports, w->plan->config); /* prepared */
 	transactions_setup_of(&transactions, w, w->plan);
 	transactions_change(w->transactions, &transactions);
+	shed_change(w->shed, w->plan->sip->load_limit);
 	if (resolver_change(w->resolver, &resolver))
 		log_error(DNS, "change", "text=\"no memory\"");
 	nonces_resize(w->nonces, w->plan->sip->nonce_cache_size);

@@ -47,6 +47,8 @@ struct worker {
 	uint32_t forwards_n, forward_turn;
 	struct calls *calls;
 	struct pairs *pairs;
+	struct shed *shed;   /* what is refused under overload */
+	struct lobby *lobby; /* new requests that wait then */
 };
 
 typedef void(worker_main_h)(struct worker *w, void *arg);

@@ -79,7 +79,7 @@ static const struct field sip_config_fields[] = {
 	UINT(S, max_sessions, "max-sessions", .dflt = "0", .min = 0, .max = 1000000,
 		.help = "Calls in all, beyond which 503 with Retry-After; 0 is no limit",
 		.source = "own"),
-	UINT(S, load_limit, "load-limit", .flags = UNSERVED, .dflt = "90", .min = 0, .max = 100, .unit = "%",
+	UINT(S, load_limit, "load-limit", .dflt = "90", .min = 0, .max = 100, .unit = "%",
 		.help = "Load of a signalling worker from which new requests are refused, 0 or 50-100; 0 is off",
 		.source = "own"),
 	UINT(S, registration_rate, "registration-rate", .dflt = "100", .min = 0, .max = 100000, .unit = "per s",

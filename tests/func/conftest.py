@@ -225,6 +225,23 @@ def sbc(tmp_path):
     assert not daemon.files_with_secrets()
 
 
+@pytest.fixture
+def wall_clock(sbc, tmp_path):
+    """Function that steps the wall clock of the SBC to so many seconds from the true one"""
+    shim, file = f"{tmp_path}/wall_clock.so", f"{tmp_path}/offset"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, f"{ROOT}/tests/func/peers/wall_clock.c"],
+                   check=True)
+
+    def step(seconds):
+        with open(file, "r+b") as f:
+            f.write(seconds.to_bytes(8, "little", signed=True))
+
+    open(file, "wb").write(bytes(8))
+    sbc.environment = {"LD_PRELOAD": shim, "WALL_CLOCK": file,
+                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return step
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "crosses(why): something crosses the SBC on purpose")
 

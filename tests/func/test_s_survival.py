@@ -23,7 +23,6 @@ from peers.flood import Flood
 from peers.sipp import Answerer, Caller, numbers
 
 SOAK = "SBC_SOAK" in os.environ
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def rss(sbc):
@@ -248,23 +247,6 @@ def test_a_name_that_was_never_resolved_holds_up_nobody_else(sbc, trunk, pbx_a, 
 
 
 # --- the clock
-
-@pytest.fixture
-def wall_clock(sbc, tmp_path):
-    """Function that steps the wall clock of the SBC to so many seconds from the true one"""
-    shim, file = f"{tmp_path}/wall_clock.so", f"{tmp_path}/offset"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, f"{HERE}/peers/wall_clock.c"],
-                   check=True)
-
-    def step(seconds):
-        with open(file, "r+b") as f:
-            f.write(seconds.to_bytes(8, "little", signed=True))
-
-    open(file, "wb").write(bytes(8))
-    sbc.environment = {"LD_PRELOAD": shim, "WALL_CLOCK": file,
-                       "ASAN_OPTIONS": "verify_asan_link_order=0"}
-    return step
-
 
 @pytest.mark.parametrize("hours", [1, -1], ids=["forth", "back"])
 def test_an_hour_that_the_wall_clock_steps_touches_no_timer(sbc, wall_clock, trunk, pbx_a, hours):

@@ -10,12 +10,17 @@
 #include "sbc/clock.h"
 #include "tests/unit/fake_clock.h"
 
-static _Atomic uint64_t now = 1000000;
+static _Atomic uint64_t now = 1000000, idle;
 static _Atomic uint64_t offset = 1795176000000 - 1000000;
 
 void fake_clock_advance(uint64_t ms)
 {
 	now += ms;
+}
+
+void fake_clock_idle(uint64_t ms)
+{
+	idle += ms;
 }
 
 void fake_clock_step(int64_t seconds)
@@ -59,7 +64,7 @@ uint64_t clock_wall(void)
 
 uint64_t clock_cpu_us(void)
 {
-	return now * 1000;
+	return (now - idle) * 1000;
 }
 
 /* The sleeper finds that time has passed */
