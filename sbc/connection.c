@@ -399,9 +399,17 @@ static void give(struct connection *c, const uint8_t *p, size_t n,
 {
 	struct connections_setup *setup = &c->all->setup;
 	struct mbuf *mb = copy(p, n);
+	int err = mb ? 0 : ENOMEM;
 
-	if (!mb) { /* architecture.md 7: fails one connection */
-		connection_close(c, ENOMEM);
+	/* What is missing of the header section ends it */
+	if (!err && c->framing.cut) {
+		mb->pos = mb->end;
+		err = mbuf_write_mem(mb, (const uint8_t *)"\r\n", 2);
+		mb->pos = 0;
+	}
+	if (err) { /* architecture.md 7: fails one connection */
+		mem_deref(mb);
+		connection_close(c, err);
 		return;
 	}
 

@@ -141,8 +141,11 @@ static enum framing_what look(struct framing *f, const uint8_t *p, size_t n)
 
 		if (cr ? cr != stop - 1 : lf != NULL)
 			return FRAMING_BROKEN; /* a bare one */
-		if ((size_t)(stop - p) >= max)
+		if ((size_t)(stop - p) >= max) {
+			f->too_long = f->limit <= HEADERS_MAX;
+			f->cut = f->line > 0;
 			return FRAMING_BROKEN;
+		}
 		if (!lf) {
 			f->looked = (cr ? cr : stop) - p;
 			return FRAMING_MORE;
@@ -184,6 +187,8 @@ enum framing_what framing_next(struct framing *f, const uint8_t *p, size_t n,
 			return FRAMING_BROKEN;
 
 		what = look(f, p, n);
+		if (f->cut)
+			*length = f->line;
 		if (what != FRAMING_MESSAGE)
 			return what;
 

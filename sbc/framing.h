@@ -17,7 +17,8 @@ enum framing_what {
 	FRAMING_PONG,    /* skip `length` bytes */
 	FRAMING_BROKEN /* no Content-Length, too long, no SIP: close. length is
 			  * that of the header section when it could be told,
-			  * so that a 400 or 513 is possible, else 0 */
+			  * so that a 400 or 513 is possible, else 0. Of a section
+			  * that is too long, whole lines, with `cut` set */
 };
 
 struct framing {
@@ -26,7 +27,8 @@ struct framing {
 	size_t body;   /* header section ends here, 0: not found yet */
 	size_t length; /* Content-Length, once body is known */
 	size_t limit;  /* sip-message-len */
-	bool too_long; /* broken because of Content-Length: 513 */
+	bool too_long; /* longer than `limit`: 513 */
+	bool cut;      /* the end of the header section is missing */
 };
 
 /** Begin at the front of a message; limit: longest message [bytes] */

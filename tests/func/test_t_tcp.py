@@ -107,7 +107,8 @@ def test_a_stream_that_is_no_sip_is_closed_and_others_go_on(over_tcp, peers, pbx
 
 
 @pytest.mark.parametrize("answer, headers, length", [
-    (b"SIP/2.0 513 ", 0, 70000), (b"", 17000, 0)], ids=["body", "headers"])
+    (b"SIP/2.0 513 ", 0, 70000), (b"SIP/2.0 400 ", 17000, 0), (b"SIP/2.0 400 ", 300000, 0)],
+    ids=["body", "headers", "endless headers"])
 def test_a_message_too_long_for_the_stream_closes_it_and_is_answered_where_it_can_be_read(
         over_tcp, peers, pbx_a, answer, headers, length):
     """Behaviour.md 1.2: after it nobody knows where the next message begins"""

@@ -171,6 +171,33 @@ static void headers_without_end_are_given_up_in_time(void **s)
 			break;
 	}
 	assert_int_equal(n, 16384);
+	/* what can be read of it are its whole lines: a 400 */
+	assert_int_equal(length, strlen(START));
+	assert_true(f.cut);
+	assert_false(f.too_long);
+
+	framing_init(&f, 2048); /* longer than any message may be: 513 */
+	assert_int_equal(
+		framing_next(&f, (const uint8_t *)text, sizeof(text), &length),
+		FRAMING_BROKEN);
+	assert_int_equal(length, strlen(START));
+	assert_true(f.too_long);
+}
+
+static void a_first_line_without_end_tells_nothing(void **s)
+{
+	static char text[20000];
+	struct framing f;
+	size_t length;
+	(void)s;
+
+	memset(text, 'a', sizeof(text));
+	framing_init(&f, LIMIT);
+	assert_int_equal(
+		framing_next(&f, (const uint8_t *)text, sizeof(text), &length),
+		FRAMING_BROKEN);
+	assert_int_equal(length, 0);
+	assert_false(f.cut);
 }
 
 int main(void)
@@ -181,6 +208,7 @@ int main(void)
 		cmocka_unit_test(a_stream_of_several_is_cut_into_each),
 		cmocka_unit_test(too_long_is_told_apart_from_broken),
 		cmocka_unit_test(headers_without_end_are_given_up_in_time),
+		cmocka_unit_test(a_first_line_without_end_tells_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
