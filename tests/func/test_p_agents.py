@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from peers.dns import Dns
 from peers.sip import Endpoint, parameters
 from peers.trunk import Trunk
 
@@ -280,3 +281,42 @@ def test_reset_lets_it_begin_anew(sbc, trunk, pbx_a):
     letter(sbc, "trunk.example", "I")
     pbx_a.calls("0301234").until_answered().hang_up()
     assert sbc.acli_status("reset session-agent nobody.example")[0] != 0
+
+
+def test_of_several_addresses_one_that_is_out_is_skipped_and_comes_back(sbc, trunk, pbx_a, peers, tmp_path):
+    """ping-all-addresses: each is pinged and used by itself (configuration.md 2.9)"""
+    best = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    best.invite_challenge = trunk.invite_challenge = None
+    peers(Dns, tmp_path, sbc.ip(53), hosts={"one.trunk.example": sbc.ip(11), "two.trunk.example": sbc.ip(14)},
+          srv={"_sip._udp.trunk.example": [("two.trunk.example", 5060, 10), ("one.trunk.example", 5060, 20)]})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    sbc.element("surrogate-agent").clear()
+    agent = sbc.element("session-agent", "trunk.example")
+    del agent["ip-address"]
+    agent["port"] = "0"
+    pinged(sbc, ping_all_addresses="enabled")
+    sbc.start()
+    for peer in (best, trunk):
+        peer.wait(lambda m: m.method == "OPTIONS")
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert len(best.invites()) == 1 and not trunk.invites()
+
+    best.deaf = True
+    limit = time.monotonic() + 5
+    while "agent-target-down" not in open(sbc.log).read():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    began = time.monotonic()
+    pbx_a.calls("0301235").until_answered().hang_up()
+    assert time.monotonic() - began < 0.5
+    assert len(best.invites()) == 1 and len(trunk.invites()) == 1
+    letter(sbc, "trunk.example", "I")
+    assert "session-agent-down" not in alarms(sbc)
+
+    best.deaf = False
+    limit = time.monotonic() + 6
+    while "agent-target-up" not in open(sbc.log).read():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    pbx_a.calls("0301236").until_answered().hang_up()
+    assert len(best.invites()) == 2 and len(trunk.invites()) == 1
