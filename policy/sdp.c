@@ -262,7 +262,7 @@ struct reading {
 	struct sa rtcp;       /* of a=rtcp */
 	uint16_t port, rtcp_port;
 	unsigned origins;
-	uint64_t hash;
+	struct pl origin; /* line o= */
 };
 
 static int read_attribute(struct reading *r, const struct pl *line)
@@ -412,6 +412,16 @@ static int read_line(struct reading *r, const struct line *line)
 	}
 }
 
+/* Of all lines but one; blank ones at the end do not count */
+static uint64_t hash_without(const struct pl *text, const struct pl *line,
+			     const char *end)
+{
+	const char *behind = line->p + line->l;
+
+	return hash_mix(hash_bytes(text->p, (size_t)(line->p - text->p)),
+			hash_bytes(behind, (size_t)(end - behind)));
+}
+
 int sdp_read(struct sdp *sdp, const struct pl *text)
 {
 	struct reading r = { .sdp = sdp };
@@ -427,9 +437,8 @@ int sdp_read(struct sdp *sdp, const struct pl *text)
 		return EBADMSG;
 
 	while (!(err = line_next(&rest, &line))) {
-		if (line.type != 'o')
-			r.hash = hash_mix(r.hash,
-					  hash_bytes(line.all.p, line.all.l));
+		if (line.type == 'o')
+			r.origin = line.all;
 		err = read_line(&r, &line);
 		if (err)
 			return err;
@@ -439,9 +448,11 @@ int sdp_read(struct sdp *sdp, const struct pl *text)
 	err = stream_end(&r);
 	if (err)
 		return err;
+	if (!r.origins)
+		return EBADMSG;
 
-	sdp->hash = r.hash;
-	return r.origins ? 0 : EBADMSG;
+	sdp->hash = hash_without(text, &r.origin, rest.p);
+	return 0;
 }
 
 /* With 40 bytes of IPv4, UDP and RTP in each 20 ms */
@@ -773,19 +784,14 @@ static int write_line(struct writing *w, const struct line *line)
 	}
 }
 
-int sdp_write(struct mbuf *mb, const struct pl *text,
+int sdp_write(struct mbuf *mb, const struct pl *text, const struct sdp *sdp,
 	      const struct sdp_rewrite *rw)
 {
-	struct writing w = { .mb = mb, .rw = rw };
+	struct writing w = { .mb = mb, .rw = rw, .sdp = sdp };
 	struct pl rest = *text;
 	struct line line;
-	struct sdp sdp;
 	int err;
 
-	err = sdp_read(&sdp, text);
-	if (err)
-		return EBADMSG;
-	w.sdp = &sdp;
 	err = set_address(&w);
 	if (err)
 		return err;

@@ -80,7 +80,12 @@ struct sdp_rewrite {
  * another transport than UDP only the m= line goes on. Hold by 0.0.0.0 becomes
  * a direction.
  *
- * @return 0; EBADMSG text cannot be read; EINVAL rw->addr is not set; ENOMEM
+ * @param mb    Where to
+ * @param text  SDP
+ * @param sdp   What sdp_read made of this very text
+ * @param rw    What is ours
+ *
+ * @return 0; EINVAL rw->addr is not set; ENOMEM
  */
-int sdp_write(struct mbuf *mb, const struct pl *text,
+int sdp_write(struct mbuf *mb, const struct pl *text, const struct sdp *sdp,
 	      const struct sdp_rewrite *rw);

@@ -924,7 +924,7 @@ static int rewrite(struct media *m, enum side to, const struct pl *text,
 	mb = mbuf_alloc(text->l + 128);
 	if (!mb)
 		return ENOMEM;
-	err = sdp_write(mb, text, &rw);
+	err = sdp_write(mb, text, sdp, &rw);
 	if (err) {
 		mem_deref(mb);
 		return err;

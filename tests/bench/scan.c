@@ -96,9 +96,11 @@ static void sdp(void *arg)
 {
 	const struct pl body = { SDP, sizeof(SDP) - 1 };
 	struct bench *b = arg;
+	struct sdp read;
 
 	b->out->pos = b->out->end = 0;
-	check(sdp_write(b->out, &body, &b->rw), "sdp");
+	check(sdp_read(&read, &body), "sdp");
+	check(sdp_write(b->out, &body, &read, &b->rw), "sdp");
 }
 
 static double seconds(void)

@@ -36,7 +36,7 @@ static void rewrite(const struct sdp *sdp, const struct pl *text)
 	int err;
 
 	setup(&rw);
-	err = sdp_write(mb, text, &rw);
+	err = sdp_write(mb, text, sdp, &rw);
 	assert(!err);
 	out.p = (const char *)mb->buf;
 	out.l = mb->end;

@@ -52,7 +52,11 @@ static void assert_written(const struct sdp_rewrite *rw, const char *in,
 {
 	struct mbuf *mb = mbuf_alloc(16);
 	struct pl text = pl(in);
-	int err = sdp_write(mb, &text, rw);
+	struct sdp sdp;
+	int err = sdp_read(&sdp, &text);
+
+	if (!err)
+		err = sdp_write(mb, &text, &sdp, rw);
 
 	if (err || mb->end != strlen(out) || memcmp(mb->buf, out, mb->end))
 		fail_msg("%d:\n%s\nbecame\n%.*s\nand not\n%s", err, in,
@@ -118,22 +122,16 @@ static void what_is_not_sdp_is_refused(void **state)
 		"v=0\r\n" O "t=0 0\r\nm=audio 1 RTP/AVP 0\r\n",
 	};
 	const struct pl nul = { HEAD "a=x\0y\r\n", sizeof(HEAD) + 6 };
-	struct sdp_rewrite rw;
 	struct sdp sdp;
-	struct mbuf *mb = mbuf_alloc(16);
 	struct pl text;
 	size_t i;
 
-	rewrite_init(&rw);
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); ++i) {
 		text = pl(bad[i]);
-		if (sdp_read(&sdp, &text) != EBADMSG ||
-		    sdp_write(mb, &text, &rw) != EBADMSG)
+		if (sdp_read(&sdp, &text) != EBADMSG)
 			fail_msg("accepted: %s", bad[i]);
 	}
 	assert_int_equal(sdp_read(&sdp, &nul), EBADMSG);
-	assert_int_equal(mb->end, 0);
-	mem_deref(mb);
 	(void)state;
 }
 
