@@ -146,6 +146,7 @@ struct database {
 	char why[DATABASE_WHY];
 	uint32_t pause;
 	bool busy_beside, wrote;
+	bool ticking; /* the timer of `second` runs */
 	database_work_h *tick;
 	void (*tick_end)(void *arg);
 	void *tick_arg;
@@ -906,10 +907,14 @@ static void *write_behind(void *arg)
 		}
 
 		turn(db, again || urgent, tick || stop);
-		if (db->wrote) {
-			db->wrote = false;
+		if (tick)
+			db->ticking = false;
+		/* Writes that go on and on must not put it off */
+		if (db->wrote && !db->ticking) {
+			db->ticking = true;
 			timer_set(db->second, TICK);
 		}
+		db->wrote = false;
 	}
 
 	return NULL;

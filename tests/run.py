@@ -131,7 +131,7 @@ def sequences(seconds):
 def soak(seconds):
     """What takes longer than a minute (quality.md "Survival"), with its figures"""
     os.environ["SBC_SOAK"] = str(seconds)
-    return func(["-s", "-k", "soak or survival or test_u_load"])
+    return func(["-s", "-k", "soak or survival or power or test_u_load"])
 
 
 def bench():
