@@ -33,6 +33,7 @@ struct part {
 	const char *begin; /* of its content */
 	const char *end;
 	struct pl ctype; /* empty: none */
+	bool bare;       /* its blank line is the delimiter's: no content */
 };
 
 static enum kind kind_of(const struct pl *ctype)
@@ -165,7 +166,8 @@ static int part_next(const char **pp, struct part *part, const struct pl *body,
 		return err;
 
 	/* A part without content may end at its own blank line */
-	if (part->end < part->begin)
+	part->bare = part->end < part->begin;
+	if (part->bare)
 		part->end = part->begin;
 	*pp = next;
 	return 0;
@@ -243,6 +245,16 @@ static int put(struct mbuf *mb, const char *p, const char *end)
 static int parts_cross(struct crossing *c, const struct pl *ctype,
 		       const struct pl *body);
 
+/* Content where there was none needs a line end of its own before the delimiter */
+static int sdp_cross(struct crossing *c, const struct part *part,
+		     const struct pl *sdp)
+{
+	static const char end[] = "\r\n";
+	int err = put(c->mb, sdp->p, sdp->p + sdp->l);
+
+	return err || !part->bare ? err : put(c->mb, end, end + 2);
+}
+
 /* The content of a part. 0; ENOENT the part is left out; errno */
 static int part_cross(struct crossing *c, const struct part *part)
 {
@@ -254,7 +266,7 @@ static int part_cross(struct crossing *c, const struct part *part)
 
 	case KIND_SDP:
 		c->sdp = NULL;
-		return sdp ? put(c->mb, sdp->p, sdp->p + sdp->l) : ENOENT;
+		return sdp ? sdp_cross(c, part, sdp) : ENOENT;
 
 	case KIND_FRAGMENT:
 		return hide_fragment(c->mb, &body);

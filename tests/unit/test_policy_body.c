@@ -142,6 +142,13 @@ static void each_kind_of_body_crosses_as_the_row_says(void **state)
 		  "--b\r\nContent-Type: multipart/related;boundary=c\r\n\r\n"
 		  "--c--\r\n--b--\r\n",
 		  0 },
+		/* an empty part: its blank line is not that of the SDP's end */
+		{ MIXED,
+		  "--b\r\nContent-Type: application/sdp\r\n\r\n--b--\r\n",
+		  "v=1\r\n",
+		  "--b\r\nContent-Type: application/sdp\r\n\r\n"
+		  "v=1\r\n\r\n--b--\r\n",
+		  0 },
 		{ MIXED, "--b\r\nno end", "", NULL, EBADMSG },
 		{ MIXED, "no part", "", NULL, EBADMSG },
 		{ "multipart/mixed", OWN_PART "--b--\r\n", "", NULL, EBADMSG },
