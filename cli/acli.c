@@ -40,6 +40,7 @@ struct shell {
 
 	/* of the answer under way */
 	bool failed, secret, ended, stopped, no_more;
+	bool bar; /* how far it is stands on the last line */
 	int page; /* lines of a page; 0: no paging; -1: as the terminal has */
 	unsigned printed;
 };
@@ -225,6 +226,36 @@ static void error_say(struct shell *sh, const char *text)
 	sh->failed = true;
 }
 
+/* --- How far long work is ------------------------------------------------- */
+
+/* "reading 4096 59000046". Only at a terminal, and gone before the next line */
+static void bar_draw(struct shell *sh, const char *text)
+{
+	static const char full[] = "########################################";
+	char what[32];
+	unsigned long long done, total;
+	unsigned share;
+
+	if (!isatty(STDOUT_FILENO) || !isatty(STDERR_FILENO) ||
+	    sscanf(text, "%31s %llu %llu", what, &done, &total) != 3 || !total)
+		return;
+	share = (unsigned)(done >= total ? 100 : done * 100 / total);
+	fflush(stdout);
+	fprintf(stderr, "\r%-8s [%-40.*s] %3u %%", what, (int)(share * 2 / 5),
+		full, share);
+	fflush(stderr);
+	sh->bar = true;
+}
+
+static void bar_clear(struct shell *sh)
+{
+	if (!sh->bar)
+		return;
+	sh->bar = false;
+	fprintf(stderr, "\r%58s\r", "");
+	fflush(stderr);
+}
+
 /* --- Answers ------------------------------------------------------------ */
 
 /* --yes agrees; without it a question in batch is an error (acli.md 1.10) */
@@ -270,6 +301,8 @@ static int answer_take(struct shell *sh, const char *line, bool *end)
 
 	if (strlen(line) < 5)
 		return EPROTO;
+	if (strncmp(line, "5000", 4))
+		bar_clear(sh);
 	*end = line[4] == ' ' && strchr("0189", line[0]);
 	switch (atoi(line)) {
 
@@ -285,6 +318,7 @@ static int answer_take(struct shell *sh, const char *line, bool *end)
 	case 4002:
 		return client_take_file(&sh->client, text, &sh->failed);
 	case 5000: /* a sign of life */
+		bar_draw(sh, text);
 		return 0;
 	case 5002:
 		sh->secret = true;

@@ -40,7 +40,13 @@ static void bulk_destructor(void *arg)
 	mem_deref(bulk->owner);
 }
 
-/* On the thread that writes, while the job waits for it */
+static void progress(const char *what, size_t done, size_t total, void *arg)
+{
+	struct bulk *bulk = arg;
+
+	progress_set(&bulk->task.progress, what, done, total);
+}
+
 static void row_is_bad(uint32_t line, const char *why, void *arg)
 {
 	struct bulk *bulk = arg;
@@ -55,15 +61,16 @@ static int rows_take(struct task *task)
 	struct bulk *bulk = (struct bulk *)task;
 	const struct control_setup *setup = &task->control->setup;
 	struct pl csv = { (const char *)bulk->bytes->buf, bulk->bytes->end };
+	struct import_watch watch = { row_is_bad, progress, bulk };
 	int err;
 
 	err = bulk->of_agent
 		      ? credentials_import_aors(setup->db, setup->seal,
 						bulk->owner, &csv, !bulk->merge,
-						&bulk->rows, row_is_bad, bulk)
+						&bulk->rows, &watch)
 		      : credentials_import(setup->db, setup->seal, bulk->owner,
 					   &csv, !bulk->merge, &bulk->rows,
-					   row_is_bad, bulk);
+					   &watch);
 	bytes_drop(bulk);
 	if (err != EINVAL)
 		return err;
@@ -120,9 +127,7 @@ static void bulk_came(struct session *s, const struct pl *bytes)
 		mem_deref(bulk);
 		return;
 	}
-	bulk->bytes = mbuf_alloc(bytes->l + 1);
-	if (!bulk->bytes || mbuf_write_pl(bulk->bytes, bytes))
-		bulk = mem_deref(bulk);
+	bulk->bytes = mem_ref(s->came);
 	task_start(s, (struct task *)bulk, bulk_steps, false);
 }
 

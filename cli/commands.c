@@ -10,6 +10,7 @@
 #include "cli/activate.h"
 #include "cli/agents.h"
 #include "cli/bulk.h"
+#include "cli/roster.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/rehearsal.h"
@@ -320,6 +321,7 @@ static const struct command commands[] = {
 	{ "help",                   MODE_USER,      help,                  "This list" },
 	{ "import-config",          MODE_SUPERUSER, import_config,         "A YAML file into editing: FILE [replace|merge]" },
 	{ "import-credentials",     MODE_SUPERUSER, import_credentials,    "CSV rows: FILE realm R [replace|merge], FILE surrogate-agent KEY" },
+	{ "import-surrogate-agents", MODE_SUPERUSER, import_surrogate_agents, "CSV rows into editing: FILE [merge|replace]" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
 	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL" },
 	{ "notify all rotate-logs", MODE_SUPERUSER, rotate_logs,           "Open log files anew" },
@@ -389,6 +391,7 @@ static const char *const offline[] = {
 	"export-config",
 	"help",
 	"import-config",
+	"import-surrogate-agents",
 	"quit",
 	"restore-",
 	"backup-config",

@@ -45,9 +45,10 @@ static void arguments(struct asked *a, const char *command, uint32_t at)
 	static const char *const with_element[] = { "show configuration",
 						    "show running-config",
 						    "discard", NULL };
-	static const char *const with_file[] = { "import-config",
-						 "export-config",
-						 "import-credentials", NULL };
+	static const char *const with_file[] = {
+		"import-config", "export-config", "import-credentials",
+		"import-surrogate-agents", NULL
+	};
 	struct keys keys = { NULL, configure_editing(a->s), NULL };
 	struct choices all = { 0 };
 	const struct choice *picked;

@@ -134,6 +134,14 @@ const char *control_mark(const struct control *c)
 	return c->edited ? "**" : c->unequal ? "*" : "";
 }
 
+void progress_set(struct progress *p, const char *what, size_t done,
+		  size_t total)
+{
+	atomic_store(&p->done, done);
+	atomic_store(&p->total, total);
+	atomic_store(&p->what, what);
+}
+
 /* --- Tasks -------------------------------------------------------------- */
 
 static const char *reason(int err)

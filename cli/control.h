@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include "sbc/job.h"
 #include "sbc/timer.h"
 #include "cli/session.h"
@@ -51,6 +52,15 @@ enum step_place {
 	ON_FRONT
 };
 
+/** How far long work is: written by who does it, read on the front thread. The
+ *  numbers may be of two moments, which only an eye would see */
+struct progress {
+	const char *_Atomic what; /* "reading"; NULL: nobody knows */
+	atomic_size_t done, total;
+};
+void progress_set(struct progress *p, const char *what, size_t done,
+		  size_t total);
+
 struct task;
 struct step {
 	enum step_place place;
@@ -71,6 +81,7 @@ struct task {
 	/** Told when it has succeeded, on the front thread; or NULL. It may run
 	 *  another task, or ask: the answer goes on then */
 	void (*then)(struct session *s, struct task *task);
+	struct progress progress;
 	bool keeps;   /* it changed control->editing along with the database */
 	bool changes; /* one such task at a time */
 	char by[64];  /* whose it is: "anna@local" */

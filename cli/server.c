@@ -24,8 +24,7 @@
 
 enum {
 	FILE_BYTES = 256 << 20, /* the largest file that is taken */
-	FILE_FIRST = 64 << 10, /* memory follows what came, not what was said */
-	PULSE = 1000           /* [ms]: a sign of life of long work */
+	PULSE = 1000            /* [ms]: a sign of life of long work */
 };
 
 struct server {
@@ -156,7 +155,9 @@ static void line_done(struct link *link)
 	reply_send(link);
 }
 
-/* The line in front of a file is its length; anything else: none comes */
+/* The line in front of a file is its length; anything else: none comes. Room
+ * for all of it at once leaves no copy behind that would not be wiped; pages
+ * that nobody has written take no memory */
 static void file_begin(struct link *link)
 {
 	static const struct pl none = { NULL, 0 };
@@ -166,7 +167,7 @@ static void file_begin(struct link *link)
 
 	link->len = 0;
 	if (!uint_parse(&n, &pl, FILE_BYTES))
-		link->file = mbuf_alloc(n < FILE_FIRST ? n + 1 : FILE_FIRST);
+		link->file = mbuf_alloc(n + 1);
 	if (link->file) {
 		link->file_len = n;
 		return;
@@ -179,8 +180,12 @@ static void file_done(struct link *link)
 {
 	struct pl pl = { (const char *)link->file->buf, link->file->end };
 
+	link->session.came = link->file;
 	session_answer(&link->session, &pl);
-	bytes_wipe(link->file);
+	link->session.came = NULL;
+	/* Who kept it wipes it */
+	if (mem_nrefs(link->file) == 1)
+		bytes_wipe(link->file);
 	link->file = mem_deref(link->file);
 	reply_send(link);
 }
@@ -319,6 +324,19 @@ static void session_begin(struct link *link)
 	peer_name(s->user, sizeof(s->user), &cred);
 }
 
+/* "5000-reading 4096 59000046", or nothing but the code */
+static void life_write(struct mbuf *mb, const struct progress *p)
+{
+	const char *what = atomic_load(&p->what);
+
+	if (what)
+		(void)mbuf_printf(mb, "5000-%s %zu %zu\n", what,
+				  atomic_load(&p->done),
+				  atomic_load(&p->total));
+	else
+		(void)mbuf_write_str(mb, "5000-\n");
+}
+
 /* Who waits for a task hears each second that there is one (acli.md 1.10) */
 static void pulse(void *arg)
 {
@@ -333,7 +351,7 @@ static void pulse(void *arg)
 			continue;
 		/* No more for a client that does not read */
 		if (!link->out->end)
-			(void)mbuf_write_str(link->out, "5000-\n");
+			life_write(link->out, &link->session.task->progress);
 		if (!flush(link))
 			link_close(link);
 	}

@@ -43,8 +43,10 @@ struct session {
 	char user[64];      /* "anna@local" */
 	struct task *task;  /* long work; the answer ends with it */
 	void (*resumes)(struct session *s); /* told when it did */
-	session_h *asks;  /* gets the next line: the answer to a question */
-	session_h *wants; /* gets the file that the client sends */
+	session_h *asks;   /* gets the next line: the answer to a question */
+	session_h *wants;  /* gets the file that the client sends */
+	struct mbuf *came; /* that file: who refers to it keeps it, and has to
+			      wipe it */
 	void *arg; /* of both; a mem object, which the handler takes over */
 };
 

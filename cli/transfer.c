@@ -186,9 +186,7 @@ static void import_came(struct session *s, const struct pl *bytes)
 		mem_deref(import);
 		return;
 	}
-	import->bytes = mbuf_alloc(bytes->l + 1);
-	if (!import->bytes || mbuf_write_pl(import->bytes, bytes))
-		import = mem_deref(import);
+	import->bytes = mem_ref(s->came);
 	task_start(s, (struct task *)import, import_steps, true);
 }
 

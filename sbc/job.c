@@ -8,8 +8,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include "store/base.h"
 #include "sbc/job.h"
+
+enum {
+	NICE = 5, /* of this thread */
+};
 
 struct task {
 	struct letter letter; /* on the way home */
@@ -62,6 +68,8 @@ static void *job_main(void *arg)
 	struct job *job = arg;
 	struct task *task;
 
+	/* Of this thread alone, on Linux: calls come before what takes long */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	while ((task = task_wait(job))) {
 		task->work(task->arg);
 		mailbox_post(job->home, &task->letter);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "store/credentials.h"
+#include "store/csv.h"
 #include "store/hash.h"
 
 enum {
@@ -24,6 +25,7 @@ enum {
 	NAME_LONGEST = 1024, /* realm, key of an agent [bytes] */
 	SEALED_LONGEST = 2048,
 	PARTS = 3,
+	TELL_ROWS = 4096, /* between two words about how far an import is */
 };
 
 enum kind {
@@ -446,131 +448,14 @@ int credentials_walk_aors(struct database *db, credential_aor_h *h, void *arg)
 	return database_read(db, rows_walk, &w);
 }
 
-/* ---- CSV (RFC 4180) ---- */
-
-enum {
-	COLUMNS_MAX = 4,
-	FIELD_SIZE = SECRET_MAX + 1
-};
-
-struct csv {
-	const char *p, *end;
-	uint32_t line; /* of the row read last */
-	uint32_t next; /* of the row to come */
-	char field[COLUMNS_MAX][FIELD_SIZE];
-	size_t length[COLUMNS_MAX];
-	int n;
-	const char *why; /* the row is bad */
-};
-
-static void csv_put(struct csv *csv, char c)
-{
-	size_t *n;
-
-	if (csv->n >= COLUMNS_MAX) {
-		csv->why = "has too many columns";
-		return;
-	}
-	n = &csv->length[csv->n];
-	if (*n + 1 >= FIELD_SIZE) {
-		csv->why = "has a value that is too long";
-		return;
-	}
-	if ((unsigned char)c < 0x20 || c == 0x7f)
-		csv->why = "has a control character";
-	csv->field[csv->n][(*n)++] = c;
-}
-
-/* Inside quotes a doubled quote is one, and a line may end */
-static void csv_quoted(struct csv *csv)
-{
-	for (csv->p++; csv->p < csv->end; csv->p++) {
-		if (*csv->p == '\n')
-			csv->next++;
-		if (*csv->p != '"') {
-			csv_put(csv, *csv->p);
-			continue;
-		}
-		if (csv->p + 1 < csv->end && csv->p[1] == '"') {
-			csv_put(csv, '"');
-			csv->p++;
-			continue;
-		}
-		csv->p++;
-		return;
-	}
-	csv->why = "has a quote that is not closed";
-}
-
-static bool csv_at_end(const struct csv *csv)
-{
-	return csv->p == csv->end || *csv->p == '\n' ||
-	       (*csv->p == '\r' && csv->end - csv->p > 1 && csv->p[1] == '\n');
-}
-
-static void csv_field(struct csv *csv)
-{
-	if (csv->p < csv->end && *csv->p == '"') {
-		csv_quoted(csv);
-		if (!csv_at_end(csv) && *csv->p != ',')
-			csv->why = "has text behind a quote";
-	}
-	for (; !csv_at_end(csv) && *csv->p != ','; csv->p++) {
-		if (*csv->p == '"')
-			csv->why = "has a quote inside a value";
-		csv_put(csv, *csv->p);
-	}
-	if (csv->n < COLUMNS_MAX)
-		csv->field[csv->n][csv->length[csv->n]] = '\0';
-	csv->n++;
-}
-
-/* The next row that is not empty; false: there is none */
-static bool csv_row(struct csv *csv)
-{
-	for (;;) {
-		csv->line = csv->next++;
-		if (csv->p == csv->end)
-			return false;
-		if (!csv_at_end(csv))
-			break;
-		csv->p += *csv->p == '\r' ? 2 : 1;
-	}
-
-	csv->n = 0;
-	csv->why = NULL;
-	memset(csv->length, 0, sizeof(csv->length));
-	for (;;) {
-		csv_field(csv);
-		if (csv_at_end(csv))
-			break;
-		csv->p++; /* the comma */
-	}
-	if (csv->p < csv->end)
-		csv->p += *csv->p == '\r' ? 2 : 1;
-
-	return true;
-}
-
-static void csv_begin(struct csv *csv, const struct pl *text)
-{
-	memset(csv, 0, sizeof(*csv));
-	csv->p = text->l ? text->p : "";
-	csv->end = csv->p + text->l;
-	csv->next = 1;
-	/* A byte order mark, as spreadsheets write it */
-	if (text->l >= 3 && !memcmp(csv->p, "\xef\xbb\xbf", 3))
-		csv->p += 3;
-}
-
 /* ---- import ---- */
 
 struct form {
 	int columns;
-	const char *header[COLUMNS_MAX];
+	const char *header[4];
 	int username, password; /* columns */
 	const char *clear; /* `replace`: what was there before, ?1 the owner */
-	const char *merge; /* temp.import into its table */
+	const char *merge; /* a row into its table; ?3 is empty of an AoR */
 };
 
 static const struct form of_realm = {
@@ -580,8 +465,7 @@ static const struct form of_realm = {
 	.password = 3,
 	.clear = "DELETE FROM credential WHERE realm = ?1 AND origin = 1",
 	.merge = "INSERT OR REPLACE INTO credential(realm, auth_realm, lookup,"
-		 " origin, username, password) SELECT ?1, a, b, 1, username,"
-		 " password FROM temp.import ORDER BY a, b",
+		 " origin, username, password) VALUES(?1, ?2, ?3, 1, ?4, ?5)",
 };
 
 static const struct form of_aor = {
@@ -591,11 +475,8 @@ static const struct form of_aor = {
 	.password = 2,
 	.clear = "DELETE FROM aor_credential WHERE agent = ?1",
 	.merge = "INSERT OR REPLACE INTO aor_credential(agent, user, username,"
-		 " password) SELECT ?1, a, username, password"
-		 " FROM temp.import ORDER BY a",
+		 " password) SELECT ?1, ?2, ?4, ?5 WHERE ?3 = ''",
 };
-
-typedef void(bad_h)(uint32_t line, const char *why, void *arg);
 
 struct import {
 	const struct form *form;
@@ -603,23 +484,31 @@ struct import {
 	const char *owner;
 	const struct pl *text;
 	bool replace;
+	const struct import_watch *watch;
+	struct csv *csv;
+	struct database *db;
+	struct statement *sorted; /* what was gathered, by key */
 	uint32_t count;
-	bad_h *bad;
-	void *arg;
-	struct csv csv;
 	bool any_bad;
 };
 
 static void import_bad(struct import *in, uint32_t line, const char *why)
 {
 	in->any_bad = true;
-	if (in->bad)
-		in->bad(line, why, in->arg);
+	if (in->watch && in->watch->bad)
+		in->watch->bad(line, why, in->watch->arg);
+}
+
+static void import_tell(const struct import *in, const char *what, size_t done,
+			size_t total)
+{
+	if (in->watch && in->watch->progress)
+		in->watch->progress(what, done, total, in->watch->arg);
 }
 
 static void header_check(struct import *in)
 {
-	struct csv *csv = &in->csv;
+	struct csv *csv = in->csv;
 	bool right = csv_row(csv) && !csv->why && csv->n == in->form->columns;
 
 	for (int i = 0; i < in->form->columns && right; i++)
@@ -631,7 +520,7 @@ static void header_check(struct import *in)
 static void row_check(struct import *in)
 {
 	const struct form *form = in->form;
-	struct csv *csv = &in->csv;
+	struct csv *csv = in->csv;
 
 	if (!csv->why && csv->n != form->columns)
 		csv->why = csv->n < form->columns ? "has too few columns"
@@ -648,6 +537,8 @@ static void row_check(struct import *in)
 	}
 	if (!csv->why && !csv->length[form->password])
 		csv->why = "has no password";
+	if (!csv->why && csv->length[form->password] > SECRET_MAX)
+		csv->why = "has a password of more than 1024 bytes";
 	if (!csv->why && !strncmp(csv->field[form->password], "$sbc1$", 6))
 		csv->why = "has a password that begins with $sbc1$";
 	if (csv->why)
@@ -657,7 +548,7 @@ static void row_check(struct import *in)
 static int row_gather(struct import *in, struct statement *s)
 {
 	const struct form *form = in->form;
-	struct csv *csv = &in->csv;
+	struct csv *csv = in->csv;
 	const char *username = csv->field[form->username];
 	char *sealed = NULL;
 	int err;
@@ -692,10 +583,13 @@ static int rows_gather(struct import *in, struct connection *c)
 	if (err)
 		return err;
 
-	csv_begin(&in->csv, in->text);
+	csv_begin(in->csv, in->text);
 	header_check(in);
-	while (!err && csv_row(&in->csv)) {
+	while (!err && csv_row(in->csv)) {
 		row_check(in);
+		if (in->csv->line % TELL_ROWS == 0)
+			import_tell(in, "reading", csv_done(in->csv),
+				    csv_total(in->csv));
 		if (in->any_bad)
 			continue; /* go on for the sake of the reports */
 		err = row_gather(in, s);
@@ -714,8 +608,7 @@ static int twice_find(struct import *in, struct connection *c)
 	err = statement_prepare(&s, c,
 				"SELECT line FROM (SELECT line, row_number()"
 				" OVER (PARTITION BY a, b ORDER BY line) AS n"
-				" FROM temp.import) WHERE n > 1 ORDER BY line"
-				" LIMIT 100");
+				" FROM temp.import) WHERE n > 1 ORDER BY line");
 	if (err)
 		return err;
 
@@ -726,6 +619,8 @@ static int twice_find(struct import *in, struct connection *c)
 
 	return err == ENOENT ? 0 : err;
 }
+
+/* ---- the part that writes ---- */
 
 static int owner_run(struct import *in, struct connection *c, const char *sql)
 {
@@ -743,45 +638,91 @@ static int owner_run(struct import *in, struct connection *c, const char *sql)
 	return err;
 }
 
-static int import_run(struct connection *c, void *arg)
+/* In the order of the key, so that the tree grows at its end */
+static int rows_merge(struct import *in, struct connection *c)
+{
+	struct statement *to, *from = in->sorted;
+	uint32_t n = 0;
+	int err;
+
+	err = statement_prepare(&to, c, in->form->merge);
+	if (err)
+		return err;
+
+	statement_text(to, 1, in->owner);
+	while (!err && !(err = statement_step(from))) {
+		for (int i = 0; i < 4; i++)
+			statement_text(to, i + 2,
+				       statement_column_text(from, i));
+		err = statement_run(to);
+		if (++n % TELL_ROWS == 0)
+			import_tell(in, "storing", n, in->count);
+	}
+	statement_free(to);
+
+	return err == ENOENT ? 0 : err;
+}
+
+static int rows_store(struct connection *c, void *arg)
 {
 	struct import *in = arg;
+	int err = in->replace ? owner_run(in, c, in->form->clear) : 0;
+
+	return err ? err : rows_merge(in, c);
+}
+
+/* Reading, sealing and sorting are done before the writer is asked, which has
+ * registrations and call records to write meanwhile */
+static int import_run(struct import *in, struct connection *c)
+{
 	int err;
 
 	err = connection_run(c, "CREATE TEMP TABLE import(line INTEGER PRIMARY"
 				" KEY, a TEXT, b TEXT, username TEXT,"
 				" password TEXT)");
 	if (!err)
+		err = connection_run(c, "BEGIN");
+	if (!err)
 		err = rows_gather(in, c);
 	if (!err)
 		err = twice_find(in, c);
 	if (!err && in->any_bad)
 		err = EINVAL;
-
-	/* In the order of the key, so that the tree grows at its end */
-	if (!err && in->replace)
-		err = owner_run(in, c, in->form->clear);
 	if (!err)
-		err = owner_run(in, c, in->form->merge);
+		err = connection_run(c, "COMMIT");
 	if (!err)
-		err = connection_run(c, "DROP TABLE temp.import");
+		err = statement_prepare(&in->sorted, c,
+					"SELECT a, b, username, password FROM"
+					" temp.import ORDER BY a, b");
+	if (!err)
+		err = database_call(in->db, rows_store, in);
+	statement_free(in->sorted);
 
-	return err; /* on error the temporary table goes with the rest */
+	return err;
 }
 
-static int import(struct database *db, struct import *in, uint32_t *countp)
+static int import(struct import *in, uint32_t *countp)
 {
+	struct connection *c;
 	int err;
 
-	if (!db || !in->seal || !in->owner || !in->owner[0] || !in->text)
+	if (!in->db || !in->seal || !in->owner || !in->owner[0] || !in->text)
 		return EINVAL;
 
-	err = database_call(db, import_run, in);
-	secret_wipe_bytes(&in->csv, sizeof(in->csv));
+	err = database_reader(&c, in->db);
 	if (err)
 		return err;
 
-	database_announce(db);
+	in->csv = malloc(sizeof(*in->csv));
+	err = in->csv ? import_run(in, c) : ENOMEM;
+	connection_close(c); /* and the temporary table with it */
+	if (in->csv)
+		secret_wipe_bytes(in->csv, sizeof(*in->csv));
+	free(in->csv);
+	if (err)
+		return err;
+
+	database_announce(in->db);
 	if (countp)
 		*countp = in->count;
 
@@ -790,9 +731,7 @@ static int import(struct database *db, struct import *in, uint32_t *countp)
 
 int credentials_import(struct database *db, const struct seal *seal,
 		       const char *realm, const struct pl *csv, bool replace,
-		       uint32_t *countp,
-		       void (*bad)(uint32_t line, const char *why, void *arg),
-		       void *arg)
+		       uint32_t *countp, const struct import_watch *watch)
 {
 	struct import in = {
 		.form = &of_realm,
@@ -800,17 +739,17 @@ int credentials_import(struct database *db, const struct seal *seal,
 		.owner = realm,
 		.text = csv,
 		.replace = replace,
-		.bad = bad,
-		.arg = arg,
+		.watch = watch,
+		.db = db,
 	};
 
-	return import(db, &in, countp);
+	return import(&in, countp);
 }
 
-int credentials_import_aors(
-	struct database *db, const struct seal *seal, const char *agent,
-	const struct pl *csv, bool replace, uint32_t *countp,
-	void (*bad)(uint32_t line, const char *why, void *arg), void *arg)
+int credentials_import_aors(struct database *db, const struct seal *seal,
+			    const char *agent, const struct pl *csv,
+			    bool replace, uint32_t *countp,
+			    const struct import_watch *watch)
 {
 	struct import in = {
 		.form = &of_aor,
@@ -818,9 +757,9 @@ int credentials_import_aors(
 		.owner = agent,
 		.text = csv,
 		.replace = replace,
-		.bad = bad,
-		.arg = arg,
+		.watch = watch,
+		.db = db,
 	};
 
-	return import(db, &in, countp);
+	return import(&in, countp);
 }

@@ -84,11 +84,23 @@ int credentials_walk(struct database *db, credential_row_h *h, void *arg);
 typedef int(credential_aor_h)(const char *agent, const char *user, void *arg);
 int credentials_walk_aors(struct database *db, credential_aor_h *h, void *arg);
 
+/** Who hears of an import; on the thread that imports or the one that writes,
+ *  and never on both at once. It must not wait for the database */
+struct import_watch {
+	/** A bad row, by line; NULL */
+	void (*bad)(uint32_t line, const char *why, void *arg);
+	/** How far it is: "reading" bytes, then "storing" rows; NULL */
+	void (*progress)(const char *what, size_t done, size_t total,
+			 void *arg);
+	void *arg;
+};
+
 /**
  * Import rows from CSV text, all or nothing
  *
  * Header `auth-realm,auth-user-lookup,username,password` (RFC 4180). Bad rows
- * are reported by line to `bad`, and then nothing is taken. Live at once.
+ * are told by line, and then nothing is taken. Live at once. Memory does not
+ * grow with the rows.
  *
  * @param db       Database
  * @param seal     Key
@@ -96,16 +108,13 @@ int credentials_walk_aors(struct database *db, credential_aor_h *h, void *arg);
  * @param csv      The text
  * @param replace  Drop what was imported for the realm before
  * @param countp   Set to the rows taken
- * @param bad      Called for each bad row with its line, on the thread that
- *                 writes; it must not wait for the database
+ * @param watch    Who hears of it, or NULL
  *
  * @return 0; EINVAL bad rows; errno of the database
  */
 int credentials_import(struct database *db, const struct seal *seal,
 		       const char *realm, const struct pl *csv, bool replace,
-		       uint32_t *countp,
-		       void (*bad)(uint32_t line, const char *why, void *arg),
-		       void *arg);
+		       uint32_t *countp, const struct import_watch *watch);
 
 /**
  * Import credentials of single AoRs of a surrogate-agent
@@ -115,7 +124,7 @@ int credentials_import(struct database *db, const struct seal *seal,
  *
  * @param agent  Key of the surrogate-agent as item_key_spell writes it
  */
-int credentials_import_aors(
-	struct database *db, const struct seal *seal, const char *agent,
-	const struct pl *csv, bool replace, uint32_t *countp,
-	void (*bad)(uint32_t line, const char *why, void *arg), void *arg);
+int credentials_import_aors(struct database *db, const struct seal *seal,
+			    const char *agent, const struct pl *csv,
+			    bool replace, uint32_t *countp,
+			    const struct import_watch *watch);

@@ -88,7 +88,7 @@ static void import(struct database *db, const struct seal *seal, unsigned rows)
 	       resident());
 	used = cpu();
 	from = wall();
-	must(credentials_import(db, seal, "trunk", &csv, true, &n, NULL, NULL),
+	must(credentials_import(db, seal, "trunk", &csv, true, &n, NULL),
 	     "import");
 	report("import, CPU", cpu() - used, "s", "seconds");
 	report("import, wall", wall() - from, "s", "");

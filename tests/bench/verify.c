@@ -154,7 +154,7 @@ static void import(struct database *db, const struct seal *seal, unsigned rows)
 		p += sprintf(p, "example.net,ten%07u,user%07u,pass%07u\n", i, i,
 			     i);
 	csv = (struct pl){ text, (size_t)(p - text) };
-	must(credentials_import(db, seal, "trunk", &csv, true, &n, NULL, NULL),
+	must(credentials_import(db, seal, "trunk", &csv, true, &n, NULL),
 	     "import");
 	free(text);
 }

@@ -4,10 +4,17 @@ Credentials in bulk (acli.md 1.8): CSV files into the credential table.
 - All or nothing: each bad row is told with its line, and then nothing is taken.
 - What is taken answers at once, without a save or an activation.
 - Credentials of single AoRs make those that were refused try again at once.
+- import-surrogate-agents takes rows into editing; what has no column stays as it was.
+- At a terminal a bar shows how far it is; nowhere else.
 """
 import json
+import os
 import re
+import socket
+import subprocess
+import threading
 
+import pexpect
 import pytest
 
 
@@ -82,3 +89,127 @@ def test_a_refused_aor_registers_with_its_own_credentials_at_once(sbc, trunk, cs
     assert "1 credential of surrogate-agent [a.trunk.example " in output
     sbc.waits("show surrogate-agents realm pbx-a", r"1 registered, 9 refused", 8.0)
     assert "has [10] AoRs but own credentials for [1]" in sbc.acli("verify-config rule VC-0418")
+
+
+def test_more_bad_rows_than_are_shown_are_counted(sbc, trunk, csv):
+    sbc.start()
+    path = csv("bad.csv", *["r,l,u"] * 1200)
+    code, output = sbc.acli_status(f"import-credentials {path} realm trunk")
+    assert code == 1 and len(re.findall(r"has too few columns", output)) == 1000
+    assert "... 200 more" in output and "has 1200 bad rows; nothing was changed" in output
+    path = csv("twice.csv", *[f"r,l{n % 150},u,secret-p" for n in range(300)])
+    code, output = sbc.acli_status(f"import-credentials {path} realm trunk")
+    lines = re.findall(r"twice\.csv:(\d+): the row has the key of a line before", output)
+    assert code == 1 and [int(n) for n in lines] == list(range(152, 302))
+
+
+AGENTS = "register-host,register-user,realm-id,customer-next-hop,password"
+
+
+def agents_of(sbc):
+    """Rows of the editing configuration: user@host -> object"""
+    tree = json.loads(sbc.acli("show configuration surrogate-agent | json"))["data"]
+    return {a["register-user"] + "@" + a["register-host"]: a for a in tree["session-router"]["surrogate-agent"]}
+
+
+def test_agents_come_from_a_file_and_keep_what_has_no_column(sbc, trunk, csv):
+    sbc.start()
+    before = agents_of(sbc)
+    key = "493010^@a.trunk.example"
+    old = before[key]
+    hop = old["customer-next-hop"]
+    path = csv("agents.csv", f"a.trunk.example,alice,pbx-a,{hop},secret-alice,",
+               f"{old['register-host']},493010^,pbx-a,{hop},********,\"Berlin, 2nd floor\"",
+               header=AGENTS + ",description")
+    output = sbc.acli(f"import-surrogate-agents {path}")
+    assert "2 surrogate-agents taken into editing." in output and "Verification passed" in output
+    after = agents_of(sbc)
+    assert set(after) == set(before) | {"alice@a.trunk.example"}
+    changed = dict(old, description="Berlin, 2nd floor")
+    assert after[key] == changed
+    text = sbc.acli("show configuration surrogate-agent")
+    assert len(re.findall(r'last-modified-by +\S+@local\n +last-modified-date +"\d{4}-', text)) == 2
+    # the stored password is still the right one, and that of alice is nowhere in clear
+    sbc.acli("save-config", "activate-config")
+    assert sbc.waits("show surrogate-agents", r"20 registered", 8.0)
+    sbc.acli(f"import-surrogate-agents {path} replace")
+    assert set(agents_of(sbc)) == {"alice@a.trunk.example", key}
+
+
+def test_every_bad_agent_is_told_and_nothing_is_taken(sbc, trunk, csv):
+    sbc.start()
+    before = agents_of(sbc)
+    path = csv("agents.csv", "new.example,alice,pbx-a,127.0.0.9,secret-alice,60",
+               "new.example,bob,pbx-a,127.0.0.9,secret-bob,29",
+               "new.example,carol,pbx-a,,secret-carol,60",
+               "new.example,alice,pbx-a,127.0.0.9,secret-alice,60",
+               "new.example,dave,pbx-a", "new.example,fred,pbx-a,127.0.0.9,********,60",
+               'new.example,"eve,pbx-a,127.0.0.9,secret-eve,60',
+               header=AGENTS + ",register-retry-time")
+    code, output = sbc.acli_status(f"import-surrogate-agents {path}")
+    assert code == 1 and "has 6 bad rows; nothing was changed" in output
+    told = dict(re.findall(r"agents\.csv:(\d+): the row (.+)", output))
+    assert told == {
+        "3": "has invalid register-retry-time [29], which is out of range 30-3600",
+        "4": "is missing customer-next-hop",
+        "5": "has the key of a line before",
+        "6": "has 3 columns, the header 6",
+        "7": "has a masked password, and none is stored",
+        "8": "has a quote that is not closed",
+    }
+    assert "secret-" not in output and agents_of(sbc) == before
+    path = csv("head.csv", "x,y,z", header="register-host,register-user,colour,register-host")
+    code, output = sbc.acli_status(f"import-surrogate-agents {path}")
+    assert code == 1
+    for said in ("has no parameter [colour]", "it has register-host twice", "it lacks realm-id"):
+        assert f"head.csv:1: the row is no header: {said}" in output or said in output
+
+
+class FakeDaemon(threading.Thread):
+    """Says what it is given when a line comes: for what acli shows of it"""
+    def __init__(self, path, said):
+        super().__init__(daemon=True)
+        self.said = said
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(1)
+        self.go = threading.Event()
+        self.start()
+
+    def run(self):
+        peer, _ = self.listener.accept()
+        for line in peer.makefile("r"):
+            if line.startswith("import"):
+                for part in self.said:
+                    peer.sendall(part.encode() + b"\n")
+                    if part.startswith("5000"):
+                        self.go.wait(5)
+                        self.go.clear()
+            else:
+                peer.sendall(b"0000 sbc1# \n")
+
+
+SAID = ["5000-", "5000-reading 25 100", "5000-storing 100 100", "1000-two lines", "0000 sbc1# "]
+
+
+def test_a_bar_shows_how_far_it_is_at_a_terminal(sbc, tmp_path):
+    fake = FakeDaemon(str(tmp_path / "fake"), SAID)
+    child = pexpect.spawn(f"{sbc.build}/acli", ["--socket", str(tmp_path / "fake"), "-c", "import"],
+                          env=dict(os.environ, TERM="vt100"), encoding="utf8", timeout=5)
+    fake.go.set()
+    child.expect(r"\rreading  \[#{10} {30}\]  25 %")
+    fake.go.set()
+    child.expect(r"\rstoring  \[#{40}\] 100 %")
+    fake.go.set()
+    child.expect(r"\r +\rtwo lines")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_there_is_no_bar_where_nobody_looks(sbc, tmp_path):
+    fake = FakeDaemon(str(tmp_path / "fake"), SAID)
+    fake.go.wait = lambda _: None
+    result = subprocess.run([f"{sbc.build}/acli", "--socket", str(tmp_path / "fake"), "-c", "import"],
+                            capture_output=True, text=True, timeout=5)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "two lines\n", "")

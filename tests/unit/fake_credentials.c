@@ -140,9 +140,7 @@ int credentials_count(struct database *db, const char *realm, uint64_t *np)
 
 int credentials_import(struct database *db, const struct seal *seal,
 		       const char *realm, const struct pl *csv, bool replace,
-		       uint32_t *countp,
-		       void (*bad)(uint32_t line, const char *why, void *arg),
-		       void *arg)
+		       uint32_t *countp, const struct import_watch *watch)
 {
 	(void)db;
 	(void)seal;
@@ -150,17 +148,15 @@ int credentials_import(struct database *db, const struct seal *seal,
 	(void)csv;
 	(void)replace;
 	(void)countp;
-	(void)bad;
-	(void)arg;
+	(void)watch;
 
 	return ENOSYS;
 }
 
-int credentials_import_aors(
-	struct database *db, const struct seal *seal, const char *agent,
-	const struct pl *csv, bool replace, uint32_t *countp,
-	void (*bad)(uint32_t line, const char *why, void *arg), void *arg)
+int credentials_import_aors(struct database *db, const struct seal *seal,
+			    const char *agent, const struct pl *csv,
+			    bool replace, uint32_t *countp,
+			    const struct import_watch *watch)
 {
-	return credentials_import(db, seal, agent, csv, replace, countp, bad,
-				  arg);
+	return credentials_import(db, seal, agent, csv, replace, countp, watch);
 }

@@ -91,11 +91,11 @@ static void bad_h(uint32_t line, const char *text, void *arg)
 static int import(const char *realm, const char *text, bool replace,
 		  uint32_t *countp, struct lines *lines)
 {
-	struct lines ignored = { 0 };
+	struct import_watch watch = { .bad = bad_h, .arg = lines };
 	struct pl csv = text_pl(text);
 
-	return credentials_import(db, seal, realm, &csv, replace, countp, bad_h,
-				  lines ? lines : &ignored);
+	return credentials_import(db, seal, realm, &csv, replace, countp,
+				  lines ? &watch : NULL);
 }
 
 #define HEADER "auth-realm,auth-user-lookup,username,password\n"
@@ -361,7 +361,7 @@ static void an_aor_may_have_credentials_of_its_own(void **s)
 
 	assert_int_equal(credential_of_aor(table, &agent, &user, &c), ENOENT);
 	assert_int_equal(credentials_import_aors(db, seal, agent.p, &csv, true,
-						 &n, NULL, NULL),
+						 &n, NULL),
 			 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(credential_of_aor(table, &agent, &user, &c), 0);
