@@ -14,7 +14,9 @@
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/rehearsal.h"
+#include "cli/registered.h"
 #include "cli/show.h"
+#include "cli/sipd.h"
 #include "cli/statistics.h"
 #include "cli/system.h"
 #include "cli/transfer.h"
@@ -344,12 +346,14 @@ static const struct command commands[] = {
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
 	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },
 	{ "show media",             MODE_USER,      show_media,            "Media flows and ports", true },
+	{ "show realm",             MODE_USER,      show_realm,            "Realms with their calls and media ports: [NAME]", true },
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]", true },
-	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused, by step", true },
-	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted", true },
+	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused: [last N] [step S]", true },
+	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted; sipd by-user|by-realm|by-ip|by-registrar|by-route VALUE [brief|detailed]", true },
 	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]", true },
 	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID] [realm R] [agent A] [user U] [state S] [limit N]", true },
-	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, agents [NAME]", true },
+	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
+	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration", true },

@@ -11,8 +11,6 @@ void show_surrogate_agents(struct session *s, const struct words *w,
 			   uint32_t at);
 /** show sessions [ID] [realm R] [agent A] [user U] [state S] [limit N] */
 void show_sessions(struct session *s, const struct words *w, uint32_t at);
-/** show sipd [agents | policy | authentication | errors | transactions] */
-void show_sipd(struct session *s, const struct words *w, uint32_t at);
 /** clear-alarm ID */
 void clear_alarm(struct session *s, const struct words *w, uint32_t at);
 /** show alarms [history]; display-alarms */

@@ -2,8 +2,12 @@
  * Statistics: tables of gauges and events, and reset
  */
 #include <string.h>
+#include "store/number.h"
+#include "policy/cause.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/methods.h"
+#include "sbc/refusals.h"
 #include "cli/json.h"
 #include "cli/statistics.h"
 
@@ -160,18 +164,152 @@ bool statistics_sipd(struct session *s, const char *word)
 	return false;
 }
 
-void show_registration(struct session *s, const struct words *w, uint32_t at)
+void statistics_registration(struct session *s)
 {
-	(void)w;
-	(void)at;
 	table_say(s, &registration);
+}
+
+/* --- show refusals ------------------------------------------------------- */
+
+struct refusal_ask {
+	struct session *s;
+	uint32_t last; /* 0: the counts */
+	enum refusal_step step;
+};
+
+static void refusal_count_say(enum refusal_step step, uint16_t code,
+			      const struct counter_report *counted, void *arg)
+{
+	struct refusal_ask *ask = arg;
+	struct counter_report row = *counted;
+	char name[48];
+
+	if (ask->step != REFUSAL_STEPS && ask->step != step)
+		return;
+	if (code)
+		(void)re_snprintf(name, sizeof(name), "%s %u",
+				  refusal_step_name(step), code);
+	else /* nothing was answered */
+		(void)re_snprintf(name, sizeof(name), "%s -",
+				  refusal_step_name(step));
+	row.name = name;
+	if (ask->s->reply.json)
+		row_json(&ask->s->reply, &row);
+	else
+		row_text(ask->s, &refusals, &row, "");
+}
+
+static void refusal_counts(struct worker *w, void *arg)
+{
+	refusals_counts(w->refusals, refusal_count_say, arg);
+}
+
+static const struct column refusal_columns[] = {
+	{ "Time", -24 },   { "Step", -13 },   { "Status", 6 },
+	{ "Realm", -12 },  { "Source", -21 }, { "Method", -9 },
+	{ "From", -28 },   { "To", -28 },     { "Call-ID", -32 },
+	{ "Object", -28 }, { "Reason", 0 },   { NULL, 0 },
+};
+
+static void refusal_say(const struct refusal_report *x, void *arg)
+{
+	struct refusal_ask *ask = arg;
+	char time[25], source[64];
+	const struct cell cells[] = {
+		TEXT_CELL(time),
+		TEXT_CELL(refusal_step_name(x->step)),
+		{ x->code ? CELL_NUMBER : CELL_NONE, NULL, x->code },
+		TEXT_CELL(x->realm),
+		TEXT_CELL(source),
+		TEXT_CELL(x->method),
+		TEXT_CELL(x->from),
+		TEXT_CELL(x->to),
+		TEXT_CELL(x->callid),
+		TEXT_CELL(x->object),
+		TEXT_CELL(x->reason),
+	};
+
+	clock_rfc3339(time, x->wall);
+	(void)re_snprintf(source, sizeof(source), "%J", x->src);
+	table_row(&ask->s->reply, refusal_columns, cells);
+}
+
+static void refusals_list(struct worker *w, void *arg)
+{
+	const struct refusal_ask *ask = arg;
+
+	refusals_last(w->refusals, ask->last, ask->step, refusal_say, arg);
+}
+
+/* [last N] [step S]; false: said what is wrong */
+static bool refusal_words(struct refusal_ask *ask, const struct words *w,
+			  uint32_t at)
+{
+	for (; at < w->n; at += 2) {
+		const char *value = at + 1 < w->n ? w->v[at + 1] : "";
+		struct pl pl = range_of(value);
+		uint64_t n = 0;
+		int step = 0;
+
+		if (!strcmp(w->v[at], "last")) {
+			if (uint_parse(&n, &pl, UINT32_MAX) || !n) {
+				reply_error(&ask->s->reply, REPLY_ARGUMENT,
+					    "last [%s] is not a number from 1 "
+					    "on",
+					    value);
+				return false;
+			}
+			ask->last = (uint32_t)n;
+			continue;
+		}
+		if (strcmp(w->v[at], "step") != 0) {
+			reply_error(&ask->s->reply, REPLY_UNKNOWN,
+				    "Unknown word [%s], possible here: last N, "
+				    "step S",
+				    w->v[at]);
+			return false;
+		}
+		while (step < REFUSAL_STEPS &&
+		       strcmp(value,
+			      refusal_step_name((enum refusal_step)step)) != 0)
+			step++;
+		if (step == REFUSAL_STEPS) {
+			reply_error(&ask->s->reply, REPLY_ARGUMENT,
+				    "There is no step [%s]", value);
+			return false;
+		}
+		ask->step = (enum refusal_step)step;
+	}
+	return true;
 }
 
 void show_refusals(struct session *s, const struct words *w, uint32_t at)
 {
-	(void)w;
-	(void)at;
-	table_say(s, &refusals);
+	struct refusal_ask ask = { .s = s, .step = REFUSAL_STEPS };
+	struct reply *r = &s->reply;
+
+	if (!refusal_words(&ask, w, at))
+		return;
+	if (ask.last) {
+		if (r->json)
+			json_begin(r, s->command, JSON_NO_WINDOW);
+		table_begin(r, NULL, refusal_columns);
+		sbc_ask(s->sbc, refusals_list, &ask);
+		table_end(r);
+	} else {
+		if (r->json) {
+			json_begin(r, s->command,
+				   counters_window_of("refusals", clock_ms()));
+			json_open(r, NULL, '{');
+		} else {
+			heading(s, &refusals);
+		}
+		sbc_ask(s->sbc, refusal_counts, &ask);
+		if (r->json)
+			json_close(r, '}');
+	}
+	if (r->json)
+		json_end(r);
 }
 
 void show_media(struct session *s, const struct words *w, uint32_t at)
@@ -179,6 +317,161 @@ void show_media(struct session *s, const struct words *w, uint32_t at)
 	(void)w;
 	(void)at;
 	table_say(s, &media);
+}
+
+/* --- show sipd METHOD --------------------------------------------------- */
+
+struct method_ask {
+	struct session *s;
+	enum method_id method;
+	const char *interface; /* NULL: all */
+	bool found;
+};
+
+/* "407 Proxy Auth Required": the one long word is shortened */
+static void status_name(char *name, size_t size, uint16_t code)
+{
+	const char *phrase = cause_phrase(code);
+	const char *word = strstr(phrase, "Authentication");
+
+	if (word)
+		(void)re_snprintf(name, size, "%u %b%s", code, phrase,
+				  (size_t)(word - phrase) + 4, word + 14);
+	else
+		(void)re_snprintf(name, size, "%u %s", code, phrase);
+}
+
+static void row_name(char *name, size_t size, const struct method_ask *ask,
+		     const struct method_row *row)
+{
+	if (!row->event)
+		status_name(name, size, row->code);
+	else if (!strcmp(row->event, "Requests"))
+		(void)re_snprintf(name, size, "%s %s", method_name(ask->method),
+				  row->event);
+	else
+		str_ncpy(name, row->event, size);
+}
+
+static void method_json(const struct method_row *row, struct method_ask *ask)
+{
+	static const char *const sides[METHOD_SIDES] = { "server", "client" };
+	struct reply *r = &ask->s->reply;
+	char name[64];
+
+	row_name(name, sizeof(name), ask, row);
+	json_open(r, name, '{');
+	for (int i = 0; i < METHOD_SIDES; i++) {
+		json_open(r, sides[i], '{');
+		json_number(r, "recent", (int64_t)row->of[i].recent);
+		json_number(r, "total", (int64_t)row->of[i].total);
+		json_number(r, "permax", (int64_t)row->of[i].permax);
+		json_close(r, '}');
+	}
+	json_close(r, '}');
+}
+
+static void method_line(const struct method_row *row, void *arg)
+{
+	struct method_ask *ask = arg;
+	const struct counter_report *server = &row->of[AS_SERVER];
+	const struct counter_report *client = &row->of[AS_CLIENT];
+	char name[80];
+
+	ask->found = true;
+	if (ask->s->reply.json) {
+		method_json(row, ask);
+		return;
+	}
+	row_name(name, sizeof(name), ask, row);
+	reply_line(&ask->s->reply, "%-24s%8llu%9llu%9llu%10llu%9llu%9llu", name,
+		   server->recent, server->total, server->permax,
+		   client->recent, client->total, client->permax);
+}
+
+/* Nobody sent or got the method yet: a table of zeros */
+static void method_none(struct method_ask *ask)
+{
+	const struct method_row row = { .event = "Requests" };
+
+	method_line(&row, ask);
+	ask->found = true;
+}
+
+static void latency_say(struct method_ask *ask, const struct methods *m)
+{
+	struct reply *r = &ask->s->reply;
+	struct method_latency l;
+	uint64_t avg;
+
+	methods_latency_read(m, ask->method, &l);
+	avg = l.n ? l.sum / l.n : 0;
+	if (!r->json) {
+		reply_line(r, "Avg Latency=%llu.%03llu for %llu", avg / 1000,
+			   avg % 1000, l.n);
+		reply_line(r, "Max Latency=%u.%03u", l.max / 1000,
+			   l.max % 1000);
+		return;
+	}
+	json_open(r, "latency", '{');
+	json_thousandths(r, "avg", avg);
+	json_thousandths(r, "max", l.max);
+	json_number(r, "count", (int64_t)l.n);
+	json_close(r, '}');
+}
+
+static void method_rows(struct worker *w, void *arg)
+{
+	struct method_ask *ask = arg;
+	const struct methods *m = w->methods;
+
+	if (ask->interface)
+		m = methods_find(m, ask->interface);
+	if (!m)
+		return;
+	methods_walk(m, ask->method, method_line, ask);
+	if (!ask->found)
+		method_none(ask);
+	latency_say(ask, m);
+}
+
+void statistics_method(struct session *s, enum method_id method,
+		       const char *interface)
+{
+	struct method_ask ask = { s, method, interface, false };
+	struct reply *r = &s->reply;
+
+	if (r->json) {
+		json_begin(r, s->command,
+			   counters_window_of("sipd", clock_ms()));
+		json_open(r, NULL, '{');
+	} else {
+		statistics_head(s, "sipd");
+		reply_line(r,
+			   "%-30s------ Server ------        ------ Client "
+			   "------",
+			   method_name(method));
+		reply_line(r, "%-24s%8s%9s%9s%10s%9s%9s", "Message/Event",
+			   "Recent", "Total", "PerMax", "Recent", "Total",
+			   "PerMax");
+	}
+	sbc_ask(s->sbc, method_rows, &ask);
+	if (r->json) {
+		json_close(r, '}');
+		json_end(r);
+	}
+}
+
+static void methods_reset_on(struct worker *w, void *arg)
+{
+	(void)arg;
+	methods_reset(w->methods);
+}
+
+static void refusals_reset_on(struct worker *w, void *arg)
+{
+	(void)arg;
+	refusals_reset(w->refusals);
 }
 
 /* --- reset -------------------------------------------------------------- */
@@ -216,5 +509,9 @@ void reset(struct session *s, const struct words *w, uint32_t at)
 		for (const char *const *t = resets[i].tables; *t; t++)
 			counters_reset(*t, clock_ms());
 	}
+	if (!strcmp(word, "all") || !strcmp(word, "sipd"))
+		sbc_ask(s->sbc, methods_reset_on, NULL);
+	if (!strcmp(word, "all") || !strcmp(word, "refusals"))
+		sbc_ask(s->sbc, refusals_reset_on, NULL);
 	reply_line(&s->reply, "Reset: %s.", word);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "policy/message.h"
 #include "cli/session.h"
 
 /** First line of each table of a session: local time, width of Recent [s] */
@@ -14,8 +15,13 @@ void statistics_head(struct session *s, const char *table);
  *  authentication]; true: it was one of them */
 bool statistics_sipd(struct session *s, const char *word);
 
+/** show sipd METHOD, of the SBC or of one sip-interface (NULL: all), which is
+ *  there */
+void statistics_method(struct session *s, enum method_id method,
+		       const char *interface);
+
 /** show registration */
-void show_registration(struct session *s, const struct words *w, uint32_t at);
+void statistics_registration(struct session *s);
 /** show refusals: what the SBC itself refused, by step */
 void show_refusals(struct session *s, const struct words *w, uint32_t at);
 /** show media */

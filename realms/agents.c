@@ -636,7 +636,10 @@ void agent_report(const struct agent *agent, uint64_t now,
 		out->high[d] = seen.high[d];
 		out->invites[d] = seen.invites[d];
 		out->violations[d] = seen.violations[d];
+		out->pace[d] =
+			capacity_pace(agent->capacity, (enum direction)d, now);
 	}
+	out->burst = seen.burst;
 	out->answered = GET(agent->answered);
 	out->timeouts = GET(agent->timeouts);
 	out->timeouts_in_row = GET(agent->in_row);

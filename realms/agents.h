@@ -30,6 +30,7 @@ struct agent_report {
 	enum agent_service service;
 	uint32_t sessions[2], high[2]; /* by direction */
 	uint64_t invites[2];
+	uint32_t pace[2], burst; /* INVITEs [1/1000 s]; most in a window */
 	uint64_t answered, timeouts, violations[2];
 	uint32_t latency_avg, latency_max; /* [ms] */
 	uint32_t timeouts_in_row;

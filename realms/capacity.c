@@ -15,7 +15,10 @@ enum {
 	OUT = 1u << OUTBOUND,
 	BOTH = IN | OUT,
 	METERS = 64,
-	NEARLY_DOWN = 90 /* [%] of the threshold (acli.md 5.1) */
+	NEARLY_DOWN = 90, /* [%] of the threshold (acli.md 5.1) */
+	/* Windows of what is shown, where none is configured [ms] */
+	SUSTAIN = 30 * SECOND,
+	BURST = SECOND
 };
 
 /* One rate of one method */
@@ -44,6 +47,9 @@ struct capacity {
 	uint32_t meters_n, room;
 	uint64_t violated[2]; /* [ms], 0: no violation; by direction */
 	bool nearly_full;
+	/* Pace of INVITEs, for people; rates and windows of no limit */
+	struct rate_limit sustain, burst;
+	struct rate pace[2], bursts; /* by direction; both */
 	struct capacity_report seen;
 };
 
@@ -66,6 +72,19 @@ static void destructor(void *arg)
 	mem_deref(c->meters);
 }
 
+static uint32_t milliseconds(uint32_t seconds)
+{
+	return seconds > UINT32_MAX / SECOND ? UINT32_MAX : seconds * SECOND;
+}
+
+static void pace_windows(struct capacity *c, uint32_t sustain_s,
+			 uint32_t burst_s)
+{
+	c->sustain.sustained = true;
+	c->sustain.window = sustain_s ? milliseconds(sustain_s) : SUSTAIN;
+	c->burst.window = burst_s ? milliseconds(burst_s) : BURST;
+}
+
 int capacity_alloc(struct capacity **cp)
 {
 	struct capacity *c = mem_zalloc(sizeof(*c), destructor);
@@ -73,17 +92,13 @@ int capacity_alloc(struct capacity **cp)
 	if (!c)
 		return ENOMEM;
 	atomic_flag_clear(&c->busy);
+	pace_windows(c, 0, 0);
 	*cp = c;
 
 	return 0;
 }
 
 /* --- Limits ------------------------------------------------------------- */
-
-static uint32_t milliseconds(uint32_t seconds)
-{
-	return seconds > UINT32_MAX / SECOND ? UINT32_MAX : seconds * SECOND;
-}
 
 static void meter_add(struct meter *v, uint32_t *n, uint8_t method,
 		      uint8_t ways, uint32_t rate, uint32_t window_s,
@@ -244,6 +259,9 @@ void capacity_of_agent(struct capacity *c, const struct session_agent *config)
 	struct meter v[METERS];
 
 	change(c, config->constraints, &limits, v, agent_meters(v, config));
+	lock(c);
+	pace_windows(c, config->sustain_rate_window, config->burst_rate_window);
+	unlock(c);
 }
 
 static int prepare_constraints(struct capacity *c,
@@ -271,6 +289,10 @@ static void constrain(struct capacity *c, const struct session_constraints *x,
 		n = realm_meters(v, x);
 	}
 	change(c, x && x->state, &limits, v, n);
+	lock(c);
+	pace_windows(c, x ? x->sustain_rate_window : 0,
+		     x ? x->burst_rate_window : 0);
+	unlock(c);
 }
 
 /* --- Sessions ----------------------------------------------------------- */
@@ -306,6 +328,15 @@ static uint8_t rates_full(const struct capacity *c, enum rate_method method,
 	}
 
 	return ways;
+}
+
+/* For people only: nothing is refused by it */
+static void pace_count(struct capacity *c, enum direction d, uint64_t now)
+{
+	rate_count(&c->pace[d], &c->sustain, now);
+	rate_count(&c->bursts, &c->burst, now);
+	if (c->bursts.present > c->seen.burst)
+		c->seen.burst = c->bursts.present;
 }
 
 static void rates_count(struct capacity *c, enum rate_method method,
@@ -407,6 +438,7 @@ int capacity_take(struct capacity *c, enum direction d, uint64_t now,
 	if (forced || !refuses(c, d, now)) {
 		rates_count(c, RATE_METHOD_INVITE, d, now);
 		++seen->invites[d];
+		pace_count(c, d, now);
 		if (++seen->sessions[d] > seen->high[d])
 			seen->high[d] = seen->sessions[d];
 		err = 0;
@@ -553,6 +585,18 @@ bool capacity_use_changed(struct capacity *c, bool *is)
 	unlock(c);
 
 	return *is != was;
+}
+
+uint32_t capacity_pace(struct capacity *c, enum direction d, uint64_t now)
+{
+	uint64_t n;
+
+	lock(c);
+	n = rate_seen(&c->pace[d], &c->sustain, now) * SECOND * SECOND /
+	    c->sustain.window;
+	unlock(c);
+
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
 void capacity_report(struct capacity *c, struct capacity_report *out)

@@ -81,7 +81,12 @@ struct capacity_report {
 	uint64_t invites[2], violations[2];
 	uint32_t tried, answered; /* of min-asr, since the last pause */
 	uint64_t media;           /* [kbit/s] */
+	uint32_t burst; /* most INVITEs of both directions in a burst window */
 };
+/** INVITEs that were taken [1/1000 s] over the sustain window; 30 s where none
+ *  is configured */
+uint32_t capacity_pace(struct capacity *c, enum direction d, uint64_t now);
+
 /** Copy what was counted */
 void capacity_report(struct capacity *c, struct capacity_report *out);
 

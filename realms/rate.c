@@ -66,6 +66,18 @@ void rate_count(struct rate *r, const struct rate_limit *limit, uint64_t now)
 		++r->present;
 }
 
+uint64_t rate_seen(const struct rate *r, const struct rate_limit *limit,
+		   uint64_t now)
+{
+	struct rate seen;
+
+	if (!limit->window)
+		return 0;
+	seen = at(r, limit, now);
+
+	return in_window(&seen, limit, now);
+}
+
 uint64_t rate_next(const struct rate *r, const struct rate_limit *limit,
 		   uint64_t now)
 {

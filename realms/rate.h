@@ -29,6 +29,10 @@ bool rate_is_full(const struct rate *r, const struct rate_limit *limit,
 /** Count a request */
 void rate_count(struct rate *r, const struct rate_limit *limit, uint64_t now);
 
+/** How many came within one window that ends now */
+uint64_t rate_seen(const struct rate *r, const struct rate_limit *limit,
+		   uint64_t now);
+
 /** Moment [ms] from which one more fits, if nothing else comes; now when it does
  *  already */
 uint64_t rate_next(const struct rate *r, const struct rate_limit *limit,

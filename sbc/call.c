@@ -208,8 +208,7 @@ static int refuse_a(void *obj, const struct message *msg)
 	c->cdr.reason = cdr_reason_of(r.code);
 	if (!c->hunt.best)
 		c->cdr.refused_step = "place-call";
-	if (r.code == 401 || r.code == 407)
-		count(COUNT_REFUSED_AUTHENTICATE, 1);
+	hunt_refused(&c->hunt, r.code);
 	count(COUNT_CALL_REJECTS, 1);
 	if (silent)
 		c->a->asked = transaction_forget(c->a->asked);

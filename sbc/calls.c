@@ -189,15 +189,59 @@ static bool id_is(const struct entry *e, const void *key)
 	return c->id == *(const uint64_t *)key;
 }
 
+static struct call *call_by_id(struct calls *c, uint64_t id)
+{
+	struct entry *e = table_find(&c->home.ids, hash_bytes(&id, sizeof(id)),
+				     id_is, &id);
+
+	return e ? (void *)((char *)e - offsetof(struct call, by_id)) : NULL;
+}
+
+int calls_report(struct calls *c, uint64_t id, call_h *h, void *arg)
+{
+	const struct call *call = call_by_id(c, id);
+
+	if (!call)
+		return ENOENT;
+	report(call, h, arg);
+	return 0;
+}
+
+static void media_of(const struct call *c, call_media_h *h, void *arg)
+{
+	const struct cdr *cdr = &c->cdr;
+	struct call_media m = { .id = c->id };
+
+	for (int side = SIDE_A; side <= SIDE_B; side++)
+		m.realm[side] =
+			cdr->side[side].realm ? cdr->side[side].realm : "";
+	media_report(c->media, &m.media);
+	media_refresh(c->media);
+	h(&m, arg);
+}
+
+size_t calls_media(struct calls *c, size_t from, size_t limit, call_media_h *h,
+		   void *arg)
+{
+	struct le *le = c->home.calls.head;
+	size_t i;
+
+	for (i = 0; le && i < from; i++)
+		le = le->next;
+	for (; le && limit; limit--, i++) {
+		media_of(le->data, h, arg);
+		le = le->next;
+	}
+	return le ? i : 0;
+}
+
 int calls_kill(struct calls *c, uint64_t id)
 {
-	struct entry *e;
+	struct call *call = call_by_id(c, id);
 
-	e = table_find(&c->home.ids, hash_bytes(&id, sizeof(id)), id_is, &id);
-	if (!e)
+	if (!call)
 		return ENOENT;
-	call_end((void *)((char *)e - offsetof(struct call, by_id)),
-		 CDR_OPERATOR, CDR_BY_OPERATOR);
+	call_end(call, CDR_OPERATOR, CDR_BY_OPERATOR);
 	return 0;
 }
 

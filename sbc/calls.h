@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "sbc/media.h"
 #include "sbc/transaction.h"
 #include "sbc/worker.h"
 
@@ -51,6 +52,19 @@ typedef void(call_h)(const struct call_report *r, void *arg);
 /** Walk a slice; from 0, returns where to go on, 0 at the end */
 size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
 		  void *arg);
+/** One of them. 0; ENOENT */
+int calls_report(struct calls *c, uint64_t id, call_h *h, void *arg);
+
+/** Media of a call and the realms it lies in; the egress one "" before a hop */
+struct call_media {
+	uint64_t id;
+	const char *realm[2]; /* by enum side */
+	struct media_report media;
+};
+typedef void(call_media_h)(const struct call_media *m, void *arg);
+/** Walk a slice as calls_walk. Asks for newer counters for the next time */
+size_t calls_media(struct calls *c, size_t from, size_t limit, call_media_h *h,
+		   void *arg);
 /** End a call with BYE. 0; ENOENT */
 int calls_kill(struct calls *c, uint64_t id);
 uint32_t calls_count(const struct calls *c);

@@ -60,8 +60,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct block *_Atomic blocks;
 static struct level levels[COUNTS];
 static struct mark marks[COUNTS];
-static word start;        /* of the first period [ms]; 0: not yet */
-static word boundary;     /* end of the present period [ms] */
+static word start;                  /* of the first period [ms]; 0: not yet */
+static word boundary;               /* end of the present period [ms] */
+static _Atomic uint32_t number = 1; /* of the present period */
 static struct block lost; /* of threads that got no memory for their own */
 
 static uint64_t sum(enum counter c)
@@ -119,6 +120,7 @@ static void turn_pages(uint64_t now)
 
 	ended = 1 + (now - end) / period;
 	atomic_store(&boundary, end + ended * period);
+	atomic_fetch_add(&number, (uint32_t)ended);
 	for (unsigned c = 0; c < COUNTS; c++)
 		turn_page((enum counter)c, ended);
 }
@@ -187,6 +189,11 @@ void gauge(enum counter c, int32_t by)
 		raise_to(&l->present, now);
 		raise_to(&l->high, now);
 	}
+}
+
+uint32_t counters_period(void)
+{
+	return atomic_load_explicit(&number, memory_order_relaxed);
 }
 
 static uint64_t not_below_zero(int64_t v)

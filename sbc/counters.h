@@ -120,6 +120,9 @@ void gauge(enum counter c, int32_t by);
  *  begin with the first count or read of the process */
 void counter_read(enum counter c, uint64_t now, struct counter_report *out);
 
+/** Number of the present period, from 1 on, as of the last count or read */
+uint32_t counters_period(void);
+
 /** Width of Recent of a table [s], since its last reset at most; and of the
  *  process, since the last reset of all */
 uint32_t counters_window_of(const char *table, uint64_t now);

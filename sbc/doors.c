@@ -13,6 +13,7 @@
 #include "store/log.h"
 #include "store/number.h"
 #include "sbc/doors.h"
+#include "sbc/methods.h"
 #include "sbc/timer.h"
 
 enum {
@@ -287,6 +288,13 @@ void doors_commit(struct doors *doors)
 			      &doors->plan->realms->endpoints[i]);
 		port_change(w->ports[i], &setup);
 		port_renumber(w->ports[i], i);
+		port_methods_set(
+			w->ports[i],
+			w->methods
+				? methods_of(
+					  w->methods,
+					  setup.endpoint->interface->realm_id)
+				: NULL);
 	}
 	beside_all(doors);
 	done(doors);

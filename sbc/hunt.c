@@ -11,6 +11,7 @@
 #include "sbc/counters.h"
 #include "sbc/doors.h"
 #include "sbc/hunt.h"
+#include "sbc/refusals.h"
 #include "sbc/outage.h"
 #include "sbc/shun.h"
 
@@ -333,6 +334,8 @@ static bool hop_has_room(struct hunt *hunt)
 		return true;
 	b->agent = NULL;
 	count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
+	transactions_throttled(hunt->worker->transactions, NULL, q.method,
+			       AS_CLIENT);
 	own_reason(hunt, 503, hunt->plan->sip->retry_after_upon_offline);
 
 	return false;
@@ -1369,4 +1372,28 @@ void hunt_clear(struct hunt *hunt)
 	agent_let_go(&hunt->first);
 	redirects_clear(&hunt->redirects);
 	hunt->first.leg = mem_deref(hunt->first.leg);
+}
+
+void hunt_refused(const struct hunt *hunt, uint16_t code)
+{
+	const bool challenged = code == 401 || code == 407;
+	const struct hop *hop =
+		hunt->route && hunt->route->n ? &hunt->route->hops[0] : NULL;
+	const struct refusal refusal = {
+		.step = challenged ? REFUSAL_AUTHENTICATE : REFUSAL_PLACE_CALL,
+		.code = code == HUNT_SILENCE ? 0 : code,
+		.realm = hunt->source.realm
+				 ? hunt->source.realm->config->identifier
+				 : NULL,
+		.src = &hunt->from.src,
+		.msg = hunt->invite,
+		.object = hop && hop->next_hop ? hop->next_hop : NULL,
+		.reason = challenged
+				  ? "nobody answers the challenge, or it was "
+				    "refused"
+				  : "no route could be used",
+	};
+
+	if (challenged || !hunt->best)
+		refusals_note(hunt->worker->refusals, &refusal);
 }

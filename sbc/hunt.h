@@ -137,6 +137,10 @@ void hunt_keep_one(struct hunt *hunt, const struct pl *reason);
 /** End the search: this code is for the caller, whatever came before */
 void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg);
 
+/** The request ends with this code: note it, where the SBC itself refuses. A
+ *  challenge that nobody could answer counts as such */
+void hunt_refused(const struct hunt *hunt, uint16_t code);
+
 /** Send the request of the present hop once more, edited meanwhile: the next
  *  CSeq. 0; errno */
 int hunt_repeat(struct hunt *hunt);

@@ -10,6 +10,7 @@
 #include "store/log.h"
 #include "store/number.h"
 #include "policy/body.h"
+#include "policy/cause.h"
 #include "policy/sdp.h"
 #include "sbc/call.h"
 #include "sbc/calls.h"
@@ -20,6 +21,7 @@
 #include "sbc/pair.h"
 #include "sbc/random.h"
 #include "sbc/redirect.h"
+#include "sbc/refusals.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
 #include "sbc/shed.h"
@@ -60,14 +62,15 @@ struct ingress {
 	struct message *edited; /* msg with the other side's dialogs, or NULL */
 	bool ours;              /* for the SBC itself: answered here */
 	uint64_t forwards;      /* Max-Forwards */
+	const char *why; /* it is refused, constant; NULL: for its code */
+	char object[64]; /* of the configuration, behind that */
 };
 
 typedef uint16_t(step_h)(struct ingress *in);
 
 struct step {
-	const char *name;
 	step_h *act;
-	enum counter refused;
+	enum refusal_step refused;
 };
 
 static const struct endpoint *endpoint_of(const struct worker *w,
@@ -77,6 +80,18 @@ static const struct endpoint *endpoint_of(const struct worker *w,
 
 	return n < w->plan->realms->endpoints_n ? &w->plan->realms->endpoints[n]
 						: NULL;
+}
+
+/* Why a request ends here, and which object of the configuration says so */
+static uint16_t because(struct ingress *in, uint16_t code, const char *why,
+			const char *element, const char *key)
+{
+	in->why = why;
+	if (element)
+		(void)re_snprintf(in->object, sizeof(in->object), "%s [%s]",
+				  element, key);
+	in->object[sizeof(in->object) - 1] = '\0';
+	return code;
 }
 
 /* --- check-message ------------------------------------------------------ */
@@ -193,9 +208,10 @@ static uint16_t check_message(struct ingress *in)
 	}
 	/* RFC 3261 16.3: OPTIONS with 0 is answered by whoever holds it */
 	if (!in->forwards && msg->method_id != OPTIONS)
-		return 483;
+		return because(in, 483, "Max-Forwards is used up", NULL, NULL);
 	if (is_loop(in))
-		return 482;
+		return because(in, 482, "our own request came back", NULL,
+			       NULL);
 
 	return check_options(in);
 }
@@ -228,7 +244,9 @@ static uint16_t name_source(struct ingress *in)
 	if (!match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
 			  false) &&
 	    !is_urgent(in))
-		return 403;
+		return because(in, 403,
+			       "allow-anonymous does not admit the source",
+			       "sip-interface", in->at->interface->realm_id);
 
 	if (in->source.agent) {
 		struct agent *agent =
@@ -261,11 +279,15 @@ static uint16_t take_capacity(struct ingress *in)
 		.method = in->msg->method_id,
 	};
 
-	if (in->worker->stopping)
+	if (in->worker->stopping) {
+		in->why = "the SBC ends";
 		return overloaded(in, 30);
+	}
 	if (in->msg->method_id == INVITE && max &&
 	    calls_count(in->worker->calls) >= max) {
 		count(COUNT_CAC_SESSION_DROP, 1);
+		in->why = "max-sessions is reached";
+		str_ncpy(in->object, "sip-config", sizeof(in->object));
 		return overloaded(in, random_between(5, 10));
 	}
 	if (!limits_take(&in->seat, &q, &retry_after))
@@ -276,6 +298,10 @@ static uint16_t take_capacity(struct ingress *in)
 	if (q.forced && !limits_take(&in->seat, &q, &retry_after))
 		return 0;
 
+	(void)because(in, 503, "a session or rate limit is reached",
+		      q.agent ? "session-agent" : "realm-config",
+		      q.agent ? agent_name(q.agent)
+			      : in->source.realm->config->identifier);
 	return overloaded(in, retry_after);
 }
 
@@ -320,7 +346,9 @@ static uint16_t route_to_pbx(struct ingress *in)
 	uint16_t silent = surrogates_silent(in->worker->surrogates, agent);
 
 	if (silent)
-		return silent == UINT16_MAX ? SILENCE : silent;
+		return because(in, silent == UINT16_MAX ? SILENCE : silent,
+			       "the PBX is silent", "surrogate-agent",
+			       agent->register_host);
 	if (!realm || hop_read(&in->route->hops[0], in->plan->routes,
 			       agent->customer_next_hop, realm))
 		return 480;
@@ -334,11 +362,15 @@ static uint16_t route_default(struct ingress *in)
 
 	if (!in->owner.agent || !in->owner.agent->route_to_registrar ||
 	    plan_registrar(in->plan, in->owner.agent, &in->route->hops[0]))
-		return 404;
+		return because(in, 404, "no local-policy leads there",
+			       "realm-config",
+			       in->source.realm->config->identifier);
 	in->route->n = 1;
 	if (!surrogates_by_owner(in->worker->surrogates, &in->owner, &view) &&
 	    view.refused)
-		return 503;
+		return because(in, 503, "its registration is refused",
+			       "surrogate-agent",
+			       in->owner.agent->register_host);
 	return 0;
 }
 
@@ -842,11 +874,11 @@ static uint16_t place_call(struct ingress *in)
 /* --- The steps ---------------------------------------------------------- */
 
 static const struct step steps[] = {
-	{ "check-message", check_message, COUNT_REFUSED_CHECK_MESSAGE },
-	{ "name-source", name_source, COUNT_REFUSED_NAME_SOURCE },
-	{ "take-capacity", take_capacity, COUNT_REFUSED_TAKE_CAPACITY },
-	{ "choose-route", choose_route, COUNT_REFUSED_CHOOSE_ROUTE },
-	{ "place-call", place_call, COUNT_REFUSED_PLACE_CALL },
+	{ check_message, REFUSAL_CHECK_MESSAGE },
+	{ name_source, REFUSAL_NAME_SOURCE },
+	{ take_capacity, REFUSAL_TAKE_CAPACITY },
+	{ choose_route, REFUSAL_CHOOSE_ROUTE },
+	{ place_call, REFUSAL_PLACE_CALL },
 };
 enum {
 	STEPS = sizeof(steps) / sizeof(steps[0])
@@ -854,13 +886,35 @@ enum {
 
 static void refuse(struct ingress *in, const struct step *step, uint16_t code)
 {
-	count(step->refused, 1);
-	count(COUNT_REJECTIONS, 1);
+	const struct refusal refusal = {
+		.step = step->refused,
+		.code = code == SILENCE ? 0 : code,
+		.realm = in->source.realm ? in->source.realm->config->identifier
+			 : in->at         ? in->at->interface->realm_id
+					  : NULL,
+		.src = &in->from.src,
+		.msg = in->msg,
+		.object = in->object,
+		.reason = in->why ? in->why : cause_phrase(code),
+	};
+
+	/* a redirection is an answer of the route, and no refusal */
+	if (code < 300 || code > 399) {
+		refusals_note(in->worker->refusals, &refusal);
+		count(COUNT_REJECTIONS, 1);
+	}
+	if (step->act == take_capacity)
+		transactions_throttled(in->worker->transactions, in->from.port,
+				       in->msg->method_id, AS_SERVER);
 	if (log_admit("refused"))
 		log_info(SIPD, "refused",
-			 "step=%s code=%u call-id=%.*s method=%.*s", step->name,
-			 code, (int)in->msg->callid.l, in->msg->callid.p,
-			 (int)in->msg->method.l, in->msg->method.p);
+			 "step=%s code=%u call-id=%.*s method=%.*s realm=%s "
+			 "object=\"%s\" text=\"%s\"",
+			 refusal_step_name(step->refused), refusal.code,
+			 (int)in->msg->callid.l, in->msg->callid.p,
+			 (int)in->msg->method.l, in->msg->method.p,
+			 refusal.realm ? refusal.realm : "", in->object,
+			 refusal.reason);
 	if (in->at &&
 	    limits_drop_response(in->source.agent, in->at->interface, code))
 		code = SILENCE;
@@ -967,6 +1021,23 @@ static uint16_t fault_code(enum scan_fault fault)
 	return 400;
 }
 
+/* Of what is refused before the steps */
+static void note(struct worker *w, const struct arrival *from,
+		 const struct message *msg, uint16_t code, const char *why)
+{
+	const struct endpoint *at = endpoint_of(w, from->port);
+	const struct refusal refusal = {
+		.step = REFUSAL_CHECK_MESSAGE,
+		.code = code,
+		.realm = at ? at->interface->realm_id : NULL,
+		.src = &from->src,
+		.msg = msg,
+		.reason = why,
+	};
+
+	refusals_note(w->refusals, &refusal);
+}
+
 static void malformed(struct worker *w, const struct arrival *from,
 		      const struct message *msg,
 		      const struct scan_result *result)
@@ -980,9 +1051,11 @@ static void malformed(struct worker *w, const struct arrival *from,
 	count(COUNT_INVALID_MESSAGES, 1);
 	if (!msg || !result->answerable)
 		return;
-	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
 	(void)re_snprintf(phrase, sizeof(phrase), "Bad %s Header",
 			  header_id_name(result->header));
+	note(w, from, msg, code,
+	     result->header != HDR_OTHER ? "a header cannot be read"
+					 : "the message cannot be read");
 	reply_stateless(from, msg, code,
 			code == 400 && result->header != HDR_OTHER ? phrase
 								   : NULL,
@@ -1004,7 +1077,7 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 		return;
 	}
 	/* Nothing of ours, or over: the same word for both */
-	count(COUNT_REFUSED_CHECK_MESSAGE, 1);
+	note(w, from, msg, 481, "no such dialog");
 	reply_stateless(from, msg, 481, NULL, NULL);
 }
 
@@ -1045,12 +1118,16 @@ static bool is_stranger(const struct source *source)
 }
 
 /* 503 before anything is made for the request */
-static void turn_away(const struct arrival *from, const struct message *msg,
-		      const struct endpoint *at, const struct source *source)
+static void turn_away(struct worker *w, const struct arrival *from,
+		      const struct message *msg, const struct endpoint *at,
+		      const struct source *source)
 {
 	char extra[32];
 
-	count(COUNT_REFUSED_TAKE_CAPACITY, 1);
+	refusals_count(w->refusals, REFUSAL_TAKE_CAPACITY, 503);
+	transactions_answered(w->transactions, from->port, msg->method_id, 503);
+	transactions_throttled(w->transactions, from->port, msg->method_id,
+			       AS_SERVER);
 	count(COUNT_OVERLOAD_REJECTS, 1);
 	if (limits_drop_response(source->agent, at->interface, 503))
 		return;
@@ -1079,7 +1156,7 @@ static bool is_crowded(struct worker *w, const struct arrival *from,
 	stranger = is_stranger(&source);
 	if (shed_refuses(w->shed, stranger) ||
 	    lobby_put(w->lobby, from, msg, stranger))
-		turn_away(from, msg, at, &source);
+		turn_away(w, from, msg, at, &source);
 
 	return true;
 }

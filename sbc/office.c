@@ -255,6 +255,7 @@ static void turn_office(void *arg)
 
 		o->last = l;
 		queue_remove(r);
+		tally_add(&o->sent, 1);
 		surrogate_feed(r, SUR_DUE, NULL);
 	}
 	o->turning = false;
@@ -264,8 +265,12 @@ static void turn_office(void *arg)
 
 void office_again(struct registration *r)
 {
-	if (office_of(r))
-		pacer_take_anyway(&office_of(r)->pacer, clock_us());
+	struct office *o = office_of(r);
+
+	if (!o)
+		return;
+	pacer_take_anyway(&o->pacer, clock_us());
+	tally_add(&o->sent, 1);
 }
 
 void office_answered(struct registration *r, uint16_t code)
@@ -303,6 +308,32 @@ void office_unreachable(struct registration *r)
 	}
 	if (r->where == NOWHERE)
 		fifo_add(&o->stranded, r);
+}
+
+void offices_walk(const struct offices *all, office_h *h, void *arg)
+{
+	const uint64_t now = clock_ms();
+
+	for (struct le *le = list_head(&all->list); le; le = le->next) {
+		const struct office *o = le->data;
+		const struct registration *r = o->queued.oldest;
+		struct office_report out = {
+			.name = o->r.name,
+			.oldest = r ? (now - r->since) / 1000 : 0,
+			.limit = o->pacer.rate ? o->pacer.now_rate : 0,
+			.unreachable = o->r.unreachable,
+		};
+		struct counter_report sent;
+
+		/* oldest first: what follows a younger one is younger still */
+		for (; r && now - r->since > BACKLOG_MINOR; r = r->newer)
+			out.backlog++;
+		for (uint32_t i = 0; i < o->lines.n; i++)
+			out.due += ((struct line *)o->lines.v[i])->due.n;
+		tally_read(&o->sent, &sent);
+		out.recent = sent.recent;
+		h(&out, arg);
+	}
 }
 
 /* Life ---------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "sbc/heap.h"
 #include "sbc/pacer.h"
 #include "sbc/surrogate.h"
+#include "sbc/tally.h"
 
 /** Those of one agent that wait for a token */
 struct line {
@@ -28,6 +29,7 @@ struct office {
 	struct entry e;    /* of offices.by_name */
 	struct le le;
 	struct pacer pacer;
+	struct tally sent; /* REGISTERs */
 	struct heap lines;
 	struct line *last; /* took the last token */
 	struct fifo queued, stranded;
@@ -83,6 +85,20 @@ void office_again(struct registration *r);
 void office_answered(struct registration *r, uint16_t code);
 /** No target answered: it waits for the registrar to come back */
 void office_unreachable(struct registration *r);
+
+/** A row of show sipd registration-queue */
+struct office_report {
+	const char *name; /* "host|egress-realm" */
+	uint32_t due;     /* wait for a token */
+	uint32_t backlog; /* of these, for more than 60 s */
+	uint64_t oldest;  /* the longest wait [s] */
+	uint64_t recent;  /* REGISTERs sent in Recent */
+	uint32_t limit;   /* [1/1000 s] now, 0: none */
+	bool unreachable;
+};
+typedef void(office_h)(const struct office_report *r, void *arg);
+/** Walk all registrars */
+void offices_walk(const struct offices *all, office_h *h, void *arg);
 
 /** Does it wait for a token? */
 bool office_has(const struct registration *r);

@@ -284,8 +284,8 @@ static void refuse(struct pair *p)
 	bool silent = hunt_is_silent(hunt) || hunt->code == 408;
 	char line[32];
 
-	if (hunt->code == 401 || hunt->code == 407)
-		count(COUNT_REFUSED_AUTHENTICATE, 1);
+	if (hunt->best || !silent)
+		hunt_refused(hunt, hunt->code);
 	if (out.code == HUNT_SILENCE)
 		out.code = 480;
 	record_write(p, out.code, hunt->best ? CDR_EGRESS : CDR_SBC);
@@ -295,7 +295,6 @@ static void refuse(struct pair *p)
 		/* RFC 4320 4.2: no 408, silence says the same, and in time */
 		p->server = transaction_forget(p->server);
 	} else {
-		count(COUNT_REFUSED_PLACE_CALL, 1);
 		count(COUNT_REJECTIONS, 1);
 		if (hunt->retry_after &&
 		    re_snprintf(line, sizeof(line), "Retry-After: %u\r\n",

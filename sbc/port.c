@@ -70,6 +70,7 @@ struct port {
 	char sent_by_text[INET6_ADDRSTRLEN + 10];
 	struct pl user_agent;
 	uint32_t number;
+	struct methods *methods; /* of the worker */
 	uint32_t message_max;
 	uint32_t large;      /* a request longer than this ... [bytes] */
 	struct port *beside; /* ... goes by this sip-port; not ours */
@@ -824,6 +825,16 @@ uint32_t port_number(const struct port *port)
 void port_renumber(struct port *port, uint32_t number)
 {
 	port->number = number;
+}
+
+struct methods *port_methods(const struct port *port)
+{
+	return port->methods;
+}
+
+void port_methods_set(struct port *port, struct methods *m)
+{
+	port->methods = m;
 }
 
 uint32_t port_connections(const struct port *port)

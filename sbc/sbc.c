@@ -16,9 +16,11 @@
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
 #include "sbc/lobby.h"
+#include "sbc/methods.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
 #include "sbc/ping.h"
+#include "sbc/refusals.h"
 #include "sbc/resolver.h"
 #include "sbc/sources.h"
 #include "sbc/sbc.h"
@@ -61,6 +63,7 @@ static void transactions_setup_of(struct transactions_setup *setup,
 	setup->t2 = plan->sip->max_timer;
 	setup->expire = plan->sip->trans_expire * 1000;
 	setup->worker = w->number;
+	setup->methods = w->methods;
 }
 
 static void connection_lost(uint64_t conn, const struct sa *peer, void *arg)
@@ -122,6 +125,11 @@ static int tables_open(struct worker *w)
 	};
 	int err;
 
+	err = methods_open(&w->methods);
+	if (!err)
+		err = refusals_open(&w->refusals);
+	if (err)
+		return err;
 	transactions_setup_of(&transactions, w, plan);
 	err = transactions_open(&w->transactions, &transactions);
 	doors.refused_arg = w->transactions;
@@ -200,6 +208,8 @@ static void finish(struct worker *w, void *arg)
 	w->surrogates = NULL;
 	transactions_close(w->transactions);
 	doors_close(w->doors);
+	methods_close(w->methods);
+	refusals_close(w->refusals);
 	for (uint32_t i = 0; i < w->forwards_n; i++)
 		forward_close(w->forward[i]);
 	credentials_close(w->credentials);

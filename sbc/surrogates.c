@@ -473,9 +473,14 @@ static void report(const struct registration *r, registration_h *h, void *arg)
 		.reason = r->reason ? r->reason : "",
 		.cseq = r->cseq,
 		.granted = r->granted,
+		.transport = r->target.transport,
+		.route = r->route ? r->route : "",
+		.egress = reg ? reg->hop.realm->config->identifier : "",
 	};
 
 	(void)registration_aor(out.aor, sizeof(out.aor), r);
+	if (sa_isset(&r->target.dst, SA_ADDR))
+		(void)sa_ntop(&r->target.dst, out.remote, sizeof(out.remote));
 	if (sa_isset(&r->target.dst, SA_ADDR))
 		(void)re_snprintf(out.registrar, sizeof(out.registrar), "%J",
 				  &r->target.dst);
@@ -483,6 +488,13 @@ static void report(const struct registration *r, registration_h *h, void *arg)
 		(void)re_snprintf(out.registrar, sizeof(out.registrar), "%J",
 				  &reg->known.addr[0]);
 	h(&out, arg);
+}
+
+void surrogates_registrars(const struct surrogates *s,
+			   void (*h)(const struct office_report *r, void *arg),
+			   void *arg)
+{
+	offices_walk(&s->offices, h, arg);
 }
 
 /** The herd that holds a row: the last that begins at or before it */

@@ -119,6 +119,10 @@ struct registration_report {
 	uint32_t tries;   /* failures in a row */
 	const char *contact, *callid, *reason;
 	uint32_t cseq, granted;
+	uint8_t transport;  /* of the target */
+	const char *route;  /* Service-Route; "" none */
+	const char *egress; /* realm of the registrar */
+	char remote[64];    /* the same as registrar, without its port */
 };
 typedef void(registration_h)(const struct registration_report *r, void *arg);
 
@@ -126,5 +130,10 @@ typedef void(registration_h)(const struct registration_report *r, void *arg);
  *  0 at the end */
 size_t surrogates_walk(const struct surrogates *s, size_t from, size_t limit,
 		       registration_h *h, void *arg);
+/** Walk their registrars */
+struct office_report;
+void surrogates_registrars(const struct surrogates *s,
+			   void (*h)(const struct office_report *r, void *arg),
+			   void *arg);
 /** How many AoRs are in each state */
 void surrogates_count(const struct surrogates *s, uint32_t counts[SUR_STATES]);

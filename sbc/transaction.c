@@ -98,6 +98,7 @@ struct transaction {
 	};
 	uint64_t branch; /* client: its hash */
 	uint64_t end;    /* EXPIRE comes at [ms, monotonic] */
+	uint64_t began;  /* client: until the first answer beyond 100 */
 	uint32_t wait;   /* AGAIN comes after [ms], 0: never */
 	uint16_t guards;
 	uint8_t kind, state, method;
@@ -299,6 +300,55 @@ static void alive_count(struct transaction *t, int by)
 	gauge(kind_counter(t), by);
 }
 
+/* Rows of its sip-interface, which count for all; NULL: nobody counts */
+static struct methods *methods(const struct transaction *t)
+{
+	struct methods *m = port_methods(t->port);
+
+	return m ? m : t->all->setup.methods;
+}
+
+static enum method_side side_of(const struct transaction *t)
+{
+	return is_client(t) ? AS_CLIENT : AS_SERVER;
+}
+
+static void event_count(const struct transaction *t, enum method_event ev)
+{
+	struct methods *m = methods(t);
+
+	if (m)
+		methods_count(m, t->method, side_of(t), ev);
+}
+
+static void status_count(const struct transaction *t, uint16_t code)
+{
+	struct methods *m = methods(t);
+
+	if (m)
+		methods_status(m, t->method, side_of(t), code);
+}
+
+/* An answer came */
+static void answer_count(struct transaction *t, uint16_t code)
+{
+	struct methods *m = methods(t);
+
+	if (t->remainder)
+		count(COUNT_RETRANS_RECEIVED, 1);
+	if (!m)
+		return;
+	if (t->remainder) {
+		methods_count(m, t->method, AS_CLIENT, METHOD_RESPONSE_RETRANS);
+		return;
+	}
+	methods_status(m, t->method, AS_CLIENT, code);
+	if (!t->began || code == 100)
+		return;
+	methods_latency(m, t->method, (uint32_t)(clock_ms() - t->began));
+	t->began = 0;
+}
+
 /* The final answer is there */
 static void become_remainder(struct transaction *t)
 {
@@ -463,6 +513,10 @@ static int send_again(struct transaction *t)
 		return 0;
 
 	count(COUNT_RETRANS_SENT, 1);
+	if (!is_client(t))
+		event_count(t, METHOD_RESPONSE_RETRANS);
+	else if (!t->remainder) /* else it is an ACK */
+		event_count(t, METHOD_RETRANS);
 	err = send_bytes(t);
 
 	return err && err != ENOBUFS ? FAULT : 0;
@@ -483,6 +537,7 @@ static int tell_timeout(void *obj, const struct message *msg)
 	(void)msg;
 
 	count(COUNT_TIMEOUTS, 1);
+	event_count(t, METHOD_TIMEOUT);
 	become_remainder(t);
 	tell(t, TIMEOUT, NULL);
 
@@ -736,6 +791,7 @@ static int invite_say_trying(void *obj, const struct message *msg)
 	end_after(t, setup_of(t)->expire);
 	if (wire_response(&t->mb, &r))
 		return 0; /* the request comes again, and maybe memory */
+	status_count(t, 100);
 
 	return reply_send(t);
 }
@@ -940,8 +996,9 @@ static int client_open(struct transaction **tp, struct transactions *all,
 		goto out;
 
 	t->wait = is_reliable(t) ? 0 : all->setup.t1;
-	t->end = clock_ms() +
-		 (setup->expire ? setup->expire : all->setup.expire);
+	t->began = clock_ms();
+	event_count(t, METHOD_REQUEST);
+	t->end = t->began + (setup->expire ? setup->expire : all->setup.expire);
 	timer_set(t);
 
 	err = send_bytes(t);
@@ -1069,6 +1126,7 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 	if (err)
 		goto out;
 
+	event_count(t, METHOD_REQUEST);
 	t->wait = invite ? TRYING_AFTER : 0;
 	t->end = clock_ms() + all->setup.expire;
 	timer_set(t);
@@ -1097,6 +1155,7 @@ int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes)
 	if (is_client(t) || t->remainder || !t->all)
 		return EALREADY;
 
+	status_count(t, code);
 	mem_ref(bytes);
 	mem_deref(t->mb);
 	t->mb = bytes;
@@ -1160,8 +1219,7 @@ static enum transactions_verdict response(struct transactions *all,
 	ev = msg->code < 200   ? GOT_1XX
 	     : msg->code < 300 ? GOT_2XX
 			       : GOT_FAILURE;
-	if (t->remainder)
-		count(COUNT_RETRANS_RECEIVED, 1);
+	answer_count(t, msg->code);
 	(void)feed(t, ev, msg); /* without a rule it is absorbed */
 
 	return MATCHED;
@@ -1228,6 +1286,28 @@ static void stateless_answer(const struct arrival *from,
 	mem_deref(mb);
 }
 
+void transactions_answered(struct transactions *all, const struct port *port,
+			   uint8_t method, uint16_t code)
+{
+	struct methods *m = port_methods(port);
+
+	m = m ? m : all->setup.methods;
+	if (!m)
+		return;
+	methods_count(m, method, AS_SERVER, METHOD_REQUEST);
+	methods_status(m, method, AS_SERVER, code);
+}
+
+void transactions_throttled(struct transactions *all, const struct port *port,
+			    uint8_t method, enum method_side side)
+{
+	struct methods *m = port ? port_methods(port) : NULL;
+
+	m = m ? m : all->setup.methods;
+	if (m)
+		methods_count(m, method, side, METHOD_THROTTLED);
+}
+
 /* Only the header section is there: the request must not be served, an answer
  * not be believed (behaviour.md 1.2) */
 static enum transactions_verdict refuse(const struct arrival *from,
@@ -1248,7 +1328,8 @@ static enum transactions_verdict refuse(const struct arrival *from,
 
 /* Its repetition gets the same answer, while the INVITE or its remainder is
  * there (RFC 3261 9.2) */
-static enum transactions_verdict cancel_came(struct transaction *t,
+static enum transactions_verdict cancel_came(struct transactions *all,
+					     struct transaction *t,
 					     const struct arrival *from,
 					     const struct message *cancel,
 					     uint64_t key)
@@ -1259,6 +1340,7 @@ static enum transactions_verdict cancel_came(struct transaction *t,
 		stable_tag(tag, key);
 
 	stateless_answer(from, cancel, t ? 200 : 481, tag);
+	transactions_answered(all, from->port, CANCEL, t ? 200 : 481);
 	if (!t)
 		return NEW_CANCEL;
 
@@ -1288,12 +1370,13 @@ enum transactions_verdict transactions_take(struct transactions *all,
 		return t && feed(t, GOT_ACK, msg) ? MATCHED : NEW_ACK;
 
 	case CANCEL:
-		return cancel_came(t, from, msg, key);
+		return cancel_came(all, t, from, msg, key);
 
 	default:
 		if (!t)
 			return NEW_REQUEST;
 		count(COUNT_RETRANS_RECEIVED, 1);
+		event_count(t, METHOD_RETRANS);
 		(void)feed(t, GOT_AGAIN, msg);
 		return MATCHED;
 	}
@@ -1413,6 +1496,7 @@ bool transactions_match(struct transactions *all, const struct arrival *from,
 		       feed(t, GOT_ACK, NULL);
 
 	count(COUNT_RETRANS_RECEIVED, 1);
+	event_count(t, METHOD_RETRANS);
 
 	return feed(t, GOT_AGAIN, NULL);
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "policy/message.h"
+#include "sbc/methods.h"
 #include "sbc/port.h"
 
 struct transactions;
@@ -29,6 +30,8 @@ struct transactions_setup {
 	uint32_t t1, t2; /* init-timer, max-timer [ms] */
 	uint32_t expire; /* trans-expire: B, D, F, H, J [ms] */
 	uint8_t worker;
+	struct methods
+		*methods; /* for ports that have none; NULL: not counted */
 };
 /** 0; ENOMEM */
 int transactions_open(struct transactions **allp,
@@ -133,6 +136,14 @@ enum transactions_verdict transactions_take(struct transactions *all,
  *  (RFC 3261 18.4) */
 void transactions_refused(const struct sa *dst, const struct pl *quote, int err,
 			  void *arg);
+
+/** Count in the rows of its method (sbc/methods): a request that was answered
+ *  without a transaction; one that a limit of ours stopped, port NULL: it has
+ *  none yet */
+void transactions_answered(struct transactions *all, const struct port *port,
+			   uint8_t method, uint16_t code);
+void transactions_throttled(struct transactions *all, const struct port *port,
+			    uint8_t method, enum method_side side);
 
 /** Transactions that have no final answer yet; remainders of the others */
 void transactions_count(const struct transactions *all, uint32_t *alive,

@@ -32,6 +32,8 @@ struct worker {
 	struct doors *doors;
 	struct port **ports; /* sip-ports by endpoint number; doors owns it */
 	uint32_t ports_n;
+	struct methods *methods; /* requests and answers counted */
+	struct refusals *refusals;
 	struct transactions *transactions;
 	struct resolver *resolver;
 	struct sources *sources; /* by DNS (sbc/sources) */

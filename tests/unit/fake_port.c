@@ -16,6 +16,7 @@ struct port {
 	struct sa local;
 	enum transport transport;
 	uint32_t number;
+	struct methods *methods;
 	bool closed;
 	struct port *beside;
 	uint32_t large;
@@ -172,6 +173,16 @@ uint32_t port_number(const struct port *port)
 void port_renumber(struct port *port, uint32_t number)
 {
 	port->number = number;
+}
+
+struct methods *port_methods(const struct port *port)
+{
+	return port->methods;
+}
+
+void port_methods_set(struct port *port, struct methods *m)
+{
+	port->methods = m;
 }
 
 uint32_t port_connections(const struct port *port)

@@ -439,6 +439,35 @@ static void each_realm_and_interface_counts_by_itself(void **state)
 	mem_deref(all);
 }
 
+static void the_pace_shown_is_that_of_the_sustain_window(void **state)
+{
+	struct fixture *f = *state;
+	struct capacity_report seen;
+
+	/* Without a window: 30 s, and bursts of 1 s */
+	start(f);
+	for (int i = 0; i < 6; ++i)
+		assert_int_equal(
+			capacity_take(f->c, INBOUND, T0 + i * 400, false), 0);
+	assert_int_equal(capacity_pace(f->c, INBOUND, T0 + 2000), 200);
+	assert_int_equal(capacity_pace(f->c, OUTBOUND, T0 + 2000), 0);
+	capacity_report(f->c, &seen);
+	assert_int_equal(seen.burst, 3);
+	/* After two windows nothing is left of it, but the burst was */
+	assert_int_equal(capacity_pace(f->c, INBOUND, T0 + 62000), 0);
+	capacity_report(f->c, &seen);
+	assert_int_equal(seen.burst, 3);
+
+	f = anew(state);
+	set(f, "sustain-rate-window", "10");
+	set(f, "burst-rate-window", "5");
+	start(f);
+	assert_int_equal(taken(f, OUTBOUND, T0), 10);
+	assert_int_equal(capacity_pace(f->c, OUTBOUND, T0 + 1000), 1000);
+	capacity_report(f->c, &seen);
+	assert_int_equal(seen.burst, 10);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -456,6 +485,7 @@ int main(void)
 		T(media_beyond_max_bandwidth_does_not_fit),
 		T(the_alarm_of_use_comes_at_the_threshold_and_goes_below_90),
 		T(a_change_of_limits_keeps_what_was_counted),
+		T(the_pace_shown_is_that_of_the_sustain_window),
 		T(each_realm_and_interface_counts_by_itself),
 	};
 

@@ -1475,6 +1475,115 @@ static void nothing_is_left_over_whatever_happened(void **s)
 	assert_int_equal(mem_nrefs(tcp), 1);
 }
 
+/* ---- Rows of the methods ---- */
+
+static struct methods *counted;
+
+struct row_ask {
+	const char *event;
+	uint16_t code;
+	unsigned of[METHOD_SIDES];
+};
+
+static void row_find(const struct method_row *row, void *arg)
+{
+	struct row_ask *ask = arg;
+
+	if (ask->code ? row->code != ask->code
+		      : !row->event || strcmp(row->event, ask->event) != 0)
+		return;
+	for (int s = 0; s < METHOD_SIDES; s++)
+		ask->of[s] = (unsigned)row->of[s].total;
+}
+
+static void row_is(enum method_id method, const char *event, uint16_t code,
+		   unsigned as_server, unsigned as_client)
+{
+	struct row_ask ask = { .event = event, .code = code };
+
+	methods_walk(counted, method, row_find, &ask);
+	assert_int_equal(ask.of[AS_SERVER], as_server);
+	assert_int_equal(ask.of[AS_CLIENT], as_client);
+}
+
+static void counting(void)
+{
+	struct transactions_setup with = times;
+
+	assert_int_equal(methods_open(&counted), 0);
+	with.methods = counted;
+	transactions_change(all, &with);
+}
+
+static void requests_of_ours_are_counted_with_their_answers(void **s)
+{
+	struct method_latency l;
+	(void)s;
+
+	counting();
+	send_to(udp, "INVITE");
+	pass(500); /* timer A */
+	answer(100, "INVITE", "x", MATCHED);
+	pass(20);
+	answer(180, "INVITE", "x", MATCHED);
+	answer(486, "INVITE", "x", MATCHED);
+	answer(486, "INVITE", "x", MATCHED);
+	row_is(INVITE, "Requests", 0, 0, 1);
+	row_is(INVITE, "Retransmissions", 0, 0, 1);
+	row_is(INVITE, NULL, 100, 0, 1);
+	row_is(INVITE, NULL, 180, 0, 1);
+	row_is(INVITE, NULL, 486, 0, 1);
+	row_is(INVITE, "Response Retrans", 0, 0, 1);
+	methods_latency_read(counted, INVITE, &l);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.max, 520); /* to the 180, not to the 100 */
+	user.t = transaction_forget(user.t);
+	send_to(udp, "OPTIONS");
+	pass(64 * 500);
+	row_is(OPTIONS, "Requests", 0, 0, 1);
+	row_is(OPTIONS, "Transaction Timeouts", 0, 0, 1);
+	row_is(OPTIONS, "Retransmissions", 0, 0, 10);
+	user.t = transaction_forget(user.t);
+	transactions_change(all, &times);
+	methods_close(counted);
+}
+
+static void requests_of_peers_are_counted_with_our_answers(void **s)
+{
+	const struct ask invite = { .method = "INVITE", .branch = "z9hG4bKm1" };
+	const struct ask cancel = { .method = "CANCEL", .branch = "z9hG4bKm1" };
+	const struct ask stray = { .method = "CANCEL", .branch = "z9hG4bKm2" };
+	struct arrival from = came_on(udp);
+	struct message *msg;
+	char text[1024];
+	(void)s;
+
+	counting();
+	ask_text(text, sizeof(text), &invite, "");
+	msg = scan(text);
+	assert_int_equal(
+		transaction_open(&user.t, all, &from, msg, hears, &user), 0);
+	mem_deref(msg);
+	pass(200); /* 100 by itself */
+	assert_int_equal(take(udp, &invite), MATCHED);
+	assert_true(glances(udp, text));
+	user.refuses = true;
+	assert_int_equal(take(udp, &cancel), MATCHED);
+	pass(500); /* timer G */
+	assert_int_equal(take(udp, &stray), NEW_CANCEL);
+	row_is(INVITE, "Requests", 0, 1, 0);
+	row_is(INVITE, "Retransmissions", 0, 2, 0);
+	row_is(INVITE, NULL, 100, 1, 0);
+	row_is(INVITE, NULL, 487, 1, 0);
+	row_is(INVITE, "Response Retrans", 0, 3, 0);
+	row_is(CANCEL, "Requests", 0, 2, 0);
+	row_is(CANCEL, NULL, 200, 1, 0);
+	row_is(CANCEL, NULL, 481, 1, 0);
+	user.t = transaction_forget(user.t);
+	transactions_change(all, &times);
+	methods_close(counted);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1531,6 +1640,8 @@ int main(void)
 		T(a_user_may_let_go_within_each_event),
 		T(closing_all_leaves_the_users_what_they_hold),
 		T(the_request_is_let_go_with_the_final_answer),
+		T(requests_of_ours_are_counted_with_their_answers),
+		T(requests_of_peers_are_counted_with_our_answers),
 		T(nothing_is_left_over_whatever_happened),
 	};
 

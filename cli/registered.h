@@ -1,0 +1,14 @@
+/*
+ * Bindings: by user, realm, address, registrar; and who waits to register
+ */
+#pragma once
+
+#include "cli/session.h"
+
+/** show sipd registration-queue */
+void registered_queue(struct session *s);
+/** show sipd endpoint-ip USER|IP */
+void registered_endpoint(struct session *s, const char *user_or_ip);
+/** show registration [sipd by-user U [brief | detailed] | by-realm R | by-ip IP |
+ *  by-registrar H | by-route URI [limit N]] */
+void show_registration(struct session *s, const struct words *w, uint32_t at);

@@ -1,0 +1,286 @@
+/*
+ * Requests and answers by method, as server and as client
+ *
+ * What was never seen costs a pointer. Of status codes a method meets a handful,
+ * so they are searched in the order in which they came up.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "sbc/methods.h"
+
+enum {
+	CODES_FIRST = 8,
+	CODES_MAX = 600 /* 100-699: wire knows no other */
+};
+
+struct status {
+	uint16_t code;
+	struct tally tally;
+};
+
+struct side {
+	struct tally events[METHOD_EVENTS];
+	struct status *codes;
+	uint32_t n, room;
+};
+
+struct row {
+	struct side sides[METHOD_SIDES];
+	struct method_latency latency;
+};
+
+struct methods {
+	struct le le;
+	struct methods *all; /* the worker's; itself there */
+	struct list parts;   /* of the worker's: by interface */
+	char *name;
+	struct row *rows[METHODS];
+};
+
+static void methods_destructor(void *data)
+{
+	struct methods *m = data;
+
+	list_flush(&m->parts);
+	list_unlink(&m->le);
+	mem_deref(m->name);
+	for (size_t i = 0; i < METHODS; i++) {
+		for (int s = 0; m->rows[i] && s < METHOD_SIDES; s++)
+			mem_deref(m->rows[i]->sides[s].codes);
+		mem_deref(m->rows[i]);
+	}
+}
+
+int methods_open(struct methods **mp)
+{
+	struct methods *m = mem_zalloc(sizeof(*m), methods_destructor);
+
+	if (!m)
+		return ENOMEM;
+	m->all = m;
+	*mp = m;
+	return 0;
+}
+
+void methods_close(struct methods *all)
+{
+	mem_deref(all);
+}
+
+const struct methods *methods_find(const struct methods *all, const char *name)
+{
+	for (struct le *le = list_head(&all->parts); le; le = le->next) {
+		const struct methods *m = le->data;
+
+		if (!strcmp(m->name, name))
+			return m;
+	}
+	return NULL;
+}
+
+struct methods *methods_of(struct methods *all, const char *name)
+{
+	struct methods *m =
+		(struct methods *)(uintptr_t)methods_find(all, name);
+
+	if (m)
+		return m;
+	m = mem_zalloc(sizeof(*m), methods_destructor);
+	if (!m || str_dup(&m->name, name)) {
+		mem_deref(m);
+		return all;
+	}
+	m->all = all;
+	list_append(&all->parts, &m->le, m);
+	return m;
+}
+
+static struct row *row_of(struct methods *m, uint8_t method)
+{
+	if (!m->rows[method])
+		m->rows[method] = mem_zalloc(sizeof(struct row), NULL);
+	return m->rows[method];
+}
+
+/* NULL: no memory, or a code that nobody should send */
+static struct tally *code_of(struct side *side, uint16_t code)
+{
+	struct status *codes;
+	uint32_t room;
+
+	for (uint32_t i = 0; i < side->n; i++)
+		if (side->codes[i].code == code)
+			return &side->codes[i].tally;
+	if (side->n == side->room) {
+		room = side->room ? 2 * side->room : CODES_FIRST;
+		codes = room <= 2 * CODES_MAX
+				? mem_zalloc(room * sizeof(*codes), NULL)
+				: NULL;
+		if (!codes)
+			return NULL;
+		if (side->n)
+			memcpy(codes, side->codes, side->n * sizeof(*codes));
+		mem_deref(side->codes);
+		side->codes = codes;
+		side->room = room;
+	}
+	side->codes[side->n].code = code;
+	return &side->codes[side->n++].tally;
+}
+
+static void event_add(struct methods *m, uint8_t method, enum method_side side,
+		      enum method_event ev)
+{
+	struct row *row = row_of(m, method);
+
+	if (row)
+		tally_add(&row->sides[side].events[ev], 1);
+}
+
+void methods_count(struct methods *m, uint8_t method, enum method_side side,
+		   enum method_event ev)
+{
+	event_add(m, method, side, ev);
+	if (m->all != m)
+		event_add(m->all, method, side, ev);
+}
+
+static void status_add(struct methods *m, uint8_t method, enum method_side side,
+		       uint16_t code)
+{
+	struct row *row = row_of(m, method);
+	struct tally *tally = row ? code_of(&row->sides[side], code) : NULL;
+
+	if (tally)
+		tally_add(tally, 1);
+}
+
+void methods_status(struct methods *m, uint8_t method, enum method_side side,
+		    uint16_t code)
+{
+	status_add(m, method, side, code);
+	if (m->all != m)
+		status_add(m->all, method, side, code);
+}
+
+static void latency_add(struct methods *m, uint8_t method, uint32_t ms)
+{
+	struct row *row = row_of(m, method);
+
+	if (!row)
+		return;
+	row->latency.n++;
+	row->latency.sum += ms;
+	if (ms > row->latency.max)
+		row->latency.max = ms;
+}
+
+void methods_latency(struct methods *m, uint8_t method, uint32_t ms)
+{
+	latency_add(m, method, ms);
+	if (m->all != m)
+		latency_add(m->all, method, ms);
+}
+
+static void side_reset(struct side *side)
+{
+	memset(side->events, 0, sizeof(side->events));
+	for (uint32_t i = 0; i < side->n; i++)
+		memset(&side->codes[i].tally, 0, sizeof(side->codes[i].tally));
+}
+
+static void reset(struct methods *m)
+{
+	for (size_t i = 0; i < METHODS; i++) {
+		if (!m->rows[i])
+			continue;
+		for (int s = 0; s < METHOD_SIDES; s++)
+			side_reset(&m->rows[i]->sides[s]);
+		memset(&m->rows[i]->latency, 0, sizeof(m->rows[i]->latency));
+	}
+}
+
+void methods_reset(struct methods *all)
+{
+	reset(all);
+	for (struct le *le = list_head(&all->parts); le; le = le->next)
+		reset(le->data);
+}
+
+static void event_say(const struct row *row, enum method_event ev,
+		      const char *name, method_row_h *h, void *arg)
+{
+	struct method_row out = { .event = name };
+
+	for (int s = 0; s < METHOD_SIDES; s++)
+		tally_read(&row->sides[s].events[ev], &out.of[s]);
+	h(&out, arg);
+}
+
+/* The lowest code of a side above `above`; 0: none */
+static uint16_t code_next(const struct side *side, uint16_t above)
+{
+	uint16_t next = 0;
+
+	for (uint32_t i = 0; i < side->n; i++) {
+		const uint16_t code = side->codes[i].code;
+
+		if (code > above && (!next || code < next))
+			next = code;
+	}
+	return next;
+}
+
+static void code_say(const struct row *row, uint16_t code, method_row_h *h,
+		     void *arg)
+{
+	struct method_row out = { .code = code };
+
+	for (int s = 0; s < METHOD_SIDES; s++) {
+		const struct side *side = &row->sides[s];
+
+		for (uint32_t i = 0; i < side->n; i++)
+			if (side->codes[i].code == code)
+				tally_read(&side->codes[i].tally, &out.of[s]);
+	}
+	h(&out, arg);
+}
+
+static void codes_say(const struct row *row, method_row_h *h, void *arg)
+{
+	uint16_t code = 0;
+
+	for (;;) {
+		const uint16_t a = code_next(&row->sides[AS_SERVER], code);
+		const uint16_t b = code_next(&row->sides[AS_CLIENT], code);
+
+		code = !a || (b && b < a) ? b : a;
+		if (!code)
+			return;
+		code_say(row, code, h, arg);
+	}
+}
+
+void methods_walk(const struct methods *m, enum method_id method,
+		  method_row_h *h, void *arg)
+{
+	const struct row *row = m->rows[method];
+
+	if (!row)
+		return;
+	event_say(row, METHOD_REQUEST, "Requests", h, arg);
+	event_say(row, METHOD_RETRANS, "Retransmissions", h, arg);
+	codes_say(row, h, arg);
+	event_say(row, METHOD_RESPONSE_RETRANS, "Response Retrans", h, arg);
+	event_say(row, METHOD_TIMEOUT, "Transaction Timeouts", h, arg);
+	event_say(row, METHOD_THROTTLED, "Locally Throttled", h, arg);
+}
+
+void methods_latency_read(const struct methods *m, enum method_id method,
+			  struct method_latency *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (m->rows[method])
+		*out = m->rows[method]->latency;
+}

@@ -1,0 +1,72 @@
+/*
+ * Requests and answers by method, as server and as client
+ *
+ * The rows of `show sipd METHOD` (acli.md 2.3). A table for the worker, and one
+ * for each sip-interface, which counts for the worker's too. All of a worker's
+ * thread.
+ */
+#pragma once
+
+#include "policy/message.h"
+#include "sbc/tally.h"
+
+struct methods;
+
+enum method_side {
+	AS_SERVER,
+	AS_CLIENT,
+	METHOD_SIDES
+};
+
+enum method_event {
+	METHOD_REQUEST,
+	METHOD_RETRANS,          /* of the request */
+	METHOD_RESPONSE_RETRANS, /* of an answer */
+	METHOD_TIMEOUT,
+	METHOD_THROTTLED, /* refused or skipped by a limit of ours */
+	METHOD_EVENTS
+};
+
+/** The worker's table. 0; ENOMEM */
+int methods_open(struct methods **mp);
+/** Free it and those of the interfaces; NULL is fine */
+void methods_close(struct methods *all);
+
+/** Table of a sip-interface by its realm; made at the first call, and kept when
+ *  the interface goes. The worker's own without memory */
+struct methods *methods_of(struct methods *all, const char *name);
+/** The same, if there is one; NULL */
+const struct methods *methods_find(const struct methods *all, const char *name);
+
+/** Count one event; of a method that has no row yet it is lost without memory */
+void methods_count(struct methods *m, uint8_t method, enum method_side side,
+		   enum method_event ev);
+/** Count an answer */
+void methods_status(struct methods *m, uint8_t method, enum method_side side,
+		    uint16_t code);
+/** The first answer beyond 100 to a request of ours came so late [ms] */
+void methods_latency(struct methods *m, uint8_t method, uint32_t ms);
+
+/** All to 0, those of the interfaces too */
+void methods_reset(struct methods *all);
+
+/** A row: name is the event, or NULL for an answer with its code */
+struct method_row {
+	const char *event;
+	uint16_t code;
+	struct counter_report of[METHOD_SIDES];
+};
+typedef void(method_row_h)(const struct method_row *row, void *arg);
+
+struct method_latency {
+	uint64_t n, sum; /* [ms] */
+	uint32_t max;
+};
+
+/** Walk the rows in their order: requests, retransmissions, answers by code,
+ *  the rest. Nothing was ever seen of the method: no row */
+void methods_walk(const struct methods *m, enum method_id method,
+		  method_row_h *h, void *arg);
+/** How late answers came */
+void methods_latency_read(const struct methods *m, enum method_id method,
+			  struct method_latency *out);
