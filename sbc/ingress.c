@@ -24,6 +24,7 @@
 #include "sbc/refusals.h"
 #include "sbc/within.h"
 #include "sbc/replaces.h"
+#include "sbc/respond.h"
 #include "sbc/shed.h"
 #include "sbc/sources.h"
 #include "sbc/shun.h"
@@ -740,7 +741,7 @@ static void reply(struct ingress *in, uint16_t code, const char *extra)
 	names_tag(tag, in->worker->number);
 	r.to_tag = tag;
 	pl_set_str(&r.extra, extra);
-	if (wire_response(&mb, &r))
+	if (respond_write(&mb, &r))
 		return;
 	(void)transaction_reply(in->transaction, code, mb);
 	mem_deref(mb);
@@ -961,7 +962,7 @@ static void reply_stateless(const struct arrival *from,
 		pl_set_str(&r.reason, phrase);
 	if (extra)
 		pl_set_str(&r.extra, extra);
-	if (wire_response(&mb, &r))
+	if (respond_write(&mb, &r))
 		return;
 	wire_reply_target(&to, from);
 	(void)port_send(from->port, &to, mb, NULL, NULL);

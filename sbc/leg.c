@@ -10,6 +10,7 @@
 #include "sbc/doors.h"
 #include "sbc/large.h"
 #include "sbc/leg.h"
+#include "sbc/respond.h"
 
 /* So many branches that lost are known when they repeat their 2xx */
 enum {
@@ -445,7 +446,7 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 	if (reply->code == 100 || reply->code >= 300)
 		r.contact = (struct pl){ 0 };
 
-	err = wire_response(&mb, &r);
+	err = respond_write(&mb, &r);
 	if (err)
 		return err;
 

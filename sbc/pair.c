@@ -11,6 +11,7 @@
 #include "sbc/pair.h"
 #include "sbc/random.h"
 #include "sbc/redirect.h"
+#include "sbc/respond.h"
 
 enum {
 	PAIRS_MAX = 1 << 16 /* of a worker, subscriptions among them */
@@ -237,7 +238,7 @@ static void reply(struct pair *p, struct wire_response *r)
 	r->from = transaction_arrival(p->server);
 	if (!r->to_tag)
 		r->to_tag = p->tag;
-	if (r->request && !wire_response(&mb, r)) {
+	if (r->request && !respond_write(&mb, r)) {
 		(void)transaction_reply(p->server, r->code, mb);
 		mem_deref(mb);
 	}
@@ -470,7 +471,7 @@ static void no_dialog(struct worker *w, const struct arrival *from,
 
 	if (transaction_open(&t, w->transactions, from, msg, no_event, NULL))
 		return;
-	if (!wire_response(&mb, &r)) {
+	if (!respond_write(&mb, &r)) {
 		(void)transaction_reply(t, 481, mb);
 		mem_deref(mb);
 	}

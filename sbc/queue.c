@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 #include "sbc/queue.h"
-#include "sbc/wire.h"
+#include "sbc/respond.h"
 
 struct queued {
 	struct le le;
@@ -45,7 +45,7 @@ static void answer(struct transaction *t, uint16_t code)
 	};
 	struct mbuf *mb;
 
-	if (!r.request || wire_response(&mb, &r))
+	if (!r.request || respond_write(&mb, &r))
 		return;
 	(void)transaction_reply(t, code, mb);
 	mem_deref(mb);

@@ -9,6 +9,7 @@
 #include "policy/hide.h"
 #include "sbc/counters.h"
 #include "sbc/relay.h"
+#include "sbc/respond.h"
 
 struct relay {
 	struct le le;
@@ -176,7 +177,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 		if (refreshes_target(r->method) && lr.code < 300)
 			pl_set_str(&wr.contact,
 				   r->from->contact ? r->from->contact : "");
-		if (wr.request && !wire_response(&mb, &wr)) {
+		if (wr.request && !respond_write(&mb, &wr)) {
 			(void)transaction_reply(r->server, lr.code, mb);
 			mem_deref(mb);
 		}

@@ -22,6 +22,7 @@
 #include "sbc/ping.h"
 #include "sbc/refusals.h"
 #include "sbc/resolver.h"
+#include "sbc/respond.h"
 #include "sbc/sources.h"
 #include "sbc/sbc.h"
 #include "sbc/shed.h"
@@ -172,6 +173,7 @@ static void begin(struct worker *w, void *arg)
 	struct order *o = ((struct sbc *)arg)->order;
 
 	w->plan = plan_take(o->plan);
+	respond_begin(w);
 	o->err = tables_open(w);
 	if (o->err) {
 		snprintf(o->why, 256, "cannot start: %s", strerror(o->err));
@@ -215,6 +217,7 @@ static void finish(struct worker *w, void *arg)
 	credentials_close(w->credentials);
 	nonces_close(w->nonces);
 	resolver_close(w->resolver);
+	respond_begin(NULL);
 	plan_give(w->plan);
 }
 

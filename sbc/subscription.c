@@ -8,6 +8,7 @@
 #include "sbc/counters.h"
 #include "sbc/queue.h"
 #include "sbc/replaces.h"
+#include "sbc/respond.h"
 #include "sbc/subscription.h"
 
 enum {
@@ -399,7 +400,7 @@ static void refuse(struct transaction *t, uint16_t code)
 	};
 	struct mbuf *mb;
 
-	if (r.request && !wire_response(&mb, &r)) {
+	if (r.request && !respond_write(&mb, &r)) {
 		(void)transaction_reply(t, code, mb);
 		mem_deref(mb);
 	}

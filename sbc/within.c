@@ -13,6 +13,7 @@
 #include "sbc/counters.h"
 #include "sbc/random.h"
 #include "sbc/replaces.h"
+#include "sbc/respond.h"
 #include "sbc/sides.h"
 #include "sbc/within.h"
 
@@ -223,7 +224,7 @@ void within_refuse(struct transaction *t, uint16_t code, const char *extra)
 
 	if (extra)
 		pl_set_str(&r.extra, extra);
-	if (!wire_response(&mb, &r)) {
+	if (!respond_write(&mb, &r)) {
 		(void)transaction_reply(t, code, mb);
 		mem_deref(mb);
 	}

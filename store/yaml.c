@@ -72,7 +72,6 @@ static const char *const unserved[] = {
 	"session-router",
 	"sip-recursion-policy",
 	"session-timer-profile",
-	"sip-response-map",
 	"media-profile",
 	"enum-config",
 	"local-routing-config",

@@ -3,6 +3,7 @@
  */
 #include "store/elements/elements.h"
 
+/* clang-format off */
 const struct element *const elements[] = {
 	&element_system_config,
 	&element_realm_config,
@@ -15,8 +16,10 @@ const struct element *const elements[] = {
 	&element_surrogate_agent,
 	&element_session_router,
 	&element_sip_recursion_policy,
+	&element_sip_response_map,
 	&element_session_constraints,
 	&element_session_timer_profile,
 	&element_account_config,
 	NULL,
 };
+/* clang-format on */

@@ -18,6 +18,7 @@
 #include "store/elements/sip_config.h"
 #include "store/elements/sip_interface.h"
 #include "store/elements/sip_recursion_policy.h"
+#include "store/elements/sip_response_map.h"
 #include "store/elements/steering_pool.h"
 #include "store/elements/surrogate_agent.h"
 #include "store/elements/system_config.h"

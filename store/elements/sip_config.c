@@ -73,7 +73,7 @@ static const struct field sip_config_fields[] = {
 	UINT(S, retry_after_upon_offline, "retry-after-upon-offline", .dflt = "0", .min = 0, .max = 86400, .unit = "s",
 		.help = "Retry-After in a 503 for a target out of service; 0 is none",
 		.source = "RFC 3261 20.33"),
-	NAME(S, response_map, "response-map", .flags = UNSERVED, .to = "sip-response-map",
+	NAME(S, response_map, "response-map", .to = "sip-response-map",
 		.help = "Mapping of answers for all interfaces that have none",
 		.source = "ACLI"),
 	UINT(S, max_sessions, "max-sessions", .dflt = "0", .min = 0, .max = 1000000,
