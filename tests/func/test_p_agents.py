@@ -320,3 +320,29 @@ def test_of_several_addresses_one_that_is_out_is_skipped_and_comes_back(sbc, tru
         time.sleep(0.05)
     pbx_a.calls("0301236").until_answered().hang_up()
     assert len(best.invites()) == 2 and len(trunk.invites()) == 1
+
+
+def test_registrations_leave_an_address_that_pings_find_out(sbc, trunk, peers, tmp_path):
+    """4.6: with invalidate-registrations at once; and it is tried last while it is out"""
+    best = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    peers(Dns, tmp_path, sbc.ip(53), hosts={"one.trunk.example": sbc.ip(11), "two.trunk.example": sbc.ip(14)},
+          srv={"_sip._udp.trunk.example": [("two.trunk.example", 5060, 10), ("one.trunk.example", 5060, 20)]})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    agent = sbc.element("session-agent", "trunk.example")
+    del agent["ip-address"]
+    agent["port"] = "0"
+    pinged(sbc, ping_all_addresses="enabled", invalidate_registrations="enabled")
+    sbc.start().registered()
+    assert len({m.get("To") for m in best.registers()}) == 20 and not trunk.registers()
+
+    serve, since = best.serve, len(best.registers())
+    best.serve = lambda request: best.reply(request, 503) if request.method == "OPTIONS" \
+        else serve(request)
+    trunk.wait(lambda m: len({m.get("To") for m in trunk.registers()}) == 20, 6.0)
+    sbc.registered()
+    before = len(trunk.registers())
+    sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
+    trunk.wait(lambda m: len({m.get("To") for m in trunk.registers()[before:]}) == 10)
+    sbc.registered()
+    assert len(best.registers()) == since
+    letter(sbc, "trunk.example", "I")

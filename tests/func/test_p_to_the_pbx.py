@@ -7,7 +7,9 @@ Requests from the trunk towards a PBX (behaviour.md 7.2, 38-42).
 """
 import pytest
 
+from peers.dns import Dns
 from peers.sip import Endpoint, names
+from peers.trunk import Trunk
 
 
 def silent(pbx):
@@ -202,3 +204,65 @@ def test_a_stranger_calls_as_allow_anonymous_says_and_an_emergency_passes(
         assert call.answer().status == code, number
         call.until_answered().hang_up() if code == 200 else call.until_refused()
     assert pbx_a.calls("0301234").until_answered().hang_up()
+
+
+# 4.9: where the PBX is
+
+@pytest.mark.parametrize("mode, response, status", [
+    ("automatic", "503", 480), ("triggered", "486", 486)])
+def test_a_pbx_that_is_out_of_service_cannot_be_called(sbc, trunk, pbx_a, mode, response, status):
+    sbc.element("surrogate-agent", "a.trunk.example").update(
+        {"register-mode": mode, "triggered-oos-response": response,
+         "triggered-inactivity-interval": "86400"})
+    sbc.element("session-agent", "pbx-a.example").update(
+        {"ping-method": "OPTIONS", "ping-interval": "1", "ping-send-mode": "continuous"})
+    sbc.start().registered()   # the answers to the pings are activity
+    serve = pbx_a.serve
+    pbx_a.serve = lambda request: pbx_a.reply(request, 503) if request.method == "OPTIONS" \
+        else serve(request)
+    sbc.waits("show sipd agents", r"(?m)^pbx-a.example\s+O\b")
+    assert trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_refused().status == status
+    assert not pbx_a.requests("INVITE")
+    # OPTIONS for its contact says so, too (3.9)
+    options = trunk.request("OPTIONS", f"sip:a-4930105@{sbc.ip(1)}", f"<sip:a-4930105@{sbc.ip(1)}>")
+    trunk.send(options, trunk.sbc)
+    answer = trunk.wait(lambda m: m.status and m.call_id == options.call_id)
+    assert answer.status == 480
+
+
+def test_a_next_hop_without_session_agent_is_judged_by_its_calls(sbc, trunk, pbx_a):
+    """Silent, it gets no calls for 30 s"""
+    agents = sbc.element("session-agent")
+    agents[:] = [a for a in agents if a["hostname"] != "pbx-a.example"]
+    sbc.element("surrogate-agent", "a.trunk.example")["customer-next-hop"] = sbc.ip(12)
+    sbc.element("local-policy")[:] = [p for p in sbc.element("local-policy")
+                                      if p["to-address"] != "4930200"]
+    sbc.element("sip-config")["trans-expire"] = "1"
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()   # a customer next hop is no stranger
+    trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered().hang_up()
+    pbx_a.deaf = True
+    assert trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_refused(within=4.0).status in (408, 480)
+    seen = len(pbx_a.requests("INVITE"))
+    pbx_a.deaf = False
+    assert trunk.calls(f"sip:a-4930106@{sbc.ip(1)}").until_refused().status == 480
+    assert len(pbx_a.requests("INVITE")) == seen
+
+
+def test_calls_from_every_target_of_the_registrar_are_taken(sbc, trunk, pbx_a, peers, tmp_path):
+    """4.6: the call may come from another address than the one that has the binding"""
+    other = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    stranger = peers(Trunk, sbc.ip(15), sbc.ip(1), media_port=30400)
+    peers(Dns, tmp_path, sbc.ip(53), hosts={"one.trunk.example": sbc.ip(11), "two.trunk.example": sbc.ip(14)},
+          srv={"_sip._udp.trunk.example": [("one.trunk.example", 5060, 10), ("two.trunk.example", 5060, 20)]})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    agent = sbc.element("session-agent", "trunk.example")
+    del agent["ip-address"]
+    agent["port"] = "0"
+    sbc.start().registered()
+    assert trunk.registers() and not other.registers()
+    other.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered().hang_up()
+    invite, = pbx_a.requests("INVITE")
+    assert invite.uri == "sip:4930105@pbx-a.local"
+    assert stranger.calls(f"sip:a-4930105@{sbc.ip(1)}").until_refused().status == 403
+    assert len(pbx_a.requests("INVITE")) == 1

@@ -17,9 +17,10 @@ from peers.trunk import Trunk
 
 SECONDS = int(os.environ["SBC_SOAK"])
 RATE = int(os.environ.get("SBC_SOAK_RATE", "200"))
-LASTS = 2000     # [ms] each call
+LASTS = 5000     # [ms] each call: a thousand are in progress
 WARM_UP = 45     # [s]
-AORS = 250       # of each tenant
+AORS = 5000      # of each tenant
+GRANTED = 600    # [s]
 
 
 def measure(pid):
@@ -36,13 +37,14 @@ def quarter(samples, which, column):
 
 def test_an_hour_of_load_leaves_memory_and_descriptors_flat(sbc, peers, tmp_path):
     registrar = peers(Trunk, sbc.ip(15), sbc.ip(1))
-    registrar.granted = 60
+    registrar.granted = GRANTED
     sbc.element("session-agent").append(
         {"hostname": "registrar.example", "ip-address": sbc.ip(15), "realm-id": "trunk"})
     for agent in sbc.element("surrogate-agent"):
         agent.update({"proxy-name": "registrar.example", "aor-count": str(AORS),
                       "register-user": "4930^^^^",
                       "register-contact-user": agent["register-contact-user"][0] + "-4930^^^^"})
+    sbc.element("sip-config")["registration-rate"] = "2000"
     for n, pool in enumerate(sbc.element("steering-pool")):
         pool.update({"start-port": str(20000 + 4000 * n), "end-port": str(23999 + 4000 * n)})
     peers(Answerer, tmp_path, sbc.ip(11), trace=False)
