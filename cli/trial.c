@@ -4,26 +4,72 @@
 #include <errno.h>
 #include <string.h>
 #include "store/number.h"
+#include "policy/pattern.h"
 #include "sbc/clock.h"
 #include "sbc/hunt.h"
 #include "sbc/ingress.h"
 #include "sbc/prove.h"
 #include "sbc/sources.h"
 #include "cli/json.h"
-#include "cli/json.h"
 #include "cli/trial.h"
+
+enum {
+	CARRIERS = 16
+};
 
 /* Arguments, all texts of the line */
 struct trial {
 	struct session *s;
 	const char *source_realm, *from, *to, *source_address, *method;
-	const char *time_of_day, *auth_realm;
+	const char *time_of_day, *auth_realm, *carrier, *codec;
+	struct local_time now;
+	struct names carriers; /* of the caller, instead of his */
+	char *carrier_v[CARRIERS], carrier_text[256];
 	struct message *msg;
 	struct source source;
 	struct sa src;
+	struct pattern_key from_key, to_key;
 	bool credentials; /* test-credentials: print the choice too */
 	const char *why;  /* it fails; NULL: it does not */
 };
+
+/* HHMM, as start-time has it; today */
+static bool time_read(struct trial *t)
+{
+	struct pl text = range_of(t->time_of_day);
+	uint64_t n;
+
+	clock_local(&t->now);
+	if (!t->time_of_day)
+		return true;
+	if (text.l != 4 || uint_parse(&n, &text, 2359) || n % 100 > 59) {
+		reply_error(&t->s->reply, REPLY_ARGUMENT,
+			    "[%s] is not a time of day, HHMM", t->time_of_day);
+		return false;
+	}
+	t->now.of_day = (hhmm)n;
+	t->now.now = t->now.now / 1000000 * 1000000 + n * 100;
+	return true;
+}
+
+/* One, or (one another) */
+static bool carriers_read(struct trial *t)
+{
+	char *rest = t->carrier_text, *name;
+
+	if (!t->carrier)
+		return true;
+	if (strlen(t->carrier) >= sizeof(t->carrier_text)) {
+		reply_error(&t->s->reply, REPLY_ARGUMENT, "Too many carriers");
+		return false;
+	}
+	strcpy(t->carrier_text, t->carrier);
+	t->carriers.v = t->carrier_v;
+	while (t->carriers.n < CARRIERS &&
+	       (name = strtok_r(rest, " ()", &rest)))
+		t->carrier_v[t->carriers.n++] = name;
+	return true;
+}
 
 static bool arguments(struct trial *t, const struct words *w, uint32_t at)
 {
@@ -37,6 +83,9 @@ static bool arguments(struct trial *t, const struct words *w, uint32_t at)
 		{ "source-address", &t->source_address },
 		{ "method", &t->method },
 		{ "auth-realm", &t->auth_realm },
+		{ "time-of-day", &t->time_of_day },
+		{ "carriers", &t->carrier },
+		{ "media-profile", &t->codec },
 	};
 	size_t i, n = sizeof(known) / sizeof(known[0]);
 
@@ -47,7 +96,8 @@ static bool arguments(struct trial *t, const struct words *w, uint32_t at)
 			reply_error(&t->s->reply, REPLY_UNKNOWN,
 				    "Unknown word [%s], possible here: "
 				    "source-realm, from-address, to-address, "
-				    "source-address, method, auth-realm",
+				    "source-address, method, auth-realm, "
+				    "time-of-day, carriers, media-profile",
 				    w->v[at]);
 			return false;
 		}
@@ -71,7 +121,8 @@ static bool arguments(struct trial *t, const struct words *w, uint32_t at)
 	}
 	if (!t->method)
 		t->method = "INVITE";
-	return true;
+
+	return time_read(t) && carriers_read(t);
 }
 
 /* The request as it would come: parsed by the very scanner */
@@ -79,7 +130,16 @@ static bool request_make(struct trial *t)
 {
 	struct mbuf *mb = mbuf_alloc(512);
 	struct scan_result result;
+	char sdp[256] = "";
 	int err = ENOMEM;
+
+	if (t->codec &&
+	    re_snprintf(sdp, sizeof(sdp),
+			"v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\n"
+			"c=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+			"m=audio 9 RTP/AVP 96\r\na=rtpmap:96 %s/8000\r\n",
+			t->codec) < 0)
+		sdp[0] = '\0';
 
 	if (mb)
 		err = mbuf_printf(
@@ -88,8 +148,10 @@ static bool request_make(struct trial *t)
 			"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK0\r\n"
 			"From: <%s>;tag=trial\r\nTo: <%s>\r\n"
 			"Call-ID: trial\r\nCSeq: 1 %s\r\n"
-			"Content-Length: 0\r\n\r\n",
-			t->method, t->to, t->from, t->to, t->method);
+			"Content-Type: application/sdp\r\n"
+			"Content-Length: %zu\r\n\r\n%s",
+			t->method, t->to, t->from, t->to, t->method,
+			strlen(sdp), sdp);
 	if (!err) {
 		mb->pos = 0;
 		err = message_scan(&t->msg, mb, &result);
@@ -166,8 +228,11 @@ static void explain(const struct local_policy *policy,
 	struct item_ref p = { &element_local_policy, policy };
 	struct item_ref a = { &element_policy_attribute, attribute };
 
-	if (fault == ROUTE_SOURCE_REALM)
-		return; /* another realm's policies would only be noise */
+	/* Another realm's policies are noise, unless that is all they lack */
+	if (fault == ROUTE_SOURCE_REALM &&
+	    (patterns_matches(&policy->from_address, &t->from_key) < 0 ||
+	     patterns_matches(&policy->to_address, &t->to_key) < 0))
+		return;
 	if (t->s->reply.json) {
 		struct reply *r = &t->s->reply;
 
@@ -189,6 +254,7 @@ static void explain(const struct local_policy *policy,
 static void explain_all(struct trial *t, const struct plan *plan)
 {
 	struct pl from = range_of(t->from), to = range_of(t->to);
+	struct pl codec = range_of(t->codec);
 	struct uri from_uri, to_uri;
 	struct route_query q = {
 		.realm = t->source.realm,
@@ -196,11 +262,17 @@ static void explain_all(struct trial *t, const struct plan *plan)
 		.from = &from_uri,
 		.to = &to_uri,
 		.called = &to_uri,
+		.agent = t->source.agent,
+		.now = t->now,
+		.carriers = t->carrier ? &t->carriers : NULL,
+		.codecs = &codec,
+		.codecs_n = codec.l ? 1 : 0,
 	};
 
 	if (uri_read(&from_uri, &from) || uri_read(&to_uri, &to))
 		return;
-	clock_local(&q.now);
+	pattern_key_read(&t->from_key, &from_uri);
+	pattern_key_read(&t->to_key, &to_uri);
 	json_open(&t->s->reply, "stages", '[');
 	route_explain(plan->routes, &q, explain, t);
 	json_close(&t->s->reply, ']');
@@ -532,12 +604,16 @@ static void answer_print(struct trial *t, const struct ingress_trial *found)
 static void on_worker(struct worker *w, void *arg)
 {
 	struct trial *t = arg;
+	const struct ingress_wishes wishes = {
+		.now = &t->now,
+		.carriers = t->carrier ? &t->carriers : NULL,
+	};
 	struct ingress_trial found;
 	int err;
 
 	if (!source_make(t, w))
 		return;
-	err = ingress_try(w, &t->source, &t->src, t->msg, &found);
+	err = ingress_try(w, &t->source, &t->src, t->msg, &wishes, &found);
 	if (err) {
 		reply_error(&t->s->reply, REPLY_ARGUMENT,
 			    err == ENOTCONN ? "The realm has no sip-port"

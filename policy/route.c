@@ -705,7 +705,9 @@ static bool has_carrier(const struct option *option,
 		return true;
 
 	pl_set_str(&carrier, option->attribute->carrier);
-	if (q->agent && q->agent->carriers.n)
+	if (q->carriers)
+		callers = q->carriers;
+	else if (q->agent && q->agent->carriers.n)
 		callers = &q->agent->carriers;
 	else if (q->realm->interface)
 		callers = &q->realm->interface->carriers;

@@ -32,6 +32,7 @@ struct route_query {
 	const struct uri *asserted;  /* P-Asserted-Identity, for it; or NULL */
 	struct local_time now;
 	const struct session_agent *agent; /* ingress, or NULL */
+	const struct names *carriers;      /* instead of its; or NULL */
 	const struct pl *codecs;           /* encoding names of the offer */
 	uint32_t codecs_n; /* 0: no offer, media-profiles do not count */
 };

@@ -63,6 +63,7 @@ struct ingress {
 	struct message *edited; /* msg with the other side's dialogs, or NULL */
 	bool ours;              /* for the SBC itself: answered here */
 	uint64_t forwards;      /* Max-Forwards */
+	const struct ingress_wishes *wishes; /* of a trial, or NULL */
 	const char *why; /* it is refused, constant; NULL: for its code */
 	char object[64]; /* of the configuration, behind that */
 };
@@ -423,7 +424,12 @@ static uint16_t route_by_policy(struct ingress *in)
 	if (match_trusts(in->source.realm, &in->source))
 		q.asserted =
 			uri_in(&asserted, in->msg, HDR_P_ASSERTED_IDENTITY);
-	clock_local(&q.now);
+	if (in->wishes && in->wishes->now)
+		q.now = *in->wishes->now;
+	else
+		clock_local(&q.now);
+	if (in->wishes)
+		q.carriers = in->wishes->carriers;
 
 	count(COUNT_POLICY_LOOKUPS, 1);
 	err = route_find(in->plan->routes, &q, in->route);
@@ -1240,10 +1246,11 @@ static uint16_t try_steps(struct ingress *in, const char **step)
 
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,
-		struct ingress_trial *out)
+		const struct ingress_wishes *wishes, struct ingress_trial *out)
 {
 	struct ingress in = {
 		.worker = w,
+		.wishes = wishes,
 		.plan = w->plan,
 		.msg = msg,
 		.source = *source,

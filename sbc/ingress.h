@@ -27,8 +27,14 @@ struct ingress_trial {
 	const char *step;
 };
 
-/** Put a request through the steps. 0; EINVAL the Request-URI cannot be read; ENOTCONN the realm has no sip-port;
+/** What a trial assumes instead of what is */
+struct ingress_wishes {
+	const struct local_time *now; /* NULL: it is now */
+	const struct names *carriers; /* NULL: those of the source */
+};
+
+/** Put a request through the steps. wishes may be NULL. 0; EINVAL the Request-URI cannot be read; ENOTCONN the realm has no sip-port;
  *  ENOMEM */
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,
-		struct ingress_trial *out);
+		const struct ingress_wishes *wishes, struct ingress_trial *out);

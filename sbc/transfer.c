@@ -609,7 +609,7 @@ static uint16_t place(struct transfer *t, const struct message *invite)
 	setup.route = mem_zalloc(sizeof(*setup.route), NULL);
 	if (!trial || !setup.route)
 		goto out;
-	if (ingress_try(w, &setup.source, &setup.from.src, invite, trial))
+	if (ingress_try(w, &setup.source, &setup.from.src, invite, NULL, trial))
 		goto out;
 	code = trial->code;
 	if (!code && (trial->ours || !trial->route.n))

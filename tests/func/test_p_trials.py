@@ -250,3 +250,59 @@ def test_the_route_of_a_trial_is_named_with_its_lookup(sbc, trunk, pbx_a):
     said, code = asks(sbc, "test-credentials", more="auth-realm trunk.example")
     assert "route           local-policy [* * pbx-a], policy-attributes [trunk.example trunk 0], " \
            "auth-user-lookup tenA\n" in said
+
+
+# --- 2.2: the first line that failed
+
+@pytest.mark.parametrize("changes, attributes, verdict", [
+    ({}, {}, "fits"),
+    ({"state": "disabled"}, {}, "state"),
+    ({}, {"state": "disabled"}, "state"),
+    ({"source-realm": "pbx-b"}, {}, "source-realm"),
+    ({"from-address": "4930200"}, {}, "from-address"),
+    ({"to-address": "040"}, {}, "to-address"),
+    ({"deactivate-time": "2020-01-01 00:00:00"}, {}, "activate-time"),
+    ({}, {"start-time": "0100", "end-time": "0200"}, "time-of-day"),
+    ({}, {"methods": ["MESSAGE"]}, "methods"),
+    ({}, {"carrier": "cheap"}, "carrier"),
+    # several fail: the first of the table
+    ({"source-realm": "pbx-b", "state": "disabled"}, {"methods": ["MESSAGE"]}, "state"),
+    ({"to-address": "040"}, {"methods": ["MESSAGE"], "carrier": "cheap"}, "to-address"),
+    ({}, {"methods": ["MESSAGE"], "carrier": "cheap"}, "methods"),
+])
+def test_a_trial_prints_the_first_line_that_failed(sbc, changes, attributes, verdict):
+    policy = sbc.policy("pbx-a")
+    sbc.element("local-policy")[:] = [policy]
+    policy.update(changes)
+    policy["policy-attributes"][0].update(attributes)
+    sbc.element("sip-interface", "pbx-a")["carriers"] = ["dear"]
+    sbc.element("surrogate-agent").clear()
+    sbc.start()
+    said, code = asks(sbc, "test-policy", more="time-of-day 1200")
+    lines = re.findall(r"^local-policy \[(.*?)\], policy-attributes \[(.*?)\]: (\S+)$", said, re.M)
+    mine = [v for _, key, v in lines if key.startswith("trunk.example trunk")]
+    assert mine[:1] == [verdict], said
+    assert code == (0 if verdict == "fits" else 1)
+
+
+def test_a_trial_may_be_at_another_time_with_another_carrier_and_codec(sbc):
+    a = sbc.policy("pbx-a")["policy-attributes"]
+    a[0].update({"start-time": "0800", "end-time": "1200", "carrier": "cheap"})
+    a.append({"next-hop": "pbx-b.example", "realm": "pbx-b", "media-profiles": ["G729"]})
+    a.append({"next-hop": sbc.ip(77), "realm": "trunk"})
+    sbc.element("sip-interface", "pbx-a")["carriers"] = ["dear"]
+    sbc.element("surrogate-agent").clear()
+    sbc.start()
+
+    def hops(more):
+        said, code = asks(sbc, "test-policy", more=more)
+        return re.findall(r"^\d +(\S+) +\S+ +\d", said, re.M)
+
+    b, c = "pbx-b.example", sbc.ip(77)
+    assert hops("time-of-day 1100") == [b, c]
+    assert hops("time-of-day 1100 carriers cheap")[0:1] == ["trunk.example"]
+    assert hops('time-of-day 1200 carriers "(dear cheap)"') == [b, c]
+    assert hops("time-of-day 0800 carriers cheap media-profile PCMA") == ["trunk.example", c, b]
+    assert hops("time-of-day 0000 media-profile g729") == [b, c]
+    said, code = asks(sbc, "test-policy", more="time-of-day 1260")
+    assert code and "[1260] is not a time of day" in said
