@@ -9,6 +9,7 @@
 #include "store/credentials.h"
 #include "store/log.h"
 #include "policy/plan.h"
+#include "sbc/amends.h"
 #include "sbc/surrogates.h"
 #include "cli/bulk.h"
 
@@ -100,6 +101,7 @@ static int rows_tell(struct task *task)
 
 	if (bulk->of_agent)
 		sbc_ask(task->control->setup.sbc, agent_tell, bulk);
+	amends_of_import(bulk->of_agent ? NULL : bulk->owner);
 	log_notice(CLI, "credentials-imported", "rows=%u by=%s", bulk->rows,
 		   task->by);
 	reply_line(&task->reply, "%u credential%s of %s [%s] taken, live now.",

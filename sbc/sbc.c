@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 #include "store/log.h"
+#include "sbc/amends.h"
 #include "sbc/calls.h"
+#include "sbc/challengers.h"
 #include "sbc/doors.h"
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
@@ -27,7 +29,6 @@
 #include "sbc/sbc.h"
 #include "sbc/shed.h"
 #include "sbc/shun.h"
-#include "sbc/challengers.h"
 #include "sbc/surrogates.h"
 #include "sbc/transaction.h"
 #include "sbc/transfer.h"
@@ -418,6 +419,7 @@ void sbc_commit(struct sbc *sbc)
 	mailbox_ask(sbc->worker.mailbox, commit, &order);
 	/* Agents that are gone go last: until then the worker asks for them */
 	(void)agents_change(sbc->worker.agents, order.plan->config);
+	amends_of_change(order.plan->config, sbc->plan->config);
 	plan_give(sbc->plan);
 	sbc->plan = sbc->prepared;
 	sbc->prepared = NULL;

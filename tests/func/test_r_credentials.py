@@ -4,6 +4,7 @@ Which credentials answer a challenge, and with which algorithm (behaviour.md 7.2
 The trunk computes each digest by itself and refuses what it did not ask for, so an answered call
 proves the algorithm.
 """
+import re
 import subprocess
 
 import pytest
@@ -446,3 +447,59 @@ def test_nextnonce_serves_the_next_call(sbc, trunk, pbx_a):
     assert trunk.credentials(trunk.requests("BYE")[0])[0]["nc"] == "00000001"
     assert len(trunk.invites()) == 3
     call.hang_up()
+
+
+# Alarms end when somebody mends what they complain of (acli.md 5.1)
+
+def activate(sbc):
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+
+
+def test_the_alarm_of_a_missing_entry_ends_when_the_entry_is_there(sbc, trunk, pbx_b):
+    missing = next(e for e in entries(sbc) if e["auth-user-lookup"] == "tenB")
+    entries(sbc).remove(missing)
+    sbc.start().registered()
+    assert pbx_b.calls("0301234").until_refused().status == 407
+    assert "auth-lookup-missing" in sbc.acli("show alarms")
+    sbc.element("session-agent", "pbx-a.example")["max-sessions"] = "100"
+    activate(sbc)                     # another thing was changed
+    assert "auth-lookup-missing" in sbc.acli("show alarms")
+    entries(sbc).append(missing)
+    activate(sbc)
+    assert "auth-lookup-missing" not in sbc.acli("show alarms")
+    pbx_b.calls("0301234").until_answered().hang_up()
+
+
+@pytest.mark.parametrize("whose", ["entry", "agent", "import"])
+def test_the_alarm_of_refused_credentials_ends_when_they_are_changed(sbc, trunk, pbx_a, whose, tmp_path):
+    user = "reg-a" if whose == "agent" else "a1"
+    if whose == "agent":
+        without_lookup(sbc)
+    else:
+        trunk.passwords[user] = "secret-new"
+    if whose == "import":
+        entries(sbc)[:] = [e for e in entries(sbc) if e["auth-user-lookup"] != "tenA"]
+        rows = tmp_path / "rows.csv"
+        rows.write_text("auth-realm,auth-user-lookup,username,password\n"
+                        "trunk.example,tenA,a1,x-old\n")
+    sbc.start().registered()
+    if whose == "agent":              # its REGISTERs were good until now
+        trunk.passwords[user] = "secret-new"
+    if whose == "import":
+        sbc.acli(f"import-credentials {rows} realm trunk")
+    assert pbx_a.calls("0301234").until_refused().status == 407
+    assert "auth-credentials-refused" in sbc.acli("show alarms")
+    sbc.element("session-agent", "pbx-a.example")["max-sessions"] = "100"
+    activate(sbc)                     # another thing was changed
+    assert re.search(r" auth-credentials-refused", sbc.acli("show alarms"))
+    if whose == "import":
+        rows.write_text(rows.read_text().replace("x-old", "secret-new"))
+        sbc.acli(f"import-credentials {rows} realm trunk")
+        rows.unlink()
+    else:
+        changed = sbc.element("surrogate-agent", "a.trunk.example") if whose == "agent" else \
+            next(e for e in entries(sbc) if e["auth-user-lookup"] == "tenA")
+        changed["password"] = "secret-new"
+        activate(sbc)
+    assert not re.search(r" auth-credentials-refused", sbc.acli("show alarms"))
+    pbx_a.calls("0301234").until_answered().hang_up()

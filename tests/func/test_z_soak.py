@@ -2,8 +2,9 @@
 Soak: so many seconds (SBC_SOAK) of load with refreshing registrations; ./test.sh soak [SECONDS].
 
 - No call fails, and after the last one no session and no port is left.
+- A thousand calls are in progress and 10,000 AoRs registered all the time.
 - Memory and descriptors are flat: the last quarter is as the first one after the warm-up, which lasts
-  until the first transactions are forgotten (64*T1).
+  until the first transactions are forgotten (64*T1) and SQLite has filled its cache of pages (16 MiB).
 - SBC_SOAK_RATE: calls a second. The default is half of what sbcd carries beside two SIPp and a registrar
   in Python on two cores.
 """
@@ -18,7 +19,7 @@ from peers.trunk import Trunk
 SECONDS = int(os.environ["SBC_SOAK"])
 RATE = int(os.environ.get("SBC_SOAK_RATE", "200"))
 LASTS = 5000     # [ms] each call: a thousand are in progress
-WARM_UP = 45     # [s]
+WARM_UP = 120    # [s]
 AORS = 5000      # of each tenant
 GRANTED = 600    # [s]
 
