@@ -339,6 +339,7 @@ static const struct command commands[] = {
 	{ "reset registration",     MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "reset sipd",             MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
+	{ "show accounting",        MODE_USER,      show_accounting,       "Files of call records", true },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
 	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
 	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },

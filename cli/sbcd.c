@@ -23,6 +23,7 @@
 #include "store/versions.h"
 #include "store/yaml.h"
 #include "sbc/alarm.h"
+#include "sbc/clerk.h"
 #include "sbc/clock.h"
 #include "sbc/leap.h"
 #include "sbc/sbc.h"
@@ -55,6 +56,7 @@ struct daemon {
 	struct control *control;
 	struct leap leap;
 	struct watchdog watchdog;
+	struct clerk clerk;
 	uint32_t given_up; /* version that nobody accepted; 0: none */
 	int signals;
 };
@@ -436,6 +438,15 @@ static void levels_follow(const struct plan *plan, void *arg)
 		level_follow(system->log_levels.v[i]);
 }
 
+/* What is of the whole program, and not of a worker */
+static void plan_runs(const struct plan *plan, void *arg)
+{
+	struct daemon *d = arg;
+
+	levels_follow(plan, d);
+	clerk_follow(&d->clerk, plan);
+}
+
 static int logs_open(const struct daemon *d)
 {
 	static const char *const targets[] = { "file", "syslog", "journal",
@@ -550,7 +561,7 @@ static int control_begin(struct daemon *d)
 		.db = d->db,
 		.seal = d->seal,
 		.home = d->mailbox,
-		.activated = levels_follow,
+		.activated = plan_runs,
 		.notice = notice,
 		.arg = d,
 	};
@@ -600,6 +611,7 @@ static int serve(struct daemon *d)
 		acceptance_tell(d->given_up, d->plan->config->version,
 				"was not accepted before the restart");
 	leap_begin(&d->leap);
+	clerk_follow(&d->clerk, d->plan);
 	plan_give(d->plan); /* the SBC has it, until another one runs */
 	d->plan = NULL;
 	err = mailbox_open(&d->mailbox, d);
@@ -614,6 +626,12 @@ static int serve(struct daemon *d)
 	fflush(stdout);
 	ready_tell(d);
 	return re_main(NULL);
+}
+
+static int writer_begin(struct daemon *d)
+{
+	clerk_open(&d->clerk, d->db);
+	return database_start(d->db, database_news, d);
 }
 
 static int run(struct daemon *d)
@@ -638,7 +656,7 @@ static int run(struct daemon *d)
 	if (!err)
 		err = logs_open(d);
 	if (!err)
-		err = database_start(d->db, database_news, d);
+		err = writer_begin(d);
 	if (!err)
 		err = serve(d);
 
@@ -653,6 +671,7 @@ static void daemon_close(struct daemon *d)
 	mailbox_close(d->mailbox);
 	sbc_close(d->sbc);
 	leap_end(&d->leap);
+	clerk_close(&d->clerk);
 	wheel_close();
 	plan_give(d->plan);
 	plan_give(d->before);

@@ -694,3 +694,35 @@ void show_records(struct session *s, const struct words *w, uint32_t at)
 	json_close(&s->reply, ']');
 	json_end(&s->reply);
 }
+
+static const struct column accounting_columns[] = {
+	{ "File", -48 },        { "Records", 9 }, { "Pending", 9 },
+	{ "Write Errors", 12 }, { NULL, 0 },
+};
+
+/* Of the files; the database has them all (acli.md 5.3) */
+void show_accounting(struct session *s, const struct words *w, uint32_t at)
+{
+	struct records_state state;
+
+	(void)w;
+	(void)at;
+	if (records_state(s->db, &state)) {
+		reply_error(&s->reply, REPLY_FAILED, "There are no records");
+		return;
+	}
+	const struct cell cells[] = {
+		TEXT_CELL(state.file),
+		NUMBER_CELL(state.records),
+		NUMBER_CELL(state.pending),
+		NUMBER_CELL(state.errors),
+	};
+
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, accounting_columns);
+	table_row(&s->reply, accounting_columns, cells);
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+}

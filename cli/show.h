@@ -19,3 +19,4 @@ void show_alarms(struct session *s, const struct words *w, uint32_t at);
 void show_running_config(struct session *s, const struct words *w, uint32_t at);
 /** show records [N]: the newest call records, one line each */
 void show_records(struct session *s, const struct words *w, uint32_t at);
+void show_accounting(struct session *s, const struct words *w, uint32_t at);

@@ -10,6 +10,7 @@
 #include "store/log.h"
 #include "store/seal.h"
 #include "store/number.h"
+#include "store/records.h"
 #include "store/versions.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
@@ -345,7 +346,8 @@ void rotate_logs(struct session *s, const struct words *w, uint32_t at)
 	(void)w;
 	(void)at;
 	log_reopen();
-	reply_line(&s->reply, "Log files are opened anew.");
+	(void)records_anew(s->db);
+	reply_line(&s->reply, "Log and record files are opened anew.");
 }
 
 /* --- Credentials --------------------------------------------------------- */

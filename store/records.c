@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +33,11 @@ enum {
 	RECORD_MAX = 256 << 10, /* payload of one record [bytes] */
 	HEAD = 12,              /* length and checksum [bytes] */
 	MOVE = 2000,            /* records in one transaction */
+	FILED = 500,            /* ... read for the files at one time */
 	JOURNAL_MAX = 1 << 30,  /* [bytes] */
 	SEQUENCE = 2,           /* fields filled in here */
 	NODE = 3,
+	SETUP_TIME = 9,
 	SQL_MAX = 8192,
 };
 
@@ -74,6 +77,26 @@ struct journal {
 	uint64_t sequence; /* of the newest record */
 	char node[256];
 	char insert[SQL_MAX]; /* the statement; its address tells it apart */
+	char select[SQL_MAX];
+
+	struct ledger *ledger;
+	uint64_t now; /* [s, monotonic] */
+	bool ill;     /* files cannot be written */
+	bool barred;  /* nor begun */
+	database_h *h;
+	void *arg;
+	pthread_mutex_t mutex; /* of what follows, for any thread */
+	struct records_state state;
+};
+
+/* What the files shall be; a job of the writer */
+struct follow {
+	struct database_job job; /* first */
+	struct journal *journal;
+	struct ledger_setup setup;
+	uint64_t now;
+	bool anew;
+	char folder[];
 };
 
 struct put {
@@ -93,6 +116,10 @@ static uint64_t checksum(const uint8_t *p, size_t n)
 
 	return sum;
 }
+
+/* disconnect-time, connect-time, ring-time, setup-time: when it was written */
+static const size_t times[] = { SETUP_TIME + 3, SETUP_TIME + 2, SETUP_TIME + 1,
+				SETUP_TIME, RECORD_FIELDS };
 
 /* ---- into the journal ---- */
 
@@ -451,6 +478,189 @@ static int journal_move(struct connection *c, void *arg)
 	return 0;
 }
 
+/* ---- into files ---- */
+
+static void file_news(struct journal *j, int err, const char *what)
+{
+	if (err) {
+		pthread_mutex_lock(&j->mutex);
+		j->state.errors++;
+		pthread_mutex_unlock(&j->mutex);
+	}
+	if (j->ill == (err != 0))
+		return;
+
+	j->ill = err != 0;
+	if (err)
+		log_error(DB, "record-file", "text=\"%s: %s\"", what,
+			  strerror(err));
+	else
+		log_notice(DB, "record-file-works", "file=%s",
+			   ledger_path(j->ledger));
+	if (j->h)
+		j->h(!err, err ? strerror(err) : "", j->arg);
+}
+
+static int file_some(struct connection *c, struct journal *j, uint64_t after,
+		     int *n)
+{
+	struct record record;
+	struct statement *s;
+	uint64_t sequence;
+	int err;
+
+	err = statement_kept(&s, c, j->select);
+	if (err)
+		return err;
+	statement_number(s, 1, after);
+	statement_number(s, 2, FILED);
+
+	*n = 0;
+	while (!(err = statement_step(s))) {
+		for (size_t i = 0; i < RECORD_FIELDS; i++)
+			record.field[i] = statement_column(s, (int)i);
+		sequence = statement_column_number(s, SEQUENCE);
+		err = ledger_write(j->ledger, record.field, sequence, j->now);
+		if (err)
+			break;
+		++*n;
+	}
+	statement_reset(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+/* What the files lack, out of the database. A file that cannot be written is no
+ * fault of the database: the next second tries again */
+static void files_write(struct connection *c, struct journal *j)
+{
+	uint64_t after = j->sequence;
+	int n = FILED, err = 0;
+
+	while (!err && n == FILED && ledger_last(j->ledger, &after) &&
+	       after < j->sequence)
+		err = file_some(c, j, after, &n);
+	if (!err)
+		err = ledger_flush(j->ledger);
+	else
+		(void)ledger_flush(j->ledger);
+	if (!err)
+		err = ledger_turn(j->ledger, j->now, false);
+	if (!j->barred)
+		file_news(j, err, "write");
+
+	after = j->sequence;
+	(void)ledger_last(j->ledger, &after);
+	pthread_mutex_lock(&j->mutex);
+	(void)snprintf(j->state.file, sizeof(j->state.file), "%s",
+		       ledger_path(j->ledger));
+	j->state.records = j->sequence;
+	j->state.pending = j->sequence - after;
+	pthread_mutex_unlock(&j->mutex);
+}
+
+static int follow_run(struct connection *c, struct database_job *job)
+{
+	const struct follow *follow = (const void *)job;
+	struct journal *j = follow->journal;
+	const char *what = follow->setup.folder;
+	int err;
+
+	(void)c;
+	if (follow->anew) {
+		what = "close";
+		err = ledger_turn(j->ledger, j->now, true);
+	} else {
+		j->now = follow->now;
+		err = ledger_follow(j->ledger, &follow->setup, j->sequence);
+	}
+	j->barred = !follow->anew && err;
+	if (err)
+		file_news(j, err, what);
+
+	return 0;
+}
+
+static void follow_free(struct database_job *job)
+{
+	free(job);
+}
+
+static int follow_put(struct database *db, const struct follow *what)
+{
+	struct journal *j = db ? database_tick_arg(db) : NULL;
+	size_t n = what->anew ? 0 : strlen(what->setup.folder) + 1;
+	struct follow *follow;
+	int err;
+
+	if (!j)
+		return EINVAL;
+	follow = calloc(1, sizeof(*follow) + n);
+	if (!follow)
+		return ENOMEM;
+
+	*follow = *what;
+	if (n)
+		memcpy(follow->folder, what->setup.folder, n);
+	follow->setup.folder = follow->folder;
+	follow->journal = j;
+	follow->job.run = follow_run;
+	follow->job.free = follow_free;
+	follow->job.beside = true;
+
+	err = database_queue(db, &follow->job);
+	if (err)
+		free(follow);
+
+	return err;
+}
+
+int records_follow(struct database *db, const struct ledger_setup *setup,
+		   uint64_t now)
+{
+	const struct follow what = { .setup = *setup, .now = now };
+
+	return follow_put(db, &what);
+}
+
+int records_anew(struct database *db)
+{
+	const struct follow what = { .anew = true };
+
+	return follow_put(db, &what);
+}
+
+void records_news(struct database *db, database_h *h, void *arg)
+{
+	struct journal *j = database_tick_arg(db);
+
+	j->h = h;
+	j->arg = arg;
+}
+
+int records_state(struct database *db, struct records_state *out)
+{
+	struct journal *j = db ? database_tick_arg(db) : NULL;
+
+	if (!j)
+		return EINVAL;
+	pthread_mutex_lock(&j->mutex);
+	*out = j->state;
+	pthread_mutex_unlock(&j->mutex);
+
+	return 0;
+}
+
+static int tick(struct connection *c, void *arg)
+{
+	int err = journal_move(c, arg);
+
+	if (!err)
+		files_write(c, arg);
+
+	return err;
+}
+
 /* ---- start ---- */
 
 static int table_make(struct connection *c)
@@ -506,6 +716,14 @@ static void insert_make(struct journal *j)
 		n += snprintf(j->insert + n, size - (size_t)n, "%s?%zu",
 			      i ? ", " : "", i + 1);
 	(void)snprintf(j->insert + n, size - (size_t)n, ")");
+
+	n = 0;
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		n += snprintf(j->select + n, size - (size_t)n, "%s\"%s\"",
+			      i ? ", " : "SELECT ", record_names[i]);
+	(void)snprintf(j->select + n, size - (size_t)n,
+		       " FROM record WHERE \"sequence\" > ?1"
+		       " ORDER BY \"sequence\" LIMIT ?2");
 }
 
 static int sequence_read(struct connection *c, void *arg)
@@ -535,6 +753,8 @@ static void journal_end(void *arg)
 
 	if (j->fd >= 0)
 		(void)close(j->fd);
+	ledger_close(j->ledger);
+	pthread_mutex_destroy(&j->mutex);
 	free(j);
 }
 
@@ -573,8 +793,11 @@ int records_open(struct database *db)
 	if (gethostname(j->node, sizeof(j->node) - 1))
 		(void)snprintf(j->node, sizeof(j->node), "localhost");
 	insert_make(j);
+	pthread_mutex_init(&j->mutex, NULL);
 
-	err = database_call(db, sequence_read, j);
+	err = ledger_alloc(&j->ledger, record_names, RECORD_FIELDS, times);
+	if (!err)
+		err = database_call(db, sequence_read, j);
 	if (!err)
 		err = journal_open(j, db);
 	if (!err)
@@ -584,7 +807,7 @@ int records_open(struct database *db)
 		return err;
 	}
 
-	database_tick(db, journal_move, journal_end, j);
+	database_tick(db, tick, journal_end, j);
 
 	/* A disk that is full now is no reason not to start: they stay where
 	 * they are, and the writer tries again */
