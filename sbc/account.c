@@ -1,9 +1,11 @@
 /*
- * What a record says of a request, and of where it went
+ * What a record says of a request, and when there is one more
  */
 #include <string.h>
+#include "store/elements/account_config.h"
 #include "sbc/account.h"
 #include "sbc/clock.h"
+#include "sbc/random.h"
 
 /* AoR that the call belongs to, as "user@host" */
 static void account_owner(struct cdr *cdr, const struct owner *who)
@@ -26,17 +28,35 @@ static void account_owner(struct cdr *cdr, const struct owner *who)
 	cdr_set(cdr, CDR_AOR, &text);
 }
 
-void account_begin(struct cdr *cdr, const struct hunt *hunt)
+/* The first that a header names */
+static void account_uri(struct cdr *cdr, unsigned which,
+			const struct message *msg, enum header_id id)
 {
-	const struct message *msg = hunt->invite;
+	struct pl rest = message_value(msg, id), value;
+	struct address addr;
+
+	if (rest.l && !list_next(&rest, &value) && !address_read(&addr, &value))
+		cdr_set(cdr, which, &addr.spec);
+}
+
+static const struct account_config *config_of(const struct plan *plan)
+{
+	return config_single(plan->config, &element_account_config);
+}
+
+void account_begin(struct cdr *cdr, const struct account_request *request)
+{
+	const struct message *msg = request->msg;
 	const struct uri *ruri = message_uri(msg);
-	struct pl diversion = message_value(msg, HDR_DIVERSION);
+	const struct realm *realm = request->source->realm;
+	const struct session_agent *agent = request->source->agent;
 	struct cdr_side *a = &cdr->side[SIDE_A];
 	struct address addr;
 
 	cdr->setup = clock_ms();
 	cdr->wall = clock_wall_ms();
-	cdr->config_version = hunt->plan->config->version;
+	cdr->config_version = request->plan->config->version;
+	cdr->node = request->plan->system->hostname;
 	cdr_set(cdr, CDR_CALLID + SIDE_A, &msg->callid);
 	cdr_set(cdr, CDR_CALLED + SIDE_A, &msg->ruri);
 	if (!message_address(&addr, msg, HDR_FROM)) {
@@ -45,14 +65,46 @@ void account_begin(struct cdr *cdr, const struct hunt *hunt)
 	}
 	if (ruri)
 		cdr_set(cdr, CDR_CALLED_NUMBER, &ruri->user);
-	cdr_set(cdr, CDR_DIVERSION, &diversion);
-	a->realm = hunt->source.realm->config->identifier;
-	a->agent = hunt->source.agent ? hunt->source.agent->hostname : "";
-	a->remote = hunt->from.src;
-	a->local = *port_local(hunt->from.port);
-	a->transport = (uint8_t)port_transport(hunt->from.port);
-	a->unrecorded = !hunt->source.realm->config->accounting_enable;
-	account_owner(cdr, hunt->owner.agent ? &hunt->owner : &hunt->called);
+	account_uri(cdr, CDR_DIVERSION, msg, HDR_DIVERSION);
+	if (!*cdr_get(cdr, CDR_DIVERSION))
+		account_uri(cdr, CDR_DIVERSION, msg, HDR_HISTORY_INFO);
+	a->realm = realm->config->identifier;
+	a->agent = agent ? agent->hostname : "";
+	a->remote = request->from->src;
+	a->local = *port_local(request->from->port);
+	a->transport = (uint8_t)port_transport(request->from->port);
+	a->unrecorded = !realm->config->accounting_enable;
+	account_owner(cdr,
+		      request->owner->agent ? request->owner : request->called);
+}
+
+bool account_has_event(const struct plan *plan, const struct pl *method)
+{
+	return names_have(&config_of(plan)->generate_event, method);
+}
+
+void account_refused(const struct account_request *request, const char *step,
+		     uint16_t code, struct database *db)
+{
+	const struct message *msg = request->msg;
+	struct cdr cdr = { .id = random_u64() >> 1 };
+
+	if (msg->method_id != INVITE) {
+		if (!account_has_event(request->plan, &msg->method))
+			return;
+		cdr.event = method_name((enum method_id)msg->method_id);
+	}
+	account_begin(&cdr, request);
+	cdr.status = code;
+	cdr.disconnect = cdr.setup;
+	if (code >= 300 && code < 400) { /* a redirection is an answer */
+		cdr_end(&cdr, CDR_SBC, CDR_NORMAL, 0);
+	} else {
+		cdr.refused_step = step;
+		cdr_end(&cdr, CDR_SBC, cdr_reason_of(code, true), 0);
+	}
+	cdr_write(&cdr, db);
+	cdr_clear(&cdr);
 }
 
 void account_placed(struct cdr *cdr, const struct hunt *hunt)
@@ -67,6 +119,9 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 	cdr_set(cdr, CDR_CALLED + SIDE_B, &now->rw.ruri);
 	if (!address_read(&addr, &now->rw.from))
 		cdr_set(cdr, CDR_CALLING + SIDE_B, &addr.spec);
+	if (now->out)
+		account_uri(cdr, CDR_ASSERTED, now->out,
+			    HDR_P_ASSERTED_IDENTITY);
 	b->realm = now->hop.realm->config->identifier;
 	b->agent = now->hop.agent ? now->hop.agent->hostname : "";
 	b->remote = now->leg->to.dst;
@@ -79,4 +134,105 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
 		cdr_set_str(cdr, CDR_POLICY, key);
 	mem_deref(key);
+}
+
+/* --- Before the last ------------------------------------------------------- */
+
+enum {
+	FRESH = 50 /* until counters of the media threads are here [ms] */
+};
+
+void accounting_open(struct accounting *a, struct cdr *cdr,
+		     struct media **media, const struct plan *plan,
+		     struct database *db)
+{
+	static const struct {
+		const char *name;
+		enum account_moment moment;
+	} words[] = {
+		{ "Reinvite-Response", ACCOUNT_REINVITED },
+		{ "OK", ACCOUNT_OK },
+		{ "1xx", ACCOUNT_RANG },
+		{ "Unsuccessful-Attempt", ACCOUNT_FAILED },
+	};
+	const struct account_config *config = config_of(plan);
+
+	a->cdr = cdr;
+	a->media = media;
+	a->db = db;
+	a->period = config->intermediate_period;
+	a->at_close = config->trans_at_close;
+	if (config->generate_start == ACCOUNT_START_INVITE)
+		a->moments |= ACCOUNT_SENT;
+	else if (config->generate_start == ACCOUNT_START_OK)
+		a->moments |= ACCOUNT_ANSWERED;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		struct pl name = range_of(words[i].name);
+
+		if (names_have(&config->generate_interim, &name))
+			a->moments |= (uint8_t)words[i].moment;
+	}
+}
+
+static void put(struct accounting *a, enum cdr_type type, uint16_t status)
+{
+	media_report(*a->media, &a->cdr->media);
+	cdr_write_early(a->cdr, type, status, a->at_close ? &a->later : NULL,
+			a->db);
+}
+
+/* First the counters are asked for, then they are written */
+static void interim(void *arg)
+{
+	struct accounting *a = arg;
+
+	if (!a->due) {
+		a->due = true;
+		media_refresh(*a->media);
+		timer_start(&a->timer, FRESH, interim, a);
+		return;
+	}
+
+	a->due = false;
+	put(a, CDR_INTERIM, a->cdr->status);
+	if (a->period)
+		timer_start(&a->timer, a->period * 1000ULL, interim, a);
+}
+
+void accounting_tell(struct accounting *a, enum account_moment moment,
+		     uint16_t status)
+{
+	switch (moment) {
+
+	case ACCOUNT_SENT:
+	case ACCOUNT_ANSWERED:
+		if (!a->started)
+			put(a, CDR_START, status);
+		a->started = true;
+		break;
+
+	case ACCOUNT_RANG:
+	case ACCOUNT_FAILED:
+	case ACCOUNT_OK:
+		put(a, CDR_INTERIM, status);
+		break;
+
+	case ACCOUNT_REINVITED:
+		a->due = false;
+		interim(a);
+		break;
+	}
+}
+
+void accounting_answered(struct accounting *a)
+{
+	if (a->period)
+		timer_start(&a->timer, a->period * 1000ULL, interim, a);
+}
+
+void accounting_close(struct accounting *a)
+{
+	timer_cancel(&a->timer);
+	a->moments = 0;
+	cdr_release(&a->later, a->db);
 }

@@ -15,8 +15,19 @@
 #include "sbc/counters.h"
 #include "sbc/parting.h"
 #include "sbc/random.h"
+#include "sbc/refusals.h"
 #include "sbc/replaces.h"
 #include "sbc/sides.h"
+
+/* Q.850 causes of what the SBC ends by itself */
+enum {
+	CLEARED = 16,     /* normal call clearing */
+	UNSPECIFIED = 31, /* normal, unspecified */
+	BROKEN_UP = 41,   /* temporary failure */
+	TIMED_OUT = 102   /* recovery on timer expiry */
+};
+
+static const char place_call[] = "place-call"; /* step of ingress */
 
 static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 {
@@ -175,6 +186,41 @@ static void final_a(struct call *c, const struct leg_reply *r)
 		c->watch(c, r->code, c->watch_arg);
 }
 
+static enum cdr_reason reason_of(const struct hunt *hunt, uint16_t code)
+{
+	switch (hunt->best ? LACK_NONE : (enum hunt_lack)hunt->lack) {
+
+	case LACK_NONE:
+		break;
+	case LACK_ROUTE:
+		return CDR_NO_ROUTE;
+	case LACK_ROOM:
+		return CDR_NO_CAPACITY;
+	case LACK_WAY:
+		return CDR_TRANSPORT;
+	case LACK_ANSWER:
+		return CDR_NO_ANSWER;
+	case LACK_LEAVE:
+		return CDR_UNAUTHORIZED;
+	}
+	return cdr_reason_of(code, !hunt->best);
+}
+
+/* A refusal is counted and recorded under its step (behaviour.md 1.1) */
+static void refused(struct call *c, uint16_t code)
+{
+	const struct message *best = c->hunt.best;
+
+	c->cdr.status = code;
+	cdr_end(&c->cdr, best ? CDR_EGRESS : CDR_SBC, reason_of(&c->hunt, code),
+		cdr_cause(best));
+	hunt_refused(&c->hunt, code);
+	if (code == 401 || code == 407)
+		c->cdr.refused_step = refusal_step_name(REFUSAL_AUTHENTICATE);
+	else if (!best)
+		c->cdr.refused_step = place_call;
+}
+
 /* The best failure of the search, or what the SBC itself says */
 static int refuse_a(void *obj, const struct message *msg)
 {
@@ -203,12 +249,7 @@ static int refuse_a(void *obj, const struct message *msg)
 		}
 	}
 	c->code = r.code;
-	c->cdr.status = r.code;
-	c->cdr.ended_by = c->hunt.best ? CDR_EGRESS : CDR_SBC;
-	c->cdr.reason = cdr_reason_of(r.code);
-	if (!c->hunt.best)
-		c->cdr.refused_step = "place-call";
-	hunt_refused(&c->hunt, r.code);
+	refused(c, r.code);
 	count(COUNT_CALL_REJECTS, 1);
 	if (silent)
 		c->a->asked = transaction_forget(c->a->asked);
@@ -368,6 +409,7 @@ static int next_hop(void *obj, const struct message *msg)
 
 	if (!hunt_is_forked(&c->hunt))
 		timer_cancel(&c->timer_c);
+	accounting_moment(&c->accounting, ACCOUNT_FAILED, code);
 	v = hunt_failed(&c->hunt, code, msg);
 	leg_b_follow(c);
 	return event_of(v);
@@ -384,6 +426,7 @@ static int sent(void *obj, const struct message *msg)
 		reply_trying(c);
 	}
 	account_placed(&c->cdr, &c->hunt);
+	accounting_moment(&c->accounting, ACCOUNT_SENT, 0);
 	return 0;
 }
 
@@ -526,8 +569,9 @@ static int pass_progress(void *obj, const struct message *msg)
 	struct early *e = NULL;
 	int err;
 
-	if (!c->cdr.ring)
+	if (!c->cdr.ring && msg->code >= 180 && msg->code < 190)
 		c->cdr.ring = clock_ms();
+	accounting_moment(&c->accounting, ACCOUNT_RANG, msg->code);
 	timer_c_start(c);
 	hunt_agent_answered(&c->hunt, msg->code);
 
@@ -591,6 +635,9 @@ static void call_answered(struct call *c)
 		timer_start(&c->life,
 			    c->plan->sip->session_max_life_limit * 1000ULL,
 			    life_over, c);
+	accounting_moment(&c->accounting, ACCOUNT_ANSWERED, 200);
+	accounting_moment(&c->accounting, ACCOUNT_OK, 200);
+	accounting_answered(&c->accounting);
 	gauge(COUNT_SESSIONS_ESTABLISHED, 1);
 }
 
@@ -725,15 +772,21 @@ static int send_again(void *obj, const struct message *msg)
 	return B_REFUSE;
 }
 
+/* Cause of a CANCEL that says none: the caller cleared the call */
+static uint16_t given_up(const struct message *cancel)
+{
+	uint16_t q850 = cdr_cause(cancel);
+
+	return q850 ? q850 : CLEARED;
+}
+
 static int drop_proof(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	(void)msg;
 
 	c->credentials = mem_deref(c->credentials);
 	reply_a(c, 487);
-	c->cdr.ended_by = CDR_INGRESS;
-	c->cdr.reason = CDR_CANCELLED;
+	cdr_end(&c->cdr, CDR_INGRESS, CDR_CANCELLED, given_up(msg));
 	return BOTH_GONE;
 }
 
@@ -761,9 +814,25 @@ static int caller_cancels(void *obj, const struct message *msg)
 	if (msg)
 		reason = message_value(msg, HDR_REASON);
 	reply_a(c, 487);
-	c->cdr.ended_by = CDR_INGRESS;
-	c->cdr.reason = CDR_CANCELLED;
+	cdr_end(&c->cdr, CDR_INGRESS, CDR_CANCELLED, given_up(msg));
 	return cancel_b(c, reason.l ? &reason : NULL);
+}
+
+/* The SBC itself gives up: with add-reason-header the called side hears why */
+static int give_up_as(struct call *c, uint16_t code, enum cdr_reason why,
+		      uint16_t q850)
+{
+	char text[32] = "Q.850;cause=";
+	struct pl reason;
+
+	reply_a(c, code);
+	cdr_end(&c->cdr, CDR_SBC, why, q850);
+	reason.p = text;
+	reason.l = strlen(text);
+	reason.l += uint_write(text + reason.l, c->cdr.q850);
+	return cancel_b(c, c->plan->sip->add_reason_header && c->cdr.q850
+				   ? &reason
+				   : NULL);
 }
 
 static int unanswered(void *obj, const struct message *msg)
@@ -771,10 +840,7 @@ static int unanswered(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	reply_a(c, 487);
-	c->cdr.ended_by = CDR_SBC;
-	c->cdr.reason = CDR_NO_ANSWER;
-	return cancel_b(c, NULL);
+	return give_up_as(c, 487, CDR_NO_ANSWER, TIMED_OUT);
 }
 
 static int no_final_answer(void *obj, const struct message *msg)
@@ -782,10 +848,7 @@ static int no_final_answer(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	reply_a(c, 408);
-	c->cdr.ended_by = CDR_SBC;
-	c->cdr.reason = CDR_NO_ANSWER;
-	return cancel_b(c, NULL);
+	return give_up_as(c, 408, CDR_NO_ANSWER, TIMED_OUT);
 }
 
 static int give_up(void *obj, const struct message *msg)
@@ -793,8 +856,11 @@ static int give_up(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	reply_a(c, c->code ? c->code : 503);
-	return cancel_b(c, NULL);
+	if (c->code)
+		c->cdr.refused_step = place_call;
+	return give_up_as(c, c->code ? c->code : 503,
+			  c->code == 503 ? CDR_NO_CAPACITY : CDR_REFUSED,
+			  cause_q850(c->code ? c->code : 503));
 }
 
 /* A reliable 1xx without PRACK for 64*T1 (RFC 3262 3) */
@@ -803,10 +869,7 @@ static int unacknowledged(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	reply_a(c, 504);
-	c->cdr.ended_by = CDR_SBC;
-	c->cdr.reason = CDR_NO_ANSWER;
-	return cancel_b(c, NULL);
+	return give_up_as(c, 504, CDR_NO_ANSWER, TIMED_OUT);
 }
 
 /* Between the 487 and the end of leg B nobody waits any more. Without a final
@@ -924,8 +987,7 @@ static int bye_b(void *obj, const struct message *msg)
 	struct call *c = obj;
 
 	closing(c);
-	if (c->cdr.ended_by == CDR_NOBODY)
-		c->cdr.ended_by = CDR_INGRESS;
+	cdr_end(&c->cdr, CDR_INGRESS, CDR_NORMAL, cdr_cause(msg));
 	leg_close(c->a);
 	bye_leg(c, c->b, msg);
 	return byes_sent(c);
@@ -936,8 +998,7 @@ static int bye_a(void *obj, const struct message *msg)
 	struct call *c = obj;
 
 	closing(c);
-	if (c->cdr.ended_by == CDR_NOBODY)
-		c->cdr.ended_by = CDR_EGRESS;
+	cdr_end(&c->cdr, CDR_EGRESS, CDR_NORMAL, cdr_cause(msg));
 	leg_close(c->b);
 	bye_leg(c, c->a, msg);
 	return byes_sent(c);
@@ -949,8 +1010,7 @@ static int bye_both(void *obj, const struct message *msg)
 	(void)msg;
 
 	closing(c);
-	if (c->cdr.ended_by == CDR_NOBODY)
-		c->cdr.ended_by = CDR_SBC;
+	cdr_end(&c->cdr, CDR_SBC, CDR_REFUSED, BROKEN_UP);
 	bye_leg(c, c->a, NULL);
 	bye_leg(c, c->b, NULL);
 	return byes_sent(c);
@@ -960,9 +1020,17 @@ static int media_silent(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 
-	c->cdr.reason = CDR_MEDIA_TIMEOUT;
-	c->cdr.q850 = 41;
+	cdr_end(&c->cdr, CDR_SBC, CDR_MEDIA_TIMEOUT, BROKEN_UP);
 	count(COUNT_MEDIA_EXP_EVENTS, 1);
+	return bye_both(obj, msg);
+}
+
+/* 408, 481 or silence inside the dialog */
+static int leg_dead(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+
+	cdr_end(&c->cdr, CDR_SBC, CDR_TRANSPORT, BROKEN_UP);
 	return bye_both(obj, msg);
 }
 
@@ -970,7 +1038,7 @@ static int life_ended(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 
-	c->cdr.reason = CDR_SESSION_EXPIRED;
+	cdr_end(&c->cdr, CDR_SBC, CDR_SESSION_EXPIRED, TIMED_OUT);
 	count(COUNT_EXPIRED_SESSIONS, 1);
 	return bye_both(obj, msg);
 }
@@ -1005,10 +1073,8 @@ static int held_end(struct call *c, uint16_t code)
 static int held_cancelled(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	(void)msg;
 
-	c->cdr.ended_by = CDR_INGRESS;
-	c->cdr.reason = CDR_CANCELLED;
+	cdr_end(&c->cdr, CDR_INGRESS, CDR_CANCELLED, given_up(msg));
 	return held_end(c, 487);
 }
 
@@ -1017,8 +1083,7 @@ static int held_unacknowledged(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->cdr.ended_by = CDR_SBC;
-	c->cdr.reason = CDR_NO_ANSWER;
+	cdr_end(&c->cdr, CDR_SBC, CDR_NO_ANSWER, TIMED_OUT);
 	return held_end(c, 504);
 }
 
@@ -1027,6 +1092,7 @@ static int held_given_up(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
+	cdr_end(&c->cdr, CDR_SBC, CDR_REFUSED, BROKEN_UP);
 	return held_end(c, 503);
 }
 
@@ -1034,9 +1100,8 @@ static int held_given_up(void *obj, const struct message *msg)
 static int held_hung_up(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	(void)msg;
 
-	c->cdr.ended_by = CDR_EGRESS;
+	cdr_end(&c->cdr, CDR_EGRESS, CDR_NO_ANSWER, cdr_cause(msg));
 	leg_close(c->b);
 	return held_end(c, 480);
 }
@@ -1047,8 +1112,10 @@ static int media_bad(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->cdr.ended_by = CDR_SBC;
-	c->cdr.reason = CDR_REFUSED;
+	cdr_end(&c->cdr, CDR_SBC,
+		c->cdr.status == 503 ? CDR_NO_CAPACITY : CDR_REFUSED,
+		cause_q850(c->cdr.status));
+	c->cdr.refused_step = place_call;
 	closing(c);
 	leg_close(c->a);
 	bye_leg(c, c->b, NULL);
@@ -1082,7 +1149,7 @@ static int pass_ack(void *obj, const struct message *msg)
 	struct call *c = obj;
 
 	if (c->b->ack_waits && ack_media(c, c->a, c->b, msg)) {
-		c->cdr.q850 = cause_q850(488);
+		cdr_end(&c->cdr, CDR_SBC, CDR_REFUSED, cause_q850(488));
 		c->reason = 488;
 		return MEDIA_BAD;
 	}
@@ -1093,7 +1160,7 @@ static int lost_ack(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 
-	c->cdr.reason = CDR_NO_ANSWER;
+	cdr_end(&c->cdr, CDR_SBC, CDR_TRANSPORT, TIMED_OUT);
 	if (c->b->ack_waits)
 		(void)leg_ack(c->b, NULL, NULL);
 	return bye_both(obj, msg);
@@ -1110,6 +1177,7 @@ static void record(const struct media_report *report, void *arg)
 		c->cdr.media = *report;
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_ms();
+	accounting_close(&c->accounting);
 	cdr_write(&c->cdr, c->worker->db);
 	mem_deref(c);
 	if (home->gone)
@@ -1211,8 +1279,8 @@ static const struct rule rules[] = {
 	{ CALL_TALKING,    MEDIA_BAD,     bye_both,        CALL_CLOSING    },
 	{ CALL_TALKING,    A_BYE,         bye_b,           CALL_CLOSING    },
 	{ CALL_TALKING,    B_BYE,         bye_a,           CALL_CLOSING    },
-	{ CALL_TALKING,    A_LOST,        bye_both,        CALL_CLOSING    },  /* a dead leg: 12.2.1.2 */
-	{ CALL_TALKING,    B_LOST,        bye_both,        CALL_CLOSING    },
+	{ CALL_TALKING,    A_LOST,        leg_dead,        CALL_CLOSING    },  /* 12.2.1.2 */
+	{ CALL_TALKING,    B_LOST,        leg_dead,        CALL_CLOSING    },
 	{ CALL_TALKING,    MEDIA_LOST,    media_silent,    CALL_CLOSING    },
 	{ CALL_TALKING,    LIFE_OVER,     life_ended,      CALL_CLOSING    },
 	{ CALL_TALKING,    OPERATOR,      bye_both,        CALL_CLOSING    },
@@ -1481,8 +1549,8 @@ void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
 {
 	if (c->state >= CALL_CLOSING)
 		return;
-	c->cdr.ended_by = (uint8_t)by;
-	c->cdr.reason = (uint8_t)reason;
+	cdr_end(&c->cdr, by, reason,
+		reason == CDR_SHUTDOWN ? BROKEN_UP : UNSPECIFIED);
 	call_feed(c, OPERATOR, NULL);
 }
 
@@ -1505,6 +1573,8 @@ static void destructor(void *data)
 	queue_end(&c->queue[SIDE_A], 0);
 	queue_end(&c->queue[SIDE_B], 0);
 	timer_cancel(&c->forget);
+	timer_cancel(&c->accounting.timer);
+	list_flush(&c->accounting.later);
 	list_flush(&c->relays);
 	list_flush(&c->early);
 	hunt_clear(&c->hunt);
@@ -1622,6 +1692,22 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 	hunt->arg = c;
 }
 
+static void account_call(struct call *c)
+{
+	const struct account_request request = {
+		.msg = c->hunt.invite,
+		.plan = c->plan,
+		.source = &c->hunt.source,
+		.from = &c->hunt.from,
+		.owner = &c->hunt.owner,
+		.called = &c->hunt.called,
+	};
+
+	account_begin(&c->cdr, &request);
+	accounting_open(&c->accounting, &c->cdr, &c->media, c->plan,
+			c->worker->db);
+}
+
 uint16_t call_place(const struct call_setup *setup)
 {
 	uint64_t expires = expires_of(setup->invite);
@@ -1663,7 +1749,7 @@ uint16_t call_place(const struct call_setup *setup)
 	c->seat = setup->seat;
 	hunt_make(c, setup);
 	c->cdr.id = c->id;
-	account_begin(&c->cdr, &c->hunt);
+	account_call(c);
 	c->pbx = c->hunt.owner.agent ? c->hunt.owner.agent
 				     : c->hunt.called.agent;
 	if (c->pbx)

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "sbc/cdr.h"
+#include "sbc/account.h"
 #include "sbc/early.h"
 #include "sbc/hunt.h"
 #include "sbc/relay.h"
@@ -129,6 +129,7 @@ struct call {
 	uint16_t code;              /* why leg A is refused */
 	uint16_t reason;            /* SIP code, why BYE is sent */
 	struct cdr cdr;
+	struct accounting accounting;
 	uint64_t answered; /* [ms, monotonic] */
 };
 

@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 #include "store/log.h"
 #include "store/number.h"
 #include "store/records.h"
 #include "store/value.h"
+#include "policy/cause.h"
+#include "policy/header.h"
 #include "sbc/cdr.h"
 #include "sbc/clock.h"
 
@@ -15,6 +18,7 @@
 enum {
 	F_TYPE,
 	F_VERSION,
+	F_NODE = 3,
 	F_SESSION = 4,
 	F_CALLID,
 	F_PROTOCOL = 7,
@@ -97,7 +101,7 @@ const char *cdr_party_name(enum cdr_party p)
 	return parties[p];
 }
 
-enum cdr_reason cdr_reason_of(uint16_t code)
+enum cdr_reason cdr_reason_of(uint16_t code, bool ours)
 {
 	switch (code) {
 
@@ -105,7 +109,7 @@ enum cdr_reason cdr_reason_of(uint16_t code)
 	case 407:
 		return CDR_UNAUTHORIZED;
 	case 404:
-		return CDR_NO_ROUTE;
+		return ours ? CDR_NO_ROUTE : CDR_REFUSED;
 	case 408:
 	case 480:
 		return CDR_NO_ANSWER;
@@ -115,10 +119,45 @@ enum cdr_reason cdr_reason_of(uint16_t code)
 	case 487:
 		return CDR_CANCELLED;
 	case 503:
-		return CDR_NO_CAPACITY;
+		return ours ? CDR_NO_CAPACITY : CDR_REFUSED;
 	default:
 		return CDR_REFUSED;
 	}
+}
+
+void cdr_end(struct cdr *cdr, enum cdr_party by, enum cdr_reason reason,
+	     uint16_t q850)
+{
+	if (cdr->ended_by != CDR_NOBODY)
+		return;
+	cdr->ended_by = (uint8_t)by;
+	cdr->reason = (uint8_t)reason;
+	cdr->q850 = q850;
+}
+
+uint16_t cdr_cause(const struct message *msg)
+{
+	const struct header *h = msg ? message_first(msg, HDR_REASON) : NULL;
+
+	for (; h; h = message_next(msg, h)) {
+		struct pl rest = header_value(msg, h), value, params, cause;
+		uint64_t n;
+
+		while (!list_next(&rest, &value)) {
+			const char *end = memchr(value.p, ';', value.l);
+
+			if (!end || end - value.p != 5 ||
+			    strncasecmp(value.p, "Q.850", 5) != 0)
+				continue;
+			params.p = end;
+			params.l = value.l - 5;
+			if (!param_get(&params, "cause", &cause) &&
+			    !uint_parse(&n, &cause, 127))
+				return (uint16_t)n;
+		}
+	}
+
+	return 0;
 }
 
 /* Room for n more bytes behind what is used */
@@ -325,8 +364,10 @@ static void put_auth(struct writer *w, const struct cdr *cdr)
 	put_number(w, F_CHALLENGES, cdr->challenges);
 }
 
+/* What is not over yet lasts until now */
 static void put_times(struct writer *w, const struct cdr *cdr)
 {
+	uint64_t end = cdr->disconnect ? cdr->disconnect : clock_ms();
 	uint64_t first = cdr->ring      ? cdr->ring
 			 : cdr->connect ? cdr->connect
 					: cdr->disconnect;
@@ -335,31 +376,53 @@ static void put_times(struct writer *w, const struct cdr *cdr)
 	put_time(w, F_RING, cdr, cdr->ring);
 	put_time(w, F_CONNECT, cdr, cdr->connect);
 	put_time(w, F_DISCONNECT, cdr, cdr->disconnect);
-	if (cdr->connect && cdr->disconnect >= cdr->connect)
-		put_number(w, F_DURATION, cdr->disconnect - cdr->connect);
-	if (first >= cdr->setup)
+	if (cdr->connect && end >= cdr->connect)
+		put_number(w, F_DURATION, end - cdr->connect);
+	if (first >= cdr->setup && first)
 		put_number(w, F_SETUP_MS, first - cdr->setup);
 }
 
-void cdr_write(const struct cdr *cdr, struct database *db)
+static const char *type_of(const struct cdr *cdr, enum cdr_type type)
 {
-	struct writer *w;
-	int err = ENOMEM;
+	switch (type) {
 
-	if (cdr->side[SIDE_A].unrecorded || cdr->side[SIDE_B].unrecorded)
-		return;
+	case CDR_START:
+		return "start";
+	case CDR_INTERIM:
+		return "interim";
+	case CDR_LAST:
+		break;
+	}
+	return cdr->event ? "event" : cdr->connect ? "stop" : "attempt";
+}
 
-	w = mem_alloc(sizeof(*w), NULL);
+static void put_end(struct writer *w, const struct cdr *cdr)
+{
+	uint16_t q850 = cdr->q850;
+
+	if (!q850 && !cdr->event)
+		q850 = cdr->connect ? 16 /* normal clearing */
+				    : cause_q850(cdr->status);
+	if (q850)
+		put_number(w, F_Q850, q850);
+	put_str(w, F_ENDED_BY, parties[cdr->ended_by]);
+	put_str(w, F_REASON, reasons[cdr->reason]);
+	put_str(w, F_STEP, cdr->refused_step);
+}
+
+static struct writer *record_make(const struct cdr *cdr, enum cdr_type type,
+				  uint16_t status)
+{
+	struct writer *w = mem_alloc(sizeof(*w), NULL);
+
 	if (!w)
-		goto out;
+		return NULL;
 	memset(&w->record, 0, sizeof(w->record));
 	w->at = 0;
 
-	put_str(w, F_TYPE,
-		cdr->event     ? "event"
-		: cdr->connect ? "stop"
-			       : "attempt");
+	put_str(w, F_TYPE, type_of(cdr, type));
 	put_str(w, F_VERSION, "1");
+	put_str(w, F_NODE, cdr->node);
 	put_number(w, F_SESSION, cdr->id);
 	put_str(w, F_CALLID, cdr_get(cdr, CDR_CALLID + SIDE_A));
 	put_str(w, F_CALLID + 1, cdr_get(cdr, CDR_CALLID + SIDE_B));
@@ -381,20 +444,112 @@ void cdr_write(const struct cdr *cdr, struct database *db)
 	put_number(w, F_ROUTES, cdr->routes_tried);
 	put_auth(w, cdr);
 	put_str(w, F_AOR, cdr_get(cdr, CDR_AOR));
-	if (cdr->status)
-		put_number(w, F_STATUS, cdr->status);
-	if (cdr->q850)
-		put_number(w, F_Q850, cdr->q850);
-	put_str(w, F_ENDED_BY, parties[cdr->ended_by]);
-	put_str(w, F_REASON, reasons[cdr->reason]);
-	put_str(w, F_STEP, cdr->refused_step);
+	if (status)
+		put_number(w, F_STATUS, status);
+	if (type == CDR_LAST)
+		put_end(w, cdr);
 	put_media(w, &cdr->media);
 	put_number(w, F_CONFIG, cdr->config_version);
 
-	err = records_put(db, &w->record);
-out:
+	return w;
+}
+
+static bool is_unrecorded(const struct cdr *cdr)
+{
+	return cdr->side[SIDE_A].unrecorded || cdr->side[SIDE_B].unrecorded;
+}
+
+static void lost(uint64_t id, int err)
+{
+	log_error(DB, "record-lost", "call=%" PRIu64 " text=\"%s\"", id,
+		  strerror(err));
+}
+
+void cdr_write(const struct cdr *cdr, struct database *db)
+{
+	struct writer *w;
+	int err;
+
+	if (is_unrecorded(cdr))
+		return;
+
+	w = record_make(cdr, CDR_LAST, cdr->status);
+	err = w ? records_put(db, &w->record) : ENOMEM;
 	if (err)
-		log_error(DB, "record-lost", "call=%" PRIu64 " text=\"%s\"",
-			  cdr->id, strerror(err));
+		lost(cdr->id, err);
 	mem_deref(w);
+}
+
+/* --- Kept until the end (trans-at-close) ----------------------------------- */
+
+struct later {
+	struct le le;
+	uint64_t id;
+	struct record record;
+	char text[];
+};
+
+static void later_destructor(void *data)
+{
+	struct later *later = data;
+
+	list_unlink(&later->le);
+}
+
+static int keep(struct list *list, uint64_t id, const struct record *record)
+{
+	struct later *later;
+	size_t size = 0;
+	char *p;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		size += record->field[i].l;
+	later = mem_alloc(sizeof(*later) + size, later_destructor);
+	if (!later)
+		return ENOMEM;
+
+	memset(later, 0, sizeof(*later));
+	later->id = id;
+	p = later->text;
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		const struct pl *field = &record->field[i];
+
+		later->record.field[i] = (struct pl){ p, field->l };
+		if (field->l)
+			memcpy(p, field->p, field->l);
+		p += field->l;
+	}
+	list_append(list, &later->le, later);
+
+	return 0;
+}
+
+void cdr_write_early(const struct cdr *cdr, enum cdr_type type, uint16_t status,
+		     struct list *later, struct database *db)
+{
+	struct writer *w;
+	int err = ENOMEM;
+
+	if (is_unrecorded(cdr))
+		return;
+
+	w = record_make(cdr, type, status);
+	if (w)
+		err = later ? keep(later, cdr->id, &w->record)
+			    : records_put(db, &w->record);
+	if (err)
+		lost(cdr->id, err);
+	mem_deref(w);
+}
+
+void cdr_release(struct list *later, struct database *db)
+{
+	while (later->head) {
+		struct later *one = later->head->data;
+		int err = records_put(db, &one->record);
+
+		if (err)
+			lost(one->id, err);
+		mem_deref(one);
+	}
 }

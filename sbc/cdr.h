@@ -58,8 +58,16 @@ struct cdr_side {
 	bool unrecorded; /* its realm has accounting-enable disabled */
 };
 
+/** What a record is; the first two come before the last one of a call */
+enum cdr_type {
+	CDR_START,
+	CDR_INTERIM,
+	CDR_LAST /* stop, attempt, event */
+};
+
 struct cdr {
 	uint64_t id;
+	const char *node;  /* of the plan; "": of the machine */
 	const char *event; /* method of a request outside calls; NULL: a call */
 	uint64_t wall;     /* of setup [ms]; the rest follows from the others */
 	uint64_t setup, ring, connect,
@@ -91,8 +99,17 @@ void cdr_set_str(struct cdr *cdr, unsigned which, const char *text);
 /** One text, "" if there is none; good until the next is set */
 const char *cdr_get(const struct cdr *cdr, unsigned which);
 
-/** Reason of a call that was refused with this code */
-enum cdr_reason cdr_reason_of(uint16_t code);
+/** Reason of a call that was refused with this code, by the SBC itself or not */
+enum cdr_reason cdr_reason_of(uint16_t code, bool ours);
+
+/** Who ended it, and why; the first to say so is right. Q.850 cause 0: that of the
+ *  status, or of a normal end */
+void cdr_end(struct cdr *cdr, enum cdr_party by, enum cdr_reason reason,
+	     uint16_t q850);
+
+/** Q.850 cause that the Reason of a message names (RFC 3326); 0: none. NULL is
+ *  fine */
+uint16_t cdr_cause(const struct message *msg);
 
 /** A 401 or 407 came. What answered the INVITE stays, whatever becomes of later
  *  requests: in_dialog */
@@ -107,6 +124,14 @@ const char *cdr_auth_source(const struct cdr *cdr);
 
 /** Write the record behind; its loss is logged */
 void cdr_write(const struct cdr *cdr, struct database *db);
+
+/** Write one before the last, with this status. It is kept for cdr_release where
+ *  `later` is a list */
+void cdr_write_early(const struct cdr *cdr, enum cdr_type type, uint16_t status,
+		     struct list *later, struct database *db);
+
+/** Write those that were kept */
+void cdr_release(struct list *later, struct database *db);
 
 /** "normal", "ingress", ... */
 const char *cdr_reason_name(enum cdr_reason r);

@@ -46,12 +46,14 @@ void hunt_end(struct hunt *hunt, uint16_t code, const struct message *msg)
 	mem_deref(hunt->best);
 	hunt->best = mem_ref((void *)msg);
 	hunt->code = code;
+	hunt->lack = LACK_NONE;
 	hunt->retry_after = 0;
 	hunt->phrase.l = 0;
 }
 
 /* Reasons of our own count only while nobody has answered (behaviour.md 2.9) */
-static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
+static void own_reason(struct hunt *hunt, uint16_t code, enum hunt_lack lack,
+		       uint32_t retry_after)
 {
 	if (hunt->best || hunt->code == 408)
 		return;
@@ -59,6 +61,7 @@ static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
 	if (hunt->code && code == 404)
 		return;
 	hunt->code = code;
+	hunt->lack = (uint8_t)lack;
 	hunt->retry_after = retry_after;
 	hunt->phrase.l = 0;
 }
@@ -67,14 +70,15 @@ static void own_reason(struct hunt *hunt, uint16_t code, uint32_t retry_after)
 static void name_failed(struct hunt *hunt, int err)
 {
 	count(COUNT_POLICY_HOP_FAILURES, 1);
-	own_reason(hunt, err == ENOENT ? 404 : 503, err == ETIMEDOUT ? 5 : 0);
+	own_reason(hunt, err == ENOENT ? 404 : 503, LACK_ROUTE,
+		   err == ETIMEDOUT ? 5 : 0);
 }
 
 static void note_failure(struct hunt *hunt, uint16_t code,
 			 const struct message *msg)
 {
 	if (!msg) {
-		own_reason(hunt, code, 0);
+		own_reason(hunt, code, code == 408 ? LACK_ANSWER : LACK_WAY, 0);
 		return;
 	}
 	if (!hunt->best || cause_is_better(hunt->best->code, code))
@@ -305,7 +309,7 @@ static void offline(struct hunt *hunt)
 
 	if (is_to_pbx(hunt))
 		code = unreachable_code(hunt->called.agent);
-	own_reason(hunt, code,
+	own_reason(hunt, code, LACK_ROUTE,
 		   code == 503 ? hunt->plan->sip->retry_after_upon_offline : 0);
 }
 
@@ -336,7 +340,8 @@ static bool hop_has_room(struct hunt *hunt)
 	count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
 	transactions_throttled(hunt->worker->transactions, NULL, q.method,
 			       AS_CLIENT);
-	own_reason(hunt, 503, hunt->plan->sip->retry_after_upon_offline);
+	own_reason(hunt, 503, LACK_ROOM,
+		   hunt->plan->sip->retry_after_upon_offline);
 
 	return false;
 }
@@ -357,7 +362,7 @@ static bool hop_admits(struct hunt *hunt)
 	 * refused count as out of service, of nobody else */
 	if (hunt->now->to_registrar && view.refused) {
 		count(COUNT_POLICY_SKIPPED_OOS, 1);
-		own_reason(hunt, 503,
+		own_reason(hunt, 503, LACK_LEAVE,
 			   hunt->plan->sip->retry_after_upon_offline);
 		if (!hunt->best && hunt->code == 503)
 			pl_set_str(&hunt->phrase, "Registration Refused");
@@ -947,7 +952,7 @@ static void compose_failed(struct hunt *hunt, int err)
 	switch (err) {
 
 	case ENOSPC:
-		own_reason(hunt, 503, 0);
+		own_reason(hunt, 503, LACK_ROOM, 0);
 		break;
 
 	case EPROTO:
@@ -955,7 +960,7 @@ static void compose_failed(struct hunt *hunt, int err)
 		break;
 
 	case ENOMEM:
-		own_reason(hunt, 503, 1);
+		own_reason(hunt, 503, LACK_ROOM, 1);
 		break;
 
 	default:
@@ -993,7 +998,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 			continue;
 		err = port_of(&port, hunt);
 		if (err) {
-			own_reason(hunt, 503, 0);
+			own_reason(hunt, 503, LACK_WAY, 0);
 			continue;
 		}
 		err = leg_make_ready(hunt, port);
@@ -1001,7 +1006,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 			err = compose(hunt, port);
 		if (err == EDQUOT) { /* max-bandwidth: the next route */
 			count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
-			own_reason(hunt, 503, 0);
+			own_reason(hunt, 503, LACK_ROOM, 0);
 			break;
 		}
 		if (err) {
@@ -1025,7 +1030,7 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 			      &hunt->now->targets.addr[hunt->now->target],
 			      hunt->now->targets.transport[hunt->now->target],
 			      0);
-		own_reason(hunt, 503, 0);
+		own_reason(hunt, 503, LACK_WAY, 0);
 	}
 
 	branch_over(hunt->now);

@@ -30,6 +30,16 @@ enum {
 	HUNT_SILENCE = 1 /* hunt->code: triggered-oos-response dropresponse */
 };
 
+/** Why a search that nobody answered came to nothing */
+enum hunt_lack {
+	LACK_NONE,  /* hunt->code says it */
+	LACK_ROUTE, /* no name, nobody in service */
+	LACK_ROOM,  /* a limit, ports, memory */
+	LACK_WAY,   /* nothing could be sent there */
+	LACK_ANSWER,
+	LACK_LEAVE /* the registrar refuses the owner */
+};
+
 typedef void(hunt_h)(enum hunt_verdict v, void *arg);
 
 /** Append header lines of the user's own for a request that leaves by this
@@ -101,6 +111,7 @@ struct hunt {
 	uint64_t patient;      /* until then [ms] */
 	struct surrogate_wait wait;
 	uint16_t code; /* what the caller gets when it ends here */
+	uint8_t lack;  /* enum hunt_lack, behind a code made here */
 	uint32_t retry_after;
 	struct pl phrase;     /* of code, where it is not the usual one */
 	struct message *best; /* answer behind code, or NULL: made here */

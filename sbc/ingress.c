@@ -12,6 +12,7 @@
 #include "policy/body.h"
 #include "policy/cause.h"
 #include "policy/sdp.h"
+#include "sbc/account.h"
 #include "sbc/call.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
@@ -73,6 +74,7 @@ typedef uint16_t(step_h)(struct ingress *in);
 struct step {
 	step_h *act;
 	enum refusal_step refused;
+	bool recorded; /* a stranger has no call records */
 };
 
 static const struct endpoint *endpoint_of(const struct worker *w,
@@ -881,15 +883,31 @@ static uint16_t place_call(struct ingress *in)
 /* --- The steps ---------------------------------------------------------- */
 
 static const struct step steps[] = {
-	{ check_message, REFUSAL_CHECK_MESSAGE },
-	{ name_source, REFUSAL_NAME_SOURCE },
-	{ take_capacity, REFUSAL_TAKE_CAPACITY },
-	{ choose_route, REFUSAL_CHOOSE_ROUTE },
-	{ place_call, REFUSAL_PLACE_CALL },
+	{ check_message, REFUSAL_CHECK_MESSAGE, false },
+	{ name_source, REFUSAL_NAME_SOURCE, false },
+	{ take_capacity, REFUSAL_TAKE_CAPACITY, true },
+	{ choose_route, REFUSAL_CHOOSE_ROUTE, true },
+	{ place_call, REFUSAL_PLACE_CALL, true },
 };
 enum {
 	STEPS = sizeof(steps) / sizeof(steps[0])
 };
+
+static void record_refusal(struct ingress *in, const struct step *step,
+			   uint16_t code)
+{
+	const struct account_request request = {
+		.msg = in->msg,
+		.plan = in->plan,
+		.source = &in->source,
+		.from = &in->from,
+		.owner = &in->owner,
+		.called = &in->called,
+	};
+
+	account_refused(&request, refusal_step_name(step->refused),
+			code == SILENCE ? 0 : code, in->worker->db);
+}
 
 static void refuse(struct ingress *in, const struct step *step, uint16_t code)
 {
@@ -922,6 +940,8 @@ static void refuse(struct ingress *in, const struct step *step, uint16_t code)
 			 (int)in->msg->method.l, in->msg->method.p,
 			 refusal.realm ? refusal.realm : "", in->object,
 			 refusal.reason);
+	if (step->recorded)
+		record_refusal(in, step, code);
 	if (in->at &&
 	    limits_drop_response(in->source.agent, in->at->interface, code))
 		code = SILENCE;

@@ -166,18 +166,24 @@ static void cdr_destructor(void *data)
 /* generate-event names the methods (configuration.md 2.17) */
 static int record_begin(struct pair *p)
 {
-	const struct account_config *account =
-		config_single(p->plan->config, &element_account_config);
 	const struct message *request = p->hunt.invite;
+	const struct account_request account = {
+		.msg = request,
+		.plan = p->plan,
+		.source = &p->hunt.source,
+		.from = &p->hunt.from,
+		.owner = &p->hunt.owner,
+		.called = &p->hunt.called,
+	};
 
-	if (!names_have(&account->generate_event, &request->method))
+	if (!account_has_event(p->plan, &request->method))
 		return 0;
 	p->cdr = mem_zalloc(sizeof(*p->cdr), cdr_destructor);
 	if (!p->cdr)
 		return ENOMEM;
 	p->cdr->id = random_u64() >> 1;
 	p->cdr->event = method_name((enum method_id)request->method_id);
-	account_begin(p->cdr, &p->hunt);
+	account_begin(p->cdr, &account);
 	return 0;
 }
 
@@ -194,8 +200,9 @@ static void record_write(struct pair *p, uint16_t code, enum cdr_party by)
 	if (!cdr)
 		return;
 	cdr->status = code;
-	cdr->ended_by = (uint8_t)by;
-	cdr->reason = (uint8_t)(code < 300 ? CDR_NORMAL : cdr_reason_of(code));
+	cdr_end(cdr, by,
+		code < 300 ? CDR_NORMAL : cdr_reason_of(code, by == CDR_SBC),
+		0);
 	if (by == CDR_SBC)
 		cdr->refused_step = "place-call";
 	cdr->disconnect = clock_ms();

@@ -176,6 +176,9 @@ static void relay_done(struct relay *r, uint16_t code,
 		c->reinvite = NULL;
 		if (code >= 300)
 			media_offer_failed(c->media);
+		else if (method == INVITE)
+			accounting_moment(&c->accounting, ACCOUNT_REINVITED,
+					  code);
 	}
 	if (method == BYE) {
 		if (c->byes && !--c->byes)

@@ -192,14 +192,14 @@ class Sbc:
         number = self.waits("show sessions", r"(?m)^(\d{6,}) ").group(1)
         return rows(self.acli(f"show sessions {number}"))
 
-    def records(self, count=1, within=4.0):
-        """The newest call records, newest first, once there are so many"""
+    def records(self, count=1, within=4.0, types=("stop", "attempt", "event")):
+        """The newest call records of these types, newest first, once there are so many"""
         limit = time.monotonic() + within
         while True:
-            found = [rows(text) for text in self.acli(f"show records {count}").split("\n\n")]
-            found = [r for r in found if "record-type" in r]
+            found = [rows(text) for text in self.acli(f"show records {4 * count}").split("\n\n")]
+            found = [r for r in found if r.get("record-type") in types]
             if len(found) >= count:
-                return found
+                return found[:count]
             assert time.monotonic() < limit, f"{len(found)} records only"
             time.sleep(0.05)
 

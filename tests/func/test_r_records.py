@@ -2,6 +2,7 @@
 What is told of the credentials of a call: show sessions, call records (behaviour.md 6.2, acli.md 5.3).
 """
 import os
+import re
 
 import pytest
 
@@ -143,7 +144,8 @@ def test_a_realm_without_accounting_has_no_records(sbc, trunk, pbx_a, pbx_b, rea
         assert record["called-number"] == "0309999"
     sbc.stop()
     sbc.start(configured=False)
-    assert sbc.acli("show records 10").count("record-type") == (1 if realm == "pbx-a" else 0)
+    found = re.findall(r"record-type +(\w+)", sbc.acli("show records 10"))
+    assert found == (["stop", "start"] if realm == "pbx-a" else [])
 
 
 def test_a_realm_without_qos_has_no_packets_in_its_records(sbc, trunk, pbx_a, peers):
