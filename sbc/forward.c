@@ -794,16 +794,16 @@ static void *run(void *arg)
 		clock_read(f);
 		f->turn++;
 
-		for (i = 0; i < n; i++) {
+		/* Orders first: a packet that follows the answer finds its way. And
+		 * after wake_read, or one could wait for the next wake-up */
+		for (i = 0; i < n; i++)
+			if (!f->event[i].data.u64)
+				wake_read(f);
+		obey_all(f);
+		for (i = 0; i < n; i++)
 			if (f->event[i].data.u64)
 				take(f, f->event[i].data.u64);
-			else
-				wake_read(f);
-		}
 		flush_packets(f);
-
-		/* after wake_read, or an order could wait for the next wake-up */
-		obey_all(f);
 		sweep(f);
 		news_send_all(f);
 		load_measure(f);

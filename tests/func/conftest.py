@@ -196,7 +196,7 @@ class Sbc:
         """The newest call records of these types, newest first, once there are so many"""
         limit = time.monotonic() + within
         while True:
-            found = [rows(text) for text in self.acli(f"show records {4 * count}").split("\n\n")]
+            found = [rows(text) for text in self.acli(f"show records {min(4 * count, 1000)}").split("\n\n")]
             found = [r for r in found if r.get("record-type") in types]
             if len(found) >= count:
                 return found[:count]
