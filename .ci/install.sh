@@ -7,7 +7,7 @@ BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config libre-dev librem-dev
 PEER_PACKAGES="kamailio kamailio-extra-modules sip-tester python3 procps"
 TEST_PACKAGES="$PEER_PACKAGES python3-pytest python3-pytest-xdist python3-yaml python3-pexpect baresip-core baresip-ffmpeg
  tshark dnsmasq-base sqlite3 clang clang-format-14 libclang-rt-14-dev iproute2
- binutils git"
+ binutils git man-db"
 
 say() { printf '== %s\n' "$*"; }
 

@@ -17,6 +17,7 @@
 #include "cli/client.h"
 #include "cli/line.h"
 #include "cli/offline.h"
+#include "cli/options.h"
 
 enum {
 	EXIT_OK,
@@ -109,23 +110,12 @@ static int option_take(struct shell *sh, int c)
 
 static int options_read(struct shell *sh, int argc, char *argv[])
 {
-	static const struct option known[] = {
-		{ "socket", required_argument, NULL, 's' },
-		{ "offline", no_argument, NULL, 'o' },
-		{ "db", required_argument, NULL, 'd' },
-		{ "command", required_argument, NULL, 'c' },
-		{ "file", required_argument, NULL, 'f' },
-		{ "user", no_argument, NULL, 'u' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "yes", no_argument, NULL, 'y' },
-		{ "keep-going", no_argument, NULL, 'k' },
-		{ "password-file", required_argument, NULL, 'p' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ 0 },
-	};
+	struct option known[OPTIONS_MAX];
+	char brief[OPTIONS_MAX];
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:f:", known, NULL)) != -1)
+	options_getopt(known, brief, acli_options);
+	while ((c = getopt_long(argc, argv, brief, known, NULL)) != -1)
 		if (option_take(sh, c))
 			return EINVAL;
 	if (sh->offline != (sh->db != NULL)) {

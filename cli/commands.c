@@ -413,8 +413,19 @@ static void help(struct session *s, const struct words *w, uint32_t at)
 	(void)at;
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (commands[i].mode <= s->mode)
-			reply_line(&s->reply, "%-24s%s", commands[i].words,
+			reply_line(&s->reply, "%-30s  %s", commands[i].words,
 				   commands[i].help);
+}
+
+bool commands_text(size_t n, const char **words, const char **help,
+		   bool *superuser)
+{
+	if (n >= COMMANDS)
+		return false;
+	*words = commands[n].words;
+	*help = commands[n].help;
+	*superuser = commands[n].mode == MODE_SUPERUSER;
+	return true;
 }
 
 /* --- Matching ----------------------------------------------------------- */

@@ -14,6 +14,10 @@
  */
 void commands_run(struct session *s, const char *line);
 
+/** The n-th command for people: its words and what it does; false: there is none */
+bool commands_text(size_t n, const char **words, const char **help,
+		   bool *superuser);
+
 /** End the answer in s->reply with a prompt, when nothing more comes of it */
 void commands_end(struct session *s);
 

@@ -29,6 +29,7 @@
 #include "sbc/sbc.h"
 #include "cli/acceptance.h"
 #include "cli/inquiry.h"
+#include "cli/options.h"
 #include "cli/server.h"
 #include "cli/watchdog.h"
 
@@ -69,78 +70,54 @@ static const char usage[] =
 	"       sbcd --manual [ELEMENT]\n"
 	"       sbcd --version\n";
 
-/* What an option sets in struct options: a text, a flag, or nothing yet */
-enum option_kind {
-	OPTION_TEXT,
-	OPTION_FLAG,
-	OPTION_UNUSED_TEXT, /* accepted so that scripts may name it already */
-	OPTION_UNUSED_FLAG
-};
-
-/* clang-format off */
+/* What an option sets in struct options: a text, or a flag where it takes no
+ * argument. The others are accepted so that scripts may name them already */
 static const struct {
 	const char *name;
-	enum option_kind kind;
 	size_t at;
-} known_options[] = {
-	{ "config",        OPTION_TEXT,        offsetof(struct options, config) },
-	{ "db",            OPTION_TEXT,        offsetof(struct options, db) },
-	{ "socket",        OPTION_TEXT,        offsetof(struct options, socket) },
-	{ "log-level",     OPTION_TEXT,        offsetof(struct options, log_level) },
-	{ "verify",        OPTION_TEXT,        offsetof(struct options, verify) },
-	{ "manual",        OPTION_FLAG,        offsetof(struct options, run_manual) },
-	{ "version",       OPTION_FLAG,        offsetof(struct options, version) },
-	{ "json",          OPTION_FLAG,        offsetof(struct options, json) },
-	{ "strict",        OPTION_FLAG,        offsetof(struct options, strict) },
-	{ "host",          OPTION_FLAG,        offsetof(struct options, host) },
-	{ "dns",           OPTION_FLAG,        offsetof(struct options, dns) },
-	{ "plugin-dir",    OPTION_UNUSED_TEXT, 0 },
-	{ "allow-modules", OPTION_UNUSED_FLAG, 0 },
-	{ "node-id",       OPTION_UNUSED_TEXT, 0 },
-	{ "help",          OPTION_FLAG,        offsetof(struct options, help) },
-};
-/* clang-format on */
-enum {
-	KNOWN_OPTIONS = sizeof(known_options) / sizeof(known_options[0])
+} slots[] = {
+	{ "config", offsetof(struct options, config) },
+	{ "db", offsetof(struct options, db) },
+	{ "socket", offsetof(struct options, socket) },
+	{ "log-level", offsetof(struct options, log_level) },
+	{ "verify", offsetof(struct options, verify) },
+	{ "manual", offsetof(struct options, run_manual) },
+	{ "version", offsetof(struct options, version) },
+	{ "json", offsetof(struct options, json) },
+	{ "strict", offsetof(struct options, strict) },
+	{ "host", offsetof(struct options, host) },
+	{ "dns", offsetof(struct options, dns) },
+	{ "help", offsetof(struct options, help) },
 };
 
-static void option_set(struct options *o, size_t i)
+static void option_set(struct options *o, const struct option_text *option)
 {
-	char *at = (char *)o + known_options[i].at;
+	for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		char *at = (char *)o + slots[i].at;
 
-	switch (known_options[i].kind) {
-
-	case OPTION_TEXT:
-		*(const char **)at = optarg;
-		break;
-	case OPTION_FLAG:
-		*(bool *)at = true;
-		break;
-	case OPTION_UNUSED_TEXT:
-	case OPTION_UNUSED_FLAG:
-		fprintf(stderr, "sbcd: this version has no use for --%s\n",
-			known_options[i].name);
-		break;
+		if (strcmp(slots[i].name, option->name))
+			continue;
+		if (option->argument)
+			*(const char **)at = optarg;
+		else
+			*(bool *)at = true;
+		return;
 	}
+	fprintf(stderr, "sbcd: this version has no use for --%s\n",
+		option->name);
 }
 
 static int options_take(struct options *o, int argc, char *argv[])
 {
-	struct option known[KNOWN_OPTIONS + 1] = { { 0 } };
+	struct option known[OPTIONS_MAX];
+	char brief[OPTIONS_MAX];
 	int c;
 
-	for (size_t i = 0; i < KNOWN_OPTIONS; i++) {
-		bool text = known_options[i].kind == OPTION_TEXT ||
-			    known_options[i].kind == OPTION_UNUSED_TEXT;
-
-		known[i].name = known_options[i].name;
-		known[i].has_arg = text ? required_argument : no_argument;
-		known[i].val = 256 + (int)i;
-	}
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (c < 256)
+	options_getopt(known, brief, sbcd_options);
+	while ((c = getopt_long(argc, argv, brief, known, NULL)) != -1) {
+		if (c < OPTION_CODE)
 			return EINVAL;
-		option_set(o, (size_t)c - 256);
+		option_set(o, &sbcd_options[c - OPTION_CODE]);
 	}
 	return o->help ? EINVAL : 0;
 }
