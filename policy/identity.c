@@ -588,11 +588,11 @@ static bool is_source(const struct identities *ids,
 	return live && live->next_hop && live->next_hop(agent, src, live->arg);
 }
 
-struct nth {
+struct walk {
 	const struct identities *ids;
-	const struct sa *src;
-	uint32_t left;
-	const struct surrogate_agent *agent;
+	identity_agent_h *h;
+	void *arg;
+	const struct surrogate_agent *agent; /* where h said to stop */
 	const struct group *seen[8]; /* longer prefixes that held the source */
 	uint32_t seen_n;
 };
@@ -608,10 +608,10 @@ static bool group_has(const struct group *group, uint32_t agent)
 }
 
 /* An agent whose prefixes lie in one another is named once */
-static bool was_seen(const struct nth *nth, uint32_t agent)
+static bool was_seen(const struct walk *walk, uint32_t agent)
 {
-	for (uint32_t i = 0; i < nth->seen_n; ++i) {
-		if (group_has(nth->seen[i], agent))
+	for (uint32_t i = 0; i < walk->seen_n; ++i) {
+		if (group_has(walk->seen[i], agent))
 			return true;
 	}
 
@@ -621,41 +621,73 @@ static bool was_seen(const struct nth *nth, uint32_t agent)
 static bool source_found(void *value, void *arg)
 {
 	const struct group *group = value;
-	struct nth *nth = arg;
+	struct walk *walk = arg;
 
 	for (uint32_t i = 0; i < group->n; ++i) {
-		if (was_seen(nth, group->agents[i]))
+		const struct surrogate_agent *agent =
+			identity_agent(walk->ids, group->agents[i]);
+
+		if (was_seen(walk, group->agents[i]) ||
+		    !walk->h(agent, walk->arg))
 			continue;
-		if (nth->left--)
-			continue;
-		nth->agent = identity_agent(nth->ids, group->agents[i]);
+		walk->agent = agent;
 		return true;
 	}
-	if (nth->seen_n < 8)
-		nth->seen[nth->seen_n++] = group;
+	if (walk->seen_n < 8)
+		walk->seen[walk->seen_n++] = group;
 
 	return false;
+}
+
+/* Those whose addresses only DNS knows come behind the others */
+static void named_walk(struct walk *walk, const struct realm *realm,
+		       const struct sa *src, const struct identity_live *live)
+{
+	const struct surrogate_agent *agent;
+
+	for (uint32_t n = 0; (agent = live->named(realm, src, n, live->arg));
+	     ++n) {
+		if (walk->h(agent, walk->arg)) {
+			walk->agent = agent;
+			return;
+		}
+	}
+}
+
+const struct surrogate_agent *identity_agents_walk(
+	const struct identities *ids, const struct realm *realm,
+	const struct sa *src, const struct identity_live *live,
+	identity_agent_h *h, void *arg)
+{
+	struct walk walk = { .ids = ids, .h = h, .arg = arg };
+	const struct realm *r;
+
+	for (r = realm; r && !walk.agent; r = r->parent) {
+		const struct radix *radix = ids->sources[r->number];
+
+		walk.seen_n = 0;
+		if (radix)
+			radix_search(radix, src, source_found, &walk);
+	}
+	if (!walk.agent && live && live->named)
+		named_walk(&walk, realm, src, live);
+
+	return walk.agent;
+}
+
+static bool is_nth(const struct surrogate_agent *agent, void *arg)
+{
+	uint32_t *left = arg;
+	(void)agent;
+
+	return !(*left)--;
 }
 
 const struct surrogate_agent *identity_agent_at(
 	const struct identities *ids, const struct realm *realm,
 	const struct sa *src, uint32_t n, const struct identity_live *live)
 {
-	struct nth nth = { .ids = ids, .src = src, .left = n };
-	const struct realm *r;
-
-	for (r = realm; r && !nth.agent; r = r->parent) {
-		const struct radix *radix = ids->sources[r->number];
-
-		nth.seen_n = 0;
-		if (radix)
-			radix_search(radix, src, source_found, &nth);
-	}
-
-	if (!nth.agent && live && live->named)
-		return live->named(realm, src, nth.left, live->arg);
-
-	return nth.agent;
+	return identity_agents_walk(ids, realm, src, live, is_nth, &n);
 }
 
 /* --- owner --- */

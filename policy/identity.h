@@ -102,11 +102,19 @@ int identity_by_contact(const struct identities *ids, const struct realm *realm,
 int identity_by_called(const struct identities *ids, const struct realm *realm,
 		       const struct pl *user, struct owner *out);
 
-/** Agent whose PBX this source is (behaviour.md 5.1, condition 2: by
+/** Told of an agent; true ends the walk */
+typedef bool(identity_agent_h)(const struct surrogate_agent *agent, void *arg);
+
+/** Walk the agents whose PBX this source is (behaviour.md 5.1, condition 2: by
  *  source-ip-prefix, else by an address of customer-next-hop), in this realm
- *  or a parent of it; walk with n = 0, 1, ... until NULL. Those that the
- *  configuration names come first. live may be NULL. For triggered mode and
- *  REGISTER of PBXs */
+ *  or a parent of it. Those that the configuration names come first. live may
+ *  be NULL. The agent where h ended the walk; NULL: it did not */
+const struct surrogate_agent *identity_agents_walk(
+	const struct identities *ids, const struct realm *realm,
+	const struct sa *src, const struct identity_live *live,
+	identity_agent_h *h, void *arg);
+
+/** The n-th of them; NULL: there are not so many */
 const struct surrogate_agent *identity_agent_at(
 	const struct identities *ids, const struct realm *realm,
 	const struct sa *src, uint32_t n, const struct identity_live *live);

@@ -1108,12 +1108,19 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 	reply_stateless(from, msg, 481, NULL, NULL);
 }
 
+static bool is_active(const struct surrogate_agent *agent, void *arg)
+{
+	if (agent->register_mode == REGISTER_MODE_TRIGGERED)
+		surrogates_active(arg, agent);
+
+	return false;
+}
+
 /* A PBX that speaks is active: behaviour.md 4.8 counts any well-formed message
  * and each keep-alive. Costs nothing while no agent is triggered */
 void ingress_keepalive(const struct arrival *from, void *arg)
 {
 	struct worker *w = arg;
-	const struct surrogate_agent *agent;
 	struct identity_live live = { 0 };
 	const struct endpoint *at;
 	struct source source;
@@ -1126,11 +1133,8 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 		return;
 	sources_match(w->sources, w->plan, at, &from->src, &source);
 	surrogates_identity(w->surrogates, &live);
-	for (uint32_t n = 0;
-	     (agent = identity_agent_at(w->plan->identities, source.realm,
-					&from->src, n, &live));
-	     n++)
-		surrogates_active(w->surrogates, agent);
+	(void)identity_agents_walk(w->plan->identities, source.realm,
+				   &from->src, &live, is_active, w->surrogates);
 }
 
 /* --- Overload (behaviour.md 1.5) ----------------------------------------- */

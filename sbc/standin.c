@@ -31,6 +31,21 @@ static bool is_at(const struct worker *w, const struct surrogate_agent *agent,
 		realms_is_local(w->plan->realms, &host));
 }
 
+/* Whose AoR is To? */
+struct asked {
+	const struct worker *w;
+	const struct uri *to;
+	struct owner *out;
+};
+
+static bool holds(const struct surrogate_agent *agent, void *arg)
+{
+	struct asked *asked = arg;
+
+	return !aor_number(&asked->out->number, agent, &asked->to->user) &&
+	       is_at(asked->w, agent, asked->to);
+}
+
 bool standin_holds(const struct worker *w, const struct source *source,
 		   const struct sa *src, const struct message *msg,
 		   struct owner *out)
@@ -39,21 +54,16 @@ bool standin_holds(const struct worker *w, const struct source *source,
 	const struct surrogate_agent *agent;
 	struct identity_live live = { 0 };
 	struct address addr;
+	struct asked asked = { w, &addr.uri, out };
 
 	if (address_read(&addr, &to))
 		return false;
 	surrogates_identity(w->surrogates, &live);
-	for (uint32_t n = 0;
-	     (agent = identity_agent_at(w->plan->identities, source->realm, src,
-					n, &live));
-	     n++) {
-		if (aor_number(&out->number, agent, &addr.uri.user) ||
-		    !is_at(w, agent, &addr.uri))
-			continue;
+	agent = identity_agents_walk(w->plan->identities, source->realm, src,
+				     &live, holds, &asked);
+	if (agent)
 		out->agent = agent;
-		return true;
-	}
-	return false;
+	return agent != NULL;
 }
 
 /* Rest of the agent's binding. One that is not there yet is soon asked again */
