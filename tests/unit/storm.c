@@ -962,7 +962,7 @@ static void wait_a_while(void)
 	uint32_t ms = PICK(whiles);
 
 	if (chance(4))
-		ms = 33000;
+		ms = chance(30) ? 50000 : 33000;
 	if (chance(1))
 		ms = 185000;
 	pass(ms);
@@ -1069,6 +1069,43 @@ static void other_tenant(void)
 		 "pbx-b.example", "realm", "pbx-b", NULL);
 }
 
+/* The SBC takes part in session timers itself (behaviour.md 3.7) */
+static void timers_of_ours(const char *realm)
+{
+	struct sip_interface *si;
+	struct pl key;
+
+	pl_set_str(&key, realm);
+	si = (struct sip_interface *)config_find(core.cfg,
+						 &element_sip_interface, &key);
+	item_set(&element_sip_interface, si, "session-timer-profile", "timers");
+}
+
+static void timers_some(void)
+{
+	config_add(core.cfg, &element_session_timer_profile, "name", "timers",
+		   "session-expires", "90", "force-reinvite",
+		   chance(50) ? "enabled" : "disabled", "request-refresher",
+		   chance(50) ? "uac" : "uas", "response-refresher",
+		   chance(50) ? "uac" : "uas", NULL);
+	if (chance(60))
+		timers_of_ours("trunk");
+	if (chance(60))
+		timers_of_ours("pbx-a");
+}
+
+static void records_many(void)
+{
+	struct account_config *a = (struct account_config *)config_single(
+		core.cfg, &element_account_config);
+
+	item_set(&element_account_config, a, "generate-start", "Invite");
+	item_set(&element_account_config, a, "generate-interim",
+		 "Reinvite-Response OK 1xx Unsuccessful-Attempt");
+	item_set(&element_account_config, a, "intermediate-period", "7");
+	a->trans_at_close = chance(50);
+}
+
 void storm_configure(uint64_t seed)
 {
 	dice = seed * 0x2545f4914f6cdd1d + 1;
@@ -1083,6 +1120,13 @@ void storm_configure(uint64_t seed)
 		second_hop(chance(60));
 	if (chance(20))
 		core.sip->session_max_life_limit = 30;
+	core.sip->dialog_transparency = chance(15);
+	if (chance(25))
+		timers_some();
+	if (chance(25))
+		records_many();
+	if (chance(15))
+		core.sip->add_reason_header = true;
 	core.agent_pbx->constraints = core.agent_trunk->constraints =
 		core.agent_pbx_b->constraints = true;
 	item_set(&element_session_agent, core.agent_trunk, "options",
@@ -1097,6 +1141,7 @@ void storm_begin(void)
 	talks_n = duties_n = wishes_n = air_n = spoken_n = names_n = 0;
 	memset(spoken, 0, sizeof(spoken));
 	witness_reset();
+	witness_names_cross(core.sip->dialog_transparency);
 	fake_name(hosts[END_PBX], "127.0.0.12:5060", NULL);
 	fake_name(hosts[END_PBX_B], "127.0.0.13:5060", NULL);
 	fake_name(hosts[END_TRUNK], "127.0.0.11:5060", NULL);

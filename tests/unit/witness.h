@@ -22,6 +22,8 @@ enum {
 extern const char *const witness_marks[ENDS];
 
 void witness_reset(void);
+/** dialog-transparency: Call-IDs and tags of one side may be named to the other */
+void witness_names_cross(bool cross);
 /** The core gets this now. wild: not written by the rules */
 void witness_hears(int end, const struct message *msg, bool wild);
 /** The core has sent this; msg NULL: it could not be scanned */
