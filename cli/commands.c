@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/rehearsal.h"
+#include "cli/logging.h"
 #include "cli/registered.h"
 #include "cli/show.h"
 #include "cli/sipd.h"
@@ -325,9 +326,13 @@ static const struct command commands[] = {
 	{ "import-credentials",     MODE_SUPERUSER, import_credentials,    "CSV rows: FILE realm R [replace|merge], FILE surrogate-agent KEY" },
 	{ "import-surrogate-agents", MODE_SUPERUSER, import_surrogate_agents, "CSV rows into editing: FILE [merge|replace]" },
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
-	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL" },
+	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL [for MINUTES] [persist]" },
 	{ "notify all rotate-logs", MODE_SUPERUSER, rotate_logs,           "Open log files anew" },
+	{ "notify sipd debug",      MODE_SUPERUSER, notify_debug,          "DEBUG for the SIP part: [MINUTES]" },
+	{ "notify sipd nodebug",    MODE_SUPERUSER, notify_nodebug,        "End it" },
+	{ "notify sipd nosiplog",   MODE_SUPERUSER, notify_nosiplog,       "SIP messages go nowhere" },
 	{ "notify sipd register",   MODE_SUPERUSER, notify_register,       "Register now, paced: KEY|all [AOR-USER]" },
+	{ "notify sipd siplog",     MODE_SUPERUSER, notify_siplog,         "SIP messages to sipmsg.log, until the next start: [full]" },
 	{ "notify sipd unregister", MODE_SUPERUSER, notify_unregister,     "Leave now: KEY [AOR-USER]" },
 	{ "quit",                   MODE_USER,      quit,                  "Out of configuration mode; else end the connection" },
 	{ "reset all",              MODE_SUPERUSER, reset,                 "Counters anew, those of all tables" },
@@ -352,7 +357,7 @@ static const struct command commands[] = {
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused: [last N] [step S]", true },
 	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted; sipd by-user|by-realm|by-ip|by-registrar|by-route VALUE [brief|detailed]", true },
 	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]", true },
-	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID] [realm R] [agent A] [user U] [state S] [limit N]", true },
+	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID [ladder]] [realm R] [agent A] [user U] [state S] [limit N]", true },
 	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },

@@ -57,6 +57,8 @@ void control_close(struct control *c)
 	c->job = NULL;
 	/* Steps that are done come home, and find that there is no job */
 	mailbox_take(c->setup.home);
+	for (int i = 0; i < LOG_COMPONENTS; i++)
+		timer_cancel(&c->levels[i].timer);
 	mem_deref(c);
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include "store/log.h"
 #include "sbc/job.h"
 #include "sbc/timer.h"
 #include "cli/session.h"
@@ -24,6 +25,14 @@ struct control_setup {
 	void *arg;
 };
 
+/** A level that an operator ordered for a while (cli/logging) */
+struct level_order {
+	struct timer timer;
+	uint64_t until; /* wall [s]; 0: it holds, or there is none */
+	enum log_component component;
+	enum log_level before;
+};
+
 /** A version that runs on trial (cli/acceptance) */
 struct probation {
 	struct timer timer;
@@ -34,6 +43,7 @@ struct probation {
 struct control {
 	struct control_setup setup;
 	struct probation probation;
+	struct level_order levels[LOG_COMPONENTS];
 	uint64_t began;        /* [ms, monotonic] */
 	struct job *job;       /* NULL: the daemon ends */
 	struct session *owner; /* of the configuration lock, or NULL */

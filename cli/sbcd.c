@@ -27,8 +27,10 @@
 #include "sbc/clock.h"
 #include "sbc/leap.h"
 #include "sbc/sbc.h"
+#include "sbc/trace.h"
 #include "cli/acceptance.h"
 #include "cli/inquiry.h"
+#include "cli/logging.h"
 #include "cli/options.h"
 #include "cli/server.h"
 #include "cli/watchdog.h"
@@ -382,37 +384,12 @@ static int plan_load(struct daemon *d)
 	return err;
 }
 
-/* COMPONENT=LEVEL, as log-levels has it */
-static void level_follow(const char *entry)
-{
-	const char *equal = strchr(entry, '=');
-	size_t n = equal ? (size_t)(equal - entry) : 0;
-
-	for (int c = 0; n && c < LOG_COMPONENTS; c++) {
-		const char *name = log_component_name((enum log_component)c);
-
-		if (strlen(name) == n && !strncmp(name, entry, n))
-			log_level_set(
-				(enum log_component)c,
-				(enum log_level)log_level_parse(equal + 1));
-	}
-}
-
 /* Logging follows the plan that runs; an option of the command line wins */
 static void levels_follow(const struct plan *plan, void *arg)
 {
 	const struct daemon *d = arg;
-	const struct system_config *system = plan->system;
 
-	if (d->options.log_level) {
-		log_level_set(LOG_COMPONENTS, (enum log_level)log_level_parse(
-						      d->options.log_level));
-		return;
-	}
-	log_level_set(LOG_COMPONENTS,
-		      (enum log_level)system->process_log_level);
-	for (uint32_t i = 0; i < system->log_levels.n; i++)
-		level_follow(system->log_levels.v[i]);
+	logging_follow(d->control, plan, d->options.log_level);
 }
 
 /* What is of the whole program, and not of a worker */
@@ -440,6 +417,8 @@ static int logs_open(const struct daemon *d)
 	if (!setup.path &&
 	    !database_beside(d->db, "log", beside, sizeof(beside)))
 		setup.path = beside;
+	if (setup.path)
+		trace_folder(setup.path);
 	levels_follow(d->plan, (void *)d);
 	return log_open(&setup);
 }
@@ -501,6 +480,7 @@ static void signalled(int flags, void *arg)
 		return;
 	if (info.ssi_signo == SIGHUP) {
 		log_reopen();
+		trace_reopen();
 		return;
 	}
 	stopping_tell(d);
@@ -658,6 +638,7 @@ static void daemon_close(struct daemon *d)
 		fd_close(d->signals);
 		close(d->signals);
 	}
+	trace_close();
 	log_close();
 }
 

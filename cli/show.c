@@ -14,6 +14,7 @@
 #include "sbc/counters.h"
 #include "sbc/surrogates.h"
 #include "cli/json.h"
+#include "cli/ladder.h"
 #include "cli/show.h"
 #include "cli/statistics.h"
 #include "cli/tree.h"
@@ -340,6 +341,7 @@ struct session_list {
 	uint64_t only;
 	uint32_t rows, limit;
 	const char *realm, *agent, *user, *state; /* filters */
+	bool ladder;
 };
 
 static const struct column session_columns[] = {
@@ -499,6 +501,8 @@ static bool sessions_words(struct session_list *list, const struct words *w,
 		pl = range_of(w->v[at]);
 		if (i < ARRAY_SIZE(known) && at + 1 < w->n)
 			*known[i].value = w->v[++at];
+		else if (list->only && !strcmp(w->v[at], "ladder"))
+			list->ladder = true;
 		else if (list->only ||
 			 uint_parse(&list->only, &pl, UINT64_MAX) ||
 			 !list->only) {
@@ -525,6 +529,10 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at)
 
 	if (!sessions_words(&list, w, at))
 		return;
+	if (list.ladder) {
+		show_ladder(s, list.only);
+		return;
+	}
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	if (!list.only)

@@ -1,5 +1,5 @@
 /*
- * The program itself: versions, uptime, health, DNS cache, log levels
+ * The program itself: versions, uptime, health, DNS cache
  */
 #include <errno.h>
 #include <string.h>
@@ -7,10 +7,8 @@
 #include "store/base.h"
 #include <re_sys.h>
 #include "store/credentials.h"
-#include "store/log.h"
 #include "store/seal.h"
 #include "store/number.h"
-#include "store/records.h"
 #include "store/versions.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
@@ -269,85 +267,6 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 		json_end(&s->reply);
 	else if (list.rows > LIMIT)
 		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
-}
-
-/* --- Log levels ---------------------------------------------------------- */
-
-void show_log_level(struct session *s, const struct words *w, uint32_t at)
-{
-	static const struct column columns[] = { { "Component", -12 },
-						 { "Level", 0 },
-						 { NULL, 0 } };
-	(void)w;
-	(void)at;
-
-	if (s->reply.json)
-		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-	table_begin(&s->reply, NULL, columns);
-	for (int c = 0; c < LOG_COMPONENTS; c++) {
-		const struct cell cells[] = {
-			TEXT_CELL(log_component_name((enum log_component)c)),
-			TEXT_CELL(log_level_name(
-				log_level_get((enum log_component)c))),
-		};
-
-		table_row(&s->reply, columns, cells);
-	}
-	table_end(&s->reply);
-	if (s->reply.json)
-		json_end(&s->reply);
-}
-
-static int component_of(const char *word)
-{
-	if (!strcmp(word, "all"))
-		return LOG_COMPONENTS;
-	for (int c = 0; c < LOG_COMPONENTS; c++)
-		if (!strcmp(word, log_component_name((enum log_component)c)))
-			return c;
-	return -1;
-}
-
-void log_level(struct session *s, const struct words *w, uint32_t at)
-{
-	int component, level;
-
-	if (w->n < at + 2) {
-		reply_error(&s->reply, REPLY_ARGUMENT,
-			    "Missing all or COMPONENT, and LEVEL");
-		return;
-	}
-	component = component_of(w->v[at]);
-	level = log_level_parse(w->v[at + 1]);
-	if (component < 0)
-		reply_error(&s->reply, REPLY_ARGUMENT,
-			    "There is no component [%s]", w->v[at]);
-	else if (level < 0)
-		reply_error(&s->reply, REPLY_ARGUMENT, "There is no level [%s]",
-			    w->v[at + 1]);
-	else if (w->n > at + 2)
-		reply_error(&s->reply, REPLY_UNKNOWN, "Unexpected word [%s]",
-			    w->v[at + 2]);
-	else {
-		log_level_set((enum log_component)component,
-			      (enum log_level)level);
-		log_notice(CLI, "log-level", "component=%s level=%s by=%s",
-			   w->v[at], log_level_name((enum log_level)level),
-			   s->user);
-		reply_line(&s->reply,
-			   "Level of %s is %s until the next change "
-			   "of the running configuration.",
-			   w->v[at], log_level_name((enum log_level)level));
-	}
-}
-
-void rotate_logs(struct session *s, const struct words *w, uint32_t at)
-{
-	(void)w;
-	(void)at;
-	log_reopen();
-	(void)records_anew(s->db);
-	reply_line(&s->reply, "Log and record files are opened anew.");
 }
 
 /* --- Credentials --------------------------------------------------------- */

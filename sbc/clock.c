@@ -130,6 +130,24 @@ void clock_time_of_day(char buf[9], uint64_t wall)
 	(void)strftime(buf, 9, "%H:%M:%S", &tm);
 }
 
+static void digits(char *p, unsigned value, unsigned width);
+
+void clock_stamp(char buf[32], uint64_t wall_ms)
+{
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr",
+					    "May", "Jun", "Jul", "Aug",
+					    "Sep", "Oct", "Nov", "Dec" };
+	time_t t = (time_t)(wall_ms / 1000);
+	struct tm tm = { 0 };
+	size_t n;
+
+	(void)localtime_r(&t, &tm);
+	memcpy(buf, months[tm.tm_mon], 3);
+	n = 3 + strftime(buf + 3, 20, " %d %H:%M:%S.", &tm);
+	digits(buf + n, (unsigned)(wall_ms % 1000), 3);
+	buf[n + 3] = '\0';
+}
+
 static void digits(char *p, unsigned value, unsigned width)
 {
 	while (width--) {

@@ -31,6 +31,9 @@ void clock_local(struct local_time *out);
 /** Local time of day of a moment [s], for people: "12:34:56" */
 void clock_time_of_day(char buf[9], uint64_t wall);
 
+/** "Nov 20 14:17:54.526": local time of a wall time [ms]; buf of 32 bytes */
+void clock_stamp(char buf[32], uint64_t wall_ms);
+
 /** "2026-11-20T13:02:55.123Z" of a wall time [ms]; buf of 25 bytes */
 void clock_rfc3339(char buf[25], uint64_t wall_ms);
 

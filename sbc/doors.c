@@ -288,8 +288,8 @@ void doors_commit(struct doors *doors)
 			      &doors->plan->realms->endpoints[i]);
 		port_change(w->ports[i], &setup);
 		port_renumber(w->ports[i], i);
-		port_methods_set(
-			w->ports[i],
+		port_serve(
+			w->ports[i], setup.endpoint->interface->realm_id,
 			w->methods
 				? methods_of(
 					  w->methods,

@@ -30,6 +30,7 @@
 #include "sbc/counters.h"
 #include "sbc/intake.h"
 #include "sbc/port.h"
+#include "sbc/trace.h"
 #include "sbc/turn.h"
 
 enum {
@@ -70,6 +71,7 @@ struct port {
 	char sent_by_text[INET6_ADDRSTRLEN + 10];
 	struct pl user_agent;
 	uint32_t number;
+	char realm[32];          /* it speaks in; cut */
 	struct methods *methods; /* of the worker */
 	uint32_t message_max;
 	uint32_t large;      /* a request longer than this ... [bytes] */
@@ -215,6 +217,21 @@ static size_t headers_length(const uint8_t *p, size_t n)
 	return end ? (size_t)(end + 4 - p) : 0;
 }
 
+static void copy_out(const struct port *port, const struct sa *peer,
+		     const uint8_t *p, size_t n, bool out)
+{
+	const struct trace_message m = {
+		.realm = port->realm,
+		.local = &port->local,
+		.peer = peer,
+		.transport = (uint8_t)port->transport,
+		.out = out,
+		.bytes = { .p = (const char *)p, .l = n },
+	};
+
+	trace_message(&m);
+}
+
 static void datagram(struct port *port, struct arrival *from, const uint8_t *p,
 		     size_t n)
 {
@@ -242,6 +259,8 @@ static void datagram(struct port *port, struct arrival *from, const uint8_t *p,
 
 	memcpy(mb->buf, p, n);
 	mb->end = n;
+	if (trace_is_on())
+		copy_out(port, &from->src, p, n, false);
 	port->h(from, mb, port->arg);
 	mem_deref(mb);
 }
@@ -580,6 +599,8 @@ static void stream_message(uint64_t conn, const struct sa *peer,
 		.port = port, .src = *peer, .conn = conn, .refuse = refuse
 	};
 
+	if (trace_is_on())
+		copy_out(port, peer, mbuf_buf(mb), mbuf_get_left(mb), false);
 	port->h(&from, mb, port->arg);
 	mem_deref(port);
 }
@@ -779,6 +800,8 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	if (sa_af(&to->dst) != sa_af(&port->local))
 		return EAFNOSUPPORT;
 
+	if (trace_is_on())
+		copy_out(port, &to->dst, mbuf_buf(mb), mbuf_get_left(mb), true);
 	if (port->transport == TRANSPORT_UDP)
 		return udp_queue(port, to, mb, h, arg);
 
@@ -832,8 +855,9 @@ struct methods *port_methods(const struct port *port)
 	return port->methods;
 }
 
-void port_methods_set(struct port *port, struct methods *m)
+void port_serve(struct port *port, const char *realm, struct methods *m)
 {
+	str_ncpy(port->realm, realm, sizeof(port->realm));
 	port->methods = m;
 }
 

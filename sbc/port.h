@@ -93,10 +93,11 @@ enum transport port_transport(const struct port *port);
 /** Number of the endpoint in the present plan (set anew at each change) */
 uint32_t port_number(const struct port *port);
 void port_renumber(struct port *port, uint32_t number);
-/** Where the requests and answers that pass here are counted, as set; NULL */
+/** Where the requests and answers that pass here are counted (NULL: nowhere), and
+ *  the realm that stands before them in sipmsg.log; set at each change */
 struct methods;
 struct methods *port_methods(const struct port *port);
-void port_methods_set(struct port *port, struct methods *m);
+void port_serve(struct port *port, const char *realm, struct methods *m);
 /** Open connections */
 uint32_t port_connections(const struct port *port);
 /** May the connection be closed when it idles? One that carries registrations

@@ -5,6 +5,7 @@
  * a Friday, and the machine stands in UTC. All threads see one time.
  */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "sbc/clock.h"
@@ -100,6 +101,12 @@ void clock_time_of_day(char buf[9], uint64_t wall)
 	struct tm tm = broken_down(wall * 1000);
 
 	strftime(buf, 9, "%H:%M:%S", &tm);
+}
+
+void clock_stamp(char buf[32], uint64_t wall_ms)
+{
+	(void)snprintf(buf, 32, "Jan 01 00:00:00.%03u",
+		       (unsigned)(wall_ms % 1000));
 }
 
 void clock_rfc3339(char buf[25], uint64_t wall_ms)

@@ -180,8 +180,9 @@ struct methods *port_methods(const struct port *port)
 	return port->methods;
 }
 
-void port_methods_set(struct port *port, struct methods *m)
+void port_serve(struct port *port, const char *realm, struct methods *m)
 {
+	(void)realm;
 	port->methods = m;
 }
 
