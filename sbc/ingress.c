@@ -314,9 +314,12 @@ static uint16_t take_capacity(struct ingress *in)
 /* May this source reach a PBX by the contact that we registered (2.1)? */
 static bool is_registrar(const struct ingress *in, const struct owner *who)
 {
+	const struct surrogates *all = in->worker->surrogates;
+
 	return in->source.agent ||
-	       surrogates_is_registrar(in->worker->surrogates, who->agent,
-				       in->source.realm, &in->from.src);
+	       surrogates_is_registrar(all, who->agent, in->source.realm,
+				       &in->from.src) ||
+	       surrogates_is_edge(all, who, in->source.realm, &in->from.src);
 }
 
 /* While a PBX in triggered mode is silent its contacts stay known, bound or not:

@@ -357,7 +357,7 @@ bool surrogates_is_registrar(const struct surrogates *s,
 	for (uint32_t i = 0; i < reg->known.n; i++)
 		if (sa_cmp(&reg->known.addr[i], target, SA_ADDR))
 			return true;
-	if (reg->known.n)
+	if (reg->known.n || !h->f.bound)
 		return false;
 
 	/* nothing was sent since the start: what the database remembers */
@@ -366,6 +366,26 @@ bool surrogates_is_registrar(const struct surrogates *s,
 			return sa_cmp(&h->v[i]->target.dst, target, SA_ADDR);
 
 	return false;
+}
+
+bool surrogates_is_edge(const struct surrogates *s, const struct owner *who,
+			const struct realm *egress, const struct sa *src)
+{
+	const struct registration *r = by_owner(s, who);
+	const struct registry *reg = r ? r->flock->registry : NULL;
+	struct pl rest, value;
+	struct address addr;
+	struct sa edge;
+
+	if (!reg || !r->bound || !r->route ||
+	    strcmp(reg->hop.realm->config->identifier,
+		   egress->config->identifier) != 0)
+		return false;
+
+	pl_set_str(&rest, r->route);
+
+	return !list_next(&rest, &value) && !address_read(&addr, &value) &&
+	       uri_is_numeric(&addr.uri, &edge) && sa_cmp(&edge, src, SA_ADDR);
 }
 
 void surrogates_active(struct surrogates *s,

@@ -72,6 +72,12 @@ bool surrogates_is_registrar(const struct surrogates *s,
 			     const struct realm *egress,
 			     const struct sa *target);
 
+/** Is this the address that the Service-Route of the AoR names first, and egress
+ *  the realm of its registration? Calls may come from there (behaviour.md 2.1).
+ *  A host name is known as the session-agent of that name, or not at all */
+bool surrogates_is_edge(const struct surrogates *s, const struct owner *who,
+			const struct realm *egress, const struct sa *src);
+
 /** The PBX of this agent did something (triggered mode) */
 void surrogates_active(struct surrogates *s,
 		       const struct surrogate_agent *agent);

@@ -266,3 +266,18 @@ def test_calls_from_every_target_of_the_registrar_are_taken(sbc, trunk, pbx_a, p
     assert invite.uri == "sip:4930105@pbx-a.local"
     assert stranger.calls(f"sip:a-4930105@{sbc.ip(1)}").until_refused().status == 403
     assert len(pbx_a.requests("INVITE")) == 1
+
+
+def test_calls_from_the_host_of_the_service_route_are_taken(sbc, trunk, pbx_a, peers):
+    """2.1: beside session-agents and the registrar itself"""
+    edge = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    other = peers(Trunk, sbc.ip(15), sbc.ip(1), media_port=30400)
+    trunk.register_headers = [("Service-Route", f"<sip:{sbc.ip(14)};lr>, <sip:{sbc.ip(15)};lr>")]
+    sbc.element("realm-config", "trunk")["addr-prefix"] = sbc.ip(0) + "/24"
+    sbc.element("sip-interface")[0]["sip-ports"][0]["allow-anonymous"] = "realm-prefix"
+    sbc.start().registered()
+    edge.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered().hang_up()
+    assert [m.uri for m in pbx_a.requests("INVITE")] == ["sip:4930105@pbx-a.local"]
+    # The second on the way does not speak to us, and a policy knows no such number
+    assert other.calls(f"sip:a-4930105@{sbc.ip(1)}").until_refused().status == 404
+    assert len(pbx_a.requests("INVITE")) == 1
