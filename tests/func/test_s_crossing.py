@@ -10,6 +10,8 @@ import pytest
 from peers.crossing import crossings
 from peers.pbx import Taken
 from peers.sip import Message
+from peers.sipp import Answerer, Caller
+from peers.wire import Wire
 
 
 class Fake:
@@ -207,3 +209,25 @@ def test_bodies_of_several_parts(busy, trunk, pbx_a, kind):
     for invite in trunk.invites():
         assert "own bytes" in invite.body and invite.get("Content-Type").startswith("multipart/")
     call.hang_up()
+
+
+def test_the_wire_hears_those_who_keep_no_messages(sbc, peers, tmp_path):
+    """... or the check after the test has nothing to look at"""
+    wire = Wire(sbc.ip(n) for n in (1, 2, 3))
+    if wire.reason:
+        pytest.skip("no right to listen here: " + wire.reason)
+    sbc.element("surrogate-agent").clear()
+    peers(Answerer, tmp_path, sbc.ip(11))
+    sbc.start()
+    caller = peers(Caller, tmp_path, sbc.ip(12), sbc.ip(2), "4930100", "pbx-a.local", ["0301234"], 3, 10, 100)
+    assert caller.wait(20) == 0
+    sbc.no_session_is_left()
+    wire.close()
+    ends = {(end.ip, end.sbc[0]): end for end in wire.peers([])}
+    assert set(ends) == {(sbc.ip(11), sbc.ip(1)), (sbc.ip(12), sbc.ip(2))}
+    pbx, carrier = ends[(sbc.ip(12), sbc.ip(2))], ends[(sbc.ip(11), sbc.ip(1))]
+    assert [m.method for m in carrier.seen if m.status is None].count("INVITE") == 3
+    assert [m.status for m in pbx.seen if m.method == "INVITE"].count(200) == 3
+    assert not crossings(list(ends.values()), ["pbx-a.local"])
+    carrier.seen[0].set("X-Crossed", pbx.sent[0].call_id)
+    assert crossings(list(ends.values()), ["pbx-a.local"])
