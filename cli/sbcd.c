@@ -27,6 +27,7 @@
 #include "sbc/clock.h"
 #include "sbc/leap.h"
 #include "sbc/sbc.h"
+#include "sbc/thresholds.h"
 #include "sbc/trace.h"
 #include "cli/acceptance.h"
 #include "cli/inquiry.h"
@@ -58,6 +59,7 @@ struct daemon {
 	struct server *server;
 	struct control *control;
 	struct leap leap;
+	struct thresholds thresholds;
 	struct watchdog watchdog;
 	struct clerk clerk;
 	uint32_t given_up; /* version that nobody accepted; 0: none */
@@ -582,6 +584,7 @@ static int serve(struct daemon *d)
 				"was not accepted before the restart");
 	leap_begin(&d->leap);
 	clerk_follow(&d->clerk, d->plan);
+	thresholds_begin(&d->thresholds, d->sbc, database_path(d->db));
 	plan_give(d->plan); /* the SBC has it, until another one runs */
 	d->plan = NULL;
 	err = mailbox_open(&d->mailbox, d);
@@ -639,6 +642,7 @@ static void daemon_close(struct daemon *d)
 	server_close(d->server);
 	control_close(d->control);
 	mailbox_close(d->mailbox);
+	thresholds_end(&d->thresholds);
 	sbc_close(d->sbc);
 	leap_end(&d->leap);
 	clerk_close(&d->clerk);

@@ -90,6 +90,13 @@ uint64_t clock_cpu_us(void)
 	return read_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t clock_cpu_of_us(pthread_t thread)
+{
+	clockid_t id;
+
+	return pthread_getcpuclockid(thread, &id) ? 0 : read_us(id);
+}
+
 void clock_rest(uint64_t us)
 {
 	const struct timespec ts = { .tv_sec = (time_t)(us / 1000000),

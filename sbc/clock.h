@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdint.h>
 #include "policy/route.h"
 
@@ -37,8 +38,9 @@ void clock_stamp(char buf[32], uint64_t wall_ms);
 /** "2026-11-20T13:02:55.123Z" of a wall time [ms]; buf of 25 bytes */
 void clock_rfc3339(char buf[25], uint64_t wall_ms);
 
-/** CPU time used by the calling thread [us] */
+/** CPU time used by the calling thread [us]; by another one, 0 if it is gone */
 uint64_t clock_cpu_us(void);
+uint64_t clock_cpu_of_us(pthread_t thread);
 
 /** Let this thread sleep [us], unless a signal ends it */
 void clock_rest(uint64_t us);

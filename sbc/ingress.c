@@ -287,6 +287,10 @@ static uint16_t take_capacity(struct ingress *in)
 		in->why = "the SBC ends";
 		return overloaded(in, 30);
 	}
+	if (shed_memory_is_critical()) {
+		in->why = "memory is critical";
+		return overloaded(in, random_between(5, 10));
+	}
 	if (in->msg->method_id == INVITE && max &&
 	    calls_count(in->worker->calls) >= max) {
 		count(COUNT_CAC_SESSION_DROP, 1);

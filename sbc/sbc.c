@@ -14,6 +14,7 @@
 #include "sbc/amends.h"
 #include "sbc/calls.h"
 #include "sbc/challengers.h"
+#include "sbc/clock.h"
 #include "sbc/doors.h"
 #include "sbc/forward.h"
 #include "sbc/ingress.h"
@@ -448,6 +449,11 @@ void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 void sbc_post(struct sbc *sbc, struct letter *letter)
 {
 	mailbox_post(sbc->worker.mailbox, letter);
+}
+
+uint64_t sbc_cpu_us(const struct sbc *sbc)
+{
+	return clock_cpu_of_us(sbc->worker.thread);
 }
 
 const struct plan *sbc_plan(struct sbc *sbc)

@@ -60,5 +60,8 @@ void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 /** Post a letter to the worker, and wait for nothing */
 void sbc_post(struct sbc *sbc, struct letter *letter);
 
+/** CPU time that the signalling thread has used [us] */
+uint64_t sbc_cpu_us(const struct sbc *sbc);
+
 /** The running plan; give it back with plan_give. Front thread */
 const struct plan *sbc_plan(struct sbc *sbc);

@@ -6,6 +6,7 @@
  * that has more to do than it can has none.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include "store/base.h"
 #include "store/log.h"
 #include "sbc/clock.h"
@@ -32,6 +33,18 @@ struct shed {
 	uint32_t pressure;
 	uint32_t owed[2]; /* refusals of strangers and others [per mille] */
 };
+
+static atomic_bool no_memory;
+
+void shed_memory(bool is_critical)
+{
+	atomic_store_explicit(&no_memory, is_critical, memory_order_relaxed);
+}
+
+bool shed_memory_is_critical(void)
+{
+	return atomic_load_explicit(&no_memory, memory_order_relaxed);
+}
 
 static void window_begin(struct shed *s, uint64_t now)
 {

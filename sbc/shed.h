@@ -41,6 +41,10 @@ bool shed_look(struct shed *s, uint32_t wait);
 /** Is this one of those that are refused now? */
 bool shed_refuses(struct shed *s, bool is_stranger);
 
+/** Memory is critical, or not any more: from any thread, for all of them */
+void shed_memory(bool is_critical);
+bool shed_memory_is_critical(void);
+
 /** What the last window was: load [%], least wait [ms]; shares that are refused
  *  now [per mille] */
 struct shed_report {

@@ -211,12 +211,22 @@ static bool is_served(const struct field *f)
 	return !element_find(&to);
 }
 
+/* One word of many that nothing obeys yet */
+static bool is_idle_word(const struct subject *o, const struct field *f)
+{
+	return o->type == &element_alarm_threshold &&
+	       !strcmp(f->name, "type") &&
+	       ((const struct alarm_threshold *)o->value)->type ==
+		       ALARM_TYPE_DENY_ALLOCATION;
+}
+
 static void field_served(struct survey *s, const struct subject *o,
 			 const struct field *f)
 {
 	struct finding_about about = about_field(o, f, NULL);
 
-	if (is_served(f) || field_is_default(o->type, f, o->value))
+	if (!is_idle_word(o, f) &&
+	    (is_served(f) || field_is_default(o->type, f, o->value)))
 		return;
 
 	about.hint = survey_text(s, "Leave %s at its default", f->name);

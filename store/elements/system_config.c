@@ -13,13 +13,13 @@ static const char hostname_chars[] = "A-Za-z0-9_./-";
 
 #define S alarm_threshold
 static const struct field alarm_threshold_fields[] = {
-	WORD(S, type, "type", .flags = KEY | REQUIRED | UNSERVED, .words = alarm_type_words,
+	WORD(S, type, "type", .flags = KEY | REQUIRED, .words = alarm_type_words,
 		.help = "Resource that is measured",
 		.source = "ACLI"),
-	WORD(S, severity, "severity", .flags = KEY | REQUIRED | UNSERVED, .words = alarm_severity_words,
+	WORD(S, severity, "severity", .flags = KEY | REQUIRED, .words = alarm_severity_words,
 		.help = "Severity of the alarm",
 		.source = "ACLI"),
-	UINT(S, value, "value", .flags = REQUIRED | UNSERVED, .min = 1, .max = 100, .unit = "%",
+	UINT(S, value, "value", .flags = REQUIRED, .min = 1, .max = 100, .unit = "%",
 		.help = "Share from which the alarm is up",
 		.source = "ACLI"),
 	END_OF_FIELDS,

@@ -4,6 +4,8 @@ Too much to do: section 1.5 of behaviour.md, below its table.
 A wall clock of the process that is a second ahead makes each datagram a second late, as it is on a thread that has more
 to do than it can. How shares grow and fall with load is walked in virtual time (tests/unit/test_sbc_shed.c).
 """
+import re
+import resource
 import time
 
 import pytest
@@ -119,3 +121,51 @@ def test_a_cancel_of_a_call_that_waits_finds_it(sbc, wall_clock, trunk, pbx_a, s
     assert call.until_refused().status == 487
     assert [m.status for m in pbx_a.seen if m.get("CSeq").endswith("CANCEL")] == [200]
     sbc.no_session_is_left()
+
+
+# --- memory, and the alarms of what is used up
+
+
+def test_no_new_request_is_taken_while_memory_is_critical(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    pid = sbc.process.pid
+    call = pbx_a.calls("0301234").until_answered()
+    size = int(re.search(r"VmSize:\s+(\d+)", open(f"/proc/{pid}/status").read()).group(1)) * 1024
+    resource.prlimit(pid, resource.RLIMIT_AS, (size * 100 // 96, resource.RLIM_INFINITY))
+    sbc.waits("show alarms", r"(?m)^.*\bmemory\b.*CRITICAL|CRITICAL.*\bmemory\b")
+    for method in ("OPTIONS", "MESSAGE"):
+        refused = asks(pbx_a, sbc, method)
+        assert refused.status == 503 and 5 <= int(refused.get("Retry-After")) <= 10
+    assert pbx_a.calls("0301235").until_refused().status == 503
+    assert call.answer_to(call.within_dialog("INFO")).status == 200
+    resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    sbc.waits("show alarms", "No alarms")
+    assert asks(pbx_a, sbc).status == 200
+    call.hang_up()
+
+
+def test_sessions_and_disk_have_alarms_at_their_thresholds(sbc, trunk, pbx_a):
+    sbc.element("sip-config")["max-sessions"] = "2"
+    sbc.element("system-config")["alarm-threshold"] = [
+        {"type": "sessions", "severity": "major", "value": "50"}, {"type": "cpu", "severity": "minor", "value": "100"},
+        {"type": "space", "severity": "minor", "value": "1"}]
+    trunk.invite_challenge = None
+    sbc.start().registered()
+    sbc.waits("show alarms", "(?i)minor.*disk-space|disk-space.*minor")
+    call = pbx_a.calls("0301234").until_answered()
+    sbc.waits("show alarms", "(?i)major.*sessions|sessions.*major")
+    call.hang_up()
+    limit = time.monotonic() + 5
+    while " sessions " in sbc.acli("show alarms"):
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+def test_a_busy_processor_has_an_alarm(sbc, trunk, peers):
+    from peers.flood import Flood
+    sbc.element("system-config")["alarm-threshold"] = [{"type": "cpu", "severity": "major", "value": "1"}]
+    sbc.start().registered()
+    flood = peers(Flood, "OPTIONS", (sbc.ip(2), 5060), [sbc.ip(99)], 3000)
+    sbc.waits("show alarms", r"(?i)major.*\bcpu\b|\bcpu\b.*major")
+    flood.close()
+    sbc.waits("show alarms", "No alarms", 8.0)
