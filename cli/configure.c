@@ -1030,7 +1030,7 @@ static void enter(struct session *s, const struct element *type,
 	if (in)
 		keys.items = field_slot(in, draft_level(d)->item);
 	if (type->flags & SINGLE) {
-		item = config_single(keys.cfg, type);
+		item = in ? keys.items->v[0] : config_single(keys.cfg, type);
 		err = draft_enter(d, type, in, item, true);
 		if (err)
 			no_memory(s);
@@ -1293,7 +1293,7 @@ static void reset_answered(struct session *s, const struct pl *answer)
 		return;
 	}
 	draft_touch(d);
-	store_up_to(s, 0, AFTER_STAY);
+	store_up_to(s, d->n - 1, AFTER_STAY);
 }
 
 static void no(struct session *s, const struct pl *rest)

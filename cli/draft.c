@@ -197,7 +197,9 @@ int draft_store(struct draft *d, uint32_t depth)
 
 	assert(depth > 0 && depth < d->n);
 	items = field_slot(level->in, above->item);
-	if (level->loaded)
+	if (level->type->flags & SINGLE)
+		before = items->v[0];
+	else if (level->loaded)
 		before = items_same_key(items, level->type, level->loaded);
 	same = items_same_key(items, level->type, level->item);
 	if (same && same != before)

@@ -2,9 +2,12 @@
  * Whom verify asks: this machine, the database, DNS, the worker
  */
 #include <errno.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/credentials.h"
+#include "store/elements/admin_security.h"
+#include "store/password.h"
 #include "sbc/challengers.h"
 #include "sbc/lookup.h"
 #include "sbc/sbc.h"
@@ -119,6 +122,19 @@ static int seen_ask(outside_seen_h *h, void *to, void *arg)
 	return err;
 }
 
+/* Somebody but root may become superuser, and no password is asked for */
+static bool is_unguarded(const struct inquiry_setup *setup)
+{
+	const char *name = login_config_of(setup->cfg)->superuser_group;
+	char password[PASSWORD_TEXT] = "", text[4096];
+	struct group group, *found = NULL;
+
+	if (password_load(password, setup->db) || *password)
+		return false;
+	return !getgrnam_r(name, &group, text, sizeof(text), &found) && found &&
+	       group.gr_mem[0];
+}
+
 void inquiry_init(struct inquiry *q, const struct inquiry_setup *setup)
 {
 	memset(q, 0, sizeof(*q));
@@ -136,6 +152,8 @@ void inquiry_init(struct inquiry *q, const struct inquiry_setup *setup)
 	if (!setup->db)
 		return;
 
+	if (q->outside.host)
+		q->host.unguarded = is_unguarded(setup);
 	q->outside.rows = rows;
 	q->outside.aors = aors;
 	q->host.seal = setup->seal;

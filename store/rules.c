@@ -227,6 +227,8 @@ const struct rule_text rules[] = {
 	  "is trusted without TLS in a public realm", "Identities can be forged (RFC 3325)")
 	E("0720", "key file for secrets or a private key missing or readable by others; a configuration file with secrets in clear: W (host)",
 	  "File [v] is missing or readable by others", "chmod 600")
+	N("0721", "superuser group has members, no superuser password (host)",
+	  "has no superuser password", "set-password superuser")
 	E("0901", "flow-token enabled, no flow-token-key-set",
 	  "uses flow tokens without a key-set", "Set flow-token-key-set")
 	E("0903", "flow-token enabled, no sip-port of flow-transports",

@@ -248,13 +248,31 @@ void field_clear(const struct field *f, void *item)
 		f->type->clear(slot);
 }
 
+/* A single sub-element is always there */
+static int single_append(const struct field *f, void *item)
+{
+	void *child;
+	int err = item_alloc(&child, f->child);
+
+	if (err)
+		return err;
+
+	err = items_append(field_slot(f, item), child);
+	if (err)
+		item_free(f->child, child);
+
+	return err;
+}
+
 int field_default(const struct field *f, void *item)
 {
 	struct pl text;
 	int err;
 
 	field_clear(f, item);
-	if (f->child || !f->dflt)
+	if (f->child)
+		return f->child->flags & SINGLE ? single_append(f, item) : 0;
+	if (!f->dflt)
 		return 0;
 
 	text = pl_of(f->dflt);
@@ -264,6 +282,20 @@ int field_default(const struct field *f, void *item)
 	return err;
 }
 
+static bool children_are_default(const struct field *f,
+				 const struct items *items)
+{
+	const struct field *g = f->child->fields;
+
+	if (!(f->child->flags & SINGLE))
+		return !items->n;
+	while (items->n && g->name &&
+	       field_is_default(f->child, g, items->v[0]))
+		g++;
+
+	return !g->name;
+}
+
 bool field_is_default(const struct element *type, const struct field *f,
 		      const void *item)
 {
@@ -271,7 +303,7 @@ bool field_is_default(const struct element *type, const struct field *f,
 	void *fresh;
 
 	if (f->child)
-		return !((const struct items *)field_slot_const(f, item))->n;
+		return children_are_default(f, field_slot_const(f, item));
 	if (!f->dflt)
 		return field_is_empty(f, item);
 

@@ -28,7 +28,7 @@ typedef int(check_h)(const struct config *cfg, const void *item,
 		     struct list *findings);
 
 enum element_flag {
-	SINGLE = 1 << 0,
+	SINGLE = 1 << 0, /* one object, always there; of a sub-element too */
 	IN_DATABASE = 1 << 1, /* rows are never all in memory */
 };
 

@@ -80,6 +80,9 @@ int text_item_print(struct re_printf *pf, const struct text_item *t)
 	for (const struct field *f = t->type->fields; f->name; f++) {
 		const struct items *items = field_slot_const(f, t->item);
 
+		if (f->child && t->brief &&
+		    field_is_default(t->type, f, t->item))
+			continue;
 		for (uint32_t i = 0; f->child && i < items->n; i++) {
 			struct text_item child = { f->child, items->v[i],
 						   t->indent + INDENT,

@@ -324,6 +324,9 @@ static int children_read(struct shelf *shelf, const struct field *f, void *item,
 	while (!(err = statement_step(shelf->rows))) {
 		void *child;
 
+		if (shelf->type->flags & SINGLE)
+			field_clear(f, item); /* its default was there */
+
 		err = row_read(&child, shelf);
 		if (err)
 			break;

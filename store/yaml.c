@@ -767,7 +767,7 @@ static void child_read(struct reader *r, struct object *parent,
 		goto out;
 
 	object_read(r, o);
-	if (!r->err)
+	if (!r->err && keys)
 		r->err = seen_before(keys, o, &before);
 	if (before && !r->err) {
 		struct finding_about about = at_object(o, node);
@@ -790,6 +790,12 @@ static void children_read(struct reader *r, struct object *o,
 
 	if (is_empty(node))
 		return;
+	if (f->child->flags & SINGLE)
+		field_clear(f, o->item); /* its default was there */
+	if (node->kind == MAPPING && (f->child->flags & SINGLE)) {
+		child_read(r, o, f, node, NULL);
+		return;
+	}
 	if (node->kind != SEQUENCE) {
 		struct finding_about about = at_object(o, node);
 
@@ -1651,6 +1657,11 @@ static int object_write(const struct writing *w, const struct element *type,
 			continue;
 		}
 		err |= re_hprintf(w->pf, "%s:\n", f->name);
+		if (f->child->flags & SINGLE) {
+			err |= object_write(w, f->child, items->v[0],
+					    indent + 2, false);
+			continue;
+		}
 		for (uint32_t i = 0; i < items->n; i++) {
 			err |= blanks(w, indent + 2);
 			err |= re_hprintf(w->pf, "- ");

@@ -227,6 +227,16 @@ static void records(struct survey *s)
 		     a->file_path);
 }
 
+static void superuser(struct survey *s)
+{
+	const struct item *item =
+		config_item_at(s->cfg, &element_admin_security, 0);
+	struct finding_about about = about_item(item);
+
+	if (s->outside->host->unguarded)
+		survey_found(s, "VC-0721", &about, "has no superuser password");
+}
+
 void check_host(struct survey *s)
 {
 	if (!s->outside->host)
@@ -236,4 +246,5 @@ void check_host(struct survey *s)
 	stored_secrets(s);
 	files(s);
 	records(s);
+	superuser(s);
 }

@@ -20,6 +20,7 @@ const struct element *const elements[] = {
 	&element_session_constraints,
 	&element_session_timer_profile,
 	&element_account_config,
+	&element_admin_security,
 	NULL,
 };
 /* clang-format on */

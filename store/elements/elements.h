@@ -7,6 +7,7 @@
 #pragma once
 
 #include "store/elements/account_config.h"
+#include "store/elements/admin_security.h"
 #include "store/elements/auth_attribute.h"
 #include "store/elements/local_policy.h"
 #include "store/elements/media_manager.h"

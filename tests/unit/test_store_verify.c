@@ -330,7 +330,7 @@ static void every_rule_has_one_file_that_breaks_it_and_one_that_does_not(
 		"VC-0315", /* the type refuses it */
 		"VC-0503", "VC-0504", /* VC-0106 comes first */
 		"VC-0720",            /* rights of files */
-		"VC-1002",
+		"VC-0721", "VC-1002",
 	};
 	(void)s;
 
@@ -495,6 +495,18 @@ static void a_secret_that_another_key_sealed_is_found(void **s)
 	(void)unlink(key);
 	(void)unlink(key2);
 	(void)rmdir(dir);
+	config_give(cfg);
+}
+
+static void a_superuser_group_without_a_password_is_noted(void **s)
+{
+	struct config *cfg = config_new();
+	struct outside_host host = { 0 };
+	(void)s;
+
+	assert_int_equal(host_count(cfg, &host, NULL, "VC-0721"), 0);
+	host.unguarded = true;
+	assert_int_equal(host_count(cfg, &host, NULL, "VC-0721"), 1);
 	config_give(cfg);
 }
 
@@ -796,6 +808,7 @@ int main(void)
 			each_rule_has_a_file_that_breaks_it_alone_and_says_so),
 		cmocka_unit_test(a_good_configuration_breaks_no_rule),
 		cmocka_unit_test(a_secret_that_another_key_sealed_is_found),
+		cmocka_unit_test(a_superuser_group_without_a_password_is_noted),
 		cmocka_unit_test(
 			files_with_secrets_belong_to_their_owner_alone),
 		cmocka_unit_test(a_folder_for_records_has_to_be_there),
