@@ -41,10 +41,13 @@ static void over(struct control *c)
 
 static void returned_with(const struct activation *a, const char *why)
 {
+	const struct audit_who nobody = { 0, 0, "sbcd@local", "superuser",
+					  NULL };
 	const struct control *c = a->control;
 	char text[128];
 
 	over(a->control);
+	audit_event(c->setup.audit, &nobody, "rollback", why);
 	acceptance_tell(c->probation.version, a->version, why);
 	snprintf(text, sizeof(text), "Version %u %s. Running is version %u.",
 		 c->probation.version, why, a->version);

@@ -40,7 +40,7 @@ struct shell {
 	char prompt[128], history[4096], password[PASSWORD_SIZE];
 
 	/* of the answer under way */
-	bool failed, secret, ended, stopped, no_more;
+	bool failed, secret, ended, stopped, no_more, enabling;
 	bool bar; /* how far it is stands on the last line */
 	int page; /* lines of a page; 0: no paging; -1: as the terminal has */
 	unsigned printed;
@@ -251,7 +251,7 @@ static void bar_clear(struct shell *sh)
 /* --yes agrees; without it a question in batch is an error (acli.md 1.10) */
 static int batch_answer(struct shell *sh, const char *question, bool quiet)
 {
-	if (quiet && *sh->password)
+	if (quiet && sh->enabling && *sh->password)
 		return client_line(&sh->client, sh->password);
 	if (sh->yes && !quiet)
 		return client_line(&sh->client, "yes");
@@ -476,7 +476,7 @@ static int operator_line(struct shell *sh, const char *typed)
 
 static int operator_serve(struct shell *sh)
 {
-	int err = line_run(sh, ""); /* its first prompt */
+	int err = line_run(sh, "\x01"); /* banner, first prompt */
 
 	while (!err && !sh->ended) {
 		const char *text = NULL;
@@ -544,15 +544,26 @@ static int script_run(struct shell *sh, FILE *f, bool *any_failed, bool *over)
 	return err;
 }
 
+/* Batch starts in the highest mode the role allows (1.10). The password file is
+ * for this question alone */
+static int enable_run(struct shell *sh, bool *any_failed, bool *over)
+{
+	int err;
+
+	sh->enabling = true;
+	err = batch_line(sh, "\x05", any_failed, over);
+	sh->enabling = false;
+	return err;
+}
+
 static int batch_run(struct shell *sh, bool *any_failed)
 {
 	FILE *f = stdin;
 	bool over = false;
 	int err = 0;
 
-	/* Batch starts in the highest mode the role allows (1.10) */
 	if (!sh->user)
-		err = line_run(sh, "enable");
+		err = enable_run(sh, any_failed, &over);
 	for (int i = 0; i < sh->n && !err && !over; i++)
 		err = batch_line(sh, sh->commands[i], any_failed, &over);
 	if (!err && !over && (sh->script || !sh->n)) {

@@ -114,6 +114,7 @@ static int save(struct task *task)
 		return err;
 
 	(void)versions_numbers(db, NULL, &running);
+	reply_change(&task->reply, "version %u", number);
 	reply_line(&task->reply,
 		   "Saved as version %u. Running is version %u; use "
 		   "activate-config.",
@@ -309,6 +310,8 @@ static int discard_all(struct task *task)
 	diff_walk(work->other, work->cfg, difference_count, work);
 	err = versions_discard(task->control->setup.db);
 	if (!err)
+		changes_tell(&task->reply, work->cfg, work->other);
+	if (!err)
 		reply_line(&task->reply, "Discarded %u change%s.",
 			   work->differences,
 			   work->differences == 1 ? "" : "s");
@@ -362,6 +365,8 @@ static int discard_one(struct task *task)
 	}
 	err = versions_edit(task->control->setup.db, cfg,
 			    task->control->setup.seal);
+	if (!err)
+		changes_tell(&task->reply, work->cfg, cfg);
 	config_give(cfg);
 	if (!err)
 		reply_line(&task->reply, "Discarded 1 change.");
@@ -572,6 +577,7 @@ static int commit(struct task *task)
 	setup->activated(work->plan, setup->arg);
 	alarm_clear("config-activation-failed", "configuration");
 	alarm_clear("config-rolled-back", "configuration");
+	reply_change(&task->reply, "version %u", work->version);
 	log_notice(CLI, "config-activated", "version=%u by=%s changes=%u",
 		   work->version, task->by, work->differences);
 	control_look(task->control);

@@ -13,6 +13,7 @@
 #include "cli/roster.h"
 #include "cli/commands.h"
 #include "cli/configure.h"
+#include "cli/enable.h"
 #include "cli/rehearsal.h"
 #include "cli/logging.h"
 #include "cli/registered.h"
@@ -56,16 +57,6 @@ static void quit(struct session *s, const struct words *w, uint32_t at)
 	(void)w;
 	(void)at;
 	leave_mode(s, true);
-}
-
-static void enable(struct session *s, const struct words *w, uint32_t at)
-{
-	(void)w;
-	(void)at;
-	if (s->may_be_superuser)
-		s->mode = MODE_SUPERUSER;
-	else
-		reply_error(&s->reply, REPLY_DENIED, "Access denied");
 }
 
 static void disable(struct session *s, const struct words *w, uint32_t at)
@@ -313,6 +304,7 @@ static const struct command commands[] = {
 	{ "cli terminal-height",    MODE_USER,      cli_height,            "Lines of a page: 0, 5-1000" },
 	{ "configure exclusive",    MODE_SUPERUSER, configure_exclusive,   "Configuration mode, locked for others at once" },
 	{ "configure terminal",     MODE_SUPERUSER, configure_terminal,    "Configuration mode: [PATH]" },
+	{ "delete-password superuser", MODE_SUPERUSER, delete_password, "enable asks for no password any more" },
 	{ "disable",                MODE_USER,      disable,               "Back to user mode" },
 	{ "discard",                MODE_SUPERUSER, discard,               "Editing as last saved: [ELEMENT KEY]" },
 	{ "display-alarms",         MODE_USER,      show_alarms,           "As show alarms", true },
@@ -345,6 +337,7 @@ static const struct command commands[] = {
 	{ "reset sipd",             MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show accounting",        MODE_USER,      show_accounting,       "Files of call records", true },
+	{ "set-password superuser", MODE_SUPERUSER, set_password,          "The password that enable asks for" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
 	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
 	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },
@@ -389,6 +382,7 @@ static const char *const in_full[] = {
 /* Beginnings of what works without a running SBC */
 static const char *const offline[] = {
 	"cli",
+	"set-password",
 	"configure",
 	"delete-",
 	"disable",
@@ -410,6 +404,15 @@ static const char *const offline[] = {
 	"unlock-config",
 	"verify-config",
 	NULL,
+};
+
+/* Beginnings of what changes something beside the configuration, which is
+ * guarded where it is changed */
+static const char *const changing[] = {
+	"clear-",    "delete-password", "diameter",
+	"generate-", "import-",         "kill",
+	"log-level", "notify",          "reboot",
+	"reset",     "set-password",    NULL,
 };
 
 static void help(struct session *s, const struct words *w, uint32_t at)
@@ -522,6 +525,17 @@ static const struct command *match_end(const struct match *m, uint32_t n)
 	return NULL;
 }
 
+/* Would the words be a command of a superuser? */
+static bool is_for_superuser(const struct session *s, char *const *words,
+			     uint32_t n)
+{
+	char name[64] = "";
+
+	for (uint32_t i = 1; s->mode == MODE_USER && i <= n && !*name; i++)
+		commands_name(MODE_SUPERUSER, words, i, name, sizeof(name));
+	return *name != '\0';
+}
+
 /* Say why no word was picked */
 static void say_unknown(struct session *s, const struct choices *c,
 			const char *typed, int err)
@@ -571,6 +585,10 @@ static const struct command *command_find(struct session *s,
 			break;
 		}
 		err = choices_pick(&c, w->v[n], &picked);
+		if (err && is_for_superuser(s, w->v, w->n)) {
+			reply_error(&s->reply, REPLY_DENIED, "Access denied");
+			break;
+		}
 		if (err) {
 			say_unknown(s, &c, w->v[n], err);
 			break;
@@ -669,6 +687,9 @@ static void command_run(struct session *s, char *line, const char *first)
 		return;
 	if (!s->sbc && !is_listed(offline, command->words, false))
 		reply_error(&s->reply, REPLY_FAILED, "This needs the daemon");
+	else if (is_listed(changing, command->words, false) &&
+		 !control_may_change(s))
+		; /* it said so */
 	else if (s->reply.json && !command->json)
 		reply_error(&s->reply, REPLY_ARGUMENT, "%s has no JSON form",
 			    command->words);
@@ -746,6 +767,21 @@ static char *filter_cut(char *line)
 	return NULL;
 }
 
+/* Role or mode: it is not said which (acli.md 1.6) */
+static bool is_denied(const struct session *s, const char *line)
+{
+	char copy[LINE_MAX_BYTES + 1];
+	struct words w;
+	bool denied;
+
+	if (s->mode != MODE_USER)
+		return false;
+	str_ncpy(copy, line, sizeof(copy));
+	denied = !words_cut(&w, copy) && is_for_superuser(s, w.v, w.n);
+	explicit_bzero(copy, sizeof(copy));
+	return denied;
+}
+
 /* One word of the line; what is to be run after it, or NULL */
 static char *word_take(struct session *s, char *line)
 {
@@ -763,7 +799,9 @@ static char *word_take(struct session *s, char *line)
 	str_ncpy(typed, line, n < sizeof(typed) ? n + 1 : sizeof(typed));
 	rest = line + n;
 	err = first_pick(s, &c, typed, &picked);
-	if (err)
+	if (err && is_denied(s, line))
+		reply_error(&s->reply, REPLY_DENIED, "Access denied");
+	else if (err)
 		say_unknown(s, &c, typed, err);
 	else if (picked.kind == CHOICE_COMMAND || is_command_too(&picked, rest))
 		command_run(s, line, picked.word);

@@ -352,8 +352,12 @@ static int edits_write(struct task *task)
 	struct storing *st = (struct storing *)task;
 	const struct control_setup *setup = &task->control->setup;
 
-	return versions_edit_objects(setup->db, st->before, st->cfg,
-				     setup->seal);
+	int err = versions_edit_objects(setup->db, st->before, st->cfg,
+					setup->seal);
+
+	if (!err)
+		changes_tell(&task->reply, st->before, st->cfg);
+	return err;
 }
 
 static void object_say(struct reply *reply, const struct level *level,
@@ -859,6 +863,28 @@ static void secret_answered(struct session *s, const struct pl *answer)
 static bool is_secret(const struct field *f)
 {
 	return f->type == &type_secret || (f->flags & SECRET);
+}
+
+bool configure_names_secret(const struct session *s, const char *line)
+{
+	struct place place = configure_place(s);
+	struct choices c = { 0 };
+	const struct choice *picked = NULL;
+	char word[128];
+	size_t n;
+	bool secret;
+
+	line += strspn(line, " \t");
+	n = strcspn(line, " \t");
+	if (!place.type || !n || n >= sizeof(word))
+		return false;
+	str_ncpy(word, line, n + 1);
+	place_words(&c, &place);
+	secret = !choices_pick(&c, word, &picked) &&
+		 picked->kind == CHOICE_PARAMETER && is_secret(picked->what);
+	choices_clear(&c);
+
+	return secret;
 }
 
 static void parameter(struct session *s, const struct field *f,

@@ -34,6 +34,9 @@ const struct items *configure_items(const struct session *s,
  *  above it */
 struct keys configure_keys(const struct session *s);
 
+/** Does the first word of a line name a secret parameter of the object at hand? */
+bool configure_names_secret(const struct session *s, const char *line);
+
 /** Object at hand; NULL: none */
 const void *configure_item(const struct session *s);
 

@@ -8,10 +8,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "store/diff.h"
 #include "store/log.h"
 #include "store/versions.h"
 #include "sbc/clock.h"
 #include "cli/control.h"
+
+enum {
+	CHANGES = 20 /* that the audit log names one by one */
+};
 
 /* What the job does with one step */
 struct errand {
@@ -25,6 +30,7 @@ static void control_destructor(void *arg)
 
 	config_give(c->editing);
 	timer_cancel(&c->probation.timer);
+	list_flush(&c->mistakes);
 	job_close(c->job);
 }
 
@@ -43,6 +49,8 @@ int control_open(struct control **cp, const struct control_setup *setup)
 		mem_deref(c);
 		return err;
 	}
+	if (password_load(c->password, setup->db))
+		log_error(DB, "password-read", "text=\"cannot be read\"");
 	control_look(c);
 	*cp = c;
 	return 0;
@@ -64,9 +72,27 @@ void control_close(struct control *c)
 
 /* --- The lock ----------------------------------------------------------- */
 
+/* acli.md 4, audit-required */
+static bool is_recorded(struct session *s)
+{
+	if (!audit_refuses(s->audit))
+		return true;
+	reply_error(&s->reply, REPLY_FAILED,
+		    "The audit log cannot be written, nothing is changed");
+	return false;
+}
+
+bool control_may_change(struct session *s)
+{
+	return is_recorded(s);
+}
+
 bool control_is_free(struct session *s)
 {
 	const struct session *owner = s->control->owner;
+
+	if (!is_recorded(s))
+		return false;
 
 	if (!owner || owner == s)
 		return true;
@@ -116,6 +142,7 @@ bool control_break(struct session *s)
 			  "connection %u",
 			  s->user, s->number);
 	log_notice(CLI, "lock-broken", "owner=%s by=%s", owner->user, s->user);
+	session_event(s, "lock-broken", owner->user);
 	if (owner != s && owner->notify)
 		owner->notify(owner, text);
 	return true;
@@ -168,6 +195,21 @@ static const char *reason(int err)
 	}
 }
 
+/* The connection was cut; what it began is done all the same */
+static void orphan_record(const struct task *task, bool failed)
+{
+	const struct audit_who who = { task->connection, task->uid, task->by,
+				       "superuser", NULL };
+	const struct mbuf *change = task->reply.change;
+	char text[1024] = "";
+
+	if (change)
+		(void)re_snprintf(text, sizeof(text), "%b", change->buf,
+				  change->end);
+	audit_result(task->control->setup.audit, &who, "(connection cut)",
+		     !failed, text);
+}
+
 static void task_end(struct task *task, int err)
 {
 	struct session *s = task->session;
@@ -191,6 +233,8 @@ static void task_end(struct task *task, int err)
 	if (s) {
 		s->task = NULL;
 		reply_add(&s->reply, &task->reply);
+	} else if (task->changes && task->connection) {
+		orphan_record(task, failed);
 	}
 	reply_finish(&task->reply);
 	if (s && !failed && task->then)
@@ -300,6 +344,10 @@ void task_start(struct session *s, struct task *task, const struct step *steps,
 	}
 	if (task)
 		str_ncpy(task->by, s->user, sizeof(task->by));
+	if (task) {
+		task->connection = s->number;
+		task->uid = s->uid;
+	}
 	err = task_begin(c, s, task, steps, changes);
 	if (err)
 		reply_error(&s->reply, REPLY_FAILED, "%s", reason(err));
@@ -321,11 +369,36 @@ int task_start_alone(struct control *c, struct task *task,
 	return task_begin(c, NULL, task, steps, true);
 }
 
+struct telling {
+	struct reply *reply;
+	uint32_t n;
+};
+
+static void change_tell(const struct difference *d, void *arg)
+{
+	struct telling *t = arg;
+
+	if (t->n++ < CHANGES)
+		reply_change(t->reply, "%H", difference_line_print, d);
+}
+
+void changes_tell(struct reply *r, const struct config *before,
+		  const struct config *after)
+{
+	struct telling t = { r, 0 };
+
+	diff_walk(before, after, change_tell, &t);
+	if (t.n > CHANGES)
+		reply_change(r, "%u more", t.n - CHANGES);
+}
+
 void control_leave(struct session *s)
 {
 	if (s->task)
 		s->task->session = NULL;
 	s->task = NULL;
+	timer_cancel(&s->pause);
+	s->paused = NULL;
 	s->asks = s->wants = NULL;
 	s->arg = mem_deref(s->arg);
 	if (s->control->owner == s)

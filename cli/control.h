@@ -11,12 +11,15 @@
 #include "store/log.h"
 #include "sbc/job.h"
 #include "sbc/timer.h"
+#include "store/password.h"
+#include "cli/login.h"
 #include "cli/session.h"
 
 struct control_setup {
 	struct sbc *sbc;
 	struct database *db;
 	const struct seal *seal;
+	struct audit *audit;  /* or NULL */
 	struct mailbox *home; /* of the front thread */
 	/** A plan is in force: logging follows it */
 	void (*activated)(const struct plan *plan, void *arg);
@@ -53,7 +56,9 @@ struct control {
 	const struct config *editing;
 	const struct task *changing; /* the one task that may change anything */
 	char since[32];              /* of the lock */
-	bool edited, unequal;        /* editing and saved, saved and running */
+	char password[PASSWORD_TEXT]; /* hash of the superuser's, or "" */
+	struct list mistakes;         /* wrong passwords (cli/login) */
+	bool edited, unequal;         /* editing and saved, saved and running */
 };
 
 /** Where a step runs */
@@ -94,7 +99,8 @@ struct task {
 	struct progress progress;
 	bool keeps;   /* it changed control->editing along with the database */
 	bool changes; /* one such task at a time */
-	char by[64];  /* whose it is: "anna@local" */
+	char by[128]; /* whose it is: "anna@local" */
+	uint32_t connection, uid; /* his, for the audit log */
 };
 
 /** 0; ENOMEM; EAGAIN no thread */
@@ -109,6 +115,9 @@ bool control_lock(struct session *s);
 
 /** May the session save and activate: is the lock free or its own? Says so */
 bool control_is_free(struct session *s);
+
+/** May anything be changed now, or must it be recorded and cannot? Says so */
+bool control_may_change(struct session *s);
 
 /** Break the lock, whoever has it, and tell him; false: nobody has it */
 bool control_break(struct session *s);
@@ -141,6 +150,10 @@ void task_start(struct session *s, struct task *task, const struct step *steps,
  */
 int task_start_alone(struct control *c, struct task *task,
 		     const struct step *steps, const char *by);
+
+/** For the audit log: how two configurations differ; the first few of many */
+void changes_tell(struct reply *r, const struct config *before,
+		  const struct config *after);
 
 /** The session ends: its lock is free, its task goes on without it */
 void control_leave(struct session *s);

@@ -90,3 +90,28 @@ int masks_fill(struct config *cfg, const struct config *stored, mask_h *h,
 	}
 	return err ? err : w.missing ? ENOENT : 0;
 }
+
+static bool object_misses(const struct element *type, const void *item)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *slot = field_slot_const(f, item);
+		const struct items *items = slot;
+
+		if (!f->child && f->type == &type_secret &&
+		    secret_is_set(slot) && !secret_is_mask(slot))
+			return true;
+		for (uint32_t i = 0; f->child && i < items->n; i++)
+			if (object_misses(f->child, items->v[i]))
+				return true;
+	}
+	return false;
+}
+
+bool masks_miss(const struct config *cfg)
+{
+	for (const struct element *const *e = elements; *e; e++)
+		for (size_t i = 0; i < config_count(cfg, *e); i++)
+			if (object_misses(*e, config_at(cfg, *e, i)))
+				return true;
+	return false;
+}

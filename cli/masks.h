@@ -6,6 +6,9 @@
 #include "store/config.h"
 
 /** A secret that is masked, and none is stored for it */
+/** Is there a secret that is not masked? */
+bool masks_miss(const struct config *cfg);
+
 typedef void(mask_h)(const struct element *type, const void *item,
 		     const struct field *f, void *arg);
 

@@ -66,6 +66,7 @@ void reply_finish(struct reply *r)
 	r->mb = mem_deref(r->mb);
 	r->filters = mem_deref(r->filters);
 	r->doc = mem_deref(r->doc);
+	r->change = mem_deref(r->change);
 }
 
 /* Out of memory loses output, never the connection: the end is still sent */
@@ -299,6 +300,7 @@ void reply_ask(struct reply *r, enum reply_code code, const char *fmt, ...)
 	va_end(ap);
 	if (!err)
 		put(r, code, ' ', text, strlen(text));
+	r->asked = code;
 	mem_deref(text);
 }
 
@@ -312,10 +314,29 @@ int reply_file(struct reply *r, const char *name, const struct pl *bytes)
 	return err;
 }
 
+void reply_change(struct reply *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->change)
+		(void)mbuf_write_str(r->change, "; ");
+	else
+		r->change = mbuf_alloc(256);
+	if (!r->change)
+		return;
+	va_start(ap, fmt);
+	(void)mbuf_vprintf(r->change, fmt, ap);
+	va_end(ap);
+}
+
 void reply_add(struct reply *r, const struct reply *more)
 {
+	if (more->change)
+		reply_change(r, "%b", more->change->buf, more->change->end);
 	(void)mbuf_write_mem(r->mb, more->mb->buf, more->mb->end);
 	r->failed |= more->failed;
+	if (more->asked)
+		r->asked = more->asked;
 }
 
 void reply_note(struct reply *r, enum reply_code code, const char *fmt, ...)

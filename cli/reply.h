@@ -35,8 +35,10 @@ enum reply_code {
 struct reply {
 	struct mbuf *mb;         /* whole lines, with their codes */
 	struct filters *filters; /* behind a vertical bar; NULL: none */
+	struct mbuf *change;     /* for the audit log; NULL: nothing */
 	struct mbuf *doc;        /* its document (cli/json), or NULL */
 	enum reply_code last;    /* of the line that ends the answer */
+	enum reply_code asked;   /* the question that waits for an answer */
 	bool json;               /* `| json` is asked for */
 	bool failed;
 };
@@ -61,6 +63,9 @@ void reply_line(struct reply *r, const char *fmt, ...);
 
 /** What a printer gives, line by line */
 void reply_print(struct reply *r, re_printf_h *h, const void *arg);
+
+/** For the audit log: what is different now; several are joined by "; " */
+void reply_change(struct reply *r, const char *fmt, ...);
 
 /** Lines that are there already */
 void reply_text(struct reply *r, const char *text, size_t n);

@@ -57,6 +57,7 @@ struct daemon {
 	struct sbc *sbc;
 	struct mailbox *mailbox; /* of this, the front thread */
 	struct server *server;
+	struct audit *audit;
 	struct control *control;
 	struct leap leap;
 	struct thresholds thresholds;
@@ -407,6 +408,26 @@ static void levels_follow(const struct plan *plan, void *arg)
 	logging_follow(d->control, plan, d->options.log_level);
 }
 
+/* Folder of the files that are always files: log-path, or beside the database */
+static void log_folder(const struct daemon *d, const struct plan *plan,
+		       char *buf, size_t size)
+{
+	if (*plan->system->log_path)
+		str_ncpy(buf, plan->system->log_path, size);
+	else if (database_beside(d->db, "log", buf, size))
+		*buf = '\0';
+}
+
+/* Who may use the shell, and where that is recorded */
+static void shell_follow(struct daemon *d, const struct plan *plan)
+{
+	char folder[1024];
+
+	log_folder(d, plan, folder, sizeof(folder));
+	audit_follow(d->audit, plan->config, folder);
+	server_follow(d->server);
+}
+
 /* What is of the whole program, and not of a worker */
 static void plan_runs(const struct plan *plan, void *arg)
 {
@@ -414,6 +435,7 @@ static void plan_runs(const struct plan *plan, void *arg)
 
 	levels_follow(plan, d);
 	clerk_follow(&d->clerk, plan);
+	shell_follow(d, plan);
 }
 
 static int logs_open(const struct daemon *d)
@@ -513,6 +535,7 @@ static int signals_open(struct daemon *d)
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an errno */
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (d->signals < 0)
 		return errno;
@@ -537,8 +560,17 @@ static int control_begin(struct daemon *d)
 		.notice = notice,
 		.arg = d,
 	};
-	int err = control_open(&d->control, &setup);
+	int err = audit_open(&d->audit);
 
+	setup.audit = d->audit;
+	if (!err)
+		err = control_open(&d->control, &setup);
+	if (!err) {
+		const struct plan *plan = sbc_plan(d->sbc);
+
+		shell_follow(d, plan);
+		plan_give(plan);
+	}
 	return err ? err : server_serve(d->server, d->control);
 }
 
@@ -641,6 +673,7 @@ static void daemon_close(struct daemon *d)
 	watchdog_end(&d->watchdog);
 	server_close(d->server);
 	control_close(d->control);
+	audit_close(d->audit);
 	mailbox_close(d->mailbox);
 	thresholds_end(&d->thresholds);
 	sbc_close(d->sbc);

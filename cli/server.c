@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,7 +15,9 @@
 #include <unistd.h>
 #include "store/base.h"
 #include <re_main.h>
+#include "store/log.h"
 #include "store/number.h"
+#include "sbc/clock.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/configure.h"
@@ -24,7 +25,8 @@
 
 enum {
 	FILE_BYTES = 256 << 20, /* the largest file that is taken */
-	PULSE = 1000            /* [ms]: a sign of life of long work */
+	PULSE = 1000,           /* [ms]: a sign of life of long work */
+	WARNING = 60            /* [s] before an idle connection is closed */
 };
 
 struct server {
@@ -50,6 +52,8 @@ struct link {
 	size_t file_len;
 	struct mbuf *out; /* written at its end */
 	size_t sent;      /* of out, taken by the client */
+	uint64_t active;  /* [ms] something was typed, or work ended */
+	bool warned;      /* that it will be closed */
 };
 
 static void bytes_wipe(struct mbuf *mb)
@@ -60,6 +64,7 @@ static void bytes_wipe(struct mbuf *mb)
 
 static void link_close(struct link *link)
 {
+	session_event(&link->session, "logout", "");
 	configure_close(&link->session);
 	control_leave(&link->session);
 	list_unlink(&link->le);
@@ -69,6 +74,7 @@ static void link_close(struct link *link)
 	mem_deref(link->file);
 	mem_deref(link->out);
 	reply_finish(&link->session.reply);
+	mem_deref(link->session.audited);
 	/* Without a socket of its own there is no other session to come */
 	if (link->server->fd < 0)
 		re_cancel();
@@ -98,11 +104,56 @@ static bool flush(struct link *link)
 	if (link->session.ends)
 		return false;
 	/* While a task is at work its client is not listened to */
-	if (link->session.task) {
+	if (session_is_busy(&link->session)) {
 		fd_close(link->fd);
 		return true;
 	}
 	return !fd_listen(link->fd, FD_READ, readable, link);
+}
+
+static struct audit_who who(const struct session *s)
+{
+	return session_who(s, configure_word(s));
+}
+
+/* acli.md 4: each line is recorded before it runs, and its result after it */
+static void line_record(struct session *s, const char *line)
+{
+	const struct audit_who me = who(s);
+	char masked[LINE_MAX_BYTES + 1];
+
+	if (!s->audit || !line[strspn(line, " \t")])
+		return;
+	audit_mask(masked, sizeof(masked), line,
+		   configure_names_secret(s, line));
+	audit_line(s->audit, &me, masked);
+	mem_deref(s->audited);
+	if (str_dup(&s->audited, masked))
+		s->audited = NULL;
+}
+
+static void answer_record(struct session *s, const char *answer)
+{
+	const struct audit_who me = who(s);
+	bool quiet = s->reply.asked == REPLY_QUESTION_QUIET;
+
+	audit_answer(s->audit, &me, quiet ? NULL : answer);
+}
+
+static void result_record(struct session *s)
+{
+	const struct audit_who me = who(s);
+	const struct mbuf *change = s->reply.change;
+	char *text = NULL;
+
+	if (!s->audited)
+		return;
+	if (change)
+		(void)re_sdprintf(&text, "%b", change->buf, change->end);
+	audit_result(s->audit, &me, s->audited, !s->reply.failed,
+		     text ? text : "");
+	mem_deref(text);
+	s->audited = mem_deref(s->audited);
 }
 
 /* What the session has said up to now leaves. The answer ends with a prompt, or
@@ -114,6 +165,7 @@ static void reply_send(struct link *link)
 	commands_end(s);
 	(void)mbuf_write_mem(link->out, s->reply.mb->buf, s->reply.mb->end);
 	if (session_is_done(s)) {
+		result_record(s);
 		reply_finish(&s->reply);
 		explicit_bzero(link->line, sizeof(link->line));
 	} else {
@@ -121,17 +173,45 @@ static void reply_send(struct link *link)
 	}
 }
 
-/* Besides lines of an operator: EOT is the end of a batch, ETX no answer */
+/* The text of login-banner; a batch has no use for it */
+static void greet(struct session *s)
+{
+	const struct plan *plan = s->sbc ? sbc_plan(s->sbc) : NULL;
+	const char *banner =
+		plan ? login_config_of(plan->config)->login_banner : "";
+
+	if (*banner)
+		reply_line(&s->reply, "%s", banner);
+	if (plan && !plan->system->cli_more)
+		reply_note(&s->reply, REPLY_PAGE, "0");
+	plan_give(plan);
+}
+
+/* Besides lines of an operator: SOH is the start of his, ENQ that of a batch,
+ * EOT its end, ETX no answer */
 static void line_done(struct link *link)
 {
 	struct session *s = &link->session;
 
-	if (!s->asks && !strcmp(link->line, "\x04")) {
+	link->active = clock_ms();
+	link->warned = false;
+	if (!s->asks && !strcmp(link->line, "\x01")) {
+		if (reply_init(&s->reply))
+			return;
+		greet(s);
+	} else if (!s->asks && !strcmp(link->line, "\x05")) {
+		if (reply_init(&s->reply))
+			return;
+		/* The highest mode that the role allows (1.10) */
+		if (s->may_be_superuser)
+			commands_run(s, "enable");
+	} else if (!s->asks && !strcmp(link->line, "\x04")) {
 		if (reply_init(&s->reply))
 			return;
 		configure_end(s);
 		s->ends = true;
 	} else if (s->asks && !strcmp(link->line, "\x03")) {
+		answer_record(s, "^C");
 		s->asks = NULL;
 		s->arg = mem_deref(s->arg);
 		configure_cancel(s);
@@ -139,6 +219,7 @@ static void line_done(struct link *link)
 	} else if (s->asks) {
 		struct pl pl = range_of(link->line);
 
+		answer_record(s, link->line);
 		session_answer(s, &pl);
 	} else if (reply_init(&s->reply)) {
 		return;
@@ -148,6 +229,7 @@ static void line_done(struct link *link)
 	} else if (complete_is_asked(link->line)) {
 		complete_run(s, link->line);
 	} else {
+		line_record(s, link->line);
 		commands_run(s, link->line);
 	}
 	link->too_long = false;
@@ -228,7 +310,7 @@ static void byte_take(struct link *link)
 /* What came, up to a task that is to be waited for */
 static void take(struct link *link)
 {
-	while (!link->session.task && link->in_at < link->in_len) {
+	while (!session_is_busy(&link->session) && link->in_at < link->in_len) {
 		if (link->file)
 			file_take(link);
 		else
@@ -249,6 +331,7 @@ static void resumed(struct session *s)
 	struct link *link =
 		(struct link *)((char *)s - offsetof(struct link, session));
 
+	link->active = clock_ms();
 	reply_send(link);
 	take(link);
 	if (!flush(link))
@@ -262,7 +345,7 @@ static void notified(struct session *s, const char *text)
 		(struct link *)((char *)s - offsetof(struct link, session));
 
 	(void)mbuf_printf(link->out, "%04u-%s\n", (unsigned)REPLY_NOTICE, text);
-	if (!s->task)
+	if (!session_is_busy(s))
 		(void)fd_listen(link->fd, FD_WRITE, readable, link);
 }
 
@@ -285,43 +368,98 @@ static void readable(int flags, void *arg)
 		link_close(link);
 }
 
-/* acli.md 4: the kernel tells who connects. root and the daemon's own user may
- * become superuser; the mode of the socket keeps others out */
-static bool peer_may(const struct ucred *cred)
+/* Offline whoever may write the database may do anything */
+static enum role role_of(const struct control *control,
+			 const struct ucred *cred)
 {
-	return cred->uid == 0 || cred->uid == geteuid();
+	const struct plan *plan;
+	enum role role;
+
+	if (!control->setup.sbc)
+		return ROLE_SUPERUSER;
+	plan = sbc_plan(control->setup.sbc);
+	role = login_role(login_config_of(plan->config), cred->uid, cred->gid);
+	plan_give(plan);
+
+	return role;
 }
 
-static void peer_name(char *buf, size_t size, const struct ucred *cred)
+/* One more than the limit is kept for root */
+static bool is_full(const struct server *server, const struct ucred *cred)
 {
-	char text[1024];
-	struct passwd user, *found = NULL;
+	const struct control *control = server->control;
+	const struct plan *plan;
+	uint32_t limit;
 
-	(void)getpwuid_r(cred->uid, &user, text, sizeof(text), &found);
-	if (found)
-		(void)re_snprintf(buf, size, "%s@local", user.pw_name);
-	else
-		(void)re_snprintf(buf, size, "%u@local", cred->uid);
+	if (!control->setup.sbc)
+		return false;
+	plan = sbc_plan(control->setup.sbc);
+	limit = login_config_of(plan->config)->concurrent_session_limit;
+	plan_give(plan);
+
+	return list_count(&server->links) >= limit + (cred->uid == 0);
 }
 
-static void session_begin(struct link *link)
+static void session_begin(struct link *link, const struct ucred *cred,
+			  enum role role)
 {
 	struct control *control = link->server->control;
 	struct session *s = &link->session;
-	struct ucred cred = { .uid = (uid_t)-1 };
-	socklen_t len = sizeof(cred);
 
 	s->control = control;
 	s->sbc = control->setup.sbc;
 	s->db = control->setup.db;
 	s->seal = control->setup.seal;
+	s->audit = control->setup.audit;
 	s->resumes = resumed;
 	s->line = commands_run;
 	s->notify = notified;
 	s->number = ++link->server->connections;
-	if (!getsockopt(link->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		s->may_be_superuser = peer_may(&cred);
-	peer_name(s->user, sizeof(s->user), &cred);
+	s->uid = cred->uid;
+	s->may_be_superuser = role == ROLE_SUPERUSER;
+	login_name(s->user, cred->uid, cred->pid);
+	link->active = clock_ms();
+	session_event(s, "login", "");
+}
+
+/* acli.md 4: a connection on which nothing is typed is told, and then closed.
+ * False: it was closed */
+static bool idle_look(struct link *link, uint32_t timeout)
+{
+	uint64_t idle = (clock_ms() - link->active) / 1000;
+	char text[80];
+
+	if (session_is_busy(&link->session) || !timeout)
+		return true;
+	if (idle >= timeout) {
+		session_event(&link->session, "idle-timeout", "");
+		notified(&link->session, "The connection was idle, and ends");
+		(void)flush(link);
+		link_close(link);
+		return false;
+	}
+	if (timeout > WARNING && idle + WARNING >= timeout && !link->warned) {
+		link->warned = true;
+		(void)re_snprintf(text, sizeof(text),
+				  "The connection is idle and ends in %u s",
+				  WARNING);
+		notified(&link->session, text);
+	}
+	return true;
+}
+
+static uint32_t console_timeout(const struct server *server)
+{
+	const struct plan *plan;
+	uint32_t timeout;
+
+	if (!server->control || !server->control->setup.sbc)
+		return 0;
+	plan = sbc_plan(server->control->setup.sbc);
+	timeout = plan->system->console_timeout;
+	plan_give(plan);
+
+	return timeout;
 }
 
 /* "5000-reading 4096 59000046", or nothing but the code */
@@ -342,12 +480,14 @@ static void pulse(void *arg)
 {
 	struct server *server = arg;
 	struct le *le = server->links.head;
+	uint32_t timeout = console_timeout(server);
 
 	while (le) {
 		struct link *link = le->data;
 
 		le = le->next;
-		if (!link->session.task)
+		if (!idle_look(link, timeout) ||
+		    !session_is_busy(&link->session))
 			continue;
 		/* No more for a client that does not read */
 		if (!link->out->end)
@@ -368,11 +508,38 @@ void server_notice(struct server *s, const char *text)
 	}
 }
 
+/* The kernel tells who connects. Who may not is closed without a word */
+static bool admits(const struct server *server, int fd, struct ucred *cred,
+		   enum role *role)
+{
+	static const char full[] = "8005 Too many connections\n";
+	socklen_t len = sizeof(*cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &len))
+		return false;
+	*role = role_of(server->control, cred);
+	if (*role == ROLE_NONE) {
+		log_notice(CLI, "login-refused", "uid=%u", cred->uid);
+		return false;
+	}
+	if (!is_full(server, cred))
+		return true;
+	(void)!send(fd, full, strlen(full), MSG_NOSIGNAL);
+	return false;
+}
+
 static int join(struct server *server, int fd, const char *notice)
 {
-	struct link *link = mem_zalloc(sizeof(*link), NULL);
+	struct link *link;
+	struct ucred cred = { .uid = (uid_t)-1 };
+	enum role role;
 	int err = ENOMEM;
 
+	if (!admits(server, fd, &cred, &role)) {
+		close(fd);
+		return EACCES;
+	}
+	link = mem_zalloc(sizeof(*link), NULL);
 	if (link)
 		link->out = mbuf_alloc(4096);
 	if (link && link->out)
@@ -387,7 +554,7 @@ static int join(struct server *server, int fd, const char *notice)
 
 	link->fd = fd;
 	link->server = server;
-	session_begin(link);
+	session_begin(link, &cred, role);
 	list_append(&server->links, &link->le, link);
 	if (!timer_is_running(&server->pulse))
 		timer_start(&server->pulse, PULSE, pulse, server);
@@ -480,9 +647,23 @@ int server_open(struct server **sp, const char *path)
 	return 0;
 }
 
+void server_follow(struct server *s)
+{
+	const struct plan *plan;
+
+	if (s->fd < 0 || !s->control || !s->control->setup.sbc)
+		return;
+	plan = sbc_plan(s->control->setup.sbc);
+	/* Where the group is not ours to give, the mode keeps others out */
+	(void)!chown(s->path, (uid_t)-1,
+		     login_group(login_config_of(plan->config)));
+	plan_give(plan);
+}
+
 int server_serve(struct server *s, struct control *control)
 {
 	s->control = control;
+	server_follow(s);
 	return s->fd < 0 ? 0 : fd_listen(s->fd, FD_READ, connected, s);
 }
 

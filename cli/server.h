@@ -23,6 +23,9 @@ int server_open(struct server **sp, const char *path);
  *  the loop */
 int server_serve(struct server *s, struct control *control);
 
+/** The socket belongs to the group that the running configuration names */
+void server_follow(struct server *s);
+
 /** Serve one session over a connected socket, which is taken over; it is told the
  *  notice first, or NULL. 0; ENOMEM; errno of the loop */
 int server_join(struct server *s, int fd, const char *notice);

@@ -45,7 +45,48 @@ void session_prompt(const struct session *s, const char *mark, const char *path,
 
 bool session_is_done(const struct session *s)
 {
-	return !s->task && !s->asks && !s->wants;
+	return !session_is_busy(s) && !s->asks && !s->wants;
+}
+
+bool session_is_busy(const struct session *s)
+{
+	return s->task || s->paused;
+}
+
+static void pause_over(void *arg)
+{
+	struct session *s = arg;
+	void (*h)(struct session * s) = s->paused;
+
+	s->paused = NULL;
+	h(s);
+	s->resumes(s);
+}
+
+void session_pause(struct session *s, uint32_t ms, void (*h)(struct session *s))
+{
+	s->paused = h;
+	timer_start(&s->pause, ms, pause_over, s);
+}
+
+struct audit_who session_who(const struct session *s, const char *path)
+{
+	struct audit_who who = {
+		.connection = s->number,
+		.uid = s->uid,
+		.user = s->user,
+		.role = s->mode == MODE_USER ? "user" : "superuser",
+		.path = path,
+	};
+
+	return who;
+}
+
+void session_event(const struct session *s, const char *event, const char *text)
+{
+	struct audit_who who = session_who(s, NULL);
+
+	audit_event(s->audit, &who, event, text);
 }
 
 void session_answer(struct session *s, const struct pl *pl)

@@ -5,7 +5,9 @@
 
 #include "store/database.h"
 #include "store/seal.h"
+#include "sbc/timer.h"
 #include "sbc/sbc.h"
+#include "cli/audit.h"
 #include "cli/reply.h"
 #include "cli/words.h"
 
@@ -40,8 +42,13 @@ struct session {
 	void (*notify)(struct session *s, const char *text);
 	struct reply reply; /* of the line under way */
 	uint32_t number;    /* of the connection */
-	char user[64];      /* "anna@local" */
-	struct task *task;  /* long work; the answer ends with it */
+	uint32_t uid;
+	char user[128];      /* "anna@local" */
+	struct audit *audit; /* or NULL */
+	char *audited;       /* line under way, masked; NULL: none */
+	struct task *task;   /* long work; the answer ends with it */
+	struct timer pause;  /* it waits before the answer goes on */
+	void (*paused)(struct session *s);  /* then; NULL: it does not wait */
 	void (*resumes)(struct session *s); /* told when it did */
 	session_h *asks;   /* gets the next line: the answer to a question */
 	session_h *wants;  /* gets the file that the client sends */
@@ -53,6 +60,20 @@ struct session {
 /** Is the answer to a line complete? Else more comes: of a task, or of the
  *  client */
 bool session_is_done(const struct session *s);
+
+/** Is there work or a pause, and no line taken? */
+bool session_is_busy(const struct session *s);
+
+/** Wait [ms] before h goes on with the answer */
+void session_pause(struct session *s, uint32_t ms,
+		   void (*h)(struct session *s));
+
+/** Whom the audit log names; path: last word of the path, or NULL */
+struct audit_who session_who(const struct session *s, const char *path);
+
+/** Tell the audit log what happened without a line */
+void session_event(const struct session *s, const char *event,
+		   const char *text);
 
 /** Give a line or a file to whoever asked for it */
 void session_answer(struct session *s, const struct pl *pl);

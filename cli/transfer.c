@@ -23,6 +23,7 @@ struct import {
 	struct task task;
 	char *file;
 	bool merge;
+	bool secrets;       /* there were some in the file, not masked */
 	struct mbuf *bytes; /* wiped at the end: there are passwords in it */
 	struct config *read, *cfg;
 };
@@ -54,6 +55,8 @@ static int import_read(struct task *task)
 			    &problem);
 	}
 	list_flush(&findings);
+	if (!err)
+		import->secrets = masks_miss(import->read);
 	if (!err || err == ENOMEM)
 		return err;
 	reply_error(&task->reply, REPLY_FAILED,
@@ -160,9 +163,13 @@ static int import_store(struct task *task)
 static int import_verify(struct task *task)
 {
 	struct import *import = (struct import *)task;
+	char digest[SEAL_DIGEST];
 	uint32_t errors;
 
 	log_notice(CLI, "config-imported", "by=%s", task->by);
+	seal_digest(digest, import->bytes->buf, import->bytes->end);
+	reply_change(&task->reply, "sha256 %s, secrets %s", digest,
+		     import->secrets ? "yes" : "no");
 	return verify_say(task, import->cfg, import->file, true, false,
 			  &errors);
 }

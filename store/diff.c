@@ -5,6 +5,10 @@
 #include "store/base.h"
 #include "store/diff.h"
 
+enum {
+	NEAR = 4 /* objects that are looked at before a key is looked up */
+};
+
 struct shown {
 	const struct field *f;
 	const void *item;
@@ -24,6 +28,11 @@ static bool keys_same(const struct element *type, const void *a, const void *b)
 	}
 
 	return true;
+}
+
+static bool twins(const struct element *type, const void *a, const void *b)
+{
+	return (type->flags & SINGLE) || keys_same(type, a, b);
 }
 
 /* The object with the same key in the other configuration */
@@ -54,12 +63,20 @@ static void element_walk(const struct config *before,
 			 difference_h *h, void *arg)
 {
 	size_t n = config_count(before, type);
+	size_t m = config_count(after, type), k = 0;
 
+	/* Most objects are the same one, a place further at most: keys are looked
+	 * up only where that is not so */
 	for (size_t i = 0; i < n; i++) {
 		const void *was = config_at(before, type, i);
-		const void *now = twin(after, type, was);
+		const void *near = k < m ? config_at(after, type, k) : NULL;
+		const void *now =
+			was == near || (near && twins(type, was, near))
+				? near
+				: twin(after, type, was);
 		struct difference d = { DIFF_CHANGED, type, was, now };
 
+		k += now && now == near;
 		if (was == now || (now && item_same(type, was, now)))
 			continue;
 		if (!now)
@@ -67,11 +84,23 @@ static void element_walk(const struct config *before,
 		h(&d, arg);
 	}
 
-	n = config_count(after, type);
-	for (size_t i = 0; i < n; i++) {
+	k = 0;
+	for (size_t i = 0; i < m; i++) {
 		const void *now = config_at(after, type, i);
+		const void *near;
 		struct difference d = { DIFF_ADDED, type, NULL, now };
 
+		/* What was removed is passed over as long as it is few */
+		for (size_t j = k; j < n && j < k + NEAR; j++) {
+			near = config_at(before, type, j);
+			if (near != now && !twins(type, near, now))
+				continue;
+			k = j + 1;
+			d.before = near;
+			break;
+		}
+		if (d.before)
+			continue;
 		if (!twin(before, type, now))
 			h(&d, arg);
 	}
@@ -294,6 +323,106 @@ enum diff_cost difference_cost(const struct difference *d)
 	}
 
 	return change_cost(d->type, d->before, d->after);
+}
+
+/* "surrogate-agent [k]" */
+static int title_print(struct re_printf *pf, const struct element *type,
+		       const void *item)
+{
+	struct item_ref ref = { type, item };
+
+	if (type->flags & SINGLE)
+		return re_hprintf(pf, "%s", type->name);
+
+	return re_hprintf(pf, "%s [%H]", type->name, item_key_print, &ref);
+}
+
+static int value_print(struct re_printf *pf, const struct shown *s)
+{
+	return field_is_empty(s->f, s->item) ? re_hprintf(pf, "empty")
+					     : shown_print(pf, s);
+}
+
+static int brief_changes(struct re_printf *pf, const struct element *type,
+			 const void *a, const void *b, const char **join);
+
+static int brief_children(struct re_printf *pf, const struct element *type,
+			  const struct items *a, const struct items *b,
+			  const char **join)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		const void *other = child_twin(type, a->v[i], b);
+		const char *inner = " ";
+
+		if (other && item_same(type, a->v[i], other))
+			continue;
+		err |= re_hprintf(pf, "%s", *join);
+		err |= title_print(pf, type, a->v[i]);
+		*join = ", ";
+		if (other)
+			err |= brief_changes(pf, type, a->v[i], other, &inner);
+		else
+			err |= re_hprintf(pf, " removed");
+	}
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (child_twin(type, b->v[i], a))
+			continue;
+		err |= re_hprintf(pf, "%s", *join);
+		err |= title_print(pf, type, b->v[i]);
+		err |= re_hprintf(pf, " added");
+		*join = ", ";
+	}
+
+	return err;
+}
+
+static int brief_changes(struct re_printf *pf, const struct element *type,
+			 const void *a, const void *b, const char **join)
+{
+	int err = 0;
+
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *x = field_slot_const(f, a);
+		const void *y = field_slot_const(f, b);
+		struct shown was = { f, a }, now = { f, b };
+
+		if (f->flags & READONLY)
+			continue;
+		if (f->child) {
+			err |= brief_children(pf, f->child, x, y, join);
+			continue;
+		}
+		if (f->type->same(x, y))
+			continue;
+		err |= re_hprintf(pf, "%s%s ", *join, f->name);
+		*join = ", ";
+		if (f->flags & SECRET)
+			err |= re_hprintf(pf, "changed");
+		else
+			err |= re_hprintf(pf, "%H -> %H", value_print, &was,
+					  value_print, &now);
+	}
+
+	return err;
+}
+
+int difference_line_print(struct re_printf *pf, const struct difference *d)
+{
+	const char *join = " ";
+	int err = title_print(pf, d->type, d->after ? d->after : d->before);
+
+	switch (d->what) {
+	case DIFF_ADDED:
+		return err | re_hprintf(pf, " added");
+	case DIFF_REMOVED:
+		return err | re_hprintf(pf, " removed");
+	case DIFF_CHANGED:
+		break;
+	}
+
+	return err | brief_changes(pf, d->type, d->before, d->after, &join);
 }
 
 int difference_print(struct re_printf *pf, const struct difference *d)

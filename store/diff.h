@@ -33,5 +33,9 @@ enum diff_cost difference_cost(const struct difference *d);
 void diff_walk(const struct config *before, const struct config *after,
 	       difference_h *h, void *arg);
 
+/** Print a difference in one line: "surrogate-agent [k] register-retry-time 300 ->
+ *  60, password changed"; secrets never */
+int difference_line_print(struct re_printf *pf, const struct difference *d);
+
 /** Print "- " and "+ " lines of one difference; secrets as (changed) */
 int difference_print(struct re_printf *pf, const struct difference *d);

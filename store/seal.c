@@ -441,6 +441,19 @@ int secret_open(char *buf, const struct secret *secret, const struct seal *seal)
 	return err;
 }
 
+void seal_digest(char out[SEAL_DIGEST], const void *p, size_t n)
+{
+	uint8_t md[32];
+	unsigned len = 0;
+
+	out[0] = '\0';
+	if (EVP_Digest(p, n, md, &len, EVP_sha256(), NULL) != 1 ||
+	    len != sizeof(md))
+		return;
+	for (size_t i = 0; i < sizeof(md); i++)
+		(void)sprintf(out + 2 * i, "%02x", md[i]);
+}
+
 const char *seal_library(void)
 {
 	return OpenSSL_version(OPENSSL_VERSION);

@@ -70,6 +70,14 @@ void opener_close(struct opener *opener);
 /** Open a secret as secret_open does, in half the time */
 int opener_use(struct opener *opener, char *buf, const struct secret *secret);
 
+enum {
+	SEAL_DIGEST = 65 /* room for a digest in hexadecimal digits */
+};
+
+/** SHA-256 of bytes, by which a file is told from others (FIPS 180-4); "" when
+ *  OpenSSL refuses */
+void seal_digest(char out[SEAL_DIGEST], const void *p, size_t n);
+
 /** Name and version of the library that seals */
 const char *seal_library(void);
 

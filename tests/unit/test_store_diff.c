@@ -170,6 +170,87 @@ static void a_sip_port_that_moves_or_goes_is_opened_or_closed(void **s)
 	config_give(b);
 }
 
+static void a_change_is_one_line_without_its_secrets(void **s)
+{
+	struct config *a = config_of("configs/multi-tenant.yaml");
+	struct config *b = config_of("configs/multi-tenant.yaml");
+	const struct element *type = &element_surrogate_agent;
+	void *agent = (void *)config_at(b, type, 0);
+	struct difference d = { DIFF_CHANGED, type, config_at(a, type, 0),
+				agent };
+	char *text, *title;
+	struct item_ref ref = { type, agent };
+	char wanted[512];
+	(void)s;
+
+	set(type, agent, "register-retry-time", "61");
+	set(type, agent, "password", "s3cr3t-new");
+	set(type, agent, "description", "");
+	assert_int_equal(re_sdprintf(&text, "%H", difference_line_print, &d),
+			 0);
+	assert_int_equal(re_sdprintf(&title, "%H", item_key_print, &ref), 0);
+	snprintf(wanted, sizeof(wanted), "surrogate-agent [%s] ", title);
+	assert_int_equal(strncmp(text, wanted, strlen(wanted)), 0);
+	assert_non_null(strstr(text, "register-retry-time 300 -> 61"));
+	assert_non_null(strstr(text, "password changed"));
+	assert_null(strstr(text, "s3cr3t"));
+	assert_null(strchr(text, '\n'));
+	mem_deref(text);
+
+	d.what = DIFF_ADDED;
+	assert_int_equal(re_sdprintf(&text, "%H", difference_line_print, &d),
+			 0);
+	snprintf(wanted, sizeof(wanted), "surrogate-agent [%s] added", title);
+	assert_string_equal(text, wanted);
+	mem_deref(text);
+	mem_deref(title);
+	config_give(a);
+	config_give(b);
+}
+
+/* What was removed, added and changed is the same however it is looked for */
+static void objects_that_moved_are_found_again(void **s)
+{
+	struct config *a = config_of("configs/multi-tenant.yaml"), *b = NULL;
+	const struct element *type = &element_realm_config;
+	struct change changes[3] = { { .type = type }, { .type = type } };
+	struct told told = { .used = 0 };
+	size_t n = config_count(a, type);
+	(void)s;
+
+	assert_true(n >= 3);
+	/* The first goes to the end, the second goes */
+	changes[0].key_of = config_at(a, type, 0);
+	changes[1].key_of = config_at(a, type, 1);
+	assert_int_equal(config_change(&b, a, changes, 2), 0);
+	diff_walk(a, b, tell, &told);
+	assert_int_equal(told.what[DIFF_REMOVED], 2);
+	assert_int_equal(told.what[DIFF_ADDED], 0);
+	assert_int_equal(told.what[DIFF_CHANGED], 0);
+	memset(&told, 0, sizeof(told));
+	diff_walk(b, a, tell, &told);
+	assert_int_equal(told.what[DIFF_ADDED], 2);
+	assert_int_equal(told.what[DIFF_REMOVED], 0);
+
+	memset(changes, 0, sizeof(changes));
+	changes[0].type = type;
+	assert_int_equal(
+		item_copy(&changes[0].item, type, config_at(a, type, 0)), 0);
+	{
+		struct config *c = NULL;
+
+		assert_int_equal(config_change(&c, b, changes, 1), 0);
+		config_give(b);
+		b = c;
+	}
+	memset(&told, 0, sizeof(told));
+	diff_walk(a, b, tell, &told);
+	assert_int_equal(told.what[DIFF_REMOVED], 1);
+	assert_int_equal(told.what[DIFF_ADDED] + told.what[DIFF_CHANGED], 0);
+	config_give(a);
+	config_give(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +260,8 @@ int main(void)
 			a_change_costs_what_its_dearest_parameter_does),
 		cmocka_unit_test(
 			a_sip_port_that_moves_or_goes_is_opened_or_closed),
+		cmocka_unit_test(a_change_is_one_line_without_its_secrets),
+		cmocka_unit_test(objects_that_moved_are_found_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -808,16 +808,16 @@ static void objects_that_are_edited_one_by_one_are_stored_as_if_written_whole(
 	uint32_t number;
 
 	(void)save(db, cfg);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 60; i++) {
 		before = (struct config *)config_take(cfg);
 		cfg = changed_by_dice(cfg);
 		assert_int_equal(versions_edit_objects(db, before, cfg, seal),
 				 0);
 		config_give(before);
 		same_in_database(db, cfg);
-		if (!dice(20))
+		if (!dice(8))
 			(void)versions_save_edits(&number, db, "anna@local");
-		if (!dice(20)) {
+		if (!dice(8)) {
 			/* written whole it is the same: nothing is left over */
 			assert_int_equal(versions_edit(db, cfg, seal), 0);
 			same_in_database(db, cfg);
