@@ -465,7 +465,7 @@ static uint32_t console_timeout(const struct server *server)
 /* "5000-reading 4096 59000046", or nothing but the code */
 static void life_write(struct mbuf *mb, const struct progress *p)
 {
-	const char *what = atomic_load(&p->what);
+	const char *what = p ? atomic_load(&p->what) : NULL;
 
 	if (what)
 		(void)mbuf_printf(mb, "5000-%s %zu %zu\n", what,
@@ -491,7 +491,10 @@ static void pulse(void *arg)
 			continue;
 		/* No more for a client that does not read */
 		if (!link->out->end)
-			life_write(link->out, &link->session.task->progress);
+			life_write(link->out,
+				   link->session.task
+					   ? &link->session.task->progress
+					   : NULL);
 		if (!flush(link))
 			link_close(link);
 	}

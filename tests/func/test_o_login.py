@@ -88,8 +88,8 @@ def test_a_password_that_is_too_easy_is_refused(sbc, operator):
 
 
 def test_wrong_passwords_are_slow_and_lock_the_user_out(sbc, operator):
-    configured(sbc, {"login-attempt-interval": "1", "max-login-attempts": "2",
-                     "lockout-interval": "2"})
+    configured(sbc, {"login-attempt-interval": "2", "max-login-attempts": "2",
+                     "lockout-interval": "4"})
     o = operator()
     sets_password(o)
     o.types("disable")
