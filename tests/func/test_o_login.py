@@ -91,6 +91,7 @@ def test_wrong_passwords_are_slow_and_lock_the_user_out(sbc, operator):
     configured(sbc, {"login-attempt-interval": "2", "max-login-attempts": "2",
                      "lockout-interval": "4"})
     o = operator()
+    o.child.timeout = 20
     sets_password(o)
     o.types("disable")
     for _ in range(2):
