@@ -6,6 +6,7 @@
 #include "store/number.h"
 #include "sbc/calls.h"
 #include "sbc/surrogates.h"
+#include "cli/arguments.h"
 #include "cli/acceptance.h"
 #include "cli/activate.h"
 #include "cli/agents.h"
@@ -693,7 +694,7 @@ static void command_run(struct session *s, char *line, const char *first)
 	else if (s->reply.json && !command->json)
 		reply_error(&s->reply, REPLY_ARGUMENT, "%s has no JSON form",
 			    command->words);
-	else {
+	else if (arguments_expand(&s->reply, command->words, &w, at)) {
 		command_name(s, command, &w, at);
 		command->run(s, &w, at);
 	}

@@ -2,6 +2,7 @@
  * Completion and help: what may follow what is typed
  */
 #include <string.h>
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/configure.h"
@@ -54,8 +55,9 @@ static void arguments(struct asked *a, const char *command, uint32_t at)
 	const struct choice *picked;
 
 	for (const char *const *name = with_file; *name; name++)
-		if (!strcmp(*name, command))
+		if (!strcmp(*name, command) && a->w.n == at)
 			a->c.files = true;
+	arguments_add(&a->c, command, a->w.v + at, a->w.n - at, keys.cfg);
 	for (const char *const *name = with_element; *name; name++) {
 		if (strcmp(*name, command))
 			continue;

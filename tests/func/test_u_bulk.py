@@ -213,3 +213,38 @@ def test_there_is_no_bar_where_nobody_looks(sbc, tmp_path):
     result = subprocess.run([f"{sbc.build}/acli", "--socket", str(tmp_path / "fake"), "-c", "import"],
                             capture_output=True, text=True, timeout=5)
     assert (result.returncode, result.stdout, result.stderr) == (0, "two lines\n", "")
+
+
+def test_words_behind_a_command_may_be_shortened_and_names_may_not(sbc, trunk, csv):
+    sbc.start()
+    path = csv("a.csv", "trunk.example,tenX,x1,secret-x")
+    assert "taken, live now" in sbc.acli(f"import-cred {path} re trunk mer")
+    code, output = sbc.acli_status(f"import-cred {path} realm trun")
+    assert code == 1 and "% There is no realm-config [trun]" in output
+    assert "Verification passed" in sbc.acli("verify-config stat det")
+    code, output = sbc.acli_status("verify-config st")
+    assert code == 1 and "% Ambiguous word [st]: static, strict" in output
+    code, output = sbc.acli_status("verify-config loud")
+    assert code == 1 and "% Unknown word [loud]" in output
+
+
+def test_words_and_names_behind_a_command_are_offered(sbc, trunk):
+    sbc.start()
+    shell = sbc.shell()
+    shell.says("enable")
+    shell.says("configure terminal")
+
+    def offered(line):
+        shell.sends(line + "\t")
+        said = []
+        while not said or not re.match(r"\d{4} ", said[-1]):
+            said.append(shell.lines.readline())
+        return [word[5:].strip() for word in said if word.startswith("3001")]
+    assert offered("verify-config ") == ["detail", "element", "rule", "static", "strict"]
+    assert offered("verify-config element surr") == ["surrogate-agent"]
+    assert offered("verify-config rule VC-011") == [f"VC-011{n}" for n in (0, 1, 2, 3, 4, 6, 7, 8, 9)]
+    assert offered("import-credentials a.csv ") == ["realm", "surrogate-agent"]
+    assert offered("import-credentials a.csv realm ") == ["pbx-a", "pbx-b", "trunk"]
+    assert offered("import-credentials a.csv realm trunk ") == ["merge", "replace"]
+    assert offered("import-surrogate-agents a.csv ") == ["merge", "replace"]
+    shell.close()

@@ -1,0 +1,35 @@
+/*
+ * Words that may stand behind a command: offered, and completed when shortened
+ */
+#pragma once
+
+#include "store/config.h"
+#include "cli/choices.h"
+#include "cli/reply.h"
+#include "cli/words.h"
+
+/**
+ * Add what may come next
+ *
+ * @param c        Appended: words of the grammar, and names that exist
+ * @param command  In full words: "verify-config"
+ * @param words    Words behind it, in front of the next one
+ * @param n        Their number
+ * @param cfg      Where names are looked up; NULL: none are
+ */
+void arguments_add(struct choices *c, const char *command, char *const *words,
+		   uint32_t n, const struct config *cfg);
+
+/**
+ * Put the whole words of the grammar in the place of shortened ones; names are
+ * never shortened, and what is unknown stays as it is
+ *
+ * @param r        Told of a word that is ambiguous
+ * @param command  In full words
+ * @param w        Words of the line, changed
+ * @param at       First behind the command
+ *
+ * @return Is every word clear?
+ */
+bool arguments_expand(struct reply *r, const char *command, struct words *w,
+		      uint32_t at);
