@@ -34,6 +34,7 @@
 #include "cli/logging.h"
 #include "cli/options.h"
 #include "cli/server.h"
+#include "cli/vitals.h"
 #include "cli/watchdog.h"
 
 enum {
@@ -63,6 +64,8 @@ struct daemon {
 	struct thresholds thresholds;
 	struct watchdog watchdog;
 	struct clerk clerk;
+	struct vitals vitals;
+	bool began;        /* its orderly end is noted */
 	uint32_t given_up; /* version that nobody accepted; 0: none */
 	int signals;
 };
@@ -615,8 +618,11 @@ static int serve(struct daemon *d)
 		acceptance_tell(d->given_up, d->plan->config->version,
 				"was not accepted before the restart");
 	leap_begin(&d->leap);
+	/* a database that cannot be written has an alarm of its own */
+	d->began = !vitals_started(d->db);
 	clerk_follow(&d->clerk, d->plan);
 	thresholds_begin(&d->thresholds, d->sbc, database_path(d->db));
+	vitals_begin(&d->vitals, d->sbc);
 	plan_give(d->plan); /* the SBC has it, until another one runs */
 	d->plan = NULL;
 	err = mailbox_open(&d->mailbox, d);
@@ -676,8 +682,11 @@ static void daemon_close(struct daemon *d)
 	audit_close(d->audit);
 	mailbox_close(d->mailbox);
 	thresholds_end(&d->thresholds);
+	vitals_end(&d->vitals);
 	sbc_close(d->sbc);
 	leap_end(&d->leap);
+	if (d->began)
+		(void)vitals_ended(d->db);
 	clerk_close(&d->clerk);
 	wheel_close();
 	plan_give(d->plan);

@@ -414,6 +414,22 @@ void alarm_clear(const char *name, const char *object)
 	news_log(&news);
 }
 
+bool alarm_is_up(const char *name, const char *object)
+{
+	char cut[sizeof(((struct alarm_report *)0)->object)];
+	struct key key = { NULL, cut };
+	bool is;
+
+	copy(cut, sizeof(cut), object);
+
+	pthread_mutex_lock(&lock);
+	key.group = group_find(name);
+	is = key.group && up_find(&key);
+	pthread_mutex_unlock(&lock);
+
+	return is;
+}
+
 static struct up *up_numbered(uint32_t id)
 {
 	for (unsigned i = 0; i < groups_n; i++) {

@@ -45,6 +45,9 @@ void alarm_raise(const char *name, enum alarm_level severity,
 /** Its cause has ended: logs; nothing happens when it is not up */
 void alarm_clear(const char *name, const char *object);
 
+/** Is it up? An operator may have cleared it while its cause lasts */
+bool alarm_is_up(const char *name, const char *object);
+
 /** Clear by number: 0; ENOENT */
 int alarm_clear_id(uint32_t id);
 

@@ -210,7 +210,9 @@ static void look(void *arg)
 		uint32_t used = measure(t, plan, one->type);
 
 		if (threshold_judge(one, plan->system,
-				    used == UNKNOWN ? 0 : used))
+				    used == UNKNOWN ? 0 : used) ||
+		    (one->level != THRESHOLD_NONE &&
+		     !alarm_is_up(one->alarm, "sbc"))) /* cleared by hand */
 			say(one, used);
 		if (one->type == ALARM_TYPE_MEMORY)
 			shed_memory(one->level == ALARM_CRITICAL);

@@ -80,6 +80,7 @@ static atomic_uchar levels[LOG_COMPONENTS] = {
 	[0 ... LOG_COMPONENTS - 1] = LEVEL_NOTICE,
 };
 static atomic_bool json;
+static atomic_int failing; /* errno of the last write; 0: it worked */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
@@ -307,11 +308,14 @@ static void write_all(int fd, const char *p, size_t n)
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done <= 0)
+		if (done <= 0) {
+			atomic_store(&failing, done ? errno : EIO);
 			return;
+		}
 		p += done;
 		n -= (size_t)done;
 	}
+	atomic_store(&failing, 0);
 }
 
 /* The writer */
@@ -542,6 +546,11 @@ int log_open(const struct log_setup *setup)
 	running = !err;
 	(void)pthread_mutex_unlock(&lock);
 	return err;
+}
+
+int log_failing(void)
+{
+	return atomic_load(&failing);
 }
 
 void log_close(void)

@@ -57,6 +57,9 @@ int log_open(const struct log_setup *setup);
 /** Write out what is left and end the thread */
 void log_close(void);
 
+/** Errno with which lines cannot be written at present; 0. Any thread */
+int log_failing(void);
+
 /** Open files anew (SIGHUP) */
 void log_reopen(void);
 

@@ -251,9 +251,28 @@ static void reopening_follows_a_renamed_file(void **s)
 	(void)unlink(old);
 }
 
+static void a_log_that_cannot_be_written_says_so_until_it_can(void **s)
+{
+	(void)s;
+
+	assert_int_equal(symlink("/dev/full", path), 0);
+	open_log("text");
+	log_warning(SIPD, "lost", "n=1");
+	log_close();
+	assert_int_equal(log_failing(), ENOSPC);
+	assert_int_equal(unlink(path), 0);
+	open_log("text");
+	log_warning(SIPD, "kept", "n=2");
+	log_close();
+	assert_int_equal(log_failing(), 0);
+	assert_non_null(strstr(everything(), "sipd kept n=2"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			a_log_that_cannot_be_written_says_so_until_it_can),
 		cmocka_unit_test(
 			a_line_has_time_level_component_event_and_fields),
 		cmocka_unit_test(a_value_forges_neither_field_nor_line),
