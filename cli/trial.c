@@ -365,6 +365,7 @@ static bool is_registrar(const struct worker *w,
 
 	return !hop->policy || (hop->agent && hop->agent == registrar.agent) ||
 	       surrogates_knows_realm(w->surrogates, found->owner.agent,
+				      hop->realm->config->identifier,
 				      auth_realm);
 }
 

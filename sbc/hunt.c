@@ -1263,40 +1263,23 @@ int hunt_again(struct hunt *hunt, struct mbuf *credentials)
 
 /* --- Credentials -------------------------------------------------------- */
 
-bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
-			   const struct realm *egress, const struct sa *target,
-			   const struct message *challenge)
+static bool knows_realm(const struct worker *w,
+			const struct credential_query *q,
+			const struct pl *auth_realm)
 {
-	static const enum header_id ids[] = { HDR_WWW_AUTHENTICATE,
-					      HDR_PROXY_AUTHENTICATE };
-	const struct header *h;
-	bool any = false;
-	size_t i;
+	return surrogates_knows_realm(w->surrogates, q->owner.agent,
+				      q->egress_realm, auth_realm);
+}
 
-	if (!owner->agent)
-		return false;
-	if (surrogates_is_registrar(w->surrogates, owner->agent, egress,
-				    target))
-		return true;
-	if (!challenge)
-		return false;
+void hunt_registrar(struct proof_setup *setup, const struct worker *w,
+		    const struct realm *egress, const struct sa *target)
+{
+	struct credential_query *q = &setup->query;
 
-	/* All of them must be realms of its registrar: a peer that merely names
-	 * one beside its own gets nothing */
-	for (i = 0; i < 2; i++) {
-		for (h = message_first(challenge, ids[i]); h;
-		     h = message_next(challenge, h)) {
-			struct pl value = header_value(challenge, h);
-			struct challenge c;
-
-			if (challenge_read(&c, &value) ||
-			    !surrogates_knows_realm(w->surrogates, owner->agent,
-						    &c.realm))
-				return false;
-			any = true;
-		}
-	}
-	return any;
+	q->to_registrar = q->owner.agent &&
+			  surrogates_is_registrar(w->surrogates, q->owner.agent,
+						  egress, target);
+	setup->knows = knows_realm;
 }
 
 void hunt_query(struct credential_query *q, const struct hop *hop,
@@ -1348,11 +1331,8 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 
 	hunt_query(q, hop, &hunt->owner, &hunt->called, hunt->source.agent);
 	q->method = setup->method;
-	q->to_registrar =
-		hunt->now->to_trunk &&
-		hunt_knows_challenger(
-			hunt->worker, &hunt->owner, hop->realm,
-			&hunt->now->targets.addr[hunt->now->target], challenge);
+	hunt_registrar(setup, hunt->worker, hop->realm,
+		       &hunt->now->targets.addr[hunt->now->target]);
 }
 
 /* --- The end ------------------------------------------------------------ */

@@ -168,11 +168,11 @@ void hunt_query(struct credential_query *q, const struct hop *hop,
 		const struct owner *owner, const struct owner *called,
 		const struct session_agent *ingress);
 
-/** Fill in to_registrar (row 3a of behaviour.md 6.1): the owner's registrar, by
- *  target or by an auth-realm that its REGISTER was challenged with */
-bool hunt_knows_challenger(struct worker *w, const struct owner *owner,
-			   const struct realm *egress, const struct sa *target,
-			   const struct message *challenge);
+/** Fill in what row 3a of behaviour.md 6.1 asks, once the query has its owner
+ *  and egress realm: the owner's registrar, by target, or by each auth-realm that
+ *  its REGISTERs were challenged with */
+void hunt_registrar(struct proof_setup *setup, const struct worker *w,
+		    const struct realm *egress, const struct sa *target);
 
 /** Leave an option out of Supported or Require. 0; ENOMEM */
 int hunt_remove_option(struct message *msg, enum header_id id,

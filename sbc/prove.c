@@ -459,6 +459,8 @@ static bool choose(const struct proof_setup *s, const struct pl *realm,
 
 	q.method = s->method;
 	q.auth_realm = *realm;
+	if (!q.to_registrar && q.owner.agent && s->knows)
+		q.to_registrar = s->knows(s->worker, &q, realm);
 	/* whether this AoR has some of its own is seen when they are opened */
 	q.aor_credentials = true;
 	q.egress = present(s, &element_session_agent, q.egress);

@@ -56,6 +56,11 @@ struct proof_setup {
 	const struct message *challenge; /* 401 or 407; NULL with prove_ahead */
 	struct pl callid;                /* for the log */
 	bool in_dialog; /* prove_ahead heeds in-dialog-methods */
+	/** Where query.to_registrar is not set: has the owner's registrar, in
+	 *  this egress realm, challenged its REGISTERs with the auth-realm (row
+	 *  3a)? NULL: it has not */
+	bool (*knows)(const struct worker *w, const struct credential_query *q,
+		      const struct pl *auth_realm);
 };
 
 /** For the call record and the log; ranges live as long as tries */

@@ -212,8 +212,7 @@ void sides_who_proof(const struct sides_who *who, const struct sa *target,
 	q->ingress = who->ingress;
 	query_of(q, who->attribute, who->realm);
 	q->owner = who->owner;
-	q->to_registrar = hunt_knows_challenger(
-		who->worker, &who->owner, who->realm, target, setup->challenge);
+	hunt_registrar(setup, who->worker, who->realm, target);
 }
 
 static void proof_back(const struct sides *s, struct proof_setup *setup)
@@ -225,9 +224,7 @@ static void proof_back(const struct sides *s, struct proof_setup *setup)
 	q->ingress = hunt->now->hop.agent;
 	query_of(q, route_back(s, &setup->method), s->a->realm);
 	q->owner = hunt->called;
-	q->to_registrar =
-		hunt_knows_challenger(hunt->worker, &hunt->called, s->a->realm,
-				      &s->a->to.dst, setup->challenge);
+	hunt_registrar(setup, hunt->worker, s->a->realm, &s->a->to.dst);
 }
 
 void sides_proof(const struct sides *s, bool to_b, struct proof_setup *setup)

@@ -331,11 +331,15 @@ void surrogates_identity(struct surrogates *s, struct identity_live *out)
 
 bool surrogates_knows_realm(const struct surrogates *s,
 			    const struct surrogate_agent *agent,
-			    const struct pl *auth_realm)
+			    const char *egress, const struct pl *auth_realm)
 {
 	const struct herd *h = herd_find(s, agent);
+	const struct registry *reg = h ? h->f.registry : NULL;
 
-	for (uint32_t i = 0; h && i < h->f.realms_n; i++)
+	if (!reg || strcmp(reg->hop.realm->config->identifier, egress) != 0)
+		return false;
+
+	for (uint32_t i = 0; i < h->f.realms_n; i++)
 		if (!pl_strcmp(auth_realm, h->f.realms[i]))
 			return true;
 

@@ -62,11 +62,12 @@ int surrogates_wait(const struct surrogates *s, const struct owner *who,
 /** For identity_owner */
 void surrogates_identity(struct surrogates *s, struct identity_live *out);
 
-/** Has the agent's registrar challenged its REGISTER with this realm; is the
- *  target one of its registrar's (row 3a of behaviour.md 6.1)? */
+/** Has the agent's registrar, in this egress realm, challenged its REGISTER with
+ *  this auth-realm; is the target one of its registrar's (row 3a of behaviour.md
+ *  6.1)? */
 bool surrogates_knows_realm(const struct surrogates *s,
 			    const struct surrogate_agent *agent,
-			    const struct pl *auth_realm);
+			    const char *egress, const struct pl *auth_realm);
 bool surrogates_is_registrar(const struct surrogates *s,
 			     const struct surrogate_agent *agent,
 			     const struct realm *egress,

@@ -41,6 +41,27 @@ def test_cancel_while_it_rings_ends_both_sides(sbc, trunk, pbx_a):
     assert sbc.ports_used() == 0
 
 
+def test_a_challenge_of_the_cancel_is_ignored(sbc, trunk, pbx_a):
+    """6.3: it carries no credentials, and nothing is sent for a 401 or 407 to it"""
+    sbc.start().registered()
+    trunk.answers = [180]
+    serve, trunk.serve = trunk.serve, lambda request: trunk.challenge(
+        request, trunk.invite_challenge) if request.method == "CANCEL" else serve(request)
+    call = pbx_a.calls("0301234")
+    call.answer(180)
+    invite = trunk.invites()[-1]
+    call.cancel()
+    assert call.until_refused().status == 487
+    trunk.wait(lambda m: m.status is None and m.method == "CANCEL")
+    trunk.reply(invite, 487, tag=trunk.tag_of(invite))
+    trunk.wait(lambda m: m.status is None and m.method == "ACK" and m.cseq == invite.cseq)
+    sbc.no_session_is_left()
+    cancel, = requests_of(trunk, "CANCEL")
+    assert not cancel.all("Proxy-Authorization") and not cancel.all("Authorization")
+    assert trunk.invites()[-1].cseq == invite.cseq
+    assert pbx_a.wait(lambda m: m.status == 200 and m.method == "CANCEL")
+
+
 def test_cancel_before_the_trunk_said_anything_waits_for_its_first_word(sbc, trunk, pbx_a):
     sbc.start().registered()
     held = []

@@ -9,7 +9,9 @@ import subprocess
 
 import pytest
 
+
 from peers.sip import parameters, user_hash
+from peers.trunk import Trunk
 
 HASHES = ["MD5", "SHA-256", "SHA-512-256"]
 
@@ -447,6 +449,73 @@ def test_nextnonce_serves_the_next_call(sbc, trunk, pbx_a):
     assert trunk.credentials(trunk.requests("BYE")[0])[0]["nc"] == "00000001"
     assert len(trunk.invites()) == 3
     call.hang_up()
+
+
+# Row 3a: whom the agent's own credentials answer
+
+@pytest.mark.parametrize("realm, named, answered", [
+    ("trunk", "trunk.example", True),     # with this one the registrar has challenged
+    ("trunk", "evil.example", False),
+    ("pbx-b", "trunk.example", False)],   # not the realm of the registration
+    ids=["known realm", "other realm", "other egress"])
+def test_no_digest_of_the_agent_goes_to_a_peer_that_merely_names_a_realm(
+        sbc, trunk, pbx_a, peers, realm, named, answered):
+    other = peers(Trunk, sbc.ip(14), sbc.ip(1) if realm == "trunk" else sbc.ip(3), media_port=30300)
+    other.invite_challenge = dict(other.invite_challenge, realm=named)
+    sbc.element("session-agent").append(
+        {"hostname": "other.example", "ip-address": sbc.ip(14), "realm-id": realm})
+    without_lookup(sbc)
+    sbc.policy("pbx-a")["policy-attributes"][0].update({"next-hop": "other.example", "realm": realm})
+    sbc.start().registered()
+    call = pbx_a.calls("0301234")
+    if answered:
+        call.until_answered().hang_up()
+        assert ("INVITE", "reg-a", 1) in other.good
+    else:
+        assert call.until_refused().status == 407
+        assert not [m for m in other.seen if other.credentials(m)]
+
+
+@pytest.mark.parametrize("realm, named, answered", [
+    ("trunk", "trunk.example", True), ("trunk", "evil.example", False), ("pbx-b", "trunk.example", False)],
+    ids=["known realm", "other realm", "other egress"])
+def test_inside_a_call_neither(sbc, trunk, pbx_a, peers, realm, named, answered):
+    other = peers(Trunk, sbc.ip(14), sbc.ip(1) if realm == "trunk" else sbc.ip(3), media_port=30300)
+    other.invite_challenge = None
+    other.dialog_challenge = dict(status=407, realm=named, algorithms=["MD5"], qop="auth")
+    sbc.element("session-agent").append(
+        {"hostname": "other.example", "ip-address": sbc.ip(14), "realm-id": realm})
+    without_lookup(sbc)
+    sbc.policy("pbx-a")["policy-attributes"][0].update({"next-hop": "other.example", "realm": realm})
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    request = call.within_dialog("INFO")
+    assert call.answer_to(request).status == (200 if answered else 407)
+    given = [c["username"] for m in other.seen for c in other.credentials(m)]
+    assert given == (["reg-a"] if answered else [])
+    other.dialog_challenge = None
+    call.hang_up()
+
+
+def test_of_several_challenges_those_of_the_registrars_realms_are_answered(sbc, trunk, pbx_a, peers):
+    """6.1: each challenge is asked for by itself"""
+    other = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    other.invite_challenge = dict(other.invite_challenge, more=["evil.example"])
+    sbc.element("session-agent").append(
+        {"hostname": "other.example", "ip-address": sbc.ip(14), "realm-id": "trunk"})
+    without_lookup(sbc)
+    sbc.policy("pbx-a")["policy-attributes"][0]["next-hop"] = "other.example"
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert {c["realm"] for m in other.seen for c in other.credentials(m)} == {"trunk.example"}
+
+
+def test_a_target_of_the_registrar_is_answered_whatever_realm_it_names(sbc, trunk, pbx_a):
+    without_lookup(sbc)
+    trunk.invite_challenge = dict(trunk.invite_challenge, realm="calls.example")
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert [user for method, user, _ in trunk.good if method == "INVITE"] == ["reg-a"]
 
 
 # Alarms end when somebody mends what they complain of (acli.md 5.1)

@@ -1080,10 +1080,11 @@ static void the_registrar_and_its_realm_are_known(void **s)
 	one_agent();
 	trunk = realm_named(f.plan->realms, "trunk");
 	pbx = realm_named(f.plan->realms, "pbx-a");
-	assert_false(surrogates_knows_realm(f.s, f.a, &realm));
+	assert_false(surrogates_knows_realm(f.s, f.a, "trunk", &realm));
 	run(SECOND);
-	assert_true(surrogates_knows_realm(f.s, f.a, &realm));
-	assert_false(surrogates_knows_realm(f.s, f.a, &no));
+	assert_true(surrogates_knows_realm(f.s, f.a, "trunk", &realm));
+	assert_false(surrogates_knows_realm(f.s, f.a, "trunk", &no));
+	assert_false(surrogates_knows_realm(f.s, f.a, "pbx-a", &realm));
 	assert_true(surrogates_is_registrar(f.s, f.a, trunk, &sa));
 	assert_false(surrogates_is_registrar(f.s, f.a, trunk, &other));
 	assert_false(surrogates_is_registrar(f.s, f.a, pbx, &sa));
