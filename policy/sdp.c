@@ -775,6 +775,9 @@ static int write_line(struct writing *w, const struct line *line)
 	switch (line->type) {
 	case 'o':
 		return write_origin(w);
+	case 's':
+		return w->rw->anonymous ? mbuf_write_str(w->mb, "s=-\r\n")
+					: copy_line(w, line);
 	case 'c':
 		return write_connection(w);
 	case 'a':

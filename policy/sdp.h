@@ -71,6 +71,7 @@ struct sdp_rewrite {
 	uint16_t rtp[SDP_STREAMS]; /* our ports, 0: stream off */
 	uint16_t rtcp[SDP_STREAMS];
 	bool strip_mux[SDP_STREAMS]; /* leave a=rtcp-mux out */
+	bool anonymous; /* no session name; the user in o= is "-" always */
 };
 
 /**

@@ -236,6 +236,8 @@ static int refuse_a(void *obj, const struct message *msg)
 	if (r.code == HUNT_SILENCE)
 		r.code = 480;
 	if (c->hunt.best) {
+		if (c->plan->sip->dialog_transparency && c->hunt.best->to_tag.l)
+			(void)leg_keep(c->a, &c->hunt.best->to_tag);
 		answer_copy(c, &r, &copy, c->hunt.best, true);
 		leg_reply_body(&r, copy, &no_sdp);
 		if (extra && r.code < 400 &&

@@ -685,6 +685,15 @@ static int port_of(struct port **portp, const struct hunt *hunt)
 	return *portp ? 0 : ENOTCONN;
 }
 
+/* dialog-transparency. Dialogs of subscriptions have names of their own: each of
+ * them is known by its tag (sbc/subscription) */
+static bool keeps_names(const struct hunt *hunt)
+{
+	const uint8_t method = hunt->invite->method_id;
+
+	return method != SUBSCRIBE && method != REFER;
+}
+
 static int leg_make_ready(struct hunt *hunt, struct port *port)
 {
 	const struct sip_config *c = hunt->plan->sip;
@@ -704,7 +713,7 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 
 	/* What comes back to us by another way must not look like the request
 	 * that we know (RFC 3261 8.2.2.2), nor the next hop like the last */
-	if (c->dialog_transparency && hunt->media) {
+	if (c->dialog_transparency && keeps_names(hunt)) {
 		setup.callid = hunt->invite->callid;
 		setup.tag = hunt->invite->from_tag;
 		setup.cseq = (hunt->invite->cseq & CSEQ_MASK) +

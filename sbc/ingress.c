@@ -645,11 +645,15 @@ static uint16_t map_names(struct ingress *in)
 /* OPTIONS for the SBC itself (3.9): no user, and a host of ours */
 static bool is_for_us(const struct ingress *in)
 {
+	struct pl name = range_of(in->plan->system->hostname);
 	struct sa host;
 
-	return in->msg->method_id == OPTIONS && !in->ruri.has_user &&
-	       uri_is_numeric(&in->ruri, &host) &&
-	       realms_is_local(in->plan->realms, &host);
+	if (in->msg->method_id != OPTIONS || in->ruri.has_user)
+		return false;
+	/* another port of our address may be a peer beside us */
+	return uri_is_numeric(&in->ruri, &host)
+		       ? realms_is_local(in->plan->realms, &host)
+		       : host_equal(&in->ruri.host, &name);
 }
 
 /* A NOTIFY that nobody asked for tells a PBX of messages that wait for it

@@ -917,6 +917,7 @@ static int rewrite(struct media *m, enum side to, const struct pl *text,
 		rw.rtcp[i] = sa_port(&m->stream[i]->end[to].pair.rtcp);
 	}
 
+	rw.anonymous = m->manager->anonymous_sdp;
 	origin_move(&origin, rewrite_hash(sdp, &rw));
 	rw.session_id = origin.id;
 	rw.version = origin.version;

@@ -262,6 +262,7 @@ static void pass(struct pair *p, const struct message *msg,
 	struct leg_reply r = { .code = 0 };
 	struct wire_response out = { .code = 0 };
 	struct mbuf *extra = mbuf_alloc(128);
+	char tag[256];
 
 	sides_answer(&s, &r, &copy, msg, msg->code >= 300);
 	if (extra && msg->method_id == REGISTER && msg->code < 300)
@@ -277,6 +278,10 @@ static void pass(struct pair *p, const struct message *msg,
 	if (leg) {
 		out.to_tag = leg_tag(leg);
 		out.contact = range_of(leg->contact);
+	} else if (p->hunt.now->leg && p->hunt.now->leg->kept &&
+		   msg->to_tag.l && msg->to_tag.l < sizeof(tag)) {
+		(void)pl_strcpy(&msg->to_tag, tag, sizeof(tag));
+		out.to_tag = tag;
 	}
 	reply(p, &out);
 	mem_deref(extra);

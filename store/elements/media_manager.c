@@ -24,7 +24,7 @@ static const struct field media_manager_fields[] = {
 	FLAG(S, hnt_rtcp, "hnt-rtcp", .dflt = "disabled",
 		.help = "A flow counts as alive when only RTCP comes",
 		.source = "ACLI"),
-	FLAG(S, anonymous_sdp, "anonymous-sdp", .flags = UNSERVED, .dflt = "disabled",
+	FLAG(S, anonymous_sdp, "anonymous-sdp", .dflt = "disabled",
 		.help = "Write - as user and session name in SDP",
 		.source = "RFC 8866 5.2"),
 	UINT(S, max_untrusted_signaling, "max-untrusted-signaling", .flags = UNSERVED, .dflt = "10", .min = 1, .max = 100, .unit = "%",

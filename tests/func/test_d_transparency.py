@@ -205,3 +205,33 @@ def test_a_call_keeps_the_names_it_began_with(sbc, trunk, pbx_a):
     call.hang_up()
     later.hang_up()
     sbc.no_session_is_left()
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "PUBLISH", "INFO"])
+def test_a_request_outside_dialogs_keeps_its_names(sbc, trunk, pbx_a, method):
+    sbc.start().registered()
+    trunk.serve = lambda r: trunk.reply(r, 200, tag="theirs") and None
+    request = pbx_a.request(method, f"sip:0301234@{sbc.ip(2)}", f"<sip:0301234@{sbc.ip(2)}>",
+                            from_="<sip:4930100@pbx-a.local>", cseq=5)
+    pbx_a.send(request, pbx_a.sbc)
+    answer = pbx_a.wait(lambda m: m.status == 200)
+    assert dialog(trunk.requests(method)[0]) == dialog(request)
+    assert trunk.requests(method)[0].cseq != 5
+    assert answer.tag("To") == "theirs"
+
+
+def test_a_failure_has_the_tag_of_the_called_side(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    trunk.invite_answer = lambda r: trunk.reply(r, 486, tag="theirs") and True
+    assert pbx_a.calls("0301234").until_refused().tag("To") == "theirs"
+
+
+def test_a_subscription_has_names_of_its_own(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    trunk.serve = lambda r: trunk.reply(r, 200, tag="theirs", headers=[
+        ("Contact", f"<sip:x@{trunk.ip}>"), ("Expires", "60")]) and None
+    request = pbx_a.request("SUBSCRIBE", f"sip:0301234@{sbc.ip(2)}", f"<sip:0301234@{sbc.ip(2)}>",
+                            [("Event", "presence"), ("Expires", "60")], from_="<sip:4930100@pbx-a.local>")
+    pbx_a.send(request, pbx_a.sbc)
+    answer = pbx_a.wait(lambda m: m.status == 200)
+    assert trunk.requests("SUBSCRIBE")[0].call_id != request.call_id and answer.tag("To") != "theirs"

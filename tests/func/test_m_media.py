@@ -155,6 +155,16 @@ def test_the_end_of_a_silent_call_gives_its_reason_where_that_is_wanted(sbc, tru
         assert "Q.850;cause=41" in [r.replace(" ", "")[:14] for r in bye.all("Reason")], bye
 
 
+def test_anonymous_sdp_names_no_session(sbc, trunk, pbx_a):
+    sbc.config["media-manager"]["media-manager"] = {"anonymous-sdp": "enabled"}
+    sbc.start().registered()
+    call = pbx_a.calls("0301234", body=pbx_a.sdp().replace("s=-", "s=J. Doe").replace("o=-", "o=doe")) \
+        .until_answered()
+    offer = trunk.invites()[-1].body
+    assert "Doe" not in offer and "doe" not in offer and "\r\ns=-\r\n" in offer and "\r\no=- " in offer
+    call.hang_up()
+
+
 def test_ice_and_bundle_do_not_cross(sbc, trunk, pbx_a):
     """Candidates name addresses that the other side must not see (3.10)"""
     sbc.start().registered()

@@ -413,3 +413,23 @@ def test_several_media_threads_share_the_calls(sbc, trunk, pbx_a, peers):
         pair.call.hang_up()
     sbc.no_session_is_left()
     assert sbc.ports_used() == 0
+
+
+def test_without_a_port_a_reinvite_is_refused_and_the_call_goes_on(sbc, trunk, pbx_a, peers):
+    pool = next(p for p in sbc.element("steering-pool") if p["realm-id"] == "trunk")
+    pool["end-port"] = "22001"
+    sbc.start()
+    pair = Pair(sbc, trunk, pbx_a, peers)
+    used = sbc.ports_used()
+    offer = pair.call.within_dialog("INVITE", pbx_a.sdp() + "m=video 30400 RTP/AVP 31\r\n")
+    final = pair.call.answer_to(offer)
+    assert final.status == 503
+    pair.call.ack_to(offer, final)
+    assert len(trunk.requests("INVITE")) == len(trunk.invites())  # it never left
+    assert "steering-pool-empty" in sbc.acli("show alarms")
+    assert sbc.ports_used() == used
+    info = pair.call.within_dialog("INFO", "x", ctype="text/plain")
+    assert pair.call.answer_to(info).status == 200
+    pair.call.hang_up()
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0

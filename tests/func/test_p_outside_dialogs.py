@@ -347,6 +347,9 @@ def test_options_without_user_are_for_the_sbc_and_with_one_for_a_route(sbc, trun
     for name in ("Allow", "Accept", "Supported"):
         assert answer.all(name)
     assert not trunk.requests("OPTIONS")
+    # by the name of the SBC too
+    assert options(pbx_a, "sip:sbc1").status == 200
+    assert not trunk.requests("OPTIONS")
     assert options(pbx_a, f"sip:0301234@{sbc.ip(2)}").status == 200
     assert trunk.requests("OPTIONS")[0].uri == "sip:0301234@a.trunk.example" or \
         trunk.requests("OPTIONS")[0].uri == "sip:0301234@trunk.example"

@@ -269,6 +269,20 @@ static void rtcp_mux_goes_where_it_was_not_agreed(void **state)
 	(void)state;
 }
 
+static void a_session_name_goes_where_it_shall_not_be_said(void **state)
+{
+	struct sdp_rewrite rw;
+
+	rewrite_init(&rw);
+	rw.anonymous = true;
+	assert_written(&rw, HEAD "m=audio 4000 RTP/AVP 0\r\na=kept\r\n",
+		       "v=0\r\n" OWN "s=-\r\n" OUR "t=0 0\r\n"
+		       "m=audio 20000 RTP/AVP 0\r\na=kept\r\n");
+	assert_written(&rw, "v=0\n" O "s=J. Doe\n" C "m=audio 4000 RTP/AVP 0\n",
+		       "v=0\n" OWN "s=-\r\n" OUR "m=audio 20000 RTP/AVP 0\r\n");
+	(void)state;
+}
+
 static void ipv6_is_ours_too(void **state)
 {
 	struct sdp_rewrite rw;
@@ -363,6 +377,8 @@ int main(void)
 		cmocka_unit_test(a_stream_without_port_of_ours_is_off),
 		cmocka_unit_test(rtcp_mux_goes_where_it_was_not_agreed),
 		cmocka_unit_test(bandwidth_is_said_or_that_of_the_codec),
+		cmocka_unit_test(
+			a_session_name_goes_where_it_shall_not_be_said),
 		cmocka_unit_test(ipv6_is_ours_too),
 		cmocka_unit_test(the_hash_knows_a_change_but_not_the_version),
 		cmocka_unit_test(a_name_or_zero_gives_no_address_to_send_to),

@@ -1464,6 +1464,78 @@ static void a_2xx_waits_for_the_answer_to_the_offer_in_a_1xx(void **s)
 	peer_request(&trunk, "ACK");
 }
 
+/* RFC 3262 5 in each dialog of a fork: its offer, its answer, media of the winner */
+static void each_branch_may_make_the_offer(void **s)
+{
+	struct message *first, *second, *prack, *final;
+	(void)s;
+
+	calls_with(OFFERS_100REL, NULL);
+	says("one", 183, RELIABLE("5"), SDP_ONE);
+	first = peer_answer(&pbx, 183);
+	assert_true(body_has(first, "127.0.0.2\r"));
+	says("two", 183, RELIABLE("9"), SDP_TWO);
+	second = peer_answer(&pbx, 183);
+	assert_true(body_has(second, "127.0.0.2\r"));
+
+	into(second);
+	pracks(second, SDP_PBX);
+	prack = peer_request(&trunk, "PRACK");
+	acknowledges(prack, 9);
+	assert_true(body_has(prack, "127.0.0.1\r"));
+	peer_answers(&trunk, prack, 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(speaks_to(), 40222);
+	into(first);
+	pracks(first, SDP_PBX);
+	prack = peer_request(&trunk, "PRACK");
+	acknowledges(prack, 5);
+	assert_true(body_has(prack, "127.0.0.1\r"));
+	peer_answers(&trunk, prack, 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(speaks_to(), 40111);
+	peer_forgets(&pbx);
+
+	says("two", 200, NULL, NULL);
+	final = peer_answer(&pbx, 200);
+	assert_int_equal(final->body.l, 0);
+	assert_int_equal(pl_cmp(&final->to_tag, &second->to_tag), 0);
+	assert_int_equal(speaks_to(), 40222);
+	peer_request(&trunk, "ACK");
+	into(second);
+	peer_acks(&pbx, NULL);
+	core_run(1);
+	assert_int_equal(core_the_call()->state, CALL_TALKING);
+}
+
+/* ... and where the others gave none, the answer of the caller in the ACK */
+static void the_winner_of_a_fork_may_make_the_offer_in_its_2xx(void **s)
+{
+	struct message *first, *final, *ack;
+	(void)s;
+
+	calls_with(OFFERS_100REL, NULL);
+	says("one", 183, RELIABLE("5"), SDP_ONE);
+	first = into(peer_answer(&pbx, 183));
+	pracks(first, SDP_PBX);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	peer_forgets(&pbx);
+
+	says("two", 200, NULL, SDP_TWO);
+	final = peer_answer(&pbx, 200);
+	assert_true(body_has(final, "127.0.0.2\r"));
+	assert_true(peer_hears_no(&trunk, "ACK"));
+	into(final);
+	peer_acks(&pbx, SDP_PBX);
+	core_run(1);
+	ack = peer_request(&trunk, "ACK");
+	assert_false(pl_strcmp(&ack->to_tag, "two"));
+	assert_true(body_has(ack, "127.0.0.1\r"));
+	assert_int_equal(speaks_to(), 40222);
+	assert_int_equal(core_the_call()->state, CALL_TALKING);
+}
+
 static void sdp_in_an_unreliable_1xx_is_no_offer(void **s)
 {
 	(void)s;
@@ -1869,6 +1941,8 @@ int main(void)
 		T(an_ack_without_the_answer_ends_the_call_with_488),
 		T(an_offer_in_a_reliable_1xx_has_its_answer_in_the_prack),
 		T(a_2xx_waits_for_the_answer_to_the_offer_in_a_1xx),
+		T(each_branch_may_make_the_offer),
+		T(the_winner_of_a_fork_may_make_the_offer_in_its_2xx),
 		T(sdp_in_an_unreliable_1xx_is_no_offer),
 		T(a_reliable_offer_that_nobody_can_use_ends_the_call),
 		T(cancel_while_dns_is_asked_lets_nothing_leave),
