@@ -245,8 +245,8 @@ static int file_verify(struct config **cfgp, const char *file,
 	setup.outside = &inquiry.outside;
 	if (!err)
 		err = verify_run(cfg, &setup, &findings, &totals);
-	else
-		totals.errors = list_count(&findings);
+	else if (verify_total(&findings, &totals))
+		err = ENOMEM;
 	if (err && err != EBADMSG && err != EINVAL) {
 		fprintf(stderr, "sbcd: %s\n", strerror(err));
 		status = EXIT_UNREADABLE;

@@ -419,6 +419,17 @@ static int checks_run(const struct config *cfg,
 	return s.err;
 }
 
+int verify_total(struct list *findings, struct verify_totals *totals)
+{
+	int err = findings_sort(findings);
+
+	memset(totals, 0, sizeof(*totals));
+	if (!err)
+		count(findings, totals);
+
+	return err;
+}
+
 int verify_run(const struct config *cfg, const struct verify_setup *setup,
 	       struct list *findings, struct verify_totals *totals)
 {

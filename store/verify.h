@@ -39,6 +39,10 @@ struct verify_totals {
 int verify_run(const struct config *cfg, const struct verify_setup *setup,
 	       struct list *findings, struct verify_totals *totals);
 
+/** Sort and count what was found without running a rule: the problems of a file
+ *  that could not be read. 0; ENOMEM */
+int verify_total(struct list *findings, struct verify_totals *totals);
+
 /** Print findings and total as text; as one JSON document */
 struct verify_report {
 	const struct list *findings;

@@ -1515,7 +1515,9 @@ int yaml_problem_print(struct re_printf *pf, const struct yaml_problem *p)
 {
 	const struct finding *f = p->finding;
 
-	return re_hprintf(pf, "%s:%u:%u: %s%s%s", p->file, f->line, f->column,
+	/* What is only a NOTE is not what keeps the file from being taken */
+	return re_hprintf(pf, "%s:%u:%u: %s%s%s%s", p->file, f->line, f->column,
+			  f->severity == SEVERITY_NOTE ? "NOTE: " : "",
 			  f->message, f->hint && *f->hint ? "; " : "",
 			  f->hint ? f->hint : "");
 }

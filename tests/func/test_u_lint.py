@@ -106,6 +106,19 @@ def test_what_cannot_be_printed_is_not_said_to_be_clean(sbc):
     assert run("--verify", sbc.folder).returncode == 2
 
 
+def test_json_of_a_file_that_cannot_be_taken_counts_errors_and_notes_apart(sbc, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("system:\n  phy-interface: [{name: lan}]\n"
+                    "session-router:\n  sip-config: {init-timer: 0, max-timer: x}\n")
+    done = run("--verify", path, "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == 1 and (document["errors"], document["notes"]) == (2, 1)
+    assert [f["severity"] for f in document["findings"]] == ["ERROR", "ERROR", "NOTE"]
+    assert [(f["line"], f["id"]) for f in document["findings"]] == [(4, "VC-0105"), (4, "VC-0105"), (2, "VC-0120")]
+    done = run("--verify", path)
+    assert f"{path}:2:3: NOTE: phy-interface is not needed" in done.stdout and done.returncode == 1
+
+
 # --- host
 
 def test_host_rules_look_at_this_machine_and_only_when_asked(sbc, tmp_path):

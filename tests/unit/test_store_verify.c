@@ -159,7 +159,7 @@ static void form_say(struct run *r, const char *source)
 	mb->pos = 0;
 	assert_int_equal(mbuf_strdup(mb, &r->text, mb->end), 0);
 	mem_deref(mb);
-	r->totals.errors = list_count(&r->findings);
+	assert_int_equal(verify_total(&r->findings, &r->totals), 0);
 	assert_int_equal(re_sdprintf(&r->json, "%H", verify_json, &report), 0);
 }
 
