@@ -47,7 +47,8 @@ struct item { /* waits to be written */
 };
 
 struct connection {
-	struct entry by_id, by_peer;
+	struct entry by_id, by_peer, by_served;
+	struct sa serves; /* requests to here may go over it; or AF_UNSPEC */
 	struct le le;
 	struct connections *all; /* NULL: closed */
 	struct deferred flush;
@@ -62,15 +63,16 @@ struct connection {
 	int fd, flags;
 	bool ours; /* opened by us */
 	bool connecting;
-	bool keep;    /* never idle */
+	uint8_t keep; /* who want it never idle */
 	bool partial; /* the timer runs for the rest of a message */
 	bool talks;   /* a message came */
 	bool closing; /* closes when everything is written; reads nothing */
+	bool apart;   /* not in by_peer */
 };
 
 struct connections {
 	struct connections_setup setup;
-	struct table by_id, by_peer;
+	struct table by_id, by_peer, by_served;
 	struct list list;
 	struct timer pause;
 	uint8_t *chunk;
@@ -173,6 +175,39 @@ static void item_free(struct item *item)
 	mem_deref(item);
 }
 
+static bool is_served(const struct entry *e, const void *key)
+{
+	const struct connection *c =
+		(const struct connection *)((const char *)e -
+					    offsetof(struct connection,
+						     by_served));
+
+	return sa_cmp(&c->serves, key, SA_ALL);
+}
+
+/* One that a peer opened whose requests of ours it takes */
+static struct connection *find_served(const struct connections *all,
+				      const struct sa *dst)
+{
+	struct entry *e =
+		table_find(&all->by_served, peer_hash(dst), is_served, dst);
+
+	return e ? (struct connection *)((char *)e -
+					 offsetof(struct connection, by_served))
+		 : NULL;
+}
+
+/* Requests of ours do not go over it any more */
+static void connection_hide(struct connection *c)
+{
+	if (!c->apart)
+		table_remove(&c->all->by_peer, &c->by_peer);
+	if (sa_isset(&c->serves, SA_ADDR))
+		table_remove(&c->all->by_served, &c->by_served);
+	c->apart = true;
+	sa_init(&c->serves, AF_UNSPEC);
+}
+
 /* Out of the tables, so that nobody finds it any more */
 static void connection_unlink(struct connection *c)
 {
@@ -180,7 +215,7 @@ static void connection_unlink(struct connection *c)
 		return;
 
 	table_remove(&c->all->by_id, &c->by_id);
-	table_remove(&c->all->by_peer, &c->by_peer);
+	connection_hide(c);
 	list_unlink(&c->le);
 	--c->all->n;
 	c->all = NULL;
@@ -448,7 +483,7 @@ static void broken(struct connection *c, const uint8_t *p, size_t n)
 		return;
 	}
 
-	table_remove(&c->all->by_peer, &c->by_peer);
+	connection_hide(c);
 	c->closing = true;
 	timer_start(&c->timer, MESSAGE_TIME, connection_timeout, c);
 	give(c, p, n, code);
@@ -600,7 +635,29 @@ static void stream_options(int fd)
 {
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNREAD_TIME);
-	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/* As the operator wants it with this peer. Without memory it is as usual */
+static void terms_apply(struct connection *c)
+{
+	struct connections *all = c->all;
+	struct connection_terms terms = { 0 };
+
+	if (!all->setup.terms)
+		return;
+	sa_init(&terms.serves, AF_UNSPEC);
+	all->setup.terms(&c->peer, &terms, all->setup.arg);
+	if (terms.probes_set)
+		set_option(c->fd, SOL_SOCKET, SO_KEEPALIVE, terms.probes);
+	if (c->ours)
+		return;
+	if (terms.apart) {
+		connection_hide(c);
+	} else if (sa_isset(&terms.serves, SA_ADDR) &&
+		   !table_add(&all->by_served, &c->by_served,
+			      peer_hash(&terms.serves))) {
+		c->serves = terms.serves;
+	}
 }
 
 /* Takes fd over, also on error */
@@ -619,6 +676,7 @@ static int connection_add(struct connection **cp, struct connections *all,
 
 	c->fd = fd;
 	c->peer = *peer;
+	sa_init(&c->serves, AF_UNSPEC);
 	c->ours = ours;
 	c->connecting = ours;
 	c->last = &c->first;
@@ -644,6 +702,7 @@ static int connection_add(struct connection **cp, struct connections *all,
 	c->all = all;
 	list_append(&all->list, &c->le, c);
 	++all->n;
+	terms_apply(c);
 	if (ours)
 		timer_start(&c->timer, CONNECT_TIME, connection_timeout, c);
 	else
@@ -779,6 +838,7 @@ static void connections_destructor(void *data)
 		mem_deref(all->list.head->data);
 	table_finish(&all->by_id);
 	table_finish(&all->by_peer);
+	table_finish(&all->by_served);
 	mem_deref(all->chunk);
 }
 
@@ -797,6 +857,7 @@ int connections_open(struct connections **allp,
 	list_init(&all->list);
 	table_init(&all->by_id);
 	table_init(&all->by_peer);
+	table_init(&all->by_served);
 	all->chunk = mem_alloc(CHUNK, NULL);
 	err = all->chunk ? listener_open(all) : ENOMEM;
 
@@ -844,6 +905,8 @@ int connections_send(struct connections *all, const struct sa *dst,
 		return ENOTCONN;
 	if (!c)
 		c = find_peer(all, dst);
+	if (!c)
+		c = find_served(all, dst);
 	if (!c) {
 		err = connection_open(&c, all, dst);
 		if (err)
@@ -861,10 +924,13 @@ void connections_keep(struct connections *all, uint64_t conn, bool keep)
 {
 	struct connection *c = find_id(all, conn);
 
-	if (!c || c->keep == keep)
+	if (!c || (keep ? c->keep == UINT8_MAX : !c->keep))
 		return;
 
-	c->keep = keep;
+	if (keep)
+		c->keep++;
+	else
+		c->keep--;
 	connection_watch(c);
 }
 

@@ -25,6 +25,16 @@ typedef void(connection_message_h)(uint64_t conn, const struct sa *peer,
 typedef void(connection_lost_h)(uint64_t conn, const struct sa *peer,
 				void *arg);
 
+/** On what terms a connection with a peer is held; zeroed: as the system does it,
+ *  and for requests of ours to the very address and port of the peer */
+struct connection_terms {
+	bool probes_set, probes; /* TCP keep-alive: on or off */
+	bool apart; /* of those that the peer opened: none of ours use it */
+	struct sa serves; /* ... requests of ours to here do; AF_UNSPEC: none */
+};
+typedef void(connection_terms_h)(const struct sa *peer,
+				 struct connection_terms *out, void *arg);
+
 struct connections_setup {
 	struct sa local;      /* to listen at, and to speak from; port 0: any */
 	uint32_t message_max; /* [bytes] */
@@ -32,7 +42,8 @@ struct connections_setup {
 	uint32_t max;         /* connections at a time */
 	connection_message_h *message;
 	connection_lost_h *lost;
-	connection_lost_h *ping; /* a ping came; NULL: not told */
+	connection_lost_h *ping;   /* a ping came; NULL: not told */
+	connection_terms_h *terms; /* asked as it is made; NULL: the usual */
 	void *arg;
 };
 
@@ -69,7 +80,8 @@ int connections_send(struct connections *all, const struct sa *dst,
 		     uint64_t conn, bool only, struct mbuf *mb, sent_h *h,
 		     void *arg);
 
-/** May it be closed when it idles? */
+/** May it be closed when it idles? Not while one of those who said so wants it:
+ *  each takes it back */
 void connections_keep(struct connections *all, uint64_t conn, bool keep);
 
 /** Number of open connections, those being opened too */

@@ -102,6 +102,7 @@ static int door_open(struct door **doorp, struct doors *doors,
 			     doors->handlers.refused_arg);
 	port_keepalive_handler(door->port, doors->handlers.keepalive,
 			       doors->worker);
+	port_terms_handler(door->port, doors->handlers.terms, doors->worker);
 	door->fresh = true;
 	list_append(&doors->all, &door->le, door);
 	*doorp = door;

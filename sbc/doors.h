@@ -23,6 +23,7 @@ struct doors_handlers {
 	arrival_h *arrival;
 	port_keepalive_h *keepalive;
 	port_lost_h *lost;
+	port_terms_h *terms;
 	port_refused_h *refused;
 	void *refused_arg;
 };

@@ -421,6 +421,24 @@ static void met_remove(struct branch *b)
 	t->n = n;
 }
 
+/* transport-method UDP+TCP: where UDP failed everywhere, TCP is tried */
+static void also_by_tcp(struct branch *b)
+{
+	const struct session_agent *agent = b->hop.agent;
+	struct resolved *t = &b->targets;
+	uint32_t n = t->n;
+
+	if (!agent || agent->transport_method != TRANSPORT_METHOD_UDP_TCP)
+		return;
+	for (uint32_t i = 0; i < n && t->n < RESOLVE_TARGETS; i++) {
+		if (t->transport[i] != TRANSPORT_UDP ||
+		    !realm_endpoint(b->hop.realm, &t->addr[i], TRANSPORT_TCP))
+			continue;
+		t->addr[t->n] = t->addr[i];
+		t->transport[t->n++] = TRANSPORT_TCP;
+	}
+}
+
 static void resolved_later(int err, const struct resolved *found, void *arg)
 {
 	struct branch *b = arg;
@@ -434,6 +452,7 @@ static void resolved_later(int err, const struct resolved *found, void *arg)
 		branch_over(b);
 	} else {
 		b->targets = *found;
+		also_by_tcp(b);
 		met_remove(b);
 		v = target_try(hunt);
 	}
@@ -505,6 +524,8 @@ static enum hunt_verdict hop_try(struct hunt *hunt)
 		agent_let_go(b);
 		return HUNT_EMPTY;
 	}
+	if (!err)
+		also_by_tcp(b);
 	hunt->tried++;
 	b->live = true;
 

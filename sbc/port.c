@@ -87,6 +87,8 @@ struct port {
 	void *refused_arg;
 	port_keepalive_h *keepalive;
 	void *keepalive_arg;
+	port_terms_h *terms;
+	void *terms_arg;
 
 	/* UDP */
 	int fd;
@@ -624,6 +626,15 @@ static void stream_lost(uint64_t conn, const struct sa *peer, void *arg)
 		port->lost(conn, peer, port->lost_arg);
 }
 
+static void stream_terms(const struct sa *peer, struct connection_terms *out,
+			 void *arg)
+{
+	const struct port *port = arg;
+
+	if (port->terms && !port->closed)
+		port->terms(port, peer, out, port->terms_arg);
+}
+
 static int stream_open(struct port *port, const struct port_setup *setup)
 {
 	const struct connections_setup all = {
@@ -635,6 +646,7 @@ static int stream_open(struct port *port, const struct port_setup *setup)
 		.message = stream_message,
 		.lost = stream_lost,
 		.ping = stream_ping,
+		.terms = stream_terms,
 		.arg = port,
 	};
 	int err;
@@ -882,6 +894,12 @@ void port_refused_handler(struct port *port, port_refused_h *h, void *arg)
 {
 	port->refused = h;
 	port->refused_arg = arg;
+}
+
+void port_terms_handler(struct port *port, port_terms_h *h, void *arg)
+{
+	port->terms = h;
+	port->terms_arg = arg;
 }
 
 void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg)

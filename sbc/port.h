@@ -108,6 +108,11 @@ void port_keep(struct port *port, uint64_t conn, bool keep);
 typedef void(port_lost_h)(uint64_t conn, const struct sa *peer, void *arg);
 void port_lost_handler(struct port *port, port_lost_h *h, void *arg);
 
+/** Asked on what terms a connection with a peer is held; NULL: the usual ones */
+typedef void(port_terms_h)(const struct port *port, const struct sa *peer,
+			   struct connection_terms *out, void *arg);
+void port_terms_handler(struct port *port, port_terms_h *h, void *arg);
+
 /** Told that ICMP refused a datagram: p is what came back of it, from its first
  *  byte. Whoever acts on it looks for a secret of ours in p (the branch), since
  *  anybody can forge ICMP */

@@ -30,7 +30,9 @@
 #include "sbc/sbc.h"
 #include "sbc/shed.h"
 #include "sbc/shun.h"
+#include "sbc/standing.h"
 #include "sbc/surrogates.h"
+#include "sbc/terms.h"
 #include "sbc/transaction.h"
 #include "sbc/transfer.h"
 
@@ -76,6 +78,7 @@ static void connection_lost(uint64_t conn, const struct sa *peer, void *arg)
 	(void)peer;
 	if (w->surrogates)
 		surrogates_lost(w->surrogates, conn);
+	standing_lost(w->standing, conn);
 }
 
 /* media-workers; 0: one per processor that signalling leaves free, 1 to 4 */
@@ -124,6 +127,7 @@ static int tables_open(struct worker *w)
 		.arrival = ingress_arrival,
 		.keepalive = ingress_keepalive,
 		.lost = connection_lost,
+		.terms = terms_of,
 		.refused = transactions_refused,
 	};
 	int err;
@@ -167,6 +171,8 @@ static int tables_open(struct worker *w)
 		err = shed_alloc(&w->shed, plan->sip->load_limit);
 	if (!err)
 		err = lobby_alloc(&w->lobby, ingress_waited, w);
+	if (!err)
+		err = standing_open(&w->standing, w);
 	return err;
 }
 
@@ -190,6 +196,8 @@ static void begin(struct worker *w, void *arg)
 		o->err = pings_change(w->pings);
 	if (!o->err)
 		o->err = sources_change(w->sources);
+	if (!o->err)
+		o->err = standing_change(w->standing);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
 			 strerror(o->err));
@@ -199,6 +207,8 @@ static void finish(struct worker *w, void *arg)
 {
 	(void)arg;
 
+	standing_close(w->standing);
+	w->standing = NULL;
 	w->lobby = mem_deref(w->lobby);
 	w->shed = mem_deref(w->shed);
 	calls_close(w->calls);
@@ -273,6 +283,8 @@ static void commit(void *arg, void *x)
 		log_error(SURROGATE, "change", "text=\"no memory\"");
 	if (sources_change(w->sources))
 		log_error(DNS, "change", "text=\"no memory\"");
+	if (standing_change(w->standing))
+		log_error(SIPD, "change", "text=\"no memory\"");
 	if (pings_change(w->pings))
 		log_error(SIPD, "change", "text=\"no memory\"");
 	plan_give(before);

@@ -49,8 +49,9 @@ struct worker {
 	uint32_t forwards_n, forward_turn;
 	struct calls *calls;
 	struct pairs *pairs;
-	struct shed *shed;   /* what is refused under overload */
-	struct lobby *lobby; /* new requests that wait then */
+	struct shed *shed;         /* what is refused under overload */
+	struct lobby *lobby;       /* new requests that wait then */
+	struct standing *standing; /* connections that are kept open */
 };
 
 typedef void(worker_main_h)(struct worker *w, void *arg);

@@ -139,7 +139,7 @@ static const struct field sip_interface_fields[] = {
 	WORD(S, anonymous_priority, "anonymous-priority", .dflt = "none", .words = priority_words,
 		.help = "Least policy-priority that lets an unregistered caller in",
 		.source = "ACLI"),
-	WORD(S, tcp_keepalive, "tcp-keepalive", .flags = UNSERVED, .dflt = "none", .words = tcp_keepalive_words,
+	WORD(S, tcp_keepalive, "tcp-keepalive", .dflt = "none", .words = tcp_keepalive_words,
 		.help = "TCP keep-alive probes; none is as the system does",
 		.source = "RFC 1122 4.2.3.6"),
 	TEXT(S, user_agent, "user-agent",

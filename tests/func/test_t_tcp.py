@@ -242,3 +242,120 @@ def test_registrations_that_are_large_are_challenged_and_answered_by_tcp(both, p
     # One nonce of UDP serves all the AoRs of an agent, whichever way they went
     assert len([m for m in tcp.requests("REGISTER") if not tcp.credentials(m)]) < 20
     pbx_a.calls("0301234").until_answered().hang_up()
+
+
+# --- Connections of session-agents (configuration.md 2.9)
+
+
+@pytest.fixture
+def tcp_pbx(sbc, peers):
+    realm = next(i for i in sbc.element("sip-interface") if i["realm-id"] == "pbx-a")
+    realm["sip-ports"][0]["transport-protocol"] = "TCP"
+    sbc.element("session-agent", "pbx-a.example")["transport-method"] = "DynamicTCP"
+    return peers(TcpPbx, sbc.ip(12), sbc.ip(2), "pbx-a.local")
+
+
+@pytest.mark.parametrize("reuse, opened", [("tcp", 0), ("none", 1)])
+def test_a_connection_that_the_pbx_opened_is_used_where_that_is_wanted(sbc, tcp_pbx, trunk, reuse, opened):
+    trunk.invite_challenge = None
+    sbc.element("session-agent", "pbx-a.example")["reuse-connections"] = reuse
+    sbc.start().registered()
+    call = tcp_pbx.calls("0301234").until_answered()
+    other = trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered()
+    assert tcp_pbx.accepted == opened
+    call.hang_up()
+    other.hang_up()
+    sbc.no_session_is_left()
+
+
+def test_a_connection_that_the_pbx_closed_is_not_used(sbc, tcp_pbx, trunk):
+    trunk.invite_challenge = None
+    sbc.start().registered()
+    tcp_pbx.calls("0301234").until_answered().hang_up()
+    for connection in list(tcp_pbx.connections.values()):
+        connection.shutdown(socket.SHUT_RDWR)
+    limit = time.monotonic() + 3
+    while tcp_pbx.connections:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered().hang_up()
+    assert tcp_pbx.accepted == 1
+
+
+def probes(sbc):
+    """Connections of the trunk's sip-port with a keep-alive timer, as the kernel says"""
+    mine = socket.inet_aton(sbc.ip(1))[::-1].hex().upper()
+    rows = [line.split() for line in open("/proc/net/tcp").read().splitlines()[1:]]
+    return [r for r in rows if r[1].startswith(mine) and r[3] == "01" and r[5].startswith("02:")]
+
+
+@pytest.mark.parametrize("interface, agent, wanted", [
+    ("none", "none", 0), ("enabled", "none", 1), ("disabled", "none", 0), ("disabled", "enabled", 1),
+    ("enabled", "disabled", 0)])
+def test_probes_are_as_the_session_agent_wants_else_the_sip_interface(over_tcp, peers, interface, agent, wanted):
+    sbc = over_tcp
+    trunk = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    sbc.element("sip-interface", "trunk")["tcp-keepalive"] = interface
+    sbc.element("session-agent", "trunk.example")["tcp-keepalive"] = agent
+    sbc.start().registered()
+    assert trunk.accepted == 1 and len(probes(sbc)) == wanted
+
+
+def test_a_static_connection_is_opened_at_once_and_again_when_it_is_lost(over_tcp, peers, pbx_a):
+    sbc = over_tcp
+    trunk = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    trunk.invite_challenge = None
+    sbc.element("surrogate-agent").clear()
+    sbc.element("sip-config")["inactive-dynamic-conn"] = "1"
+    sbc.element("session-agent", "trunk.example").update(
+        {"transport-method": "StaticTCP", "tcp-reconn-interval": "2", "ttr-no-response": "1"})
+    sbc.start()
+
+    def open_again(count, within=4.0):
+        limit = time.monotonic() + within
+        while trunk.accepted < count or len(trunk.connections) != 1:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+    open_again(1)
+    time.sleep(1.5)  # longer than an idle one lives
+    assert trunk.accepted == 1 and len(trunk.connections) == 1
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert trunk.accepted == 1
+    lost = time.monotonic()
+    for connection in list(trunk.connections.values()):
+        connection.shutdown(socket.SHUT_RDWR)
+    open_again(2)
+    assert time.monotonic() - lost > 1.5
+    pbx_a.calls("0301235").until_answered().hang_up()
+    assert trunk.accepted == 2
+
+
+def test_who_cannot_be_connected_is_out_of_service_until_he_can(over_tcp, peers, pbx_a):
+    sbc = over_tcp
+    sbc.element("surrogate-agent").clear()
+    sbc.element("session-agent", "trunk.example").update(
+        {"transport-method": "StaticTCP", "tcp-reconn-interval": "2", "ttr-no-response": "1"})
+    sbc.start()
+    sbc.waits("show sipd agents", r"(?m)^trunk\.example\s+O\b")
+    assert pbx_a.calls("0301234").until_refused().status == 503
+    trunk = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))
+    trunk.invite_challenge = None
+    sbc.waits("show sipd agents", r"(?m)^trunk\.example\s+I\b", 8.0)
+    limit = time.monotonic() + 4
+    while not trunk.accepted:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert trunk.accepted == 1
+
+
+def test_udp_and_tcp_means_tcp_where_udp_fails(both, peers, pbx_a):
+    sbc = both
+    sbc.element("session-agent", "trunk.example")["transport-method"] = "UDP+TCP"
+    sbc.element("surrogate-agent").clear()
+    tcp = peers(TcpTrunk, sbc.ip(11), sbc.ip(1))  # nobody is at its UDP port
+    tcp.invite_challenge = None
+    sbc.start()
+    began = time.monotonic()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert time.monotonic() - began < 2 and len(tcp.invites()) == 1

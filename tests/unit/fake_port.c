@@ -208,6 +208,13 @@ void port_lost_handler(struct port *port, port_lost_h *h, void *arg)
 	port->lost_arg = arg;
 }
 
+void port_terms_handler(struct port *port, port_terms_h *h, void *arg)
+{
+	(void)port;
+	(void)h;
+	(void)arg;
+}
+
 void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg)
 {
 	(void)port;
