@@ -16,6 +16,7 @@
 #include "cli/configure.h"
 #include "cli/enable.h"
 #include "cli/rehearsal.h"
+#include "cli/inside.h"
 #include "cli/logging.h"
 #include "cli/registered.h"
 #include "cli/show.h"
@@ -300,6 +301,9 @@ static void kill_session(struct session *s, const struct words *w, uint32_t at)
 /* clang-format off */
 static const struct command commands[] = {
 	{ "activate-config",        MODE_SUPERUSER, activate_config,       "Run the newest saved version" },
+	{ "clear-cache credentials", MODE_SUPERUSER, clear_cache,          "Read credentials anew" },
+	{ "clear-cache dns",        MODE_SUPERUSER, clear_cache,           "Ask for names anew" },
+	{ "clear-cache nonce",      MODE_SUPERUSER, clear_cache,           "Forget nonces: each target challenges anew" },
 	{ "clear-alarm",            MODE_SUPERUSER, clear_alarm,           "End an alarm: ID" },
 	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },
 	{ "cli terminal-height",    MODE_USER,      cli_height,            "Lines of a page: 0, 5-1000" },
@@ -346,6 +350,8 @@ static const struct command commands[] = {
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
 	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },
 	{ "show media",             MODE_USER,      show_media,            "Media flows and ports", true },
+	{ "show memory",            MODE_USER,      show_memory,           "What is kept in memory: [usage]", true },
+	{ "show processes cpu",     MODE_USER,      show_processes,        "Threads and the time they use", true },
 	{ "show realm",             MODE_USER,      show_realm,            "Realms with their calls and media ports: [NAME]", true },
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]", true },
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused: [last N] [step S]", true },
@@ -355,6 +361,7 @@ static const struct command commands[] = {
 	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
+	{ "show users",             MODE_USER,      show_users,            "Who is connected", true },
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration", true },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer", true },

@@ -15,6 +15,14 @@
 #include "cli/login.h"
 #include "cli/session.h"
 
+/** A connection, for show users */
+struct session_report {
+	const struct session *session;
+	uint64_t since; /* wall [s] */
+	uint64_t idle;  /* [s] */
+};
+typedef void(session_report_h)(const struct session_report *x, void *arg);
+
 struct control_setup {
 	struct sbc *sbc;
 	struct database *db;
@@ -25,6 +33,8 @@ struct control_setup {
 	void (*activated)(const struct plan *plan, void *arg);
 	/** Every connection is told */
 	void (*notice)(const char *text, void *arg);
+	/** Tell h of every connection; or NULL */
+	void (*sessions)(session_report_h *h, void *x, void *arg);
 	void *arg;
 };
 

@@ -46,15 +46,21 @@ static int pl_quote(struct re_printf *pf, const struct pl *pl)
 /* "Session Agent" is session-agent; brackets and dots are left out */
 static int name_print(struct re_printf *pf, const char *name)
 {
+	bool gap = false;
 	int err = 0;
 
 	for (; *name; name++) {
 		char c = (char)tolower((unsigned char)*name);
 
-		if (c == ' ' || c == '/' || c == '_')
-			c = '-';
-		if (isalnum((unsigned char)c) || c == '-')
+		/* "Now %" is now */
+		if (c == ' ' || c == '/' || c == '_' || c == '-') {
+			gap = true;
+		} else if (isalnum((unsigned char)c)) {
+			if (gap)
+				err |= pf->vph("-", 1, pf->arg);
+			gap = false;
 			err |= pf->vph(&c, 1, pf->arg);
+		}
 	}
 
 	return err;

@@ -552,6 +552,13 @@ static void notice(const char *text, void *arg)
 	server_notice(d->server, text);
 }
 
+static void sessions(session_report_h *h, void *x, void *arg)
+{
+	const struct daemon *d = arg;
+
+	server_walk(d->server, h, x);
+}
+
 static int control_begin(struct daemon *d)
 {
 	struct control_setup setup = {
@@ -561,6 +568,7 @@ static int control_begin(struct daemon *d)
 		.home = d->mailbox,
 		.activated = plan_runs,
 		.notice = notice,
+		.sessions = sessions,
 		.arg = d,
 	};
 	int err = audit_open(&d->audit);

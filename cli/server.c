@@ -42,6 +42,7 @@ struct link {
 	struct le le;
 	struct server *server;
 	struct session session;
+	uint64_t began; /* wall [s] */
 	int fd;
 	char in[4096]; /* came, and was not looked at yet */
 	size_t in_at, in_len;
@@ -419,6 +420,7 @@ static void session_begin(struct link *link, const struct ucred *cred,
 	s->may_be_superuser = role == ROLE_SUPERUSER;
 	login_name(s->user, cred->uid, cred->pid);
 	link->active = clock_ms();
+	link->began = clock_wall();
 	session_event(s, "login", "");
 }
 
@@ -500,6 +502,22 @@ static void pulse(void *arg)
 	}
 	if (server->links.head)
 		timer_start(&server->pulse, PULSE, pulse, server);
+}
+
+void server_walk(const struct server *s, session_report_h *h, void *arg)
+{
+	const uint64_t now = clock_ms();
+
+	for (struct le *le = list_head(&s->links); le; le = le->next) {
+		const struct link *link = le->data;
+		const struct session_report x = {
+			.session = &link->session,
+			.since = link->began,
+			.idle = (now - link->active) / 1000,
+		};
+
+		h(&x, arg);
+	}
 }
 
 void server_notice(struct server *s, const char *text)

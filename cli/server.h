@@ -30,6 +30,9 @@ void server_follow(struct server *s);
  *  notice first, or NULL. 0; ENOMEM; errno of the loop */
 int server_join(struct server *s, int fd, const char *notice);
 
+/** Walk the connections */
+void server_walk(const struct server *s, session_report_h *h, void *arg);
+
 /** Tell every connection, at once: a line of code 5001 */
 void server_notice(struct server *s, const char *text);
 

@@ -294,6 +294,16 @@ void nonces_resize(struct nonces *n, uint32_t size)
 	trim(n, size);
 }
 
+void nonces_clear(struct nonces *n)
+{
+	trim(n, 0);
+}
+
+size_t nonces_count(const struct nonces *n)
+{
+	return n->entries.count;
+}
+
 int nonce_put(struct nonces *n, const struct nonce_key *key,
 	      const struct challenge *c, const char cnonce[33], uint32_t nc,
 	      uint64_t now)

@@ -44,6 +44,9 @@ int nonces_open(struct nonces **np, uint32_t size);
 void nonces_close(struct nonces *n);
 /** Another nonce-cache-size: the least recently used go */
 void nonces_resize(struct nonces *n, uint32_t size);
+/** Forget all; how many there are */
+void nonces_clear(struct nonces *n);
+size_t nonces_count(const struct nonces *n);
 
 /** Remember a nonce that was accepted; `nc` is the last one used. The same nonce
  *  again only raises nc. 0; ENOMEM; EOVERFLOW too long to be kept */

@@ -1590,6 +1590,22 @@ static void row_make(struct entry *e, void *arg)
 	rows->h(&row, rows->arg);
 }
 
+/* Whoever waits for an answer under way gets that one */
+static void question_clear(struct entry *e, void *arg)
+{
+	struct question *q = (struct question *)e;
+	(void)arg;
+
+	q->answer = mem_deref(q->answer);
+	q->known = false;
+	q->expires = 0;
+}
+
+void resolver_clear(struct resolver *r)
+{
+	(void)table_walk(&r->cache, 0, SIZE_MAX, question_clear, NULL);
+}
+
 size_t resolver_walk(const struct resolver *r, size_t from, size_t limit,
 		     resolver_h *h, void *arg)
 {

@@ -85,6 +85,9 @@ void target_worked(struct resolver *r, const struct sa *addr,
 bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 		       uint8_t transport);
 
+/** Forget all answers: names are asked for anew */
+void resolver_clear(struct resolver *r);
+
 /** A row of show dns */
 struct resolver_row {
 	const char *servers; /* "192.0.2.53:53"; "" those of resolv.conf */

@@ -1,0 +1,368 @@
+/*
+ * show users, memory, processes, support-info; clear-cache: what is inside
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "store/base.h"
+#include "sbc/calls.h"
+#include "sbc/clock.h"
+#include "sbc/nonces.h"
+#include "sbc/pair.h"
+#include "sbc/resolver.h"
+#include "sbc/shed.h"
+#include "sbc/surrogates.h"
+#include "sbc/transaction.h"
+#include "sbc/forward.h"
+#include "cli/control.h"
+#include "cli/inside.h"
+#include "cli/json.h"
+
+/* --- show users ---------------------------------------------------------------- */
+
+static const struct column user_columns[] = {
+	{ "Connection", 10 }, { "User", -24 }, { "From", -16 }, { "Mode", -9 },
+	{ "Since", -19 },     { "Idle", 8 },   { "Lock", 0 },   { NULL, 0 },
+};
+
+static void user_row(const struct session_report *x, void *arg)
+{
+	struct session *s = arg;
+	const struct session *of = x->session;
+	const char *host = strchr(of->user, '@');
+	char user[64];
+	const struct cell cells[] = {
+		NUMBER_CELL(of->number),
+		TEXT_CELL(user),
+		TEXT_CELL(host ? host + 1 : ""),
+		TEXT_CELL(of->configure                ? "configure"
+			  : of->mode == MODE_SUPERUSER ? "superuser"
+						       : "user"),
+		TIME_CELL(x->since),
+		SECONDS_CELL(x->idle),
+		FLAG_CELL(s->control->owner == of),
+	};
+
+	str_ncpy(user, of->user, sizeof(user));
+	user[strcspn(user, "@")] = '\0';
+	table_row(&s->reply, user_columns, cells);
+}
+
+void show_users(struct session *s, const struct words *w, uint32_t at)
+{
+	const struct control_setup *setup = &s->control->setup;
+	(void)w;
+	(void)at;
+
+	if (s->reply.json)
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	table_begin(&s->reply, NULL, user_columns);
+	if (setup->sessions)
+		setup->sessions(user_row, s, setup->arg);
+	table_end(&s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
+}
+
+/* --- show memory ----------------------------------------------------------------- */
+
+static const struct column memory_columns[] = {
+	{ "Pool", -18 }, { "Objects", 10 }, { "Bytes", 14 },
+	{ "High", 14 },  { "Limit", 12 },   { NULL, 0 },
+};
+
+struct pools {
+	uint64_t calls, pairs, transactions, registrations;
+	uint64_t nonces, answers, flows;
+	uint64_t objects; /* of the configuration */
+	size_t next;
+	uint32_t nonces_limit;
+};
+
+static void answer_count(const struct resolver_row *row, void *arg)
+{
+	(void)row;
+	++((struct pools *)arg)->answers;
+}
+
+static void pools_look(struct worker *w, void *arg)
+{
+	struct pools *p = arg;
+	uint32_t alive, remainders, counts[SUR_STATES];
+
+	p->calls = calls_count(w->calls);
+	p->pairs = pairs_count(w->pairs);
+	transactions_count(w->transactions, &alive, &remainders);
+	p->transactions = (uint64_t)alive + remainders;
+	surrogates_count(w->surrogates, counts);
+	for (int i = 0; i < SUR_STATES; i++)
+		p->registrations += counts[i];
+	p->nonces = nonces_count(w->nonces);
+	p->nonces_limit = w->plan->sip->nonce_cache_size;
+	for (uint32_t i = 0; i < w->forwards_n; i++)
+		p->flows += forward_flows(w->forward[i]);
+	for (const struct element *const *e = elements; *e; e++)
+		p->objects += (*e)->flags & SINGLE
+				      ? 1
+				      : config_count(w->plan->config, *e);
+}
+
+static void answers_slice(struct worker *w, void *arg)
+{
+	struct pools *p = arg;
+
+	p->next = resolver_walk(w->resolver, p->next, 200, answer_count, p);
+}
+
+/* "VmRSS:     1234 kB" of /proc/self/status [bytes] */
+static uint64_t status_of(const char *name)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long long kb = 0;
+	char line[256];
+	size_t n = strlen(name);
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, n) && line[n] == ':')
+			kb = strtoull(line + n + 1, NULL, 10);
+	if (f)
+		fclose(f);
+	return kb * 1024;
+}
+
+static void pool_row(struct reply *r, const char *name, uint64_t objects,
+		     uint64_t bytes, uint64_t high, uint64_t limit)
+{
+	const struct cell cells[] = {
+		TEXT_CELL(name),
+		{ objects == UINT64_MAX ? CELL_NONE : CELL_NUMBER, NULL,
+		  (int64_t)objects },
+		{ bytes ? CELL_NUMBER : CELL_NONE, NULL, (int64_t)bytes },
+		{ high ? CELL_NUMBER : CELL_NONE, NULL, (int64_t)high },
+		{ limit ? CELL_NUMBER : CELL_NONE, NULL, (int64_t)limit },
+	};
+
+	table_row(r, memory_columns, cells);
+}
+
+void show_memory(struct session *s, const struct words *w, uint32_t at)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;
+	struct pools p = { .next = 0 };
+	struct reply *r = &s->reply;
+
+	if (at < w->n && strcmp(w->v[at], "usage") != 0) {
+		reply_error(r, REPLY_UNKNOWN,
+			    "Unknown word [%s], possible here: usage",
+			    w->v[at]);
+		return;
+	}
+	sbc_ask(s->sbc, pools_look, &p);
+	do {
+		sbc_ask(s->sbc, answers_slice, &p);
+	} while (p.next);
+
+	if (r->json) {
+		json_begin(r, s->command, JSON_NO_WINDOW);
+		json_open(r, NULL, '{');
+		json_number(r, "total-memory", (int64_t)all);
+	} else {
+		reply_line(r, "Total Memory: %llu MB", all >> 20);
+	}
+	table_begin(r, "pools", memory_columns);
+	pool_row(r, "process", UINT64_MAX, status_of("VmRSS"),
+		 status_of("VmHWM"), all);
+	pool_row(r, "sessions", p.calls + p.pairs, 0, 0, 0);
+	pool_row(r, "transactions", p.transactions, 0, 0, 1 << 21);
+	pool_row(r, "registrations", p.registrations, 0, 0, 0);
+	pool_row(r, "nonce cache", p.nonces, 0, 0, p.nonces_limit);
+	pool_row(r, "DNS cache", p.answers, 0, 0, 0);
+	pool_row(r, "flows", p.flows, 0, 0, 0);
+	pool_row(r, "configuration", p.objects, 0, 0, 0);
+	table_end(r);
+	if (r->json) {
+		json_close(r, '}');
+		json_end(r);
+	}
+}
+
+/* --- show processes cpu -------------------------------------------------------------- */
+
+enum {
+	THREADS = 96,
+	SAMPLE = 500 /* [ms] */
+};
+
+struct thread_use {
+	int id;
+	char name[24];
+	uint64_t before, now; /* [ticks] */
+};
+
+struct processes {
+	struct task task; /* first */
+	char command[256];
+	struct thread_use v[THREADS];
+	size_t n;
+	uint64_t up; /* [s] */
+	struct shed_report shed;
+};
+
+/* Name, and the sum of utime and stime (proc(5)); false: the thread ended */
+static bool thread_read(int id, char name[24], uint64_t *ticks)
+{
+	char path[64], line[512], *p;
+	unsigned long long user, kernel;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	p = fgets(line, sizeof(line), f);
+	fclose(f);
+	/* the name stands in parentheses and may hold blanks */
+	p = p ? strrchr(line, ')') : NULL;
+	if (!p ||
+	    sscanf(p + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
+		   &user, &kernel) != 2)
+		return false;
+	*p = '\0';
+	p = strchr(line, '(');
+	str_ncpy(name, p ? p + 1 : "?", 24);
+	*ticks = user + kernel;
+	return true;
+}
+
+static void threads_list(struct processes *p)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+
+	while (d && (e = readdir(d)) && p->n < THREADS) {
+		struct thread_use *t = &p->v[p->n];
+
+		t->id = atoi(e->d_name);
+		if (t->id && thread_read(t->id, t->name, &t->before))
+			p->n++;
+	}
+	if (d)
+		closedir(d);
+}
+
+static void shed_ask(struct worker *w, void *arg)
+{
+	struct processes *p = arg;
+
+	if (w->shed)
+		shed_report(w->shed, &p->shed);
+}
+
+static const struct column thread_columns[] = {
+	{ "Thread", -16 }, { "CPU s", 10 },       { "Now %", 7 },
+	{ "Avg %", 7 },    { "Loop Lag ms", 11 }, { NULL, 0 },
+};
+
+static void thread_row(struct reply *r, const struct processes *p,
+		       const struct thread_use *t, uint64_t took)
+{
+	const uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+	const uint64_t up = p->up ? p->up : 1;
+	/* the wait of messages is that of the signalling thread */
+	bool lags =
+		!strncmp(t->name, "sip-", 4) && p->shed.wait != SHED_UNKNOWN;
+	const struct cell cells[] = {
+		TEXT_CELL(t->name),
+		THOUSANDTHS_CELL(t->now * 1000 / hz),
+		NUMBER_CELL((t->now - t->before) * 100 * 1000 / hz / took),
+		NUMBER_CELL(t->now * 100 / hz / up),
+		{ lags ? CELL_NUMBER : CELL_NONE, NULL, p->shed.wait },
+	};
+
+	table_row(r, thread_columns, cells);
+}
+
+static int processes_act(struct task *task)
+{
+	struct processes *p = (struct processes *)task;
+	struct reply *r = &task->reply;
+	const uint64_t begin = clock_ms();
+	uint64_t took;
+
+	threads_list(p);
+	clock_rest(SAMPLE * 1000);
+	took = clock_ms() - begin;
+	sbc_ask(task->control->setup.sbc, shed_ask, p);
+	if (r->json)
+		json_begin(r, p->command, JSON_NO_WINDOW);
+	table_begin(r, NULL, thread_columns);
+	for (size_t i = 0; i < p->n; i++)
+		if (thread_read(p->v[i].id, p->v[i].name, &p->v[i].now))
+			thread_row(r, p, &p->v[i], took ? took : 1);
+	table_end(r);
+	if (r->json)
+		json_end(r);
+	return 0;
+}
+
+void show_processes(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct step steps[] = { { ON_JOB, processes_act }, { 0 } };
+	struct processes *p = mem_zalloc(sizeof(*p), NULL);
+	(void)w;
+	(void)at;
+
+	if (p) {
+		str_ncpy(p->command, s->command, sizeof(p->command));
+		p->up = (clock_ms() - s->control->began) / 1000;
+		p->shed.wait = SHED_UNKNOWN;
+	}
+	task_start(s, (struct task *)p, steps, false);
+}
+
+/* --- clear-cache ----------------------------------------------------------------------- */
+
+static void clear_dns(struct worker *w, void *arg)
+{
+	(void)arg;
+	resolver_clear(w->resolver);
+}
+
+static void clear_nonces(struct worker *w, void *arg)
+{
+	(void)arg;
+	nonces_clear(w->nonces);
+}
+
+static void clear_credentials(struct worker *w, void *arg)
+{
+	(void)arg;
+	credentials_changed(w->credentials);
+}
+
+void clear_cache(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct {
+		const char *word;
+		void (*clear)(struct worker *w, void *arg);
+	} caches[] = {
+		{ "dns", clear_dns },
+		{ "nonce", clear_nonces },
+		{ "credentials", clear_credentials },
+	};
+	const char *word = strchr(s->command, ' ') + 1;
+	(void)w;
+	(void)at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(caches); i++) {
+		if (strcmp(word, caches[i].word) != 0)
+			continue;
+		sbc_ask(s->sbc, caches[i].clear, NULL);
+		reply_line(&s->reply, "The %s cache is empty.", word);
+	}
+}

@@ -1,0 +1,86 @@
+"""
+What an operator sees of the program itself: users, memory, threads, caches (acli.md 2.4, 2.6).
+"""
+import json
+import re
+
+from peers.dns import Dns
+
+
+def data(sbc, command):
+    return json.loads(sbc.acli(command + " | json"))["data"]
+
+
+def test_each_connection_is_a_user_with_its_mode_and_lock(sbc, trunk):
+    sbc.start()
+    shell = sbc.shell()
+    shell.says("enable")
+    assert shell.says("configure exclusive")[0] == "0000"
+    rows = data(sbc, "show users")
+    assert len(rows) == 2
+    mine = next(r for r in rows if not r["lock"])
+    other = next(r for r in rows if r["lock"])
+    assert other["mode"] == "configure" and mine["mode"] == "superuser"
+    assert other["connection"] < mine["connection"] and mine["from"] == "local"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", mine["since"])
+    assert mine["idle"] == 0
+    shell.close()
+
+
+def test_memory_lists_what_is_kept(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    memory = data(sbc, "show memory usage")
+    pools = {p["pool"]: p for p in memory["pools"]}
+    assert memory["total-memory"] > 64 << 20
+    assert 1 << 20 < pools["process"]["bytes"] <= pools["process"]["high"]
+    assert pools["sessions"]["objects"] == 1 and pools["registrations"]["objects"] == 20
+    assert pools["flows"]["objects"] == 2 and pools["nonce cache"]["objects"] >= 1
+    assert pools["transactions"]["objects"] > 0 and pools["configuration"]["objects"] > 10
+    assert re.match(r"Total Memory: \d+ MB\nPool +Objects +Bytes +High +Limit\n",
+                    sbc.acli("show memory"))
+    code, said = sbc.acli_status("show memory all")
+    assert code == 1 and "Unknown word [all], possible here: usage" in said
+
+
+def test_each_thread_has_its_time(sbc, trunk):
+    sbc.start().registered()
+    threads = data(sbc, "show processes cpu")
+    names = [t["thread"] for t in threads]
+    assert "media" in names and "job" in names and "sip-0" in names
+    assert all(t["cpu-s"] >= 0 and t["now"] >= 0 for t in threads)
+
+
+def test_a_nonce_that_was_cleared_is_asked_for_anew(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered().hang_up()
+    before = len(trunk.invites())
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert len(trunk.invites()) == before + 1  # credentials at once
+    assert sbc.acli("clear-cache nonce") == "The nonce cache is empty.\n"
+    assert {p["pool"]: p for p in data(sbc, "show memory")["pools"]}["nonce cache"]["objects"] == 0
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert len(trunk.invites()) == before + 3  # challenged once more
+
+
+def test_names_that_were_cleared_are_asked_for_anew(sbc, peers, pbx_a, trunk):
+    peers(Dns, sbc.folder, sbc.ip(53), hosts={"trunk.example": sbc.ip(11)})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"],
+                                         "dns-timeout": "1"})
+    agent = sbc.element("session-agent", "trunk.example")
+    agent.pop("ip-address", None)
+    sbc.start().registered()
+    assert any(r["name"] == "trunk.example" for r in data(sbc, "show dns"))
+    assert sbc.acli("clear-cache dns") == "The dns cache is empty.\n"
+    assert all(not r["answers"] for r in data(sbc, "show dns"))
+    sbc.acli("notify sipd register all")
+    sbc.waits("show dns", rf"(?m)^trunk.example .*{sbc.ip(11)}")
+    sbc.registered()
+
+
+def test_credentials_that_were_cleared_are_read_anew(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    assert sbc.acli("clear-cache credentials") == "The credentials cache is empty.\n"
+    pbx_a.calls("0301234").until_answered().hang_up()
+    code, said = sbc.acli_status("clear-cache everything")
+    assert code == 1 and "Unknown word [everything], possible here: credentials, dns, nonce" in said
