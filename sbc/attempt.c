@@ -247,8 +247,7 @@ static bool is_well(const struct registry *reg, const struct sa *addr,
 	       !shun_has(w->shun, reg->hop.realm, addr, transport, clock_ms());
 }
 
-/** Remember the resolution, and since when each target is healthy */
-static void learn(struct registry *reg, const struct resolved *found)
+void attempt_learn(struct registry *reg, const struct resolved *found)
 {
 	uint64_t healthy[RESOLVE_TARGETS] = { 0 }, now = clock_ms();
 
@@ -339,7 +338,7 @@ static int start(struct registration *r, const struct resolved *found)
 
 	a->targets = *found;
 	if (!a->redirected && !r->moved)
-		learn(r->flock->registry, found);
+		attempt_learn(r->flock->registry, found);
 	a->start = a->redirected || r->moved ? 0 : first_target(r, found);
 	a->tried = 1u << a->start;
 	a->tries_n = 1;

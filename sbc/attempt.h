@@ -58,6 +58,9 @@ int attempt_follow(struct registration *r, const struct message *msg);
 /** It is over */
 void attempt_end(struct registration *r);
 
+/** Remember the targets of a registry, and since when each is healthy */
+void attempt_learn(struct registry *reg, const struct resolved *found);
+
 /** Targets of a registry: 0 at once; EINPROGRESS; errno, as resolve */
 int attempt_resolve(struct resolve **pendingp, struct registry *registry,
 		    struct resolved *found, resolve_h *h, void *arg);

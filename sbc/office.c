@@ -5,6 +5,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "sbc/alarm.h"
+#include "sbc/attempt.h"
 #include "sbc/clock.h"
 #include "sbc/office.h"
 #include "sbc/worker.h"
@@ -342,6 +343,7 @@ static void office_destructor(void *arg)
 {
 	struct office *o = arg;
 
+	resolve_cancel(o->looking);
 	list_unlink(&o->le);
 	timer_cancel(&o->timer);
 	mem_deref(o->lines.v);
@@ -392,6 +394,33 @@ static bool same_agent(const struct session_agent *a,
 	return a == b || (a && b && item_same(&element_session_agent, a, b));
 }
 
+static void looked(int err, const struct resolved *found, void *arg)
+{
+	struct office *o = arg;
+
+	o->looking = NULL;
+	if (!err)
+		attempt_learn(&o->r, found);
+}
+
+/** Calls come from, and go to, its targets also before the first REGISTER leaves
+ *  after a restart (4.6) */
+static void look(struct office *o)
+{
+	struct resolved found = { .n = 0 };
+	int err;
+
+	/* what is under way names the realm of the former plan */
+	resolve_cancel(o->looking);
+	o->looking = NULL;
+	if (o->r.known.n)
+		return;
+
+	err = attempt_resolve(&o->looking, &o->r, &found, looked, o);
+	if (!err)
+		attempt_learn(&o->r, &found);
+}
+
 static void office_use(struct office *o, const struct plan *plan,
 		       const struct hop *hop)
 {
@@ -403,6 +432,7 @@ static void office_use(struct office *o, const struct plan *plan,
 	o->r.realm_plan = plan_take(plan);
 	o->r.hop = *hop;
 	o->seen = true;
+	look(o);
 	plan_give(before);
 	plan_give(realm_before);
 }
@@ -513,6 +543,8 @@ void offices_settle(struct offices *all, const struct plan *plan)
 				    o->r.hop.realm->config->identifier);
 		if (!realm)
 			continue;
+		resolve_cancel(o->looking);
+		o->looking = NULL;
 		o->r.hop.realm = realm;
 		plan_give(o->r.realm_plan);
 		o->r.realm_plan = plan_take(plan);

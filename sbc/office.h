@@ -34,7 +34,8 @@ struct office {
 	struct line *last; /* took the last token */
 	struct fifo queued, stranded;
 	struct timer timer;
-	uint32_t users;  /* agents */
+	uint32_t users; /* agents */
+	struct resolve *looking;
 	uint8_t backlog; /* 0, or 1 + enum alarm_level raised */
 	bool waking, turning, seen;
 	bool changed; /* its session-agent, by the present plan */

@@ -264,6 +264,34 @@ static void a_target_of_the_middle_that_is_out_is_passed_over(void **s)
 	(void)s;
 }
 
+/* 4.6: "calls from every target of the registrar's resolution are accepted",
+ * whether a REGISTER has left since the start or not */
+static void after_a_restart_all_targets_of_the_registrar_are_known(void **s)
+{
+	const struct sa first = at("127.0.0.11:5060"),
+			second = at("127.0.0.14:5060"),
+			third = at("127.0.0.15:5060");
+	const struct realm *trunk, *pbx;
+
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060", NULL);
+	agent_add("a", "493010^", "3");
+	start();
+	run(3 * SECOND);
+	assert_state(SUR_REGISTERED);
+	die();
+	f.seen_n = 0;
+	start();
+	run(SECOND);
+	assert_int_equal(f.seen_n, 0);
+	trunk = realm_named(f.plan->realms, "trunk");
+	pbx = realm_named(f.plan->realms, "pbx-a");
+	assert_true(surrogates_is_registrar(f.s, f.a, trunk, &first));
+	assert_true(surrogates_is_registrar(f.s, f.a, trunk, &second));
+	assert_false(surrogates_is_registrar(f.s, f.a, trunk, &third));
+	assert_false(surrogates_is_registrar(f.s, f.a, pbx, &first));
+	(void)s;
+}
+
 /* 4.5: bindings by expiry, then un-REGISTERs, then AoRs without a binding */
 static void the_queue_has_its_order(void **s)
 {
@@ -392,6 +420,7 @@ int main(void)
 		TEST(a_binding_stays_at_its_target_while_dns_names_it),
 		TEST(a_target_out_of_service_is_tried_last),
 		TEST(a_target_of_the_middle_that_is_out_is_passed_over),
+		TEST(after_a_restart_all_targets_of_the_registrar_are_known),
 		TEST(the_queue_has_its_order),
 		TEST(bindings_stay_when_their_session_agent_is_out),
 		TEST(of_one_address_that_is_out_the_bindings_are_due),
