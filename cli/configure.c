@@ -13,7 +13,6 @@
 #include "store/number.h"
 #include "store/text.h"
 #include "store/versions.h"
-#include "sbc/clock.h"
 #include "cli/configure.h"
 #include "cli/tree.h"
 #include "cli/typed.h"
@@ -423,23 +422,6 @@ static void store_begin(struct session *s, struct config *cfg, bool stores,
 	task_start(s, (struct task *)st, store_steps, true);
 }
 
-/* Who changed it, and when (configuration.md 1.5) */
-static void stamp_put(const struct session *s, const struct element *type,
-		      void *item)
-{
-	struct pl by = PL("last-modified-by"), date = PL("last-modified-date");
-	const struct field *f = field_find(type, &by);
-	struct pl user = range_of(s->user);
-	struct local_time now;
-
-	if (f)
-		(void)field_parse(f, item, &user, NULL);
-	f = field_find(type, &date);
-	clock_local(&now);
-	if (f)
-		*(stamp *)field_slot(f, item) = now.now;
-}
-
 /* Secrets are clear only until they are stored */
 static int secrets_seal(const struct session *s, const struct element *type,
 			void *item)
@@ -535,7 +517,7 @@ static int outer_config(struct config **cfgp, struct session *s,
 	size_t n = 0;
 	int err;
 
-	stamp_put(s, level->type, level->item);
+	(void)object_stamp(level->type, level->item, s->user);
 	err = secrets_seal(s, level->type, level->item);
 	if (!err && is_renamed(level))
 		changes[n++].key_of = level->loaded;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include "sbc/clock.h"
 #include "cli/draft.h"
 
 struct level *draft_level(struct draft *d)
@@ -103,6 +104,24 @@ int object_print(struct re_printf *pf, const struct object *o)
 	if (o->type->flags & SINGLE)
 		return re_hprintf(pf, "%s", o->type->name);
 	return re_hprintf(pf, "%s [%H]", o->type->name, item_key_print, &ref);
+}
+
+int object_stamp(const struct element *type, void *item, const char *by)
+{
+	struct pl name = PL("last-modified-by"), who;
+	const struct field *f = field_find(type, &name);
+	struct local_time now;
+	int err = 0;
+
+	pl_set_str(&who, by);
+	if (f)
+		err = field_parse(f, item, &who, NULL);
+	pl_set_str(&name, "last-modified-date");
+	f = field_find(type, &name);
+	clock_local(&now);
+	if (f)
+		*(stamp *)field_slot(f, item) = now.now;
+	return err;
 }
 
 const struct field *draft_missing(const struct level *level)

@@ -62,6 +62,10 @@ bool draft_is_changed(const struct draft *d);
 /** Key of an object, mem_deref. 0; ENOMEM */
 int key_text(char **keyp, const struct element *type, const void *item);
 
+/** Write into an object who changed it, and that it was now (configuration.md
+ *  1.5). 0; ENOMEM */
+int object_stamp(const struct element *type, void *item, const char *by);
+
 /** Required parameter that is empty; NULL: none */
 const struct field *draft_missing(const struct level *level);
 

@@ -10,8 +10,8 @@
 #include "store/csv.h"
 #include "store/log.h"
 #include "store/versions.h"
-#include "sbc/clock.h"
 #include "cli/check.h"
+#include "cli/draft.h"
 #include "cli/roster.h"
 
 enum {
@@ -28,8 +28,6 @@ struct roster {
 	struct config *read; /* the rows, to find a key that comes twice */
 	struct csv *csv;
 	const struct field *column[CSV_COLUMNS];
-	struct pl by, date; /* who, and when, for each object */
-	char now[32];
 	uint32_t rows, bad;
 };
 
@@ -161,16 +159,6 @@ static int item_begin(void **itemp, const struct roster *r)
 		     : item_alloc(itemp, agents);
 }
 
-static int item_stamp(const struct roster *r, void *item)
-{
-	struct pl by = PL("last-modified-by"), date = PL("last-modified-date");
-	int err = field_read(field_find(agents, &by), item, &r->by, NULL);
-
-	return err ? err
-		   : field_read(field_find(agents, &date), item, &r->date,
-				NULL);
-}
-
 static int row_take(struct roster *r)
 {
 	const struct csv *csv = r->csv;
@@ -188,7 +176,7 @@ static int row_take(struct roster *r)
 		    bad == r->bad)
 			row_is_bad(r, "is missing %s", f->name);
 	if (!err && bad == r->bad)
-		err = item_stamp(r, item);
+		err = object_stamp(agents, item, r->task.by);
 	if (!err && bad == r->bad) {
 		err = config_append(r->read, agents, item, csv->line, 1);
 		if (!err)
@@ -233,17 +221,8 @@ static int rows_read(struct roster *r)
 static int agents_read(struct task *task)
 {
 	struct roster *r = (struct roster *)task;
-	struct local_time now;
 	int err;
 
-	clock_local(&now);
-	(void)re_snprintf(r->now, sizeof(r->now),
-			  "%04llu-%02llu-%02llu %02llu:%02llu:%02llu",
-			  now.now / 10000000000, now.now / 100000000 % 100,
-			  now.now / 1000000 % 100, now.now / 10000 % 100,
-			  now.now / 100 % 100, now.now % 100);
-	pl_set_str(&r->by, task->by);
-	pl_set_str(&r->date, r->now);
 	r->csv = malloc(sizeof(*r->csv));
 	err = r->csv ? config_alloc(&r->read) : ENOMEM;
 	if (!err)

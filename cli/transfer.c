@@ -40,6 +40,26 @@ static void import_destructor(void *arg)
 	config_give(import->cfg);
 }
 
+/* Who brought it, and when; equal objects keep what they have */
+static int all_stamp(const struct config *cfg, const char *by)
+{
+	int err = 0;
+
+	for (size_t e = 0; elements[e]; e++) {
+		size_t n = config_count(cfg, elements[e]);
+
+		for (size_t i = 0; i < n && !err; i++) {
+			const struct item *item =
+				config_item_at(cfg, elements[e], i);
+
+			if (item->line)
+				err = object_stamp(elements[e], item->value,
+						   by);
+		}
+	}
+	return err;
+}
+
 static int import_read(struct task *task)
 {
 	struct import *import = (struct import *)task;
@@ -55,6 +75,8 @@ static int import_read(struct task *task)
 			    &problem);
 	}
 	list_flush(&findings);
+	if (!err)
+		err = all_stamp(import->read, task->by);
 	if (!err)
 		import->secrets = masks_miss(import->read);
 	if (!err || err == ENOMEM)

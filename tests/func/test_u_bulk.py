@@ -248,3 +248,16 @@ def test_words_and_names_behind_a_command_are_offered(sbc, trunk):
     assert offered("import-credentials a.csv realm trunk ") == ["merge", "replace"]
     assert offered("import-surrogate-agents a.csv ") == ["merge", "replace"]
     shell.close()
+
+
+def test_an_import_says_who_brought_what_is_new_and_leaves_what_is_not(sbc, trunk):
+    sbc.start()
+    sbc.acli(f"import-config {sbc.write()}")
+    before = sbc.acli("show configuration session-agent trunk.example")
+    sbc.element("session-agent", "trunk.example")["description"] = "changed"
+    sbc.acli(f"import-config {sbc.write()}")
+    after = sbc.acli("show configuration session-agent trunk.example")
+    assert re.search(r"last-modified-by +\S+@local\n +last-modified-date +\"2", after)
+    assert not re.search(r"last-modified-by +\S+@local", before)
+    other = sbc.acli("show configuration session-agent pbx-a.example")
+    assert not re.search(r"last-modified-by +\S+@local", other)

@@ -117,3 +117,39 @@ def test_an_auth_realm_seen_in_challenges_without_an_entry_is_warned_of(sbc, tru
     assert seen[("trunk", "moved.example")]["count"] == 2
     assert seen[("trunk", "registrar.example")]["answered-by"] == "register"
     assert not json.loads(sbc.acli("show credentials seen realm pbx-a | json"))["data"]
+
+
+def test_detail_names_rule_place_hint_and_a_way_there_that_works(sbc, trunk):
+    sbc.start()
+    sbc.element("local-policy").append({"to-address": ["49302", "49303", "49304"], "source-realm": "trunk"})
+    sbc.policy("pbx-a")["policy-attributes"].append({"next-hop": "trunk.example", "realm": "nowhere", "cost": "7"})
+    sbc.acli(f"import-config {sbc.write()}", check=False)
+    _, output = sbc.acli_status("verify-config static detail")
+    assert """\
+WARNING: local-policy [* 49302+2 trunk] has no policy-attributes
+        VC-0313  session-router/local-policy [* 49302+2 trunk]
+        hint: It matches and routes nowhere
+        fix:  configure terminal session-router local-policy * (49302 49303 49304) trunk
+""" in output
+    assert """\
+ERROR: policy-attributes [trunk.example nowhere 7] from local-policy [* * pbx-a] has reference to realm-config \
+[nowhere] which does not exist
+        VC-0101  session-router/local-policy/policy-attributes [trunk.example nowhere 7] realm
+        hint: Create realm-config [nowhere] or correct realm
+        fix:  configure terminal session-router local-policy * * pbx-a
+""" in output
+    fixes = [line.split("fix:  ")[1] for line in output.splitlines() if "fix:  " in line]
+    assert len(fixes) >= 2
+    for fix in fixes:
+        shown = sbc.acli(fix, "show short")
+        assert "source-realm" in shown and fix.split()[-1] in shown
+        assert ("49304" in shown) == ("49304" in fix)
+
+
+def test_a_key_is_ignored_as_it_is_printed_or_in_full(sbc, trunk):
+    sbc.start()
+    sbc.element("local-policy").append({"to-address": ["49302", "49303"], "source-realm": "trunk"})
+    for key in ("* 49302+1 trunk", "* (49302 49303) trunk"):
+        sbc.element("system-config")["verify-ignore"] = [f"VC-0313:{key}"]
+        sbc.acli(f"import-config {sbc.write()}", check=False)
+        assert sbc.acli("verify-config static") == "Verification passed: no errors, no warnings, 1 ignored.\n"
