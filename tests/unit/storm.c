@@ -1004,11 +1004,21 @@ static void step(void);
 /* ... for a while */
 static void sends_fail(void)
 {
-	fake_port_fail(ENOTCONN);
+	bool later = chance(50);
+
+	/* at once, or when the connection is lost that they wait for */
+	if (later)
+		fake_port_hold(true);
+	else
+		fake_port_fail(ENOTCONN);
 	lossy = true;
 	for (unsigned n = 1 + roll(4); n--;)
 		step();
 	fake_port_fail(0);
+	if (!later)
+		return;
+	fake_port_hold(false);
+	fake_port_settle(chance(80) ? ECONNRESET : 0, 0);
 }
 
 static void step(void)

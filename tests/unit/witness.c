@@ -519,7 +519,9 @@ static void answer_seen(int end, struct mbuf *mb, const struct message *msg)
 		return;
 	if (msg->method_id == BYE)
 		bye_seen(g->n.callid, g->n.to, g->n.from);
-	if (msg->method_id == INVITE && !g->n.to[0]) {
+	/* what is not written by the rules may name a Contact that is nobody's: its
+	 * BYE is not seen */
+	if (msg->method_id == INVITE && !g->n.to[0] && !g->wild) {
 		char tag[NAME];
 
 		put(tag, &msg->to_tag);
