@@ -24,11 +24,13 @@ enum {
 struct work {
 	struct task task;
 	struct activation activation;
-	uint32_t version;           /* asked for; saved */
-	struct config *cfg;         /* the one at hand */
-	struct config *other;       /* compared with it */
-	const struct plan *running; /* when the task began */
+	struct verify_totals totals; /* of what is saved */
+	uint32_t version;            /* asked for; saved */
+	struct config *cfg;          /* the one at hand */
+	struct config *other;        /* compared with it */
+	const struct plan *running;  /* when the task began */
 	const struct plan *plan;
+	uint32_t edits; /* that are not saved */
 	uint32_t differences, added, removed, next_start;
 	char *element, *key; /* of discard */
 	char why[256];
@@ -88,9 +90,8 @@ static int load_saved(struct config **cfgp, struct task *task)
 static int verify_editing(struct task *task)
 {
 	struct work *work = (struct work *)task;
-	uint32_t errors;
 
-	return verify_say(task, work->cfg, NULL, false, false, &errors);
+	return verify_tell(task, work->cfg, NULL, false, false, &work->totals);
 }
 
 /* --- save-config -------------------------------------------------------- */
@@ -120,6 +121,10 @@ static int save(struct task *task)
 		   "activate-config.",
 		   number, running);
 	log_notice(CLI, "config-saved", "version=%u by=%s", number, task->by);
+	/* Without them the list shows that nobody counted */
+	if (versions_judge(db, number, work->totals.errors,
+			   work->totals.warnings))
+		log_warning(DB, "versions-judge", "text=\"not done\"");
 	/* Old versions may stay for once: the next save tries again */
 	if (versions_sweep(db, system->config_versions_kept))
 		log_warning(DB, "versions-sweep", "text=\"not done\"");
@@ -239,18 +244,24 @@ struct version_list {
 static void version_line(const struct version_info *info, void *arg)
 {
 	const struct version_list *list = arg;
+	char errors[16] = "-", warnings[16] = "-";
 
-	reply_line(&list->s->reply, "%7u  %-20s  %-24s %8u  %s", info->number,
-		   info->saved, info->by, info->elements,
-		   info->number == list->running ? "yes" : "");
+	if (info->errors != VERSION_UNCOUNTED)
+		(void)re_snprintf(errors, sizeof(errors), "%u", info->errors);
+	if (info->warnings != VERSION_UNCOUNTED)
+		(void)re_snprintf(warnings, sizeof(warnings), "%u",
+				  info->warnings);
+	reply_line(&list->s->reply, "%7u  %-20s  %-24s %8u %6s %8s  %s",
+		   info->number, info->saved, info->by, info->elements, errors,
+		   warnings, info->number == list->running ? "yes" : "");
 }
 
 static void show_versions(struct session *s)
 {
 	struct version_list list = { s, 0 };
 
-	reply_line(&s->reply, "%7s  %-20s  %-24s %8s  %s", "Version", "Saved",
-		   "By", "Elements", "Running");
+	reply_line(&s->reply, "%7s  %-20s  %-24s %8s %6s %8s  %s", "Version",
+		   "Saved", "By", "Elements", "Errors", "Warnings", "Running");
 	if (versions_numbers(s->db, NULL, &list.running) ||
 	    versions_list(s->db, version_line, &list))
 		reply_error(&s->reply, REPLY_FAILED,
@@ -497,6 +508,34 @@ static int compile(struct task *task)
 	return ECANCELED;
 }
 
+static void edit_count(const struct difference *d, void *arg)
+{
+	(void)d;
+	++*(uint32_t *)arg;
+}
+
+/* Unsaved edits do not stop an activation, but are named (1.7) */
+static int count_edits(struct task *task)
+{
+	struct work *work = (struct work *)task;
+	struct database *db = task->control->setup.db;
+	struct config *editing = NULL, *saved = NULL;
+	bool edited = false;
+	int err = versions_edited(&edited, db);
+
+	if (err || !edited || work->activation.returns)
+		return err;
+	err = versions_load(&editing, db, VERSION_EDITING);
+	if (!err)
+		err = load_saved(&saved, task);
+	if (!err)
+		diff_walk(saved, editing, edit_count, &work->edits);
+	config_give(editing);
+	config_give(saved);
+
+	return err;
+}
+
 static void cost_say(const struct difference *d, void *arg)
 {
 	static const char *const costs[] = {
@@ -581,9 +620,10 @@ static int commit(struct task *task)
 	log_notice(CLI, "config-activated", "version=%u by=%s changes=%u",
 		   work->version, task->by, work->differences);
 	control_look(task->control);
-	if (task->control->edited && !work->activation.returns)
+	if (work->edits && !work->activation.returns)
 		reply_line(&task->reply,
-			   "Note: unsaved edits are not part of version %u.",
+			   "Note: %u unsaved edit%s not part of version %u.",
+			   work->edits, work->edits == 1 ? " is" : "s are",
 			   work->version);
 	if (!work->activation.until)
 		reply_line(&task->reply, "Running is version %u.",
@@ -605,10 +645,11 @@ static void abandon(struct task *task)
 }
 
 static const struct step activate_steps[] = {
-	{ ON_JOB, load_to_run }, { ON_JOB, verify_to_run },
-	{ ON_JOB, compile },     { ON_JOB, say_costs },
-	{ ON_FRONT, prepare },   { ON_JOB, write_running },
-	{ ON_FRONT, commit },    { ON_JOB, NULL },
+	{ ON_JOB, load_to_run },   { ON_JOB, verify_to_run },
+	{ ON_JOB, compile },       { ON_JOB, count_edits },
+	{ ON_JOB, say_costs },     { ON_FRONT, prepare },
+	{ ON_JOB, write_running }, { ON_FRONT, commit },
+	{ ON_JOB, NULL },
 };
 
 int activation_begin(const struct activation *a)

@@ -61,8 +61,8 @@ static int check_run(struct task *task, const struct config *cfg,
 	return err;
 }
 
-int verify_say(struct task *task, const struct config *cfg, const char *file,
-	       bool only_total, bool detail, uint32_t *errorsp)
+int verify_tell(struct task *task, const struct config *cfg, const char *file,
+		bool only_total, bool detail, struct verify_totals *totals)
 {
 	struct check check = {
 		.file = file,
@@ -71,8 +71,15 @@ int verify_say(struct task *task, const struct config *cfg, const char *file,
 		.host = true,
 		.dns = !only_total,
 	};
+
+	return check_run(task, cfg, &check, totals);
+}
+
+int verify_say(struct task *task, const struct config *cfg, const char *file,
+	       bool only_total, bool detail, uint32_t *errorsp)
+{
 	struct verify_totals totals = { 0 };
-	int err = check_run(task, cfg, &check, &totals);
+	int err = verify_tell(task, cfg, file, only_total, detail, &totals);
 
 	if (!err)
 		*errorsp = totals.errors;

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "store/verify.h"
 #include "cli/control.h"
 
 /** Rules over a configuration, the findings into the reply; on the job thread.
@@ -10,6 +11,10 @@
  *  and DNS, which finds no ERROR, is not asked. 0; ENOMEM */
 int verify_say(struct task *task, const struct config *cfg, const char *file,
 	       bool only_total, bool detail, uint32_t *errorsp);
+
+/** The same; *totals is set to what was found */
+int verify_tell(struct task *task, const struct config *cfg, const char *file,
+		bool only_total, bool detail, struct verify_totals *totals);
 
 /** verify-config [detail] [strict] [static] [rule ID] [element E]; fails when
  *  something counts (acli.md 3.3) */

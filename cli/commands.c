@@ -10,6 +10,7 @@
 #include "cli/acceptance.h"
 #include "cli/activate.h"
 #include "cli/agents.h"
+#include "cli/backups.h"
 #include "cli/bulk.h"
 #include "cli/roster.h"
 #include "cli/commands.h"
@@ -20,6 +21,7 @@
 #include "cli/logging.h"
 #include "cli/registered.h"
 #include "cli/show.h"
+#include "cli/specifics.h"
 #include "cli/sipd.h"
 #include "cli/statistics.h"
 #include "cli/system.h"
@@ -304,15 +306,20 @@ static const struct command commands[] = {
 	{ "clear-cache credentials", MODE_SUPERUSER, clear_cache,          "Read credentials anew" },
 	{ "clear-cache dns",        MODE_SUPERUSER, clear_cache,           "Ask for names anew" },
 	{ "clear-cache nonce",      MODE_SUPERUSER, clear_cache,           "Forget nonces: each target challenges anew" },
+	{ "backup-config",          MODE_SUPERUSER, backup_config,         "Write NAME.yaml: NAME [saved|running|editing]" },
 	{ "clear-alarm",            MODE_SUPERUSER, clear_alarm,           "End an alarm: ID" },
 	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },
 	{ "cli terminal-height",    MODE_USER,      cli_height,            "Lines of a page: 0, 5-1000" },
 	{ "configure exclusive",    MODE_SUPERUSER, configure_exclusive,   "Configuration mode, locked for others at once" },
 	{ "configure terminal",     MODE_SUPERUSER, configure_terminal,    "Configuration mode: [PATH]" },
-	{ "delete-password superuser", MODE_SUPERUSER, delete_password, "enable asks for no password any more" },
+	{ "delete realm-specifics", MODE_SUPERUSER, delete_specifics,      "Delete every object that names a realm: REALM" },
+	{ "delete-backup-config",   MODE_SUPERUSER, delete_backup,         "Delete a backup: NAME" },
+	{ "delete-config",          MODE_SUPERUSER, delete_config,         "Empty editing and saved, after a backup" },
+	{ "delete-password superuser", MODE_SUPERUSER, delete_password,    "enable asks for no password any more" },
 	{ "disable",                MODE_USER,      disable,               "Back to user mode" },
 	{ "discard",                MODE_SUPERUSER, discard,               "Editing as last saved: [ELEMENT KEY]" },
 	{ "display-alarms",         MODE_USER,      show_alarms,           "As show alarms", true },
+	{ "display-backups",        MODE_SUPERUSER, display_backups,       "Backups, oldest first" },
 	{ "display-current-cfg-version", MODE_USER, display_current,       "Number of the newest saved version" },
 	{ "display-running-cfg-version", MODE_USER, display_running,       "Number of the running version" },
 	{ "enable",                 MODE_USER,      enable,                "Superuser mode" },
@@ -332,6 +339,7 @@ static const struct command commands[] = {
 	{ "notify sipd siplog",     MODE_SUPERUSER, notify_siplog,         "SIP messages to sipmsg.log, until the next start: [full]" },
 	{ "notify sipd unregister", MODE_SUPERUSER, notify_unregister,     "Leave now: KEY [AOR-USER]" },
 	{ "quit",                   MODE_USER,      quit,                  "Out of configuration mode; else end the connection" },
+	{ "realm-specifics",        MODE_SUPERUSER, realm_specifics,       "Every object that names a realm: REALM" },
 	{ "reset all",              MODE_SUPERUSER, reset,                 "Counters anew, those of all tables" },
 	{ "reset authentication",   MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "reset dns",              MODE_SUPERUSER, reset,                 "Counters anew" },
@@ -340,6 +348,7 @@ static const struct command commands[] = {
 	{ "reset refusals",         MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "reset registration",     MODE_SUPERUSER, reset,                 "Counters anew" },
 	{ "reset sipd",             MODE_SUPERUSER, reset,                 "Counters anew" },
+	{ "restore-backup-config",  MODE_SUPERUSER, restore_backup,        "NAME|version N [editing|saved|running]" },
 	{ "save-config",            MODE_SUPERUSER, save_config,           "Editing becomes the newest saved version" },
 	{ "show accounting",        MODE_USER,      show_accounting,       "Files of call records", true },
 	{ "set-password superuser", MODE_SUPERUSER, set_password,          "The password that enable asks for" },
@@ -379,6 +388,7 @@ enum {
 
 /* First words that are never shortened (acli.md 1.5) */
 static const char *const in_full[] = {
+	"delete",
 	"delete-config",
 	"delete-backup-config",
 	"restore-backup-config",
@@ -392,7 +402,8 @@ static const char *const offline[] = {
 	"cli",
 	"set-password",
 	"configure",
-	"delete-",
+	"delete",
+	"realm-specifics",
 	"disable",
 	"discard",
 	"display-current",
@@ -504,7 +515,8 @@ static void words_add(struct choices *c, const struct match *m, uint32_t n)
 		    pl_strcpy(&pl, word, sizeof(word)))
 			continue;
 		choice.word = word;
-		choice.full = !n && is_listed(in_full, commands[i].words, true);
+		choice.full = is_listed(in_full, commands[i].words, true) &&
+			      (!n || !strncmp(commands[i].words, "delete ", 7));
 		if (!word_at(commands[i].words, n + 1, &next))
 			choice.help = (char *)commands[i].help;
 		choices_add(c, &choice);

@@ -115,3 +115,51 @@ bool masks_miss(const struct config *cfg)
 				return true;
 	return false;
 }
+
+static int secret_unseal(const struct field *f, void *item,
+			 const struct seal *seal)
+{
+	struct secret *secret = field_slot(f, item);
+	char clear[SECRET_MAX + 1];
+	struct pl pl;
+	int err;
+
+	if (!secret_is_set(secret) || !secret->sealed)
+		return 0;
+	err = secret_open(clear, secret, seal);
+	pl_set_str(&pl, clear);
+	if (!err)
+		err = field_parse(f, item, &pl, NULL);
+	secret_wipe_bytes(clear, sizeof(clear));
+
+	return err == EINVAL ? EBADMSG : err;
+}
+
+static int object_open(const struct element *type, void *item,
+		       const struct seal *seal)
+{
+	int err = 0;
+
+	for (const struct field *f = type->fields; f->name && !err; f++) {
+		const struct items *items = field_slot(f, item);
+
+		if (!f->child && f->type == &type_secret)
+			err = secret_unseal(f, item, seal);
+		for (uint32_t i = 0; f->child && i < items->n && !err; i++)
+			err = object_open(f->child, items->v[i], seal);
+	}
+
+	return err;
+}
+
+int masks_open(struct config *cfg, const struct seal *seal)
+{
+	int err = 0;
+
+	for (const struct element *const *e = elements; *e && !err; e++)
+		for (size_t i = 0; i < config_count(cfg, *e) && !err; i++)
+			err = object_open(*e, (void *)config_at(cfg, *e, i),
+					  seal);
+
+	return err;
+}

@@ -6,6 +6,16 @@
 #include "store/config.h"
 
 /** A secret that is masked, and none is stored for it */
+/**
+ * Open every secret in place, for an export that has them in clear
+ *
+ * @param cfg   Configuration; nobody else has it
+ * @param seal  Key
+ *
+ * @return 0; EBADMSG the key does not open one of them; ENOMEM
+ */
+int masks_open(struct config *cfg, const struct seal *seal);
+
 /** Is there a secret that is not masked? */
 bool masks_miss(const struct config *cfg);
 

@@ -63,6 +63,8 @@ int reply_init(struct reply *r)
 
 void reply_finish(struct reply *r)
 {
+	if (r->wiped && r->mb)
+		explicit_bzero(r->mb->buf, r->mb->size);
 	r->mb = mem_deref(r->mb);
 	r->filters = mem_deref(r->filters);
 	r->doc = mem_deref(r->doc);
@@ -335,6 +337,7 @@ void reply_add(struct reply *r, const struct reply *more)
 		reply_change(r, "%b", more->change->buf, more->change->end);
 	(void)mbuf_write_mem(r->mb, more->mb->buf, more->mb->end);
 	r->failed |= more->failed;
+	r->wiped |= more->wiped;
 	if (more->asked)
 		r->asked = more->asked;
 }

@@ -41,6 +41,7 @@ struct reply {
 	enum reply_code asked;   /* the question that waits for an answer */
 	bool json;               /* `| json` is asked for */
 	bool failed;
+	bool wiped; /* there are secrets in it: its bytes are wiped */
 };
 
 /** Begin an answer. 0; ENOMEM */

@@ -55,6 +55,7 @@ struct link {
 	size_t sent;      /* of out, taken by the client */
 	uint64_t active;  /* [ms] something was typed, or work ended */
 	bool warned;      /* that it will be closed */
+	bool wiped;       /* there are secrets in out */
 };
 
 static void bytes_wipe(struct mbuf *mb)
@@ -102,6 +103,9 @@ static bool flush(struct link *link)
 		link->sent += (size_t)n;
 	}
 	mb->pos = mb->end = link->sent = 0;
+	if (link->wiped)
+		bytes_wipe(mb);
+	link->wiped = false;
 	if (link->session.ends)
 		return false;
 	/* While a task is at work its client is not listened to */
@@ -164,6 +168,7 @@ static void reply_send(struct link *link)
 	struct session *s = &link->session;
 
 	commands_end(s);
+	link->wiped |= s->reply.wiped;
 	(void)mbuf_write_mem(link->out, s->reply.mb->buf, s->reply.mb->end);
 	if (session_is_done(s)) {
 		result_record(s);

@@ -256,7 +256,7 @@ struct export
 	char *file; /* NULL: standard output */
 	uint32_t version;
 	bool newest; /* the newest saved version */
-	bool text;
+	bool text, secrets;
 	struct config *cfg;
 };
 
@@ -287,30 +287,51 @@ static int export_load(struct task *task)
 static int export_print(struct task *task)
 {
 	struct export *export = (struct export *)task;
-	struct yaml_setup yaml = { .cfg = export->cfg };
-	struct text_setup text = { .cfg = export->cfg };
+	struct yaml_setup yaml = { .cfg = export->cfg,
+				   .clear = export->secrets };
+	struct text_setup text = { .cfg = export->cfg,
+				   .clear = export->secrets };
 	re_printf_h *h = export->text ? (re_printf_h *)text_print
 				      : (re_printf_h *)yaml_print;
 	const void *arg = export->text ? (const void *)&text : &yaml;
-	char *bytes = NULL;
+	char digest[SEAL_DIGEST], *bytes = NULL;
 	struct pl pl;
-	int err;
+	int err = re_sdprintf(&bytes, "%H", h, arg) ? ENOMEM : 0;
 
-	if (!export->file) {
-		reply_print(&task->reply, h, arg);
-		return 0;
-	}
-	err = re_sdprintf(&bytes, "%H", h, arg) ? ENOMEM : 0;
-	if (!err) {
-		pl_set_str(&pl, bytes);
+	if (err)
+		return err;
+	pl_set_str(&pl, bytes);
+	task->reply.wiped |= export->secrets;
+	if (export->file)
 		err = reply_file(&task->reply, export->file, &pl);
-	}
+	else
+		reply_text(&task->reply, pl.p, pl.l);
+	seal_digest(digest, pl.p, pl.l);
+	reply_change(&task->reply, "sha256 %s, secrets %s", digest,
+		     export->secrets ? "yes" : "no");
+	if (export->secrets)
+		secret_wipe_bytes(bytes, pl.l);
 	mem_deref(bytes);
 	return err;
 }
 
+/* Nobody else has what was loaded: its secrets may be opened in place */
+static int export_open(struct task *task)
+{
+	struct export *export = (struct export *)task;
+	const struct seal *seal = task->control->setup.seal;
+	int err = export->secrets ? masks_open(export->cfg, seal) : 0;
+
+	if (err != EBADMSG)
+		return err;
+	reply_error(&task->reply, REPLY_FAILED,
+		    "The key file does not open every secret");
+	return ECANCELED;
+}
+
 static const struct step export_steps[] = {
 	{ ON_JOB, export_load },
+	{ ON_JOB, export_open },
 	{ ON_JOB, export_print },
 	{ ON_JOB, NULL },
 };
@@ -319,6 +340,8 @@ static bool export_word(struct export *export, const char *word)
 {
 	if (!strcmp(word, "yaml") || !strcmp(word, "text"))
 		export->text = *word == 't';
+	else if (!strcmp(word, "--secrets"))
+		export->secrets = true;
 	else if (!strcmp(word, "saved"))
 		export->newest = true;
 	else if (!strcmp(word, "running"))
@@ -330,6 +353,19 @@ static bool export_word(struct export *export, const char *word)
 	if (export->version == VERSION_EDITING)
 		export->newest = false;
 	return true;
+}
+
+static void export_agreed(struct session *s, const struct pl *answer)
+{
+	struct export *export = s->arg;
+
+	s->arg = NULL;
+	if (!pl_strcasecmp(answer, "y") || !pl_strcasecmp(answer, "yes")) {
+		task_start(s, (struct task *)export, export_steps, false);
+		return;
+	}
+	reply_line(&s->reply, "Nothing was exported.");
+	mem_deref(export);
 }
 
 void export_config(struct session *s, const struct words *w, uint32_t at)
@@ -349,6 +385,13 @@ void export_config(struct session *s, const struct words *w, uint32_t at)
 		}
 		if (str_dup(&export->file, w->v[at]))
 			export = mem_deref(export);
+	}
+	if (export && export->secrets) {
+		s->arg = export;
+		s->asks = export_agreed;
+		reply_ask(&s->reply, REPLY_QUESTION,
+			  "Write all passwords in clear? [y/n] ");
+		return;
 	}
 	task_start(s, (struct task *)export, export_steps, false);
 }

@@ -82,6 +82,9 @@ static const char *const migrations[] = {
 	" failures INTEGER, expires INTEGER, refresh INTEGER, shard INTEGER,"
 	" epoch INTEGER, state INTEGER, PRIMARY KEY(agent, aor))"
 	" WITHOUT ROWID;",
+	/* NULL: nobody counted */
+	"ALTER TABLE version ADD COLUMN errors INTEGER;"
+	"ALTER TABLE version ADD COLUMN warnings INTEGER;",
 };
 
 enum {

@@ -23,16 +23,18 @@ static int pad(struct re_printf *pf, size_t from, size_t to)
 struct shown {
 	const struct field *f;
 	const void *item;
+	bool clear;
 };
 
 static int shown_print(struct re_printf *pf, const struct shown *s)
 {
-	return field_show(pf, s->f, s->item);
+	return s->clear ? field_print(pf, s->f, s->item)
+			: field_show(pf, s->f, s->item);
 }
 
 int text_field_print(struct re_printf *pf, const struct text_field *t)
 {
-	struct shown shown = { t->field, t->item };
+	struct shown shown = { t->field, t->item, t->clear };
 	size_t used = t->indent + strlen(t->field->name);
 	char *text = NULL;
 	struct pl pl;
@@ -51,6 +53,8 @@ int text_field_print(struct re_printf *pf, const struct text_field *t)
 		err |= t->field->type->list ? re_hprintf(pf, "%s", text)
 					    : value_quote(pf, &pl);
 	}
+	if (t->clear)
+		secret_wipe_bytes(text, pl.l);
 	mem_deref(text);
 
 	return err | re_hprintf(pf, "\n");
@@ -71,7 +75,8 @@ int text_item_print(struct re_printf *pf, const struct text_item *t)
 
 	err |= re_hprintf(pf, "%s\n", t->type->name);
 	for (const struct field *f = t->type->fields; f->name; f++) {
-		struct text_field field = { f, t->item, t->indent + INDENT };
+		struct text_field field = { f, t->item, t->indent + INDENT,
+					    t->clear };
 
 		if (!f->child && !(f->flags & READONLY) &&
 		    is_printed(t->type, f, t->item, t->brief))
@@ -85,15 +90,16 @@ int text_item_print(struct re_printf *pf, const struct text_item *t)
 			continue;
 		for (uint32_t i = 0; f->child && i < items->n; i++) {
 			struct text_item child = { f->child, items->v[i],
-						   t->indent + INDENT,
-						   t->brief };
+						   t->indent + INDENT, t->brief,
+						   t->clear };
 
 			err |= text_item_print(pf, &child);
 		}
 	}
 	/* Who changed it last is printed last (configuration.md 1.5) */
 	for (const struct field *f = t->type->fields; f->name; f++) {
-		struct text_field field = { f, t->item, t->indent + INDENT };
+		struct text_field field = { f, t->item, t->indent + INDENT,
+					    t->clear };
 
 		if ((f->flags & READONLY) && !t->brief)
 			err |= text_field_print(pf, &field);
@@ -121,7 +127,8 @@ int text_print(struct re_printf *pf, const struct text_setup *setup)
 		for (size_t i = 0; i < n && !err; i++) {
 			struct text_item item = { *e,
 						  config_at(setup->cfg, *e, i),
-						  0, setup->brief };
+						  0, setup->brief,
+						  setup->clear };
 
 			if (!wanted || wanted == item.item)
 				err |= text_item_print(pf, &item);

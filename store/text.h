@@ -12,6 +12,7 @@ struct text_setup {
 	const struct element *only; /* NULL: all elements */
 	struct pl key;              /* empty: all objects */
 	bool brief;                 /* keys and non-default values */
+	bool clear;                 /* secrets too */
 };
 
 /** One parameter with its value */
@@ -19,6 +20,7 @@ struct text_field {
 	const struct field *field;
 	const void *item;
 	size_t indent;
+	bool clear; /* a secret too */
 };
 
 /** One object with its sub-elements */
@@ -27,9 +29,10 @@ struct text_item {
 	const void *item;
 	size_t indent;
 	bool brief; /* keys and non-default values */
+	bool clear; /* secrets too */
 };
 
-/** Print ACLI text (configuration.md 1.4); secrets are masked */
+/** Print ACLI text (configuration.md 1.4); secrets are masked unless clear is set */
 int text_print(struct re_printf *pf, const struct text_setup *setup);
 
 /** Print one parameter as a line, the value in column 37 */

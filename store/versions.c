@@ -954,8 +954,9 @@ static int version_insert(struct save *save)
 	if (!err)
 		err = statement_kept(
 			&s, save->c,
-			"INSERT INTO version VALUES(?1,"
-			" strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?2, ?3)");
+			"INSERT INTO version(number, saved, by, elements)"
+			" VALUES(?1, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'),"
+			" ?2, ?3)");
 	if (err)
 		return err;
 
@@ -1644,11 +1645,13 @@ static int list_rows(struct connection *c, void *arg)
 	int err;
 
 	err = statement_kept(&s, c,
-			     "SELECT number, saved, by, elements FROM version"
-			     " ORDER BY number DESC");
+			     "SELECT number, saved, by, elements,"
+			     " coalesce(errors, ?1), coalesce(warnings, ?1)"
+			     " FROM version ORDER BY number DESC");
 	if (err)
 		return err;
 
+	statement_number(s, 1, VERSION_UNCOUNTED);
 	while (!(err = statement_step(s))) {
 		info.number = (uint32_t)statement_column_number(s, 0);
 		(void)snprintf(info.saved, sizeof(info.saved), "%s",
@@ -1656,6 +1659,8 @@ static int list_rows(struct connection *c, void *arg)
 		(void)snprintf(info.by, sizeof(info.by), "%s",
 			       statement_column_text(s, 2));
 		info.elements = (uint32_t)statement_column_number(s, 3);
+		info.errors = (uint32_t)statement_column_number(s, 4);
+		info.warnings = (uint32_t)statement_column_number(s, 5);
 		listing->h(&info, listing->arg);
 	}
 	statement_reset(s);
@@ -1671,6 +1676,35 @@ int versions_list(struct database *db, version_h *h, void *arg)
 		return EINVAL;
 
 	return database_read(db, list_rows, &listing);
+}
+
+struct judgement {
+	uint32_t version, errors, warnings;
+};
+
+static int judge(struct connection *c, void *arg)
+{
+	const struct judgement *j = arg;
+	struct statement *s;
+	int err = statement_kept(&s, c,
+				 "UPDATE version SET errors = ?2, warnings ="
+				 " ?3 WHERE number = ?1");
+
+	if (err)
+		return err;
+	statement_number(s, 1, j->version);
+	statement_number(s, 2, j->errors);
+	statement_number(s, 3, j->warnings);
+
+	return statement_run(s);
+}
+
+int versions_judge(struct database *db, uint32_t version, uint32_t errors,
+		   uint32_t warnings)
+{
+	struct judgement j = { version, errors, warnings };
+
+	return db ? database_call(db, judge, &j) : EINVAL;
 }
 
 /* Parents come before their sub-elements in the walk */

@@ -22,7 +22,10 @@ struct version_info {
 	char saved[32]; /* RFC 3339, UTC */
 	char by[64];
 	uint32_t elements;
+	uint32_t errors, warnings; /* VERSION_UNCOUNTED: nobody counted */
 };
+
+#define VERSION_UNCOUNTED UINT32_MAX
 
 /**
  * Read a version out of the database
@@ -139,6 +142,10 @@ int versions_accept(struct database *db);
 
 /** Numbers of the newest saved and of the running version, 0: none */
 int versions_numbers(struct database *db, uint32_t *saved, uint32_t *running);
+
+/** Note what verify-config found in a saved version. 0; errno of the database */
+int versions_judge(struct database *db, uint32_t version, uint32_t errors,
+		   uint32_t warnings);
 
 typedef void(version_h)(const struct version_info *info, void *arg);
 
