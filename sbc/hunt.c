@@ -5,6 +5,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "policy/agent_uri.h"
 #include "policy/body.h"
 #include "policy/cause.h"
 #include "sbc/clock.h"
@@ -116,6 +117,7 @@ static void branch_finish(struct branch *b)
 	b->out = mem_deref(b->out);
 	b->scratch = mem_deref(b->scratch);
 	b->contact = mem_deref(b->contact);
+	b->ruri = mem_deref(b->ruri);
 	b->lines = mem_deref(b->lines);
 	b->offer = mem_deref(b->offer);
 	tries_reset(&b->tries);
@@ -781,6 +783,26 @@ static int contact_transport(struct hunt *hunt, enum transport transport)
 	return 0;
 }
 
+/* req-uri-carrier-mode and loose-routing of the session-agent */
+static int ruri_of_agent(struct branch *b)
+{
+	const struct policy_attribute *attribute = b->hop.attribute;
+	char *text = NULL;
+	int err;
+
+	if (!b->hop.agent || b->hop.redirected)
+		return 0;
+	err = agent_uri(&text, &b->rw.ruri, b->hop.agent,
+			attribute ? attribute->carrier : "",
+			&b->targets.addr[b->target]);
+	if (err || !text)
+		return err;
+	mem_deref(b->ruri);
+	b->ruri = text;
+	b->rw.ruri = range_of(text);
+	return 0;
+}
+
 static int identities(struct hunt *hunt, const struct port *port)
 {
 	struct identity_live live = { 0 };
@@ -818,6 +840,8 @@ static int identities(struct hunt *hunt, const struct port *port)
 	}
 	err = rewrite_request(&hunt->now->rw, hunt->now->scratch,
 			      hunt->now->out, &setup);
+	if (!err)
+		err = ruri_of_agent(hunt->now);
 	return err ? err : contact_transport(hunt, port_transport(port));
 }
 

@@ -72,6 +72,7 @@ struct branch {
 	struct message *out; /* what leaves, less dialog headers */
 	struct mbuf *scratch, *offer, *lines;
 	char *contact; /* rw.contact with its transport, where that is not UDP */
+	char *ruri;    /* rw.ruri as the session-agent wants it, or NULL */
 	struct rewritten rw;
 	struct header_set without;
 	struct tries tries;

@@ -294,3 +294,18 @@ def test_a_call_that_comes_back_is_a_loop(sbc, plain, pbx_a):
     assert plain.wait(lambda m: m.status and m.status >= 300 and m.call_id == invite.call_id).status == 482
     call.cancel()
     assert call.answer(487)
+
+
+@pytest.mark.parametrize("changes, wanted", [
+    ({"req-uri-carrier-mode": "uri-param"}, "sip:0301234;cic=1234@a.trunk.example"),
+    ({"req-uri-carrier-mode": "prefix"}, "sip:12340301234@a.trunk.example"),
+    ({"loose-routing": "disabled"}, "sip:0301234@{ip}")])
+def test_the_session_agent_gets_the_carrier_and_its_address_where_it_wants_them(sbc, trunk, pbx_a, changes, wanted):
+    """And the credentials are computed for what is sent"""
+    sbc.element("session-agent", "trunk.example").update(changes)
+    sbc.policy("pbx-a")["policy-attributes"][0]["carrier"] = "1234"
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    assert {m.uri for m in trunk.invites()} == {wanted.format(ip=sbc.ip(11))}
+    assert [g[:2] for g in trunk.good if g[0] == "INVITE"] == [("INVITE", "a1")]
+    call.hang_up()
