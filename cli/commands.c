@@ -24,6 +24,7 @@
 #include "cli/specifics.h"
 #include "cli/sipd.h"
 #include "cli/statistics.h"
+#include "cli/streams.h"
 #include "cli/system.h"
 #include "cli/transfer.h"
 #include "cli/trial.h"
@@ -358,7 +359,7 @@ static const struct command commands[] = {
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
 	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },
-	{ "show media",             MODE_USER,      show_media,            "Media flows and ports", true },
+	{ "show media",             MODE_USER,      show_media,            "Media flows and ports; realms [NAME], errors, sessions [ID]", true },
 	{ "show memory",            MODE_USER,      show_memory,           "What is kept in memory: [usage]", true },
 	{ "show processes cpu",     MODE_USER,      show_processes,        "Threads and the time they use", true },
 	{ "show realm",             MODE_USER,      show_realm,            "Realms with their calls and media ports: [NAME]", true },

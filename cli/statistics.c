@@ -8,6 +8,7 @@
 #include "sbc/counters.h"
 #include "sbc/methods.h"
 #include "sbc/refusals.h"
+#include "sbc/shed.h"
 #include "cli/json.h"
 #include "cli/statistics.h"
 
@@ -36,6 +37,8 @@ static const struct sheet registration =
 	{ "registration",   "SIP Registrations",  "registration",   true,  { { 0 } } };
 static const struct sheet media =
 	{ "media",          "Media",              "media",          true,  { { 0 } } };
+static const struct sheet media_errors =
+	{ "errors",         "Media Errors/Events", "media-errors",  false, { { 0 } } };
 static const struct sheet refusals =
 	{ "refusals",       "SIP Refusals",       "refusals",       false, { { 0 } } };
 /* clang-format on */
@@ -134,6 +137,33 @@ static void rows_all(struct session *s, const struct sheet *t)
 	}
 }
 
+static void load_ask(struct worker *w, void *arg)
+{
+	if (w->shed)
+		shed_report(w->shed, arg);
+}
+
+/* Sessions a second over Recent; load of the signalling thread [%] */
+static void rates_say(struct session *s)
+{
+	const uint64_t now = clock_ms();
+	uint64_t window = counters_window_of("sipd", now), rate;
+	struct shed_report load = { 0 };
+	struct counter_report sessions;
+
+	counter_read(COUNT_SESSIONS, now, &sessions);
+	rate = sessions.recent * 1000 / (window ? window : 1);
+	sbc_ask(s->sbc, load_ask, &load);
+	if (s->reply.json) {
+		json_thousandths(&s->reply, "session-rate", rate);
+		json_number(&s->reply, "load-rate", load.load);
+		return;
+	}
+	reply_line(&s->reply, "Session Rate = %llu.%llu", rate / 1000,
+		   rate / 100 % 10);
+	reply_line(&s->reply, "Load Rate = %u.0", load.load);
+}
+
 static void table_say(struct session *s, const struct sheet *t)
 {
 	if (s->reply.json) {
@@ -147,6 +177,8 @@ static void table_say(struct session *s, const struct sheet *t)
 		rows_grouped(s, t);
 	else
 		rows_all(s, t);
+	if (!strcmp(t->word, "status"))
+		rates_say(s);
 	if (s->reply.json) {
 		json_close(&s->reply, '}');
 		json_end(&s->reply);
@@ -312,11 +344,9 @@ void show_refusals(struct session *s, const struct words *w, uint32_t at)
 		json_end(r);
 }
 
-void show_media(struct session *s, const struct words *w, uint32_t at)
+void statistics_media(struct session *s, bool errors)
 {
-	(void)w;
-	(void)at;
-	table_say(s, &media);
+	table_say(s, errors ? &media_errors : &media);
 }
 
 /* --- show sipd METHOD --------------------------------------------------- */
@@ -485,7 +515,7 @@ static const struct {
 	{ "registration",   { "registration" } },
 	{ "authentication", { "authentication" } },
 	{ "policy",         { "policy" } },
-	{ "media",          { "media" } },
+	{ "media",          { "media", "media-errors" } },
 	{ "refusals",       { "refusals" } },
 	{ "dns",            { "dns" } },
 };

@@ -24,8 +24,8 @@ void statistics_method(struct session *s, enum method_id method,
 void statistics_registration(struct session *s);
 /** show refusals: what the SBC itself refused, by step */
 void show_refusals(struct session *s, const struct words *w, uint32_t at);
-/** show media */
-void show_media(struct session *s, const struct words *w, uint32_t at);
+/** show media; show media errors */
+void statistics_media(struct session *s, bool errors);
 /** reset all | sipd | registration | authentication | policy | media | refusals |
  *  dns */
 void reset(struct session *s, const struct words *w, uint32_t at);

@@ -85,6 +85,8 @@
 	X(MEDIA_LATCHED, GAUGE, "media", "Latched") \
 	X(MEDIA_USED_PORTS, GAUGE, "media", "Used Ports") \
 	X(MEDIA_STRANGERS, EVENT, "media", "Packets From Strangers") \
+	X(MEDIA_NO_PORTS, EVENT, "media-errors", "No Ports") \
+	X(MEDIA_NO_BANDWIDTH, EVENT, "media-errors", "Insufficient Bandwidth") \
 	X(REFUSED_CHECK_MESSAGE, EVENT, "refusals", "check-message") \
 	X(REFUSED_ADMIT_SOURCE, EVENT, "refusals", "admit-source") \
 	X(REFUSED_NAME_SOURCE, EVENT, "refusals", "name-source") \

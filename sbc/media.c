@@ -196,6 +196,7 @@ static int pair_take(const struct media *m, enum side side,
 
 	if (ports_take(m->worker->media_ports, realm, family(m, side),
 		       clock_ms(), pair)) {
+		count(COUNT_MEDIA_NO_PORTS, 1);
 		alarm_raise("steering-pool-empty", ALARM_MAJOR,
 			    pools_name(realm), "no port pair is free");
 		return ENOSPC;
@@ -431,6 +432,8 @@ static int shares_take(struct media *m, const struct sdp *sdp)
 	if (err)
 		shares_restore(m);
 
+	if (err)
+		count(COUNT_MEDIA_NO_BANDWIDTH, 1);
 	return err ? EDQUOT : 0;
 }
 

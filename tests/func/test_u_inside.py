@@ -84,3 +84,50 @@ def test_credentials_that_were_cleared_are_read_anew(sbc, pbx_a, trunk):
     pbx_a.calls("0301234").until_answered().hang_up()
     code, said = sbc.acli_status("clear-cache everything")
     assert code == 1 and "Unknown word [everything], possible here: credentials, dns, nonce" in said
+
+
+# --- media
+
+def test_media_of_a_session_has_both_sides_and_what_came(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    number = sbc.waits("show sessions", r"(?m)^(\d{6,}) ").group(1)
+    rows = data(sbc, f"show media sessions {number}")
+    assert [(r["id"], r["side"]) for r in rows] == [(number, "ingress"), (number, "egress")]
+    assert rows[0]["local"].startswith(sbc.ip(2) + ":") and rows[1]["local"].startswith(sbc.ip(1) + ":")
+    assert rows[0]["codec"].startswith("PCMA") and rows[0]["idle"] is None
+    assert len(data(sbc, "show media sessions")) == 2
+    call.hang_up()
+    sbc.no_session_is_left()
+    assert data(sbc, "show media sessions") == []
+    code, said = sbc.acli_status(f"show media sessions {number}")
+    assert code == 1 and "There is no session" in said
+
+
+def test_media_realms_count_ports_and_flows_and_errors_what_failed(sbc, pbx_a, trunk):
+    pool = next(p for p in sbc.element("steering-pool") if p["realm-id"] == "pbx-a")
+    pool["end-port"] = str(int(pool["start-port"]) + 1)
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    realms = {r["realm"]: r for r in data(sbc, "show media realms")}
+    assert (realms["pbx-a"]["used"], realms["pbx-a"]["free"], realms["pbx-a"]["flows"]) == (1, 0, 1)
+    assert realms["trunk"]["flows"] == 1 and realms["pbx-b"]["flows"] == 0
+    assert [r["realm"] for r in data(sbc, "show media realms pbx-a")] == ["pbx-a"]
+    assert data(sbc, "show media errors")["no-ports"]["total"] == 0
+    assert pbx_a.calls("0301235").until_refused().status == 503
+    assert data(sbc, "show media errors")["no-ports"]["total"] == 1
+    sbc.acli("reset media")
+    assert data(sbc, "show media errors")["no-ports"]["total"] == 0
+    code, said = sbc.acli_status("show media realms nowhere")
+    assert code == 1 and "There is no realm-config [nowhere]" in said
+    code, said = sbc.acli_status("show media everything")
+    assert code == 1 and "possible here: errors, realms, sessions" in said
+
+
+def test_the_status_ends_with_its_rates(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    text = sbc.acli("show sipd status")
+    assert re.search(r"(?m)^Session Rate = \d+\.\d\nLoad Rate = \d+\.\d$", text)
+    status = data(sbc, "show sipd status")
+    assert status["session-rate"] > 0 and status["load-rate"] >= 0
