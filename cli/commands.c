@@ -370,6 +370,7 @@ static const struct command commands[] = {
 	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID [ladder]] [realm R] [agent A] [user U] [state S] [limit N]", true },
 	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },
+	{ "show support-info",      MODE_SUPERUSER, show_support_info,     "Everything that helps somebody far away" },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
 	{ "show users",             MODE_USER,      show_users,            "Who is connected", true },
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },

@@ -20,6 +20,11 @@
 #include "cli/control.h"
 #include "cli/inside.h"
 #include "cli/json.h"
+#include "cli/logging.h"
+#include "cli/show.h"
+#include "cli/sipd.h"
+#include "cli/statistics.h"
+#include "cli/system.h"
 
 /* --- show users ---------------------------------------------------------------- */
 
@@ -323,6 +328,108 @@ void show_processes(struct session *s, const struct words *w, uint32_t at)
 		p->shed.wait = SHED_UNKNOWN;
 	}
 	task_start(s, (struct task *)p, steps, false);
+}
+
+/* --- show support-info ------------------------------------------------------------------- */
+
+enum {
+	LOG_LINES = 1000,
+	LOG_BYTES = 512 * 1024 /* of the end of the log that are looked at */
+};
+
+/* The last lines of sbc.log, where it is a file. No secret stands there */
+static void log_tail(struct session *s)
+{
+	const struct plan *plan = sbc_plan(s->sbc);
+	bool is_file = plan->system->log_target == LOG_TARGET_FILE;
+	char folder[1024], path[1100], *text, *p;
+	unsigned lines = 0;
+	size_t n = 0;
+	FILE *f;
+
+	str_ncpy(folder, plan->system->log_path, sizeof(folder));
+	plan_give(plan);
+	if (!*folder && database_beside(s->db, "log", folder, sizeof(folder)))
+		is_file = false;
+	(void)snprintf(path, sizeof(path), "%s/sbc.log", folder);
+	f = is_file ? fopen(path, "re") : NULL;
+	text = f ? malloc(LOG_BYTES) : NULL;
+	if (text && (!fseek(f, -LOG_BYTES, SEEK_END) || !fseek(f, 0, SEEK_SET)))
+		n = fread(text, 1, LOG_BYTES, f);
+	for (p = text + n; n && p > text; p--)
+		if (p[-1] == '\n' && ++lines > LOG_LINES)
+			break;
+	if (n)
+		reply_text(&s->reply, p, (size_t)(text + n - p));
+	else
+		reply_line(&s->reply, "sbc.log cannot be read here.");
+	free(text);
+	if (f)
+		fclose(f);
+}
+
+static void health(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	(void)health_say(s);
+}
+
+static void statistics(struct session *s, const struct words *w, uint32_t at)
+{
+	static const char *const tables[] = {
+		"status", "sessions", "transactions",
+		"errors", "policy",   "authentication"
+	};
+	static const enum method_id methods[] = { INVITE, REGISTER, OPTIONS };
+	(void)w;
+	(void)at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		(void)statistics_sipd(s, tables[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		statistics_method(s, methods[i], NULL);
+	statistics_registration(s);
+	statistics_media(s, false);
+	statistics_media(s, true);
+}
+
+static void log_last(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	log_tail(s);
+}
+
+void show_support_info(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct {
+		const char *title;
+		void (*say)(struct session *s, const struct words *w,
+			    uint32_t at);
+	} parts[] = {
+		{ "version", show_version },
+		{ "uptime", show_uptime },
+		{ "health", health },
+		{ "alarms", show_alarms },
+		{ "memory", show_memory },
+		{ "users", show_users },
+		{ "log-level", show_log_level },
+		{ "sip interface", show_sip_interface },
+		{ "realm", show_realm },
+		{ "statistics", statistics },
+		{ "refusals", show_refusals },
+		{ "running-config", show_running_config },
+		{ "log", log_last },
+	};
+	const struct words none = { .n = 0 };
+	(void)w;
+	(void)at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		reply_line(&s->reply, "===== %s", parts[i].title);
+		parts[i].say(s, &none, 0);
+	}
 }
 
 /* --- clear-cache ----------------------------------------------------------------------- */

@@ -171,7 +171,7 @@ static void disk_check(struct checked *c, const struct database *db)
 		    text);
 }
 
-void show_health(struct session *s, const struct words *w, uint32_t at)
+bool health_say(struct session *s)
 {
 	static const struct column columns[] = {
 		{ "Check", -12 }, { "State", -5 }, { "Since", -19 },
@@ -179,8 +179,6 @@ void show_health(struct session *s, const struct words *w, uint32_t at)
 	};
 	struct checked c = { 0 };
 	enum health worst = HEALTH_OK;
-	(void)w;
-	(void)at;
 
 	alarms_walk(false, alarm_check, &c);
 	if (database_failing(s->db))
@@ -211,7 +209,14 @@ void show_health(struct session *s, const struct words *w, uint32_t at)
 	} else {
 		reply_line(&s->reply, "Health: %s", health_names[worst]);
 	}
-	if (worst == HEALTH_FAIL)
+	return worst != HEALTH_FAIL;
+}
+
+void show_health(struct session *s, const struct words *w, uint32_t at)
+{
+	(void)w;
+	(void)at;
+	if (!health_say(s))
 		reply_error(&s->reply, REPLY_FAILED, "A check fails");
 }
 

@@ -9,6 +9,8 @@
 void show_version(struct session *s, const struct words *w, uint32_t at);
 /** show uptime */
 void show_uptime(struct session *s, const struct words *w, uint32_t at);
+/** What show health prints; false: a check fails */
+bool health_say(struct session *s);
 /** show health: fails when a check does */
 void show_health(struct session *s, const struct words *w, uint32_t at);
 /** show dns [NAME]: the cache of the resolver */

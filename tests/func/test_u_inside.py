@@ -131,3 +131,18 @@ def test_the_status_ends_with_its_rates(sbc, pbx_a, trunk):
     assert re.search(r"(?m)^Session Rate = \d+\.\d\nLoad Rate = \d+\.\d$", text)
     status = data(sbc, "show sipd status")
     assert status["session-rate"] > 0 and status["load-rate"] >= 0
+
+
+def test_support_info_has_all_parts_and_no_secret(sbc, pbx_a, trunk):
+    sbc.element("system-config")["log-target"] = "file"
+    sbc.start(level=None).registered()
+    pbx_a.calls("0301234").until_answered()
+    text = sbc.acli("show support-info")
+    titles = re.findall(r"(?m)^===== (.+)$", text)
+    assert titles == ["version", "uptime", "health", "alarms", "memory", "users", "log-level",
+                      "sip interface", "realm", "statistics", "refusals", "running-config", "log"]
+    parts = dict(zip(titles, re.split(r"(?m)^===== .+\n", text)[1:]))
+    assert parts["health"].rstrip().splitlines()[-1].startswith("Health: ")
+    assert "SIP Status" in parts["statistics"] and "INVITE Requests" in parts["statistics"]
+    assert "surrogate-agent" in parts["running-config"] and "********" in parts["running-config"]
+    assert " sipd start " in parts["log"] and "secret-" not in text
