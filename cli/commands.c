@@ -224,6 +224,19 @@ static void notify_all(struct session *s, const char *user)
 			   all.told, all.told == 1 ? "" : "s");
 }
 
+/* Only surrogates are in the cache: they register anew, paced */
+static void clear_registrations(struct session *s, const struct words *w,
+				uint32_t at)
+{
+	if (at < w->n && !strcmp(w->v[at], "all"))
+		notify_all(s, NULL);
+	else if (at + 1 < w->n && !strcmp(w->v[at], "by-user"))
+		notify_all(s, w->v[at + 1]);
+	else
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "Missing all, or by-user U");
+}
+
 /* KEY has three words: register-host, register-user, realm-id */
 static void notify(struct session *s, const struct words *w, uint32_t at,
 		   bool leaves)
@@ -307,6 +320,7 @@ static const struct command commands[] = {
 	{ "clear-cache credentials", MODE_SUPERUSER, clear_cache,          "Read credentials anew" },
 	{ "clear-cache dns",        MODE_SUPERUSER, clear_cache,           "Ask for names anew" },
 	{ "clear-cache nonce",      MODE_SUPERUSER, clear_cache,           "Forget nonces: each target challenges anew" },
+	{ "clear-cache registration sip", MODE_SUPERUSER, clear_registrations, "Register AoRs anew, paced: all, by-user U" },
 	{ "backup-config",          MODE_SUPERUSER, backup_config,         "Write NAME.yaml: NAME [saved|running|editing]" },
 	{ "clear-alarm",            MODE_SUPERUSER, clear_alarm,           "End an alarm: ID" },
 	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },

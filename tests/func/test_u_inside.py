@@ -83,7 +83,7 @@ def test_credentials_that_were_cleared_are_read_anew(sbc, pbx_a, trunk):
     assert sbc.acli("clear-cache credentials") == "The credentials cache is empty.\n"
     pbx_a.calls("0301234").until_answered().hang_up()
     code, said = sbc.acli_status("clear-cache everything")
-    assert code == 1 and "Unknown word [everything], possible here: credentials, dns, nonce" in said
+    assert code == 1 and "Unknown word [everything], possible here: credentials, dns, nonce, registration" in said
 
 
 # --- media
@@ -146,3 +146,14 @@ def test_support_info_has_all_parts_and_no_secret(sbc, pbx_a, trunk):
     assert "SIP Status" in parts["statistics"] and "INVITE Requests" in parts["statistics"]
     assert "surrogate-agent" in parts["running-config"] and "********" in parts["running-config"]
     assert " sipd start " in parts["log"] and "secret-" not in text
+
+
+def test_cleared_registrations_are_made_anew(sbc, trunk):
+    sbc.start().registered()
+    before = sbc.counter("show registration", "Surrogate Sent")
+    assert "Registering: 2 surrogate-agents." in sbc.acli("clear-cache registration sip by-user 4930103")
+    sbc.waits("show sipd registration-queue", r"trunk +0 ")
+    after = sbc.counter("show registration", "Surrogate Sent")
+    assert after == before + 2
+    code, said = sbc.acli_status("clear-cache registration sip")
+    assert code == 1 and "Missing all, or by-user U" in said
