@@ -1552,7 +1552,9 @@ void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
 	if (c->state >= CALL_CLOSING)
 		return;
 	cdr_end(&c->cdr, by, reason,
-		reason == CDR_SHUTDOWN ? BROKEN_UP : UNSPECIFIED);
+		reason == CDR_NORMAL     ? CLEARED
+		: reason == CDR_SHUTDOWN ? BROKEN_UP
+					 : UNSPECIFIED);
 	call_feed(c, OPERATOR, NULL);
 }
 

@@ -184,6 +184,10 @@ def test_two_calls_of_one_pbx_are_joined(sbc, trunk, pbx_a):
     trunk.wait(lambda m: m.method == "BYE" and m.call_id == second.call_id)
     sbc.no_session_is_left()
     assert sbc.ports_used() == 0
+    # the first was over when its sides were joined, the second when one of them hung up
+    last, given = sbc.records(2)
+    assert [given[f] for f in ("called-number", "q850", "ended-by", "reason")] == ["0301234", "16", "sbc", "normal"]
+    assert [last[f] for f in ("called-number", "q850", "reason")] == ["0305678", "16", "normal"]
 
 
 @pytest.mark.parametrize("joined", [False, True])
