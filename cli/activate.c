@@ -270,7 +270,10 @@ static void show_versions(struct session *s)
 
 void show_configuration(struct session *s, const struct words *w, uint32_t at)
 {
-	if (at < w->n && !strcmp(w->v[at], "versions"))
+	if (at + 1 < w->n && !strcmp(w->v[at], "versions"))
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    w->v[at + 1]);
+	else if (at < w->n && !strcmp(w->v[at], "versions"))
 		show_versions(s);
 	else if (at < w->n && !strcmp(w->v[at], "diff"))
 		show_diff(s, w, at + 1);

@@ -441,6 +441,22 @@ static const char *const offline[] = {
 	NULL,
 };
 
+/* Commands that take no argument */
+static const char *const alone[] = {
+	"disable",
+	"display-current-cfg-version",
+	"display-running-cfg-version",
+	"exit",
+	"help",
+	"notify all rotate-logs",
+	"quit",
+	"save-config",
+	"show uptime",
+	"show version",
+	"unlock-config",
+	NULL,
+};
+
 /* Beginnings of what changes something beside the configuration, which is
  * guarded where it is changed */
 static const char *const changing[] = {
@@ -723,6 +739,9 @@ static void command_run(struct session *s, char *line, const char *first)
 		return;
 	if (!s->sbc && !is_listed(offline, command->words, false))
 		reply_error(&s->reply, REPLY_FAILED, "This needs the daemon");
+	else if (at < w.n && is_listed(alone, command->words, true))
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    w.v[at]);
 	else if (is_listed(changing, command->words, false) &&
 		 !control_may_change(s))
 		; /* it said so */

@@ -20,7 +20,7 @@ rm -f "$out/libsbc.a"
 newest=$(ls -t store/*.h store/elements/*.h realms/*.h policy/*.h sbc/*.h | head -1)
 objects=()
 pids=0
-for source in store/*.c store/elements/*.c realms/*.c policy/*.c sbc/*.c; do
+for source in store/*.c store/elements/*.c realms/*.c policy/*.c sbc/*.c cli/words.c cli/typed.c cli/choices.c cli/audit.c; do
 	object=$out/objects/$(echo "${source%.c}" | tr / _).o
 	objects+=("$object")
 	if [ "$source" -nt "$object" ] || [ "$newest" -nt "$object" ]; then
