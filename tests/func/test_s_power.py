@@ -30,7 +30,7 @@ SOAK = "SBC_SOAK" in os.environ
 LOAD = 12 if SOAK else 5      # [s]
 CUTS = 60 if SOAK else 12
 SECTOR = 512                  # the disk writes no smaller piece
-LAST_SECOND = 1.5             # a record is moved once a second, and that takes its time
+LAST_SECOND = 2.5             # a record is moved once a second, and a busy machine takes its time
 WRITE, SYNC, TRUNCATE, UNLINK = 1, 2, 3, 4
 HEAD = struct.Struct("=I16sQQQ")
 
