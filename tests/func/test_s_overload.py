@@ -163,9 +163,9 @@ def test_sessions_and_disk_have_alarms_at_their_thresholds(sbc, trunk, pbx_a):
 
 def test_a_busy_processor_has_an_alarm(sbc, trunk, peers):
     from peers.flood import Flood
-    sbc.element("system-config")["alarm-threshold"] = [{"type": "cpu", "severity": "major", "value": "1"}]
+    sbc.element("system-config")["alarm-threshold"] = [{"type": "cpu", "severity": "major", "value": "2"}]
     sbc.start().registered()
-    flood = peers(Flood, "OPTIONS", (sbc.ip(2), 5060), [sbc.ip(99)], 3000)
+    flood = peers(Flood, "OPTIONS", (sbc.ip(2), 5060), [sbc.ip(99)], 6000)
     sbc.waits("show alarms", r"(?i)major.*\bcpu\b|\bcpu\b.*major")
     flood.close()
-    sbc.waits("show alarms", "No alarms", 8.0)
+    sbc.waits("show alarms", "No alarms", 12.0)
