@@ -29,6 +29,7 @@ struct shed {
 	uint64_t since;      /* the window began [ms] */
 	uint64_t cpu;        /* used until then [us] */
 	uint32_t least;      /* wait of this window [ms] */
+	uint32_t waited;     /* messages of it */
 	uint32_t load, wait; /* of the last one */
 	uint32_t pressure;
 	uint32_t owed[2]; /* refusals of strangers and others [per mille] */
@@ -51,6 +52,7 @@ static void window_begin(struct shed *s, uint64_t now)
 	s->since = now;
 	s->cpu = clock_cpu_us();
 	s->least = SHED_UNKNOWN;
+	s->waited = 0;
 }
 
 int shed_alloc(struct shed **sp, uint32_t load_limit)
@@ -103,7 +105,8 @@ static void window_end(struct shed *s, uint64_t now)
 	bool before = s->pressure > 0;
 
 	s->load = (uint32_t)(load < 100 ? load : 100);
-	s->wait = s->least == SHED_UNKNOWN ? 0 : s->least;
+	/* a few that were late are no queue */
+	s->wait = s->waited < SHED_LEAST ? 0 : s->least;
 	if (is_over(s))
 		rise(s);
 	else if (is_easy(s))
@@ -124,6 +127,7 @@ bool shed_look(struct shed *s, uint32_t wait)
 
 	if (now - s->since >= SHED_WINDOW)
 		window_end(s, now);
+	s->waited += wait != SHED_UNKNOWN;
 	if (wait < s->least)
 		s->least = wait;
 

@@ -13,6 +13,7 @@
 
 enum {
 	SHED_WINDOW = 250, /* looked back over [ms] */
+	SHED_LEAST = 4,    /* messages that tell how long all wait */
 	SHED_LATE = 200    /* what all messages waited at least [ms] */
 };
 

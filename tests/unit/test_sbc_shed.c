@@ -31,7 +31,8 @@ static int teardown(void **state)
 static void windows(unsigned n, unsigned load, uint32_t wait)
 {
 	while (n--) {
-		(void)shed_look(shed, wait);
+		for (unsigned i = 0; i < SHED_LEAST; i++)
+			(void)shed_look(shed, wait);
 		fake_clock_advance(SHED_WINDOW);
 		fake_clock_idle(SHED_WINDOW * (100 - load) / 100);
 		(void)shed_look(shed, SHED_UNKNOWN); /* that it is over */
@@ -121,6 +122,18 @@ static void a_thread_that_was_held_up_and_catches_up_refuses_nobody(void **s)
 	(void)shed_look(shed, 1);
 	windows(1, 10, 1);
 	assert_false(shed_look(shed, 1));
+	(void)s;
+}
+
+static void a_few_that_were_late_are_no_queue(void **s)
+{
+	for (unsigned i = 0; i < 20; i++) {
+		for (unsigned k = 1; k < SHED_LEAST; k++)
+			(void)shed_look(shed, 1000);
+		fake_clock_advance(SHED_WINDOW);
+		fake_clock_idle(SHED_WINDOW);
+	}
+	assert_false(shed_look(shed, SHED_UNKNOWN));
 	(void)s;
 }
 
@@ -330,6 +343,7 @@ int main(void)
 		SHED(the_share_falls_as_the_load_does_and_stays_in_between),
 		SHED(messages_that_all_wait_too_long_count_like_load),
 		SHED(a_thread_that_was_held_up_and_catches_up_refuses_nobody),
+		SHED(a_few_that_were_late_are_no_queue),
 		SHED(what_waited_on_a_connection_is_unknown),
 		SHED(after_a_silence_all_is_forgiven),
 		SHED(load_limit_0_leaves_the_wait),
