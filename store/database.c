@@ -150,6 +150,7 @@ struct database {
 	uint32_t pause;
 	bool busy_beside, wrote;
 	bool ticking; /* the timer of `second` runs */
+	int (*gather)(void *arg);
 	database_work_h *tick;
 	void (*tick_end)(void *arg);
 	void *tick_arg;
@@ -338,6 +339,11 @@ void statement_number(struct statement *s, int n, uint64_t number)
 
 	assert(code == SQLITE_OK);
 	(void)code;
+}
+
+void statement_clear(struct statement *s)
+{
+	(void)sqlite3_clear_bindings(s->stmt); /* always SQLITE_OK */
 }
 
 int statement_step(struct statement *s)
@@ -664,16 +670,12 @@ static int rows_write(struct database *db)
 	return err;
 }
 
-static int beside_write(struct database *db)
+static int beside_run(struct database *db)
 {
 	struct database_job *job;
 	struct le *le;
 	int err = 0;
 
-	if (db->busy_beside)
-		return 0;
-
-	db->busy_beside = true;
 	while (!err) {
 		pthread_mutex_lock(&db->mutex);
 		le = list_head(&db->beside);
@@ -702,9 +704,25 @@ static int beside_write(struct database *db)
 			db->wrote = true;
 		}
 	}
-	db->busy_beside = false;
 
 	return err;
+}
+
+static int beside_write(struct database *db)
+{
+	int err, gathered;
+
+	if (db->busy_beside)
+		return 0;
+
+	db->busy_beside = true;
+	err = beside_run(db);
+	gathered = db->gather ? db->gather(db->tick_arg) : 0;
+	if (gathered)
+		why_set(db, "file beside the database", gathered, "write");
+	db->busy_beside = false;
+
+	return err ? err : gathered;
 }
 
 /* Long work of the writer (a million rows imported) must not keep call records
@@ -1025,11 +1043,12 @@ uint64_t database_announced(const struct database *db)
 	return atomic_load(&db->announced);
 }
 
-void database_tick(struct database *db, database_work_h *tick,
-		   void (*end)(void *arg), void *arg)
+void database_tick(struct database *db, int (*gather)(void *arg),
+		   database_work_h *tick, void (*end)(void *arg), void *arg)
 {
 	assert(!db->running && !db->tick);
 
+	db->gather = gather;
 	db->tick = tick;
 	db->tick_end = end;
 	db->tick_arg = arg;

@@ -126,9 +126,16 @@ int database_read(struct database *db, database_work_h *work, void *arg);
  * Work once a second after something was written, and at the end
  *
  * On the writer thread, outside of a transaction. One caller: records.
+ *
+ * @param db      Database, not started
+ * @param gather  Ends each turn's `beside` jobs: what they gathered goes into
+ *                their file. An error is one of theirs, and it is asked again
+ * @param tick    The work
+ * @param end     With the database
+ * @param arg     Of all three
  */
-void database_tick(struct database *db, database_work_h *tick,
-		   void (*end)(void *arg), void *arg);
+void database_tick(struct database *db, int (*gather)(void *arg),
+		   database_work_h *tick, void (*end)(void *arg), void *arg);
 void *database_tick_arg(const struct database *db);
 
 /** What credentials read has changed; how often it did */
@@ -177,6 +184,8 @@ void statement_free(struct statement *s);
 void statement_text(struct statement *s, int n, const char *text);
 void statement_pl(struct statement *s, int n, const struct pl *text);
 void statement_number(struct statement *s, int n, uint64_t number);
+/** All parameters NULL again */
+void statement_clear(struct statement *s);
 
 /** To the next row: 0; ENOENT there is none; errno of the database */
 int statement_step(struct statement *s);

@@ -89,20 +89,30 @@ static int put(struct reel *r, const char *text, size_t n)
 		r->text = more;
 		r->room = room;
 	}
-	memcpy(r->text + r->used, text, n);
+	if (n)
+		memcpy(r->text + r->used, text, n);
 	r->used += n;
 
 	return 0;
 }
 
 /* RFC 4180 2: quoted where a comma, a quote or the end of a line is in it */
+static bool is_special(char c)
+{
+	static const bool special[UCHAR_MAX + 1] = {
+		[','] = true, ['"'] = true, ['\r'] = true, ['\n'] = true
+	};
+
+	return special[(unsigned char)c];
+}
+
 static int put_csv(struct reel *r, const char *text, size_t n)
 {
 	bool quoted = false;
 	int err;
 
-	for (size_t i = 0; i < n && !quoted; i++)
-		quoted = strchr(",\"\r\n", text[i]) != NULL && text[i];
+	for (size_t i = 0; i < n; i++)
+		quoted |= is_special(text[i]);
 	if (!quoted)
 		return put(r, text, n);
 

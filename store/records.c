@@ -2,11 +2,14 @@
  * Call records, written behind
  *
  * The journal is the queue: a file "PATH.records" beside the database. The
- * writer thread appends a record to it at most a turn after the call has
- * ended, and forgets it. Once a second it reads the file from the start, puts
- * the records into SQLite in transactions that are on the disk when they
- * return, and empties the file. The start of the program does the same, so
- * there is one way in. While SQLite fails the journal grows up to its bound.
+ * writer thread appends the records of a turn to it in one piece, and forgets
+ * them. Once a second it reads the file from the start, puts the records into
+ * SQLite in transactions that are on the disk when they return, and empties the
+ * file. The start of the program does the same, so there is one way in. While
+ * SQLite fails the journal grows up to its bound.
+ *
+ * The ledger gets each record on its way into SQLite, as long as it has all
+ * before it; what it lacks it gets out of SQLite.
  *
  * One record in the file: length and checksum of the payload (4 and 8 bytes,
  * this machine's order), then for each field two bytes of length and its
@@ -35,6 +38,7 @@ enum {
 	MOVE = 2000,            /* records in one transaction */
 	FILED = 500,            /* ... read for the files at one time */
 	JOURNAL_MAX = 1 << 30,  /* [bytes] */
+	GATHERED_MAX = 1 << 20, /* before it goes into the journal [bytes] */
 	SEQUENCE = 2,           /* fields filled in here */
 	NODE = 3,
 	SETUP_TIME = 9,
@@ -75,6 +79,10 @@ struct journal {
 	int fd;
 	uint64_t size;     /* [bytes] */
 	uint64_t sequence; /* of the newest record */
+	struct {
+		uint8_t *bytes;
+		size_t used, room;
+	} gathered; /* of this turn of the writer, not in the file yet */
 	char node[256];
 	char insert[SQL_MAX]; /* the statement; its address tells it apart */
 	char select[SQL_MAX];
@@ -106,13 +114,19 @@ struct put {
 	char bytes[];
 };
 
-/* FNV-1a: tells a torn write, is no defence and needs to be none */
+/* FNV-1a over words: tells a torn write, is no defence and needs to be none */
 static uint64_t checksum(const uint8_t *p, size_t n)
 {
-	uint64_t sum = 0xcbf29ce484222325;
+	const uint64_t prime = 0x100000001b3;
+	uint64_t sum = 0xcbf29ce484222325, word;
 
-	for (size_t i = 0; i < n; i++)
-		sum = (sum ^ p[i]) * 0x100000001b3;
+	for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		sum = (sum ^ word) * prime;
+		sum ^= sum >> 32;
+	}
+	while (n--)
+		sum = (sum ^ *p++) * prime;
 
 	return sum;
 }
@@ -132,16 +146,35 @@ static uint8_t *field_add(uint8_t *p, const void *text, uint16_t n)
 	return p + sizeof(n) + n;
 }
 
-static int append(struct journal *j, const uint8_t *p, size_t n)
+/* Room behind what is gathered */
+static uint8_t *gather(struct journal *j, size_t n)
 {
+	size_t room = j->gathered.room ? j->gathered.room : 4096;
+	uint8_t *more;
+
+	if (j->gathered.used + n <= j->gathered.room)
+		return j->gathered.bytes + j->gathered.used;
+	while (room < j->gathered.used + n)
+		room *= 2;
+	more = realloc(j->gathered.bytes, room);
+	if (!more)
+		return NULL;
+	j->gathered.bytes = more;
+	j->gathered.room = room;
+
+	return more + j->gathered.used;
+}
+
+/* What was gathered into the file, or nothing of it */
+static int append(void *arg)
+{
+	struct journal *j = arg;
 	size_t done = 0;
 	int err = 0;
 
-	if (j->size + n > JOURNAL_MAX)
-		return ENOSPC;
-
-	while (done < n) {
-		ssize_t w = pwrite(j->fd, p + done, n - done,
+	while (done < j->gathered.used) {
+		ssize_t w = pwrite(j->fd, j->gathered.bytes + done,
+				   j->gathered.used - done,
 				   (off_t)(j->size + done));
 
 		if (w < 0 && errno == EINTR)
@@ -157,10 +190,16 @@ static int append(struct journal *j, const uint8_t *p, size_t n)
 	 * the next append writes over it: the size is ours */
 	if (err && ftruncate(j->fd, (off_t)j->size))
 		log_error(DB, "journal-tail", "text=\"%s\"", strerror(errno));
-	if (!err)
-		j->size += n;
+	if (err)
+		return err;
 
-	return err;
+	j->size += j->gathered.used;
+	j->gathered.used = 0;
+	if (j->gathered.room > RECORD_MAX) { /* there was a rush */
+		free(j->gathered.bytes);
+		memset(&j->gathered, 0, sizeof(j->gathered));
+	}
+	return 0;
 }
 
 static int put_run(struct connection *c, struct database_job *job)
@@ -168,7 +207,7 @@ static int put_run(struct connection *c, struct database_job *job)
 	struct put *put = (void *)job;
 	struct journal *j = put->journal;
 	const char *text = put->bytes;
-	size_t size = HEAD;
+	size_t size = HEAD, digits;
 	uint8_t *bytes, *p;
 	uint32_t length;
 	char number[24];
@@ -178,16 +217,24 @@ static int put_run(struct connection *c, struct database_job *job)
 	(void)c;
 	for (size_t i = 0; i < RECORD_FIELDS; i++)
 		size += sizeof(uint16_t) + put->length[i];
-	bytes = malloc(size + sizeof(number) + sizeof(j->node));
+	size += sizeof(number) + sizeof(j->node);
+	if (j->size + j->gathered.used + size > JOURNAL_MAX)
+		return ENOSPC;
+	/* While the file cannot be written the jobs wait, not their bytes here */
+	if (j->gathered.used > GATHERED_MAX) {
+		err = append(j);
+		if (err)
+			return err;
+	}
+	bytes = gather(j, size);
 	if (!bytes)
 		return ENOMEM;
 
-	(void)snprintf(number, sizeof(number), "%llu",
-		       (unsigned long long)j->sequence + 1);
+	digits = uint_write(number, j->sequence + 1);
 	p = bytes + HEAD;
 	for (size_t i = 0; i < RECORD_FIELDS; i++) {
 		if (i == SEQUENCE)
-			p = field_add(p, number, (uint16_t)strlen(number));
+			p = field_add(p, number, (uint16_t)digits);
 		else if (i == NODE && !put->length[i])
 			p = field_add(p, j->node, (uint16_t)strlen(j->node));
 		else
@@ -199,12 +246,10 @@ static int put_run(struct connection *c, struct database_job *job)
 	sum = checksum(bytes + HEAD, length);
 	memcpy(bytes, &length, sizeof(length));
 	memcpy(bytes + sizeof(length), &sum, sizeof(sum));
-	err = append(j, bytes, HEAD + length);
-	if (!err)
-		j->sequence++;
-	free(bytes);
+	j->gathered.used += HEAD + length;
+	j->sequence++;
 
-	return err;
+	return 0;
 }
 
 static void put_free(struct database_job *job)
@@ -298,34 +343,72 @@ static int fields_of(struct record *record, const uint8_t *p, size_t n)
 	return n ? EBADMSG : 0;
 }
 
-/* One record at a place of the journal; EBADMSG: cut off here */
-static int record_read(const struct journal *j, struct record *record,
-		       uint8_t *bytes, uint64_t at, uint64_t *nextp)
+/* A stretch of the journal in memory */
+struct window {
+	uint8_t *bytes;
+	uint64_t from;
+	size_t n;
+};
+
+enum {
+	WINDOW = HEAD + RECORD_MAX
+};
+
+static int window_open(struct window *w)
 {
-	uint8_t head[HEAD];
+	*w = (struct window){ .bytes = malloc(WINDOW) };
+
+	return w->bytes ? 0 : ENOMEM;
+}
+
+/* n bytes of the journal from a place on, all of them within it */
+static int window_at(struct window *w, const struct journal *j, uint64_t at,
+		     size_t n, const uint8_t **p)
+{
+	uint64_t left = j->size - at;
+	int err = 0;
+
+	if (at < w->from || at + n > w->from + w->n) {
+		w->from = at;
+		w->n = left < WINDOW ? (size_t)left : WINDOW;
+		err = read_at(j->fd, w->bytes, w->n, at);
+		if (err)
+			w->n = 0;
+	}
+	*p = w->bytes + (at - w->from);
+
+	return err;
+}
+
+/* One record at a place of the journal, its fields in the window; EBADMSG: cut
+ * off here */
+static int record_read(const struct journal *j, struct window *w,
+		       struct record *record, uint64_t at, uint64_t *nextp)
+{
+	const uint8_t *p;
 	uint32_t length;
 	uint64_t sum;
 	int err;
 
 	if (j->size - at < HEAD)
 		return EBADMSG;
-	err = read_at(j->fd, head, HEAD, at);
+	err = window_at(w, j, at, HEAD, &p);
 	if (err)
 		return err;
 
-	memcpy(&length, head, sizeof(length));
-	memcpy(&sum, head + sizeof(length), sizeof(sum));
+	memcpy(&length, p, sizeof(length));
+	memcpy(&sum, p + sizeof(length), sizeof(sum));
 	if (length > RECORD_MAX || length > j->size - at - HEAD)
 		return EBADMSG;
-	err = read_at(j->fd, bytes, length, at + HEAD);
+	err = window_at(w, j, at, HEAD + length, &p);
 	if (err)
 		return err;
-	if (checksum(bytes, length) != sum)
+	if (checksum(p + HEAD, length) != sum)
 		return EBADMSG;
 
 	*nextp = at + HEAD + length;
 
-	return fields_of(record, bytes, length);
+	return fields_of(record, p + HEAD, length);
 }
 
 /* Where the whole records end, and the sequence of the last of them */
@@ -333,11 +416,11 @@ static int journal_check(struct journal *j)
 {
 	struct record record;
 	uint64_t at = 0, next = 0, sequence;
-	uint8_t *bytes = malloc(RECORD_MAX);
-	int err = bytes ? 0 : ENOMEM;
+	struct window w;
+	int err = window_open(&w);
 
 	while (!err && at < j->size) {
-		err = record_read(j, &record, bytes, at, &next);
+		err = record_read(j, &w, &record, at, &next);
 		if (!err)
 			err = uint_parse(&sequence, &record.field[SEQUENCE],
 					 INT64_MAX)
@@ -349,7 +432,7 @@ static int journal_check(struct journal *j)
 			j->sequence = sequence;
 		at = next;
 	}
-	free(bytes);
+	free(w.bytes);
 
 	if (err == EBADMSG) {
 		log_warning(DB, "journal-cut", "bytes=%llu",
@@ -363,31 +446,39 @@ static int journal_check(struct journal *j)
 
 struct move {
 	struct journal *journal;
-	uint8_t *bytes;
+	struct window window;
 	uint64_t at;
 };
 
+/* Into SQLite; an empty field is NULL there */
 static int record_insert(struct connection *c, const struct journal *j,
-			 const struct record *record)
+			 const struct record *record, uint64_t sequence)
 {
-	uint64_t sequence = 0;
 	struct statement *s;
 	int err;
 
-	if (uint_parse(&sequence, &record->field[SEQUENCE], INT64_MAX))
-		return EBADMSG;
 	err = statement_kept(&s, c, j->insert);
 	if (err)
 		return err;
 
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		if (i == SEQUENCE)
-			statement_number(s, (int)i + 1, sequence);
-		else
+	statement_clear(s);
+	statement_number(s, SEQUENCE + 1, sequence);
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		if (i != SEQUENCE && record->field[i].l)
 			statement_pl(s, (int)i + 1, &record->field[i]);
-	}
 
 	return statement_run(s);
+}
+
+/* A ledger that has all before it need not read it out of SQLite. What goes
+ * wrong here is found and told by files_write */
+static void record_file(struct journal *j, const struct record *record,
+			uint64_t sequence)
+{
+	uint64_t last;
+
+	if (!j->barred && ledger_last(j->ledger, &last) && last + 1 == sequence)
+		(void)ledger_write(j->ledger, record->field, sequence, j->now);
 }
 
 /* The sequence outlives the records, which may be deleted */
@@ -428,15 +519,22 @@ static int sweep(struct connection *c, const struct journal *j)
 static int move_some(struct connection *c, void *arg)
 {
 	struct move *move = arg;
-	const struct journal *j = move->journal;
+	struct journal *j = move->journal;
 	struct record record;
-	uint64_t at = move->at;
+	uint64_t at = move->at, sequence = 0;
 	int err = 0;
 
 	for (int n = 0; n < MOVE && at < j->size && !err; n++) {
-		err = record_read(j, &record, move->bytes, at, &at);
+		err = record_read(j, &move->window, &record, at, &at);
 		if (!err)
-			err = record_insert(c, j, &record);
+			err = uint_parse(&sequence, &record.field[SEQUENCE],
+					 INT64_MAX)
+				      ? EBADMSG
+				      : 0;
+		if (!err)
+			err = record_insert(c, j, &record, sequence);
+		if (!err)
+			record_file(j, &record, sequence);
 	}
 	if (!err)
 		err = sequence_keep(c, j);
@@ -452,18 +550,15 @@ static int journal_move(struct connection *c, void *arg)
 {
 	struct move move = { .journal = arg };
 	struct journal *j = arg;
-	int err = 0;
+	int err = append(j);
 
-	if (!j->size)
-		return 0;
+	if (err || !j->size)
+		return err;
 
-	move.bytes = malloc(RECORD_MAX);
-	if (!move.bytes)
-		return ENOMEM;
-
-	while (move.at < j->size && !err)
+	err = window_open(&move.window);
+	while (!err && move.at < j->size)
 		err = connection_transaction(c, true, move_some, &move);
-	free(move.bytes);
+	free(move.window.bytes);
 	/* Somebody else has cut the file, or the disk has lost a part: what
 	 * cannot be read must not hold up what comes */
 	if (err == EBADMSG)
@@ -753,6 +848,7 @@ static void journal_end(void *arg)
 
 	if (j->fd >= 0)
 		(void)close(j->fd);
+	free(j->gathered.bytes);
 	ledger_close(j->ledger);
 	pthread_mutex_destroy(&j->mutex);
 	free(j);
@@ -807,7 +903,7 @@ int records_open(struct database *db)
 		return err;
 	}
 
-	database_tick(db, tick, journal_end, j);
+	database_tick(db, append, tick, journal_end, j);
 
 	/* A disk that is full now is no reason not to start: they stay where
 	 * they are, and the writer tries again */

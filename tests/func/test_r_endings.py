@@ -159,7 +159,7 @@ def test_the_caller_s_time_is_over(sbc, trunk, pbx_a):
 
 def test_nobody_is_there(sbc, trunk, pbx_a):
     agent = sbc.element("session-agent", "trunk.example")
-    agent.update({"transport-method": "StaticTCP"})
+    agent.update({"transport-method": "DynamicTCP"})
     interface = sbc.element("sip-interface", "trunk")
     interface["sip-ports"].append({"address": sbc.ip(1), "port": "5060", "transport-protocol": "TCP",
                                    "allow-anonymous": "agents-only"})
