@@ -808,7 +808,7 @@ static void objects_that_are_edited_one_by_one_are_stored_as_if_written_whole(
 	uint32_t number;
 
 	(void)save(db, cfg);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 30; i++) {
 		before = (struct config *)config_take(cfg);
 		cfg = changed_by_dice(cfg);
 		assert_int_equal(versions_edit_objects(db, before, cfg, seal),
