@@ -3,8 +3,7 @@
  */
 #pragma once
 
-#include "sbc/port.h"
-#include "sbc/worker.h"
+#include "sbc/passage.h"
 
 /** A message came in by a sip-port: arrival_h with the worker as arg */
 void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg);
@@ -27,14 +26,8 @@ struct ingress_trial {
 	const char *step;
 };
 
-/** What a trial assumes instead of what is */
-struct ingress_wishes {
-	const struct local_time *now; /* NULL: it is now */
-	const struct names *carriers; /* NULL: those of the source */
-};
-
-/** Put a request through the steps. wishes may be NULL. 0; EINVAL the Request-URI cannot be read; ENOTCONN the realm has no sip-port;
- *  ENOMEM */
+/** Put a request through the steps. wishes may be NULL. 0; EINVAL the Request-URI
+ *  cannot be read; ENOTCONN the realm has no sip-port; ENOMEM */
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,
 		const struct ingress_wishes *wishes, struct ingress_trial *out);
