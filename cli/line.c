@@ -408,9 +408,11 @@ int line_read_quiet(const char **text, struct line *line, const char *prompt)
 	quiet = before;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	quiet.c_lflag |= ICANON | ISIG;
+	/* Before the prompt: it drops what was typed, and who sees the prompt may
+	 * type at once */
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	fputs(prompt, stdout);
 	fflush(stdout);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	for (size_t n = 0; n + 1 < sizeof(line->text);) {
 		ssize_t got = read(STDIN_FILENO, &line->text[n], 1);
 
@@ -423,7 +425,7 @@ int line_read_quiet(const char **text, struct line *line, const char *prompt)
 		}
 		n++;
 	}
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 	putchar('\n');
 	if (line_interrupted())
 		return EINTR;
