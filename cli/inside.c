@@ -158,6 +158,7 @@ void show_memory(struct session *s, const struct words *w, uint32_t at)
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;
 	struct pools p = { .next = 0 };
+	uint64_t resident, high;
 	struct reply *r = &s->reply;
 
 	if (at < w->n && strcmp(w->v[at], "usage") != 0) {
@@ -179,8 +180,11 @@ void show_memory(struct session *s, const struct words *w, uint32_t at)
 		reply_line(r, "Total Memory: %llu MB", all >> 20);
 	}
 	table_begin(r, "pools", memory_columns);
-	pool_row(r, "process", UINT64_MAX, status_of("VmRSS"),
-		 status_of("VmHWM"), all);
+	resident = status_of("VmRSS");
+	high = status_of("VmHWM");
+	/* the kernel counts both in part for each processor */
+	pool_row(r, "process", UINT64_MAX, resident,
+		 high > resident ? high : resident, all);
 	pool_row(r, "sessions", p.calls + p.pairs, 0, 0, 0);
 	pool_row(r, "transactions", p.transactions, 0, 0, 1 << 21);
 	pool_row(r, "registrations", p.registrations, 0, 0, 0);

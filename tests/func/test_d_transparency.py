@@ -56,6 +56,7 @@ def test_call_id_and_tags_of_a_call_are_those_of_the_other_side(sbc, trunk, pbx_
 def test_the_called_side_holds_and_hangs_up(sbc, trunk, pbx_a):
     sbc.start().registered()
     call = pbx_a.calls("0301234").until_answered()
+    trunk.wait(lambda m: m.method == "ACK" and m.tag("To") == trunk.tag_of(trunk.invites()[-1]))
     taken = Taken(trunk, trunk.invites()[-1])
     hold = taken.send("INVITE", trunk.sdp(sendrecv="sendonly"))
     assert taken.answer_to(hold).status == 200

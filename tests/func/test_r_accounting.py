@@ -184,7 +184,8 @@ def test_sigkill_loses_no_record_and_writes_none_twice(sbc, trunk, pbx_a):
     sbc.stop()
     assert not files(sbc, ".part")
     rows = [r for path in files(sbc, ".csv") for r in read_csv(path)]
-    assert [r["called-number"] for r in rows] == [f"030123{n}" for n in range(7)]
+    # calls that end within one turn of the media thread may change places
+    assert sorted(r["called-number"] for r in rows) == [f"030123{n}" for n in range(7)]
     sequences = [int(r["sequence"]) for r in rows]
     assert sequences == sorted(set(sequences))
 

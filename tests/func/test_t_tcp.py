@@ -311,7 +311,7 @@ def test_a_static_connection_is_opened_at_once_and_again_when_it_is_lost(over_tc
         {"transport-method": "StaticTCP", "tcp-reconn-interval": "2", "ttr-no-response": "1"})
     sbc.start()
 
-    def open_again(count, within=4.0):
+    def open_again(count, within=8.0):
         limit = time.monotonic() + within
         while trunk.accepted < count or len(trunk.connections) != 1:
             assert time.monotonic() < limit
