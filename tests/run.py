@@ -74,7 +74,7 @@ def func(words, build="build", files=None):
     environment = dict(os.environ, SBC_BUILD=f"{ROOT}/{build}")
     # They wait more than they work, and each has a network of its own
     subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", "-n", str(SIDE_BY_SIDE),
-                    f"--junitxml={report}", "tests/func", *words], cwd=ROOT, env=environment)
+                    f"--junitxml={report}", *(files or ["tests/func"]), *words], cwd=ROOT, env=environment)
     if not os.path.exists(report):
         return 0, 1, 0
     suite = xml.parse(report).getroot().find("testsuite")
