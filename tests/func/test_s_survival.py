@@ -401,4 +401,5 @@ def test_a_flood_of_strangers_stops_no_known_call_and_fills_no_memory(sbc, peers
     assert sbc.ports_used() == 0
     grown = rss(sbc) - before
     assert grown < 64 * 1024, f"{grown} KiB more after {sent} datagrams"
-    assert descriptors(sbc) <= files + 2
+    # the database, a record file and ports that are just being closed; a leak would be thousands
+    assert descriptors(sbc) <= files + 8
