@@ -11,7 +11,7 @@ from peers.crossing import crossings
 from peers.pbx import Taken
 from peers.sip import Message
 from peers.sipp import Answerer, Caller
-from peers.wire import Wire
+from peers.wire import Stream, Wire
 
 
 class Fake:
@@ -211,18 +211,25 @@ def test_bodies_of_several_parts(busy, trunk, pbx_a, kind):
     call.hang_up()
 
 
-def test_the_wire_hears_those_who_keep_no_messages(sbc, peers, tmp_path):
+@pytest.mark.parametrize("tcp", [False, True], ids=["udp", "tcp"])
+def test_the_wire_hears_those_who_keep_no_messages(sbc, peers, tmp_path, tcp):
     """... or the check after the test has nothing to look at"""
+    for realm, agent in [("trunk", "trunk.example"), ("pbx-a", "pbx-a.example")] if tcp else []:
+        interface = next(i for i in sbc.element("sip-interface") if i["realm-id"] == realm)
+        interface["sip-ports"][0]["transport-protocol"] = "TCP"
+        sbc.element("session-agent", agent)["transport-method"] = "DynamicTCP"
     wire = Wire(sbc.ip(n) for n in (1, 2, 3))
     if wire.reason:
         pytest.skip("no right to listen here: " + wire.reason)
     sbc.element("surrogate-agent").clear()
-    peers(Answerer, tmp_path, sbc.ip(11))
+    peers(Answerer, tmp_path, sbc.ip(11), tcp=tcp)
     sbc.start()
-    caller = peers(Caller, tmp_path, sbc.ip(12), sbc.ip(2), "4930100", "pbx-a.local", ["0301234"], 3, 10, 100)
+    caller = peers(Caller, tmp_path, sbc.ip(12), sbc.ip(2), "4930100", "pbx-a.local", ["0301234"], 3, 10, 100,
+                   tcp=tcp)
     assert caller.wait(20) == 0
     sbc.no_session_is_left()
     wire.close()
+    assert wire.is_whole()
     ends = {(end.ip, end.sbc[0]): end for end in wire.peers([])}
     assert set(ends) == {(sbc.ip(11), sbc.ip(1)), (sbc.ip(12), sbc.ip(2))}
     pbx, carrier = ends[(sbc.ip(12), sbc.ip(2))], ends[(sbc.ip(11), sbc.ip(1))]
@@ -231,3 +238,19 @@ def test_the_wire_hears_those_who_keep_no_messages(sbc, peers, tmp_path):
     assert not crossings(list(ends.values()), ["pbx-a.local"])
     carrier.seen[0].set("X-Crossed", pbx.sent[0].call_id)
     assert crossings(list(ends.values()), ["pbx-a.local"])
+
+
+def test_a_stream_is_heard_whatever_its_segments():
+    """Out of order, twice, overlapping, cut anywhere, beyond the end of the numbers"""
+    texts = [b"OPTIONS sip:a@b SIP/2.0\r\nCSeq: 1 OPTIONS\r\nContent-Length: 4\r\n\r\nbody",
+             b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n"]
+    data = texts[0] + b"\r\n\r\n" + texts[1] + texts[0]
+    begin = 2**32 - 50
+    for step in (1, 7, 40, len(data)):
+        stream, heard = Stream(begin), []
+        pieces = [(n, data[n:n + step + 3]) for n in range(0, len(data), step)]
+        for at, piece in [pair for two in zip(pieces[1::2], pieces[::2]) for pair in two] + pieces:
+            heard += stream.take((begin + at) % 2**32, piece)
+        assert heard == [texts[0], texts[1], texts[0]] and stream.is_whole()
+    stream = Stream(0)
+    assert stream.take(10, texts[0][10:]) == [] and not stream.is_whole()

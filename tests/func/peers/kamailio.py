@@ -25,10 +25,10 @@ class Carrier(Trunk):
 
 class Kamailio:
     """`algorithm` is MD5 or SHA-256; `challenge_dialog` challenges BYE, re-INVITE and so on; `mirror`
-    gets a copy of each message (HEPv3)"""
+    gets a copy of each message (HEPv3); with `tcp` it listens for connections, too"""
 
     def __init__(self, folder, ip, carrier_ip, algorithm="MD5", challenge_dialog=False,
-                 mirror=None, within=10.0):
+                 mirror=None, tcp=False, within=10.0):
         self.ip = ip
         self.control = f"{folder}/kamailio.ctl"
         self.log = f"{folder}/kamailio.log"
@@ -37,6 +37,8 @@ class Kamailio:
                    "CARRIER_IP": f'"{carrier_ip}"'}
         if challenge_dialog:
             defines["CHALLENGE_DIALOG"] = "1"
+        if tcp:
+            defines["LISTEN_TCP"] = f"tcp:{ip}:5060"
         if mirror:
             defines["MIRROR"] = f'"sip:{mirror}"'
         arguments = ["kamailio", "-DD", "-E", "-f", CONFIGURATION, "-m", "64", "-M", "4",

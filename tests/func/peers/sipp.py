@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Sipp:
-    def __init__(self, scenario, ip, arguments, folder, port=5060, trace=True):
+    def __init__(self, scenario, ip, arguments, folder, port=5060, trace=True, tcp=False):
         self.name = f"sipp-{scenario.split('.')[0]}-{ip}"
         self.folder = str(folder)
         self.shorts = f"{self.folder}/{self.name}.short.csv"
@@ -24,6 +24,7 @@ class Sipp:
         self.process = subprocess.Popen(
             ["sipp", "-sf", f"{HERE}/{scenario}", "-i", ip, "-p", str(port), "-nostdin",
              *(["-trace_shortmsg", "-shortmessage_file", self.shorts] if trace else []),
+             *(["-t", "t1"] if tcp else []),
              "-trace_err", "-error_file", self.errors,
              "-trace_stat", "-stf", self.stats, "-fd", "1", *arguments],
             cwd=self.folder, stdout=open(f"{self.folder}/{self.name}.out", "w"),
@@ -64,8 +65,8 @@ class Answerer(Sipp):
     """Answers each INVITE with 180 and 200"""
 
     def __init__(self, folder, ip, port=5060, media_port=30100, scenario="answers.xml",
-                 trace=True):
-        super().__init__(scenario, ip, ["-mp", str(media_port)], folder, port, trace)
+                 trace=True, tcp=False):
+        super().__init__(scenario, ip, ["-mp", str(media_port)], folder, port, trace, tcp)
 
 
 class Caller(Sipp):
@@ -73,7 +74,7 @@ class Caller(Sipp):
 
     def __init__(self, folder, ip, to, user, domain, numbers=("0301234",), count=1, rate=10,
                  lasts=200, media_port=30000, port=5060, scenario="pbx_calls.xml",
-                 trace=True):
+                 trace=True, tcp=False):
         path = f"{folder}/numbers-{ip}.csv"
         with open(path, "w") as f:
             f.write("SEQUENTIAL\n" + "".join(f"{n}\n" for n in numbers))
@@ -81,7 +82,7 @@ class Caller(Sipp):
             "-inf", path, "-key", "user", user, "-key", "domain", domain, "-m", str(count),
             "-r", str(rate), "-d", str(lasts), "-l", str(count), "-mp", str(media_port),
             "-timeout", str(max(60, 2 * count // rate + 60)), "-timeout_error", f"{to}:5060"],
-            folder, port, trace)
+            folder, port, trace, tcp)
 
 
 def numbers(count):
