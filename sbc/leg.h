@@ -175,6 +175,7 @@ struct leg_invite {
 	struct pl extra;       /* header lines */
 	struct pl credentials; /* more of them */
 	struct pl body, ctype;
+	const struct sa *origin; /* wire_origin */
 	uint8_t max_forwards;
 	uint32_t expire; /* timer B or F [ms] */
 	bool same_cseq; /* another target for the same request (RFC 3263 4.3) */
@@ -279,6 +280,7 @@ struct leg_request {
 	struct pl credentials; /* more of them; ACK of an INVITE repeats them */
 	struct pl body, ctype;
 	bool keep_body;
+	const struct sa *origin; /* wire_origin */
 	uint8_t max_forwards;
 };
 /** Send it with the next CSeq. 0; errno */

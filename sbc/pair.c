@@ -12,6 +12,7 @@
 #include "sbc/random.h"
 #include "sbc/redirect.h"
 #include "sbc/respond.h"
+#include "sbc/standin.h"
 
 enum {
 	PAIRS_MAX = 1 << 16 /* of a worker, subscriptions among them */
@@ -88,6 +89,7 @@ struct contacts {
 	const struct port *port;
 	const struct message *request;
 	struct address bound; /* of the answer */
+	struct pl expires;    /* of the first binding that is his */
 	bool done;
 };
 
@@ -124,6 +126,8 @@ static int contact_back(const struct pl *value, void *arg)
 		return 0;
 
 	c->done = true;
+	if (!c->expires.l)
+		(void)param_get(&c->bound.params, "expires", &c->expires);
 	err = mbuf_write_str(c->mb, "Contact: <");
 	err |= mbuf_write_pl(c->mb, &his.spec);
 	err |= mbuf_write_u8(c->mb, '>');
@@ -152,8 +156,19 @@ static int contacts_in(struct mbuf *mb, const struct pair *p,
 	struct contacts c = { .mb = mb,
 			      .port = p->hunt.now->leg->port,
 			      .request = p->hunt.invite };
+	int err = contacts_each(answer, binding_back, &c);
 
-	return contacts_each(answer, binding_back, &c);
+	/* add-reg-expires: for those who look at no parameter of Contact */
+	if (!mb->end) /* none of his is bound */
+		pl_set_str(&c.expires, "0");
+	if (!err && c.expires.l && !message_first(answer, HDR_EXPIRES) &&
+	    message_first(c.request, HDR_CONTACT) &&
+	    standin_says_expires(p->plan->sip)) {
+		err = mbuf_write_str(mb, "Expires: ");
+		err |= mbuf_write_pl(mb, &c.expires);
+		err |= mbuf_write_str(mb, "\r\n");
+	}
+	return err;
 }
 
 /* --- The record ---------------------------------------------------------- */

@@ -22,6 +22,7 @@ struct relay {
 	struct mbuf *extra, *body;
 	struct pl ctype;
 	struct tries tries;
+	struct sa origin; /* of the request, where it is told */
 	enum method_id method;
 	uint8_t max_forwards;
 	bool settled;
@@ -84,6 +85,8 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 	q.extra = bytes_of(r->extra);
 	q.credentials = bytes_of(credentials);
 	q.body = body_of(r);
+	if (sa_isset(&r->origin, SA_ADDR))
+		q.origin = &r->origin;
 	r->client = transaction_forget(r->client);
 
 	return leg_request(&r->client, r->to, &q, client, r);
@@ -215,8 +218,9 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 	r->user->proof(r, p, r->arg);
 }
 
-/* With credentials for the nonces that are known */
-static int send_ahead(struct relay *r)
+/* With credentials for the nonces that are known. from: whence the request came,
+ * where it goes for the first time */
+static int send_ahead(struct relay *r, const struct arrival *from)
 {
 	struct mbuf *ahead = mbuf_alloc(512);
 	struct proof_setup proof;
@@ -226,6 +230,8 @@ static int send_ahead(struct relay *r)
 		return ENOMEM;
 	tries_reset(&r->tries);
 	proof_setup(r, &proof, NULL);
+	if (from && wire_origin(proof.query.egress, &from->src))
+		r->origin = from->src;
 	err = prove_ahead(&proof, &r->tries, ahead);
 	if (!err)
 		err = relay_send(r, ahead);
@@ -294,7 +300,7 @@ static bool send_again(struct relay *r, const struct message *msg)
 	if (!r->request || !r->user->again ||
 	    !r->user->again(r, r->request, msg, r->arg))
 		return false;
-	return !send_ahead(r);
+	return !send_ahead(r, NULL);
 }
 
 static void final(struct relay *r, const struct message *msg)
@@ -430,7 +436,8 @@ int relay_start(struct relay **rp, const struct relay_setup *setup)
 	if (err)
 		goto out;
 
-	err = send_ahead(r);
+	err = send_ahead(r, setup->server ? transaction_arrival(setup->server)
+					  : NULL);
 
 out:
 	if (err) {

@@ -105,6 +105,23 @@ static int contact_write(struct mbuf *mb, const struct address *addr,
 	return err ? ENOMEM : 0;
 }
 
+bool standin_says_expires(const struct sip_config *sip)
+{
+	return !option_get(&sip->options, "add-reg-expires", NULL);
+}
+
+static int expires_write(struct mbuf *mb, uint64_t expires)
+{
+	char digits[20];
+	int err = mbuf_write_str(mb, "Expires: ");
+
+	err |= mbuf_write_mem(mb, (const uint8_t *)digits,
+			      uint_write(digits, expires));
+	err |= mbuf_write_str(mb, "\r\n");
+
+	return err ? ENOMEM : 0;
+}
+
 static int expires_read(uint64_t *s, const struct pl *text)
 {
 	return text->l && uint_parse(s, text, UINT32_MAX) ? EBADMSG : 0;
@@ -113,10 +130,12 @@ static int expires_read(uint64_t *s, const struct pl *text)
 /* One Contact: the shorter of what it asks for and what there is; RFC 3261 10.3
  * step 7. 0 takes it away, and then it is not in the answer */
 static int contact_answer(struct mbuf *mb, const struct pl *text,
-			  uint64_t asked, uint64_t rest)
+			  uint64_t asked, uint64_t rest, uint64_t *granted)
 {
 	struct address addr;
 	struct pl value;
+
+	*granted = 0;
 
 	if (text->l == 1 && *text->p == '*')
 		return asked ? EBADMSG : 0;
@@ -127,7 +146,8 @@ static int contact_answer(struct mbuf *mb, const struct pl *text,
 		return EBADMSG;
 	if (!asked)
 		return 0;
-	return contact_write(mb, &addr, asked < rest ? asked : rest);
+	*granted = asked < rest ? asked : rest;
+	return contact_write(mb, &addr, *granted);
 }
 
 int standin_answer(struct mbuf *mb, const struct worker *w,
@@ -136,16 +156,23 @@ int standin_answer(struct mbuf *mb, const struct worker *w,
 	struct pl value = message_value(msg, HDR_EXPIRES);
 	const struct header *h;
 	uint64_t asked = UINT32_MAX, rest = rest_of(w, who);
+	uint64_t granted = rest, one;
+	bool first = true;
 	int err = expires_read(&asked, &value);
 
 	for (h = message_first(msg, HDR_CONTACT); h && !err;
 	     h = message_next(msg, h)) {
 		struct pl list = header_value(msg, h), text;
 
-		while (!err && !(err = list_next(&list, &text)))
-			err = contact_answer(mb, &text, asked, rest);
+		while (!err && !(err = list_next(&list, &text))) {
+			err = contact_answer(mb, &text, asked, rest, &one);
+			granted = first ? one : granted;
+			first = false;
+		}
 		if (err == ENOENT)
 			err = 0;
 	}
+	if (!err && standin_says_expires(w->plan->sip))
+		err = expires_write(mb, granted);
 	return err;
 }

@@ -26,8 +26,12 @@ bool standin_holds(const struct worker *w, const struct source *source,
 		   const struct sa *src, const struct message *msg,
 		   struct owner *out);
 
+/** Does a 200 to REGISTER have Expires, too (sip-config option add-reg-expires)? */
+bool standin_says_expires(const struct sip_config *sip);
+
 /**
- * Append the header lines of the 200: its Contacts with their expiry
+ * Append the header lines of the 200: its Contacts with their expiry, and that of
+ * the first one as Expires where it is wanted
  *
  * @param mb   Buffer
  * @param w    Worker

@@ -211,7 +211,7 @@ static struct pl method_text(const struct wire_request *r)
 
 /* RFC 3261 18.1.1; RFC 3581 3: rport asks to be answered where it came from */
 static void put_our_via(struct pen *pen, const struct port *port,
-			const char *branch)
+			const char *branch, const struct sa *origin)
 {
 	enum transport transport = port_transport(port);
 
@@ -221,6 +221,14 @@ static void put_our_via(struct pen *pen, const struct port *port,
 	put_pl(pen, port_sent_by(port));
 	put(pen, ";branch=", 8);
 	put_str(pen, branch);
+	if (origin) {
+		const bool v6 = sa_af(origin) == AF_INET6;
+
+		/* RFC 3261 25.1: the value of an extension is a host */
+		put(pen, v6 ? ";origin=[" : ";origin=", v6 ? 9 : 8);
+		put_address(pen, origin);
+		put(pen, "]", v6);
+	}
 	if (transport == TRANSPORT_UDP)
 		put(pen, ";rport", 6);
 	put(pen, "\r\n", 2);
@@ -253,7 +261,7 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 	put(&pen, " ", 1);
 	put_pl(&pen, &r->ruri);
 	put(&pen, " SIP/2.0\r\n", 10);
-	put_our_via(&pen, r->port, r->branch);
+	put_our_via(&pen, r->port, r->branch, r->origin);
 	put(&pen, "Max-Forwards: ", 14);
 	put_number(&pen, r->max_forwards);
 	put(&pen, "\r\n", 2);
@@ -269,6 +277,15 @@ int wire_request(struct mbuf **mbp, const struct wire_request *r)
 	put_rest(&pen, &rest);
 
 	return pen_close(&pen, mbp);
+}
+
+const struct sa *wire_origin(const struct session_agent *agent,
+			     const struct sa *src)
+{
+	return agent && agent->options.n &&
+			       !option_get(&agent->options, "via-origin", NULL)
+		       ? src
+		       : NULL;
 }
 
 /* Does the host of a Via name the source? RFC 3261 18.2.1 */

@@ -16,7 +16,8 @@ struct wire_request {
 	struct pl ruri;
 	const struct port *port; /* Via, Contact */
 	const char *branch;
-	struct pl from, to; /* header values with their tags */
+	const struct sa *origin; /* parameter of the Via, or NULL */
+	struct pl from, to;      /* header values with their tags */
 	struct pl callid;
 	uint32_t cseq;
 	uint8_t max_forwards;
@@ -48,6 +49,11 @@ struct wire_response {
 /** Write; mbp is set to a new buffer with pos 0. 0; ENOMEM */
 int wire_request(struct mbuf **mbp, const struct wire_request *r);
 int wire_response(struct mbuf **mbp, const struct wire_response *r);
+
+/** Source of a request, where the session-agent that it goes to wants it in the top
+ *  Via (option via-origin); else NULL */
+const struct sa *wire_origin(const struct session_agent *agent,
+			     const struct sa *src);
 
 /** Where the response to a request goes (RFC 3261 18.2.2, RFC 3581): source
  *  address and port, on the connection it came on */

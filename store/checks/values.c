@@ -157,24 +157,6 @@ static bool is_known_option(const struct field *f, const char *option)
 	return false;
 }
 
-/* Options that are known and kept, and that nothing obeys yet */
-static bool is_idle_option(const char *option)
-{
-	static const char *const idle[] = {
-		"add-error-to-tag",
-		"add-reg-expires",
-		"via-origin",
-	};
-	size_t n = strcspn(option, "=");
-
-	for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
-		if (strlen(idle[i]) == n && !strncmp(idle[i], option, n))
-			return true;
-	}
-
-	return false;
-}
-
 static void field_options(struct survey *s, const struct subject *o,
 			  const struct field *f)
 {
@@ -190,11 +172,6 @@ static void field_options(struct survey *s, const struct subject *o,
 		if (!is_known_option(f, options->v[i]))
 			survey_found(s, "VC-0114", &about,
 				     "has unknown option [%s]", options->v[i]);
-		else if (is_idle_option(options->v[i]))
-			survey_found(s, "VC-0119", &about,
-				     "has option [%s] which has no effect in "
-				     "this version",
-				     options->v[i]);
 	}
 }
 

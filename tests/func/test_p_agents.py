@@ -346,3 +346,28 @@ def test_registrations_leave_an_address_that_pings_find_out(sbc, trunk, peers, t
     sbc.registered()
     assert len(best.registers()) == since
     letter(sbc, "trunk.example", "I")
+
+
+# --- Option via-origin (configuration.md 2.9)
+
+def origins(requests):
+    return [re.findall(r";origin=([^;,\s]+)", m.all("Via")[0]) for m in requests]
+
+
+@pytest.mark.crosses("via-origin tells the session-agent where a request came from")
+def test_via_origin_tells_the_session_agent_where_its_requests_came_from(sbc, trunk, pbx_a):
+    sbc.element("session-agent", "trunk.example")["options"] = "via-origin"
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    assert call.answer_to(call.within_dialog("INFO")).status == 200
+    call.hang_up()
+    message = pbx_a.request("MESSAGE", f"sip:0301234@{sbc.ip(2)}", f"<sip:0301234@{sbc.ip(2)}>",
+                            body="hello", from_="<sip:4930100@pbx-a.local>", ctype="text/plain")
+    pbx_a.send(message, pbx_a.sbc)
+    pbx_a.wait(lambda m: m.status == 200 and m.call_id == message.call_id)
+    carried = [m for name in ("INVITE", "INFO", "MESSAGE") for m in trunk.requests(name)]
+    assert len(carried) >= 4 and all(found == [pbx_a.ip] for found in origins(carried))
+    # of the SBC's own, BYE too, there is nothing to tell; the PBX has no such option
+    assert not any(origins(trunk.registers() + trunk.requests("BYE")))
+    trunk.calls(f"sip:a-4930105@{sbc.ip(1)}").until_answered().hang_up()
+    assert not any(origins(m for m in pbx_a.seen if m.status is None))

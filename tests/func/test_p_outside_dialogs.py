@@ -304,6 +304,37 @@ def test_a_pbx_may_register_for_the_aor_of_its_agent(sbc, trunk, pbx_a, domain):
     assert len(trunk.registers()) == since
 
 
+@pytest.mark.parametrize("expires, said", [("3600", None), ("90", "90"), ("0", "0")])
+def test_with_add_reg_expires_the_answer_has_expires_too(sbc, trunk, pbx_a, expires, said):
+    sbc.element("sip-config")["options"] = "add-reg-expires"
+    sbc.start().registered()
+    aor = f"sip:4930103@{sbc.ip(2)}"
+    asked = pbx_a.request("REGISTER", f"sip:{sbc.ip(2)}", f"<{aor}>", [("Expires", expires)],
+                          from_=f"<{aor}>", contact_user="4930103")
+    pbx_a.send(asked, pbx_a.sbc)
+    answer = answer_to(pbx_a, asked)
+    granted = re.findall(r";expires=(\d+)", answer.get("Contact"))
+    assert answer.all("Expires") == (granted or ["0"])
+    assert said in (None, answer.get("Expires"))
+
+
+@pytest.mark.parametrize("option, said", [(None, []), ("add-reg-expires", ["77"])])
+def test_a_register_that_is_passed_on_has_expires_in_its_answer_where_that_is_wanted(
+        sbc, trunk, pbx_a, option, said):
+    if option:
+        sbc.element("sip-config")["options"] = option
+    sbc.start().registered()
+    trunk.register_answer = lambda r: r.user("To") == "777" and bool(trunk.reply(
+        r, 200, headers=[("Contact", "<sip:other@10.9.8.7>;expires=5"),
+                         ("Contact", r.get("Contact") + ";expires=77")]))
+    asked = pbx_a.request("REGISTER", "sip:b.trunk.example", "<sip:777@b.trunk.example>",
+                          contact_user="777")
+    pbx_a.send(asked, pbx_a.sbc)
+    answer = answer_to(pbx_a, asked)
+    assert answer.status == 200 and answer.all("Contact") == [f"<{asked.contact}>;expires=77"]
+    assert answer.all("Expires") == said
+
+
 def test_a_register_is_a_sign_of_life(sbc, trunk, pbx_a):
     sbc.element("surrogate-agent", "a.trunk.example")["register-mode"] = "triggered"
     sbc.start().registered(10)

@@ -77,6 +77,7 @@ def test_what_is_wrong_is_answered_with_its_code_and_the_name_of_the_header(sbc,
     for case, (change, code, header) in REFUSED.items():
         answer = Raw(sbc, pbx_a).sends(change).answer()
         assert answer.status == code, (case, answer)
+        assert answer.tag("To"), (case, answer)  # add-error-to-tag is always on
         assert header.lower() in answer.start.lower(), (case, answer)
         assert answer.all("Unsupported") == (["what-ever"] if code == 420 else []), case
         # Nothing of what could not be read is given back
