@@ -152,6 +152,12 @@ bool within_is_deadly(enum method_id method, uint16_t code)
 	       method != MESSAGE && method != OPTIONS;
 }
 
+/* Who is silent is dead, whatever he was asked (RFC 3261 12.2.1.2) */
+static bool is_silence(uint16_t code, const struct message *msg)
+{
+	return code == 408 && !msg;
+}
+
 static enum side side_of(const struct call *c, const struct leg *leg)
 {
 	return call_is_a(c, leg) ? SIDE_A : SIDE_B;
@@ -185,7 +191,7 @@ static void relay_done(struct relay *r, uint16_t code,
 			call_feed(c, BOTH_GONE, NULL);
 		return;
 	}
-	if (within_is_deadly(method, code))
+	if (within_is_deadly(method, code) || is_silence(code, msg))
 		call_feed(c, to_a ? A_LOST : B_LOST, NULL);
 	if (method == INVITE && code == 504 && msg && msg->code < 300) {
 		/* one side has another session now than the other */
