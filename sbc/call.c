@@ -1329,6 +1329,7 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 		call_feed(c, leg == c->a ? A_LOST : B_LOST, NULL);
 		break;
 
+	case LEG_TRYING:
 	case LEG_PROGRESS:
 	case LEG_ANSWER:
 	case LEG_OTHER:
@@ -1374,6 +1375,11 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		c->b = leg;
 
 	switch (ev) {
+
+	case LEG_TRYING:
+		if (c->state <= CALL_EARLY && !timer_is_running(&c->timer_c))
+			timer_c_start(c);
+		break;
 
 	case LEG_PROGRESS:
 		call_feed(c, B_PROGRESS, msg);
@@ -1521,7 +1527,8 @@ void call_ack(struct leg *leg, const struct message *msg)
 	struct call *c = leg->arg;
 	struct leg *other = leg == c->a ? c->b : c->a;
 
-	if (!leg->answer)
+	/* One of before, that came late or twice, acknowledges nothing new */
+	if (!leg->answer || msg->cseq < leg->answer_cseq)
 		return;
 	leg->answer = mem_deref(leg->answer);
 

@@ -452,6 +452,7 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 
 	if (reply->code >= 200 && reply->code < 300) {
 		leg->confirmed = true;
+		leg->answer_cseq = r.request->cseq;
 		err = answer_repeat(leg, mb);
 		if (err)
 			goto out;
@@ -873,8 +874,9 @@ static void client(struct transaction *t, enum transaction_event ev,
 	switch (ev) {
 
 	case PROVISIONAL:
-		if (msg->code > 100 && leg->method == INVITE)
-			leg->h(leg, LEG_PROGRESS, msg, leg->arg);
+		if (leg->method == INVITE)
+			leg->h(leg, msg->code > 100 ? LEG_PROGRESS : LEG_TRYING,
+			       msg, leg->arg);
 		break;
 
 	case FINAL:

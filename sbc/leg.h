@@ -38,7 +38,8 @@ struct leg_tables {
 };
 
 enum leg_event {
-	LEG_PROGRESS = 1, /* 101-199 */
+	LEG_TRYING = 1, /* 100 */
+	LEG_PROGRESS,   /* 101-199 */
 	/* first 2xx: the user of an INVITE calls leg_choose; of another
 	 * request the only one */
 	LEG_ANSWER,
@@ -89,6 +90,7 @@ struct leg {
 	struct repeat *answer;      /* our 2xx until its ACK */
 	struct mbuf *ack;           /* our ACK, for repeated 2xx */
 	uint32_t ack_cseq;          /* ... of this INVITE */
+	uint32_t answer_cseq;       /* of the INVITE that our 2xx answers */
 	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
 	struct list losers;      /* twins: other 2xx of the INVITE, hung up */
 	char *credentials;       /* lines of the INVITE that got the 2xx */

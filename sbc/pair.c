@@ -445,6 +445,7 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 		refused(arg, msg);
 		break;
 
+	case LEG_TRYING:
 	case LEG_PROGRESS:
 	case LEG_OTHER:
 	case LEG_CANCEL:

@@ -13,7 +13,8 @@
 
 struct relay {
 	struct le le;
-	struct timer timer; /* 64*T1 behind a 2xx to re-INVITE */
+	/* Timer C of a re-INVITE; 64*T1 behind its 2xx */
+	struct timer timer;
 	const struct plan *plan;
 	struct leg *from, *to;
 	struct transaction *server, *client;
@@ -328,6 +329,28 @@ static void final(struct relay *r, const struct message *msg)
 	finish(r, msg->code, msg);
 }
 
+/* As for the INVITE that began the call (behaviour.md 3.4): the side that asked
+ * does not wait for ever. A 2xx that crosses the CANCEL ends the call */
+static void no_final_answer(void *arg)
+{
+	struct relay *r = arg;
+
+	relay_cancel(r, NULL);
+	reply(r, 408, NULL);
+}
+
+static void timer_c_start(struct relay *r, uint16_t code)
+{
+	const struct sip_interface *i = r->to->realm->interface;
+	uint32_t s = i ? i->invite_expire : 0;
+
+	if (code == 100 && timer_is_running(&r->timer))
+		return;
+	if (!s)
+		s = r->plan->sip->invite_expire;
+	timer_start(&r->timer, (uint64_t)s * 1000, no_final_answer, r);
+}
+
 /* 101-199 to a re-INVITE */
 static void progress(struct relay *r, const struct message *msg)
 {
@@ -348,7 +371,10 @@ static void client(struct transaction *t, enum transaction_event ev,
 
 	case PROVISIONAL:
 		settle(r);
-		if (msg->code > 100 && r->method == INVITE)
+		if (r->method != INVITE)
+			break;
+		timer_c_start(r, msg->code);
+		if (msg->code > 100)
 			progress(r, msg);
 		break;
 

@@ -1,0 +1,165 @@
+/*
+ * Sentences of behaviour.md 3 that are no row of a table, in virtual time
+ */
+#include "sbc/clock.h"
+#include "tests/unit/core_fixture.h"
+
+#define HOLD                                                                   \
+	"v=0\r\no=- 1 2 IN IP4 127.0.0.12\r\ns=-\r\n"                          \
+	"c=IN IP4 127.0.0.12\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n"          \
+	"a=sendonly\r\n"
+
+enum {
+	TIMER_C_MS = 180000
+};
+
+static void calls(void)
+{
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+}
+
+/* The re-INVITE of the PBX as the trunk heard it */
+static struct message *holds(void)
+{
+	core_start();
+	core_call();
+	peer_says(&pbx, "INVITE", NULL, HOLD);
+	return peer_request(&trunk, "INVITE");
+}
+
+/* --- 3.4: timer C --------------------------------------------------------- */
+
+static void timer_c_begins_with_100(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	calls();
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 100, NULL, NULL);
+	core_run(TIMER_C_MS - 10);
+	assert_true(peer_hears_no(&trunk, "CANCEL"));
+	core_run(20);
+	peer_request(&trunk, "CANCEL");
+	peer_answer(&pbx, 408);
+}
+
+static void timer_c_begins_anew_with_each_1xx_but_100(void **s)
+{
+	static const uint16_t codes[] = { 180, 100, 183, 199 };
+	struct message *invite;
+	(void)s;
+
+	calls();
+	invite = peer_request(&trunk, "INVITE");
+	for (size_t i = 0; i < 4; i++) {
+		peer_answers(&trunk, invite, codes[i], NULL, NULL);
+		core_run(codes[i] == 100 ? 10000 : TIMER_C_MS - 10010);
+		assert_true(peer_hears_no(&trunk, "CANCEL"));
+	}
+	core_run(10000);
+	assert_true(peer_hears_no(&trunk, "CANCEL"));
+	peer_answers(&trunk, invite, 100, NULL, NULL);
+	core_run(20);
+	peer_request(&trunk, "CANCEL");
+	peer_answer(&pbx, 408);
+}
+
+static void a_reinvite_that_is_never_answered_is_given_up(void **s)
+{
+	static const uint16_t codes[] = { 100, 180 };
+	(void)s;
+
+	core_teardown(s);
+	for (size_t i = 0; i < 2; i++) {
+		struct message *invite;
+
+		core_setup(s);
+		invite = holds();
+		peer_answers(&trunk, invite, codes[i], NULL, NULL);
+		core_run(TIMER_C_MS - 10);
+		assert_true(peer_hears_no(&trunk, "CANCEL"));
+		core_run(20);
+		peer_request(&trunk, "CANCEL");
+		peer_answer(&pbx, 408);
+		peer_acks(&pbx, NULL);
+		peer_answers(&trunk, invite, 487, NULL, NULL);
+
+		/* and the next one is served */
+		assert_int_equal(core_the_call()->state, CALL_TALKING);
+		peer_says(&pbx, "INVITE", NULL, HOLD);
+		invite = peer_request(&trunk, "INVITE");
+		peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+		peer_answer(&pbx, 200);
+		core_teardown(s);
+	}
+	core_setup(s);
+	core_start();
+}
+
+static void who_leaves_even_the_cancel_of_a_reinvite_unanswered_is_dead(
+	void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	invite = holds();
+	peer_answers(&trunk, invite, 180, NULL, NULL);
+	core_run(TIMER_C_MS + 10);
+	peer_request(&trunk, "CANCEL");
+	peer_answer(&pbx, 408);
+	core_run(32010);
+	peer_request(&pbx, "BYE");
+	peer_request(&trunk, "BYE");
+}
+
+static void a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call(void **s)
+{
+	struct message *invite;
+	(void)s;
+
+	invite = holds();
+	peer_answers(&trunk, invite, 180, NULL, NULL);
+	core_run(TIMER_C_MS + 10);
+	peer_answer(&pbx, 408);
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_request(&trunk, "ACK");
+	peer_request(&trunk, "BYE");
+	peer_request(&pbx, "BYE");
+}
+
+/* --- 3.2: ACK -------------------------------------------------------------- */
+
+static void an_ack_of_before_acknowledges_no_later_answer(void **s)
+{
+	struct message *invite = holds();
+	(void)s;
+
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	pbx.cseq--;
+	peer_acks(&pbx, NULL); /* of the first INVITE, doubled on its way */
+	pbx.cseq++;
+	core_run(510);
+	peer_answer(&pbx, 200); /* repeated */
+	peer_acks(&pbx, NULL);
+	core_run(5000);
+	assert_true(peer_hears_no_answer(&pbx, 200));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(timer_c_begins_with_100),
+		TEST(timer_c_begins_anew_with_each_1xx_but_100),
+		TEST(a_reinvite_that_is_never_answered_is_given_up),
+		TEST(who_leaves_even_the_cancel_of_a_reinvite_unanswered_is_dead),
+		TEST(a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call),
+		TEST(an_ack_of_before_acknowledges_no_later_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
