@@ -37,6 +37,12 @@
 #include "cli/vitals.h"
 #include "cli/watchdog.h"
 
+/* jemalloc reads this at its start. Calls come and go through some hundred
+ * megabytes: in pages of 2 MiB they cost fewer page faults and fewer misses of
+ * the address cache. An environment variable MALLOC_CONF goes before it */
+extern const char *malloc_conf;
+const char *malloc_conf = "thp:always";
+
 enum {
 	EXIT_CLEAN = 0,
 	EXIT_FINDINGS = 1,   /* verify, or a start that failed */
