@@ -86,6 +86,12 @@ bool herd_is_triggered(const struct herd *h)
 	return h->f.agent->register_mode == REGISTER_MODE_TRIGGERED;
 }
 
+static void realms_forget(struct flock *f)
+{
+	while (f->realms_n)
+		mem_deref(f->realms[--f->realms_n]);
+}
+
 static void herd_destructor(void *arg)
 {
 	struct herd *h = arg;
@@ -99,8 +105,7 @@ static void herd_destructor(void *arg)
 	mem_deref(h->v);
 	mem_deref(h->line.due.v);
 	mem_deref(h->f.key);
-	for (uint32_t i = 0; i < h->f.realms_n; i++)
-		mem_deref(h->f.realms[i]);
+	realms_forget(&h->f);
 	if (h->f.plan)
 		plan_give(h->f.plan);
 }
@@ -149,6 +154,8 @@ int herd_use(struct herd *h, const struct plan *plan,
 		if (o)
 			o->users++;
 		h->f.registry = o ? &o->r : NULL;
+		/* what the former one named is no realm of this one (6.1) */
+		realms_forget(&h->f);
 		for (uint32_t i = 0; i < h->n; i++)
 			if (h->v[i])
 				herd_tell_agent(h->v[i]);

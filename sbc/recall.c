@@ -10,6 +10,7 @@
 #include "sbc/identities.h"
 #include "sbc/pen.h"
 #include "sbc/recall.h"
+#include "sbc/retry.h"
 #include "sbc/worker.h"
 
 enum {
@@ -224,6 +225,11 @@ static uint64_t rest_of(uint64_t wall, uint64_t max)
 static void resume_unbound(struct registration *r,
 			   const struct registration_row *row)
 {
+	if (retry_is_exhausted(r)) {
+		herd_set_state(r, SUR_GIVEN_UP);
+		return;
+	}
+
 	switch (row->state) {
 	case SUR_BACKOFF:
 	case SUR_REFUSED:

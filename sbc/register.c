@@ -242,10 +242,12 @@ bool register_granted(uint32_t *grantedp, struct registration *r,
 		r->reason = "own contact missing";
 		return false;
 	}
-	if (!any && log_admit("reg-no-contact"))
+	if (!any && !r->flock->no_contact) {
+		r->flock->no_contact = true;
 		log_notice(SURROGATE, "reg-no-contact",
 			   "aor=%s registrar=%s text=\"200 without Contact\"",
 			   registration_name(aor, r), r->flock->registry->name);
+	}
 	if (own.expires.l && read_seconds(&line, &own.expires))
 		granted = line;
 	if (!granted) {

@@ -121,10 +121,11 @@ struct flock {
 	char *key;                           /* as item_key_spell writes it */
 	char *realms[FLOCK_REALMS]; /* auth-realms that challenged REGISTER */
 	uint32_t realms_n;
-	uint32_t bound; /* AoRs with a binding */
-	bool enabled;   /* in the present plan, and its state is */
-	bool active;    /* triggered: the PBX is */
-	bool no_path;   /* 420: Supported: path is left out */
+	uint32_t bound;  /* AoRs with a binding */
+	bool enabled;    /* in the present plan, and its state is */
+	bool active;     /* triggered: the PBX is */
+	bool no_path;    /* 420: Supported: path is left out */
+	bool no_contact; /* its 200s hold none: that was logged */
 };
 
 enum surrogate_alarm {

@@ -136,6 +136,7 @@ void retry_failed(struct registration *r, uint32_t retry_after, bool told)
 void retry_refused(struct registration *r)
 {
 	uint32_t pause = r->flock->agent->register_retry_time;
+	uint64_t wait;
 	char aor[AOR_SIZE];
 
 	if (r->failures < UINT16_MAX)
@@ -144,7 +145,10 @@ void retry_refused(struct registration *r)
 		r->refusals++;
 	if (pause < REFUSED_MIN)
 		pause = REFUSED_MIN;
-	r->next = clock_ms() + not_before(retry_pause(pause, r->refusals));
+	wait = not_before(retry_pause(pause, r->refusals));
+	if (wait > PAUSE_MAX * 1000ull)
+		wait = PAUSE_MAX * 1000ull;
+	r->next = clock_ms() + wait;
 	r->alarms |= RAISED_REFUSED;
 	alarm_raise("surrogate-credentials-refused", ALARM_MAJOR,
 		    registration_name(aor, r), "code %u, %s", r->code,

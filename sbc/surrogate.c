@@ -288,6 +288,14 @@ static int bind_anew(void *obj, const struct message *msg)
 	return 0;
 }
 
+/** Refused too often while a binding held: this was its end */
+static int after_refusals(void *obj, const struct message *msg)
+{
+	(void)msg;
+
+	return retry_is_exhausted(obj) ? SUR_EXHAUSTED : 0;
+}
+
 static int be_due(void *obj, const struct message *msg)
 {
 	struct registration *r = obj;
@@ -531,9 +539,15 @@ static int left(void *obj, const struct message *msg)
 	r->associated = mem_deref(r->associated);
 	r->flock->host->bound(r);
 
-	return r->goal == SUR_SILENT ? SUR_STAY_SILENT
-	       : r->goal == SUR_IDLE ? SUR_STAY_IDLE
-				     : SUR_STAY_OUT;
+	if (r->goal != SUR_SILENT)
+		return SUR_STAY_OUT;
+
+	/* silence counts no more once its agent has become automatic */
+	if (r->flock->agent->register_mode != REGISTER_MODE_TRIGGERED &&
+	    !r->later)
+		r->later = SUR_ORDER_IN;
+
+	return SUR_STAY_SILENT;
 }
 
 /** Whatever it waited for, now it ends as disabled */
@@ -563,7 +577,6 @@ static const struct rule rules[] = {
 	{ SUR_DISABLED,    SUR_ENABLED,     enable,          SUR_WAITING     },
 	{ SUR_DISABLED,    SUR_ORDER_IN,    begin_anew,      SUR_WAITING     },
 	{ SUR_DISABLED,    SUR_STAY_OUT,    switch_off,      SUR_DISABLED    },
-	{ SUR_DISABLED,    SUR_STAY_IDLE,   rest,            SUR_IDLE        },
 	{ SUR_DISABLED,    SUR_STAY_SILENT, rest,            SUR_SILENT      },
 
 	{ SUR_GIVEN_UP,    SUR_ENABLED,     enable,          SUR_WAITING     },
@@ -598,6 +611,7 @@ static const struct rule rules[] = {
 	{ SUR_BACKOFF,     SUR_ORDER_OUT,   switch_off,      SUR_DISABLED    },
 
 	{ SUR_REFUSED,     SUR_DUE,         send_register,   SUR_REGISTERING },
+	{ SUR_REFUSED,     SUR_EXPIRED,     after_refusals,  SUR_REFUSED     },
 	{ SUR_REFUSED,     SUR_EXHAUSTED,   give_up,         SUR_GIVEN_UP    },
 	{ SUR_REFUSED,     SUR_CHANGED,     begin_anew,      SUR_WAITING     },
 	{ SUR_REFUSED,     SUR_ANEW,        begin_anew,      SUR_WAITING     },

@@ -26,6 +26,7 @@ struct row {
 	uint8_t ev; /* where nothing is under way, and without text */
 	const char *first, *text;
 	uint32_t wait, jump; /* [ms] */
+	bool for_good;       /* nothing is sent afterwards either */
 	struct way way;
 	struct outcome cells[SUR_STATES];
 };
@@ -123,6 +124,10 @@ static const struct row rows[] = {
 		[SUR_REGISTERING] = GO(GIVEN_UP, NOTHING),
 		[SUR_REFRESHING] = GO(REGISTERED, NOTHING),
 		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
+	{ "max-register-attempts refusals", SUR_REFUSE, .text = "403 Forbidden\r\n", .way.attempts = "1", .cells = {
+		[SUR_REGISTERING] = GO(GIVEN_UP, NOTHING),
+		[SUR_REFRESHING] = GO(REFUSED, NOTHING),
+		[SUR_LEAVING] = GO(DISABLED, NOTHING) } },
 	{ "credentials changed", SUR_CHANGED, .cells = {
 		[SUR_BACKOFF] = GO(REGISTERING, REGISTERS),
 		[SUR_REFUSED] = GO(REGISTERING, REGISTERS),
@@ -181,8 +186,8 @@ static const struct row rows[] = {
 		[SUR_SILENT] = GO(DISABLED, NOTHING),
 		[SUR_GIVEN_UP] = GO(DISABLED, NOTHING) } },
 	/* stored as it is: 4.7 */
-	{ "shutdown", SUR_SHUTDOWN, .cells = { { 0 } } },
-	{ "shutdown, un-register", SUR_SHUTDOWN, .way.un_register = true, .cells = {
+	{ "shutdown", SUR_SHUTDOWN, .for_good = true, .cells = { { 0 } } },
+	{ "shutdown, un-register", SUR_SHUTDOWN, .for_good = true, .way.un_register = true, .cells = {
 		[SUR_REGISTERING] = AFTER(LEAVING, LEAVES),
 		[SUR_REGISTERED] = GO(LEAVING, LEAVES),
 		[SUR_REFRESHING] = AFTER(LEAVING, LEAVES) } },
@@ -270,6 +275,16 @@ static void compare(const struct row *row, enum surrogate_state in,
 		    surrogate_machine.states[to], sent ? sent : '-');
 }
 
+/* "Due now" is not sent yet: the pacer lets it go */
+static bool waits_first(const struct row *row, enum surrogate_state in)
+{
+	const struct outcome *cell = &row->cells[in];
+
+	return cell->to == SUR_REGISTERING + 1 && !cell->later &&
+	       in != SUR_REGISTERING && in != SUR_REFRESHING &&
+	       row->ev != SUR_DUE;
+}
+
 static void try_cell(const struct row *row, enum surrogate_state in)
 {
 	const struct outcome *cell = &row->cells[in];
@@ -282,18 +297,28 @@ static void try_cell(const struct row *row, enum surrogate_state in)
 	reach(&row->way, in);
 	mark = f.seen_n;
 	happen(row);
+	if (waits_first(row, in))
+		compare(row, in, " at once", SUR_WAITING, NOTHING, mark);
 	run(SECOND);
 	compare(row, in, "", to, stays ? NOTHING : cell->sent, mark);
-	if (!stays || !surrogate_is_out(aor()))
+	if (stays && surrogate_is_out(aor())) {
+		mark = f.seen_n;
+		say_granted();
+		run(SECOND);
+		to = cell->to            ? (enum surrogate_state)(cell->to - 1)
+		     : in == SUR_LEAVING ? SUR_DISABLED
+					 : SUR_REGISTERED;
+		compare(row, in, ", after the answer", to, cell->sent, mark);
+	}
+	if (!row->for_good)
 		return;
 
+	if (surrogate_is_out(aor()))
+		say_granted();
+	to = to == SUR_LEAVING ? SUR_DISABLED : to;
 	mark = f.seen_n;
-	say_granted();
-	run(SECOND);
-	to = cell->to            ? (enum surrogate_state)(cell->to - 1)
-	     : in == SUR_LEAVING ? SUR_DISABLED
-				 : SUR_REGISTERED;
-	compare(row, in, ", after the answer", to, cell->sent, mark);
+	run(2 * 3600 * SECOND);
+	compare(row, in, ", two hours later", to, NOTHING, mark);
 }
 
 static void each_cell_is_that_of_the_specification(void **s)
@@ -348,6 +373,8 @@ static void a_binding_that_expires_behind_a_retry_backs_off(void **s)
 
 static void who_failed_too_often_gives_up_when_the_binding_is_over(void **s)
 {
+	size_t n;
+
 	reach(&once, SUR_REFRESHING);
 	say("404 Not Found\r\n");
 	f.registrar = knows_nobody;
@@ -355,7 +382,49 @@ static void who_failed_too_often_gives_up_when_the_binding_is_over(void **s)
 	run(590 * SECOND);
 	assert_true(view(0).bound);
 	assert_int_equal(alarms("surrogate-gave-up"), 0);
-	run(20 * SECOND);
+	while (view(0).bound)
+		run(100);
+	n = f.seen_n;
+	assert_at(SUR_GIVEN_UP);
+	run(7200 * SECOND);
+	assert_at(SUR_GIVEN_UP);
+	assert_int_equal(f.seen_n, n);
+	assert_int_equal(alarms("surrogate-gave-up"), 1);
+	(void)s;
+}
+
+static void who_was_refused_too_often_does_so_too(void **s)
+{
+	size_t n;
+
+	reach(&once, SUR_REFRESHING);
+	say("403 Forbidden\r\n");
+	assert_at(SUR_REFUSED);
+	run(290 * SECOND);
+	n = f.seen_n;
+	f.registrar = forbids;
+	while (view(0).bound)
+		run(100);
+	assert_true(f.seen_n > n); /* tried again while it lasts */
+	n = f.seen_n;
+	assert_at(SUR_GIVEN_UP);
+	run(7200 * SECOND);
+	assert_int_equal(f.seen_n, n);
+	assert_int_equal(alarms("surrogate-gave-up"), 1);
+	(void)s;
+}
+
+static void what_ended_too_often_while_it_was_down_has_given_up(void **s)
+{
+	reach(&once, SUR_REFRESHING);
+	say("404 Not Found\r\n");
+	assert_at(SUR_REGISTERED);
+	die();
+	fake_clock_advance(700 * SECOND);
+	f.seen_n = 0;
+	start();
+	run(3600 * SECOND);
+	assert_int_equal(f.seen_n, 0);
 	assert_at(SUR_GIVEN_UP);
 	assert_int_equal(alarms("surrogate-gave-up"), 1);
 	(void)s;
@@ -377,6 +446,8 @@ static void an_order_does_not_register_a_disabled_agent(void **s)
 
 static void the_last_word_before_an_answer_counts(void **s)
 {
+	size_t n;
+
 	/* disabled and enabled again: it registers once more and stays */
 	reach(&un_register, SUR_REGISTERING);
 	change_agent("state", "disabled");
@@ -385,6 +456,20 @@ static void the_last_word_before_an_answer_counts(void **s)
 	say_granted();
 	run(SECOND);
 	assert_at(SUR_REGISTERED);
+
+	/* the same while it is refreshed */
+	f.registrar = NULL;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_at(SUR_REFRESHING);
+	change_agent("state", "disabled");
+	change_agent("state", "enabled");
+	f.registrar = goes_along;
+	n = f.seen_n;
+	say_granted();
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+	assert_int_equal(sent_since(n), REGISTERS);
 
 	/* sent away and called back by the operator */
 	f.registrar = NULL;
@@ -397,6 +482,146 @@ static void the_last_word_before_an_answer_counts(void **s)
 	say_granted();
 	run(SECOND);
 	assert_at(SUR_REGISTERED);
+	(void)s;
+}
+
+static void an_operator_may_change_his_mind_at_the_first_one_too(void **s)
+{
+	size_t n;
+
+	reach(&un_register, SUR_REGISTERING);
+	surrogates_notify(f.s, f.a, 0, true);
+	surrogates_notify(f.s, f.a, 0, false);
+	f.registrar = goes_along;
+	n = f.seen_n;
+	say_granted();
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+	assert_int_equal(f.seen_n, n);
+	(void)s;
+}
+
+static void a_pbx_that_speaks_again_before_the_answer_was_not_silent(void **s)
+{
+	static const enum surrogate_state states[] = { SUR_REGISTERING,
+						       SUR_REFRESHING };
+
+	for (size_t i = 0; i < 2; i++) {
+		setup(NULL);
+		reach(&of_pbx, states[i]);
+		surrogate_feed(aor(), SUR_QUIET, NULL);
+		surrogate_feed(aor(), SUR_ACTIVE, NULL);
+		say_granted();
+		run(SECOND);
+		assert_at(SUR_REGISTERED);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
+/* Silence is a matter of triggered agents */
+static void who_leaves_for_silence_comes_back_when_its_agent_is_automatic(
+	void **s)
+{
+	static const struct way way = { .un_register = true,
+					.triggered = true };
+
+	reach(&way, SUR_REGISTERED);
+	surrogate_feed(aor(), SUR_QUIET, NULL);
+	run(200);
+	assert_at(SUR_LEAVING);
+	change_agent("register-mode", "automatic");
+	f.registrar = goes_along;
+	say("200 OK\r\n");
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+	(void)s;
+}
+
+static void who_is_sent_away_while_he_leaves_does_not_come_back(void **s)
+{
+	static const enum surrogate_event events[] = { SUR_GONE, SUR_SHUTDOWN,
+						       SUR_ORDER_OUT };
+	static const struct way silent = { .un_register = true,
+					   .triggered = true };
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		/* he would have been called back */
+		setup(NULL);
+		reach(&un_register, SUR_LEAVING);
+		surrogate_feed(aor(), SUR_ORDER_IN, NULL);
+		surrogate_feed(aor(), events[i], NULL);
+		say("200 OK\r\n");
+		run(SECOND);
+		assert_at(SUR_DISABLED);
+		teardown(NULL);
+
+		/* he would have been silent, to be woken by his PBX */
+		setup(NULL);
+		reach(&silent, SUR_REGISTERED);
+		surrogate_feed(aor(), SUR_QUIET, NULL);
+		run(200);
+		assert_at(SUR_LEAVING);
+		surrogate_feed(aor(), events[i], NULL);
+		say("200 OK\r\n");
+		run(SECOND);
+		assert_at(SUR_DISABLED);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
+static void who_waits_for_later_is_due_at_once(void **s)
+{
+	static const enum surrogate_event events[] = { SUR_CHANGED, SUR_ANEW,
+						       SUR_CONTACT,
+						       SUR_ORDER_IN };
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		struct registration *r;
+
+		setup(NULL);
+		reach(&plain, SUR_WAITING);
+		r = aor();
+		r->flock->host->not_due(r);
+		r->next = clock_ms() + 3600 * SECOND;
+		surrogate_arm(r);
+		run(100 * SECOND);
+		assert_at(SUR_WAITING);
+		r->failures = 5;
+		surrogate_feed(r, events[i], NULL);
+		run(100 * SECOND);
+		if (r->state == SUR_WAITING)
+			fail_msg("%s", surrogate_machine.events[events[i]]);
+		/* what was refused counts no more when it was changed */
+		assert_true(i > 1 || r->failures < 5);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
+static void a_binding_that_ends_while_its_old_contact_goes_is_made_anew(
+	void **s)
+{
+	static const struct way brief = { .un_register = true, .granted = 20 };
+
+	reach(&brief, SUR_REGISTERED);
+	change_agent("register-contact-user", "new^");
+	run(SECOND);
+	assert_at(SUR_REFRESHING);
+	say_granted();
+	run(SECOND);
+	assert_at(SUR_REFRESHING);
+	assert_string_equal(last()->expires, "0");
+	run(21 * SECOND);
+	assert_false(aor()->bound);
+	assert_at(SUR_REGISTERING);
+	f.registrar = goes_along;
+	say("200 OK\r\n");
+	assert_at(SUR_WAITING);
+	run(SECOND);
+	assert_at(SUR_REGISTERED);
+	assert_non_null(strstr(last()->contact, "new0"));
 	(void)s;
 }
 
@@ -420,8 +645,18 @@ int main(void)
 		TEST(refused_while_bound_calls_pass_until_it_expires),
 		TEST(a_binding_that_expires_behind_a_retry_backs_off),
 		TEST(who_failed_too_often_gives_up_when_the_binding_is_over),
+		TEST(who_was_refused_too_often_does_so_too),
+		TEST(what_ended_too_often_while_it_was_down_has_given_up),
 		TEST(an_order_does_not_register_a_disabled_agent),
 		TEST(the_last_word_before_an_answer_counts),
+		TEST(an_operator_may_change_his_mind_at_the_first_one_too),
+		cmocka_unit_test(
+			a_pbx_that_speaks_again_before_the_answer_was_not_silent),
+		TEST(who_leaves_for_silence_comes_back_when_its_agent_is_automatic),
+		cmocka_unit_test(
+			who_is_sent_away_while_he_leaves_does_not_come_back),
+		cmocka_unit_test(who_waits_for_later_is_due_at_once),
+		TEST(a_binding_that_ends_while_its_old_contact_goes_is_made_anew),
 		TEST(a_pbx_that_falls_silent_again_while_it_leaves_stays_out),
 	};
 	int err = libre_init();

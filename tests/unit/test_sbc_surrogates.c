@@ -190,8 +190,16 @@ static void refused_credentials_wait_300_s_and_double(void **s)
 	assert_int_equal(f.seen_n, 4);
 	assert_in_range(until_next(700 * SECOND), 598 * SECOND, 661 * SECOND);
 
+	/* up to an hour, and not beyond */
+	for (int i = 0; i < 20; i++) {
+		run(SECOND);
+		pause = until_next(4000 * SECOND);
+		assert_true(pause <= 3601 * SECOND);
+	}
+	assert_true(pause >= 3598 * SECOND);
+
 	f.registrar = challenges_once;
-	run(1400 * SECOND);
+	run(3601 * SECOND);
 	assert_state(SUR_REGISTERED);
 	assert_int_equal(alarms("surrogate-credentials-refused"), 0);
 	(void)s;
@@ -1091,6 +1099,29 @@ static void the_registrar_and_its_realm_are_known(void **s)
 	(void)s;
 }
 
+/* 6.1, row 3a: only realms of the registrar that the agent has */
+static void the_realms_of_a_former_registrar_are_forgotten(void **s)
+{
+	struct pl realm = pl_text("trunk.example");
+
+	config_add(f.cfg, &element_session_agent, "hostname", "other.example",
+		   "realm-id", "trunk", NULL);
+	fake_name("other.example", "127.0.0.19:5060", NULL);
+	f.registrar = challenges_once;
+	one_agent();
+	run(SECOND);
+	change_agent("description", "the same one");
+	assert_true(surrogates_knows_realm(f.s, f.a, "trunk", &realm));
+
+	f.registrar = grants;
+	change_agent("proxy-name", "other.example");
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+	assert_string_equal(last()->target, "127.0.0.19:5060");
+	assert_false(surrogates_knows_realm(f.s, f.a, "trunk", &realm));
+	(void)s;
+}
+
 static void count_row(const struct registration_report *r, void *arg)
 {
 	uint32_t *n = arg;
@@ -1176,6 +1207,7 @@ int main(void)
 		TEST(the_first_aor_that_is_registered_owns_what_comes),
 		TEST(service_routes_and_associated_uris_are_kept),
 		TEST(the_registrar_and_its_realm_are_known),
+		TEST(the_realms_of_a_former_registrar_are_forgotten),
 		TEST(all_are_walked_in_slices_in_their_order),
 		TEST(an_agent_without_egress_realm_waits_and_is_mended),
 	};
