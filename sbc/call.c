@@ -153,8 +153,12 @@ static int hop_edit(struct message *out, const struct realm *egress, void *arg)
 /* RFC 4028 7.3: a 422 is answered once with what it asks for */
 static bool is_raised(struct call *c, const struct message *msg)
 {
-	if (msg->code != 422 || c->state > CALL_EARLY ||
-	    !refresh_raise(&c->timers[SIDE_B], msg))
+	if (msg->code != 422 || c->state > CALL_EARLY)
+		return false;
+	/* hops that are tried together may have a profile each */
+	refresh_use(&c->timers[SIDE_B],
+		    refresh_profile(c->plan, c->hunt.now->hop.realm));
+	if (!refresh_raise(&c->timers[SIDE_B], msg))
 		return false;
 	return !call_timers(c, true, c->hunt.now->out, c->hunt.now->out) &&
 	       !hunt_repeat(&c->hunt);
@@ -285,6 +289,7 @@ static struct early_call early_of(struct call *c, struct leg *b)
 	struct early_call e = {
 		.all = &c->early,
 		.relays = &c->relays,
+		.media = c->media,
 		.a = c->a,
 		.b = b,
 	};
@@ -464,6 +469,16 @@ static bool offers_100rel(const struct call *c)
 		!media_hides_early(c->media));
 }
 
+/* SDP of this dialog of the caller is next. Without one it is the answer of the
+ * only hop that spoke */
+static int media_speak(struct call *c, const struct leg *a)
+{
+	if (a->early)
+		return early_speak(&c->early, a, c->media);
+	media_face(c->media, c->b->realm, &c->b->first.dst);
+	return 0;
+}
+
 /* SDP of a 1xx: early media, or in a reliable one also the offer that the INVITE
  * did not have (RFC 3262 5). Early media that cannot be used, or that the
  * caller's realm does not want, are left out; the final answer decides.
@@ -478,7 +493,7 @@ static int progress_media(struct call *c, const struct message *msg,
 
 	if (!body_sdp(msg, &sdp))
 		return 0;
-	err = e ? early_speak(&c->early, e->a, c->media) : 0;
+	err = media_speak(c, e ? e->a : c->a);
 	if (err)
 		return err;
 	if (media_is_agreed(c->media))
@@ -602,7 +617,7 @@ static int answer_media(struct call *c, const struct message *msg,
 	enum side from;
 	int err;
 
-	err = early_speak(&c->early, c->a, c->media);
+	err = media_speak(c, c->a);
 	if (err)
 		return err;
 	if (!body_sdp(msg, &sdp))

@@ -195,10 +195,13 @@ int early_speak(const struct list *all, const struct leg *leg, struct media *m)
 		if (((struct early *)le->data)->speaks)
 			before = le->data;
 	if (before) {
-		err = media_turn(m, &before->media, &e->media);
+		err = media_turn(m, e->b->realm, &e->b->first.dst,
+				 &before->media, &e->media);
 		if (err)
 			return err;
 		before->speaks = false;
+	} else {
+		media_face(m, e->b->realm, &e->b->first.dst);
 	}
 	e->speaks = true;
 	return 0;
@@ -254,6 +257,8 @@ int early_fail(const struct early_call *c)
 			continue;
 		relays_end(c->relays, e->a);
 		relays_end(c->relays, e->b);
+		if (e->speaks)
+			media_hush(c->media);
 		mem_deref(e);
 	}
 	if (!list_isempty(c->all))

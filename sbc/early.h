@@ -25,6 +25,7 @@ struct early {
 struct early_call {
 	struct list *all;    /* of struct early */
 	struct list *relays; /* of the call */
+	struct media *media; /* of it */
 	struct leg *a, *b;
 };
 

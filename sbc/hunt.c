@@ -180,6 +180,26 @@ static struct branch *branch_other(const struct hunt *hunt)
 	return found;
 }
 
+/* Is nobody left in its realm, but elsewhere? Then its ports go back */
+static void media_part(const struct branch *b)
+{
+	const struct hunt *hunt = b->hunt;
+	const struct branch *o;
+	bool others = false;
+
+	if (!hunt->media || list_isempty(&hunt->more))
+		return;
+	for (o = &hunt->first; o; o = branch_next(hunt, o)) {
+		if (!o->live)
+			continue;
+		if (o->hop.realm == b->hop.realm)
+			return;
+		others = true;
+	}
+	if (others)
+		media_leave(hunt->media, b->hop.realm);
+}
+
 static void branch_drop(struct hunt *hunt, struct branch *b,
 			const struct pl *reason)
 {
@@ -190,6 +210,7 @@ static void branch_drop(struct hunt *hunt, struct branch *b,
 	if (b->leg && hunt->drop)
 		hunt->drop(b->leg, reason, hunt->arg);
 	b->leg = mem_deref(b->leg);
+	media_part(b);
 }
 
 static void others_drop(struct hunt *hunt, const struct pl *reason)
@@ -206,9 +227,6 @@ bool hunt_turn(struct hunt *hunt, const struct leg *leg)
 		if (b->leg != leg)
 			continue;
 		hunt->now = b;
-		/* they share the media: the one that speaks has them */
-		if (!list_isempty(&hunt->more) && hunt->media)
-			media_peer(hunt->media, &b->targets.addr[b->target]);
 		return true;
 	}
 
@@ -405,6 +423,7 @@ static void branch_over(struct branch *b)
 {
 	b->live = false;
 	agent_let_go(b);
+	media_part(b);
 }
 
 /* The target of the registration failed and shall not be met again by DNS */
@@ -534,31 +553,47 @@ static enum hunt_verdict hop_try(struct hunt *hunt)
 	return err ? HUNT_WAITS : target_try(hunt);
 }
 
-/* Is the next hop tried together with this one? They share the media of the call,
- * so only hops of one realm are */
-static bool is_beside(const struct hunt *hunt, const struct hop *hop)
+/* Is this hop tried together with the other one (behaviour.md 2.4)? */
+static bool is_beside(const struct hop *next, const struct hop *hop)
 {
-	const struct hop *next = &hunt->route->hops[hunt->next];
-
-	return hunt->next < hunt->route->n && hunt->drop && hop->policy &&
-	       hop->policy->parallel_forking && next->policy == hop->policy &&
-	       next->cost == hop->cost && next->realm == hop->realm &&
+	return hop->policy && hop->policy->parallel_forking &&
+	       next->policy == hop->policy && next->cost == hop->cost &&
 	       !hop->redirected && !next->redirected;
+}
+
+/* Those that are tried together with the next hop follow it at once, though routes
+ * of another policy may stand between them. How many there are, with it */
+static uint32_t hops_gather(struct hunt *hunt)
+{
+	struct hop *hops = &hunt->route->hops[hunt->next], hop;
+	uint32_t n = 1, left = hunt->route->n - hunt->next;
+
+	if (!hunt->drop)
+		return n;
+	for (uint32_t i = 1; i < left; i++) {
+		if (!is_beside(&hops[i], &hops[0]))
+			continue;
+		hop = hops[i];
+		memmove(&hops[n + 1], &hops[n], (i - n) * sizeof(hop));
+		hops[n++] = hop;
+	}
+
+	return n;
 }
 
 static enum hunt_verdict hop_next(struct hunt *hunt)
 {
 	while (hunt->next < hunt->route->n) {
-		const struct hop *lead = &hunt->route->hops[hunt->next];
+		const uint32_t end = hunt->next + hops_gather(hunt);
 		struct branch *b;
 
-		do {
+		while (hunt->next < end) {
 			b = branch_idle(hunt);
 			if (!b)
 				break;
 			hunt->now = b;
 			(void)hop_try(hunt);
-		} while (is_beside(hunt, lead));
+		}
 		if (hunt->now->live || branch_other(hunt))
 			return go_on(hunt);
 	}
@@ -874,28 +909,40 @@ static int lines_write(struct hunt *hunt, const struct port *port)
 	return b->lines ? hunt->lines(b->lines, port, hunt->arg) : ENOMEM;
 }
 
+/* Has another one that is under way an offer of the call's media? */
+static bool is_offered(const struct hunt *hunt)
+{
+	const struct branch *b;
+
+	for (b = &hunt->first; b; b = branch_next(hunt, b))
+		if (b != hunt->now && b->live && b->out)
+			return true;
+
+	return false;
+}
+
 /* What the called side shall see of the caller's media */
 static int offer_write(struct hunt *hunt)
 {
-	const struct branch *other = branch_other(hunt);
+	const struct realm *realm = hunt->now->hop.realm;
+	const struct sa *peer = &hunt->now->targets.addr[hunt->now->target];
 	struct pl sdp;
 	int err;
 
 	if (!hunt->media)
 		return 0;
-	/* tried together: one offer for all of them */
-	if (other && other->out) {
-		hunt->now->offer = mem_deref(hunt->now->offer);
-		hunt->now->offer = mem_ref(other->offer);
-		return 0;
-	}
-	err = media_move(hunt->media, hunt->now->hop.realm,
-			 &hunt->now->targets.addr[hunt->now->target]);
+	hunt->now->offer = mem_deref(hunt->now->offer);
+	if (hunt->has_offer && !body_sdp(hunt->invite, &sdp))
+		return EBADMSG;
+	/* tried together: the offer that the others have, for this realm */
+	if (is_offered(hunt))
+		return media_beside(hunt->media, realm, peer,
+				    hunt->has_offer ? &sdp : NULL,
+				    &hunt->now->offer);
+
+	err = media_move(hunt->media, realm, peer);
 	if (!hunt->has_offer || err)
 		return err;
-	hunt->now->offer = mem_deref(hunt->now->offer);
-	if (!body_sdp(hunt->invite, &sdp))
-		return EBADMSG;
 	return media_offer(hunt->media, SIDE_A, &sdp, &hunt->now->offer);
 }
 

@@ -10,6 +10,9 @@
  *   offer refused    what the offer alone had taken is released
  *
  * A later offer touches no flow before its final answer (RFC 6141).
+ *
+ * While hops of several realms are tried together side B has a face in each: the
+ * streams have the ends of the one that speaks.
  */
 #include <errno.h>
 #include <string.h>
@@ -97,6 +100,17 @@ struct share {
 	uint32_t now, before; /* the open offer */
 };
 
+/* Side B in a realm that does not speak now */
+struct face {
+	struct le le;
+	const struct realm *realm;
+	struct sa peer;
+	struct origin origin;
+	struct share share;
+	bool direct;
+	struct end end[SDP_STREAMS];
+};
+
 struct media {
 	struct worker *worker;
 	struct forward *forward; /* media thread of the call */
@@ -118,6 +132,7 @@ struct media {
 	bool agreed, started, told, counted;
 	bool emergency;
 	struct share share[2]; /* by side */
+	struct list faces;     /* struct face */
 
 	struct media_report report;
 	media_report_h *report_h; /* of media_close */
@@ -365,10 +380,13 @@ static void release_all(struct media *m)
 		stream_release(m, i);
 }
 
-/* What an offer alone had taken */
+/* What an offer alone had taken. Another early dialog may have agreed */
 static void release_unagreed(struct media *m)
 {
 	uint32_t i;
+
+	if (!list_isempty(&m->faces))
+		return;
 
 	for (i = 0; i < SDP_STREAMS; i++)
 		if (m->stream[i] && !m->stream[i]->agreed)
@@ -1048,6 +1066,204 @@ static bool is_direct(const struct media *m)
 	       sa_cmp(&m->peer[SIDE_A], &m->peer[SIDE_B], SA_ADDR);
 }
 
+/* --- side B in several realms --------------------------------------------- */
+
+static void face_destructor(void *arg)
+{
+	struct face *f = arg;
+
+	list_unlink(&f->le);
+}
+
+static struct face *face_find(const struct media *m, const struct realm *realm)
+{
+	for (struct le *le = m->faces.head; le; le = le->next) {
+		struct face *f = le->data;
+
+		if (f->realm == realm)
+			return f;
+	}
+	return NULL;
+}
+
+static struct face *face_add(struct media *m, const struct realm *realm,
+			     const struct sa *peer)
+{
+	struct face *f = mem_zalloc(sizeof(*f), face_destructor);
+
+	if (!f)
+		return NULL;
+	f->realm = realm;
+	f->peer = *peer;
+	for (uint32_t i = 0; i < SDP_STREAMS; i++)
+		memset(f->end[i].fd, -1, sizeof(f->end[i].fd));
+	list_append(&m->faces, &f->le, f);
+
+	return f;
+}
+
+/* Side B turns to this realm; what it was before is the face then */
+static void face_swap(struct media *m, struct face *f)
+{
+	const struct face was = {
+		.realm = m->realm[SIDE_B],
+		.peer = m->peer[SIDE_B],
+		.origin = m->origin[SIDE_B],
+		.share = m->share[SIDE_B],
+		.direct = m->direct,
+	};
+
+	m->realm[SIDE_B] = f->realm;
+	m->peer[SIDE_B] = f->peer;
+	m->origin[SIDE_B] = f->origin;
+	m->share[SIDE_B] = f->share;
+	m->direct = f->direct;
+	f->realm = was.realm;
+	f->peer = was.peer;
+	f->origin = was.origin;
+	f->share = was.share;
+	f->direct = was.direct;
+
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		struct stream *s = m->stream[i];
+		struct end end;
+
+		if (!s)
+			continue;
+		end = s->end[SIDE_B];
+		s->end[SIDE_B] = f->end[i];
+		f->end[i] = end;
+	}
+}
+
+/* Nobody hears what arrives at a face that does not speak */
+static void face_rest(const struct media *m, const struct face *f)
+{
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		const struct stream *s = m->stream[i];
+		struct flow_setup setup;
+
+		if (!s || !f->end[i].flow)
+			continue;
+		flow_describe(m, s, SIDE_B, &setup);
+		memcpy(setup.remote, f->end[i].line.remote,
+		       sizeof(setup.remote));
+		setup.direction = SDP_INACTIVE;
+		setup.mute = true;
+		setup.partner = 0;
+		flow_change(m->forward, f->end[i].flow, &setup);
+	}
+}
+
+static void face_release(struct media *m, struct face *f)
+{
+	const struct realm *realm = m->realm[SIDE_B];
+
+	m->realm[SIDE_B] = f->realm;
+	for (uint32_t i = 0; i < SDP_STREAMS; i++)
+		end_release(m, &f->end[i], SIDE_B);
+	m->realm[SIDE_B] = realm;
+	share_leave(&f->share);
+	mem_deref(f);
+}
+
+/* Only the one that speaks goes on */
+static void faces_release(struct media *m)
+{
+	if (list_isempty(&m->faces))
+		return;
+	while (m->faces.head)
+		face_release(m, m->faces.head->data);
+	if (m->direct)
+		release_all(m);
+}
+
+void media_face(struct media *m, const struct realm *realm_b,
+		const struct sa *peer_b)
+{
+	struct face *f = face_find(m, realm_b);
+
+	if (f) {
+		face_swap(m, f);
+		face_rest(m, f);
+		for (uint32_t i = 0; i < SDP_STREAMS; i++)
+			if (m->stream[i])
+				end_change(m, m->stream[i], SIDE_A);
+	}
+	if (m->realm[SIDE_B] == realm_b)
+		m->peer[SIDE_B] = *peer_b;
+}
+
+void media_leave(struct media *m, const struct realm *realm_b)
+{
+	struct face *f = face_find(m, realm_b);
+
+	if (!f && m->realm[SIDE_B] == realm_b && m->faces.head) {
+		f = m->faces.head->data;
+		face_swap(m, f);
+	}
+	if (f)
+		face_release(m, f);
+}
+
+/* Room in the realm, ports, and what is to be said there: side B faces it now */
+static int face_offer(struct media *m, const struct pl *text, struct mbuf **out)
+{
+	struct share *share = &m->share[SIDE_B];
+	bool on[SDP_STREAMS] = { false };
+	struct line line;
+	struct sdp sdp;
+	int err;
+
+	err = sdp_read(&sdp, text);
+	if (err)
+		return err == E2BIG ? EPROTO : err;
+	m->direct = is_direct(m) && is_usable_there(m, SIDE_B, &sdp);
+	share->at = capacity_of_realm(m->worker->capacities,
+				      m->realm[SIDE_B]->config);
+	if (share_set(share, needed(m, SIDE_B, &sdp), m->emergency)) {
+		count(COUNT_MEDIA_NO_BANDWIDTH, 1);
+		return EDQUOT;
+	}
+	share->before = 0;
+	if (m->direct)
+		return pass(m, SIDE_B, text, &sdp, out);
+
+	for (uint32_t i = 0; i < sdp.n; i++) {
+		line_set(&line, &sdp.streams[i]);
+		on[i] = line.on;
+		err = on[i] ? stream_reserve(m, i) : 0;
+		if (err)
+			return err;
+	}
+	return rewrite(m, SIDE_B, text, &sdp, on, out);
+}
+
+int media_beside(struct media *m, const struct realm *realm_b,
+		 const struct sa *peer_b, const struct pl *sdp,
+		 struct mbuf **out)
+{
+	bool here = m->realm[SIDE_B] == realm_b;
+	struct face *f = here ? NULL : face_find(m, realm_b);
+	bool fresh = !here && !f;
+	int err = 0;
+
+	if (fresh)
+		f = face_add(m, realm_b, peer_b);
+	if (!here && !f)
+		return ENOMEM;
+	if (f)
+		face_swap(m, f);
+	if (sdp)
+		err = face_offer(m, sdp, out);
+	if (f)
+		face_swap(m, f);
+	if (err && fresh)
+		face_release(m, f);
+
+	return err;
+}
+
 /* --- public -------------------------------------------------------------- */
 
 static void media_destructor(void *arg)
@@ -1055,6 +1271,7 @@ static void media_destructor(void *arg)
 	struct media *m = arg;
 
 	timer_cancel(&m->limit);
+	faces_release(m);
 	release_all(m);
 	share_leave(&m->share[SIDE_A]);
 	share_leave(&m->share[SIDE_B]);
@@ -1116,6 +1333,7 @@ int media_move(struct media *m, const struct realm *realm_b,
 {
 	uint32_t i;
 
+	faces_release(m);
 	m->proposal = mem_deref(m->proposal);
 	m->first = mem_deref(m->first);
 	m->agreed = false; /* that was with the hop before */
@@ -1139,11 +1357,6 @@ int media_move(struct media *m, const struct realm *realm_b,
 	memset(&m->origin[SIDE_B], 0, sizeof(m->origin[SIDE_B]));
 
 	return 0;
-}
-
-void media_peer(struct media *m, const struct sa *peer_b)
-{
-	m->peer[SIDE_B] = *peer_b;
 }
 
 static int offer_relayed(struct media *m, const struct pl *text,
@@ -1195,7 +1408,7 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 	err = shares_take(m, &read);
 	if (err)
 		return err;
-	if (m->direct)
+	if (m->direct && list_isempty(&m->faces))
 		release_all(m);
 
 	err = proposal_make(&m->proposal, from, &read);
@@ -1260,6 +1473,8 @@ int media_answer(struct media *m, enum side from, const struct pl *sdp,
 		return err;
 	}
 
+	if (what == MEDIA_FINAL)
+		faces_release(m);
 	if (final)
 		agree(m);
 	if (what == MEDIA_FINAL)
@@ -1367,7 +1582,8 @@ static void view_load(struct media *m, const struct media_view *v)
 	}
 }
 
-int media_turn(struct media *m, struct media_view **before,
+int media_turn(struct media *m, const struct realm *realm_b,
+	       const struct sa *peer_b, struct media_view **before,
 	       struct media_view **next)
 {
 	struct proposal *p = NULL;
@@ -1384,6 +1600,7 @@ int media_turn(struct media *m, struct media_view **before,
 
 	mem_deref(*before);
 	*before = v;
+	media_face(m, realm_b, peer_b);
 	mem_deref(m->proposal);
 	if (*next) {
 		m->proposal = mem_ref((*next)->proposal);
@@ -1395,6 +1612,22 @@ int media_turn(struct media *m, struct media_view **before,
 		m->agreed = false;
 	}
 	return 0;
+}
+
+void media_hush(struct media *m)
+{
+	struct proposal *p = NULL;
+
+	/* Without memory the next answer finds that of the dead one */
+	if (m->started ||
+	    proposal_again(&p, m->agreed ? m->first : m->proposal))
+		return;
+	mem_deref(m->proposal);
+	m->proposal = p;
+	m->agreed = false;
+	for (uint32_t i = 0; i < SDP_STREAMS; i++)
+		if (m->stream[i])
+			m->stream[i]->two_way = m->stream[i]->agreed = false;
 }
 
 void media_offer_failed(struct media *m)
@@ -1451,6 +1684,7 @@ void media_started(struct media *m)
 	if (m->started)
 		return;
 
+	faces_release(m);
 	/* A reliable 1xx had the answer: it is the final one */
 	agree_at_last(m);
 	for (i = 0; i < SDP_STREAMS; i++) {
@@ -1499,6 +1733,7 @@ void media_close(struct media *m, media_report_h *h, void *arg)
 	m->told = true;
 	timer_cancel(&m->limit);
 	m->proposal = mem_deref(m->proposal);
+	faces_release(m);
 
 	for (i = 0; i < 2 * SDP_STREAMS; i++) {
 		struct stream *s = m->stream[i / 2];

@@ -58,9 +58,37 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 int media_move(struct media *m, const struct realm *realm_b,
 	       const struct sa *peer_b);
 
-/** Side B speaks from another address of the same realm: hops that are tried
- *  together share ports and offer */
-void media_peer(struct media *m, const struct sa *peer_b);
+/**
+ * Side B is in one more realm, because hops of several are tried together: write
+ * the offer of the INVITE as it is made there
+ *
+ * The caller has one session with all of them. What one realm agrees on counts
+ * while it has the media (media_face). In a realm where side B is already the
+ * same ports are offered.
+ *
+ * @param m        Media, with an offer to another hop
+ * @param realm_b  Realm of the hop
+ * @param peer_b   Its signalling address
+ * @param sdp      SDP of the INVITE, or NULL: it has none
+ * @param out      Set to a new buffer, where there is SDP
+ *
+ * @return 0; as media_offer
+ */
+int media_beside(struct media *m, const struct realm *realm_b,
+		 const struct sa *peer_b, const struct pl *sdp,
+		 struct mbuf **out);
+
+/** Side B speaks from this address in a realm where it was offered media: what
+ *  comes next is said there. Nothing happens in any other realm */
+void media_face(struct media *m, const struct realm *realm_b,
+		const struct sa *peer_b);
+
+/** No hop of this realm is tried any more, while others are: its ports go back */
+void media_leave(struct media *m, const struct realm *realm_b);
+
+/** The early dialog that has the media is dead: the offer of the INVITE waits for
+ *  the answer of another one */
+void media_hush(struct media *m);
 
 /**
  * An offer came from a side: reserve what is missing on both sides, and write
@@ -122,13 +150,16 @@ struct media_view;
  * A dialog that has not spoken yet knows the offer of the INVITE alone; the
  * flows stay as they are until it answers.
  *
- * @param m       Media, before the answer of the call
+ * @param m        Media, before the answer of the call
+ * @param realm_b  As for media_face, of the one that has them now
+ * @param peer_b   The same
  * @param before  Of the dialog that had the media: set
  * @param next    Of the one that has them now: taken, NULL afterwards
  *
  * @return 0; ENOMEM: nothing changed
  */
-int media_turn(struct media *m, struct media_view **before,
+int media_turn(struct media *m, const struct realm *realm_b,
+	       const struct sa *peer_b, struct media_view **before,
 	       struct media_view **next);
 
 /** The offer was refused: the session stays as it was (RFC 6141) */

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from peers.dns import Dns
+from peers.rtp import Rtp, media, ssrc
 from peers.sip import SDP, token
 from peers.trunk import Trunk
 
@@ -111,6 +112,36 @@ def test_routes_of_equal_cost_ring_together(sbc, plain, second, pbx_a):
     second.wait(lambda m: m.method == "BYE")
     assert not [m for m in plain.seen if m.status is None and m.method == "BYE"]
     sbc.no_session_is_left()
+
+
+def test_routes_of_several_realms_ring_together_and_sound_flows_with_the_one_that_answers(
+        sbc, plain, pbx_a, pbx_b, peers):
+    second_route(sbc, host=13, cost="0", realm="pbx-b")
+    sbc.policy("pbx-a")["parallel-forking"] = "enabled"
+    # towards PBX B its own numbers have an owner, the caller's has none
+    plain.answers = pbx_b.answers = [183]
+    sbc.start().registered()
+    call = pbx_a.calls("0301234")
+    pbx_a.wait(lambda m: len({r.tag("To") for r in pbx_a.responses(183)}) == 2)
+    offers = [media(peer.requests("INVITE")[0]) for peer in (plain, pbx_b)]
+    assert [ip for ip, _ in offers] == [sbc.ip(1), sbc.ip(3)]
+    assert sbc.ports_used() == 6
+    pbx_b.answers = [200]
+    pbx_b.serve(pbx_b.requests("INVITE")[0])
+    call.until_answered()
+    plain.wait(lambda m: m.method == "CANCEL")
+    losing = plain.invites()[0]
+    plain.reply(losing, 487, tag=plain.tag_of(losing))
+    assert sbc.ports_used() == 4
+    ends = [(peers(Rtp, peer.ip, peer.media_port), to) for peer, to in
+            ((pbx_a, media(call.final)), (pbx_b, offers[1]))]
+    for (one, to), (other, _) in (ends, ends[::-1]):
+        one.sends(to)
+        assert [ssrc(d) for _, d in other.hears(1)] == [one.ssrc]
+    call.hang_up()
+    pbx_b.wait(lambda m: m.method == "BYE")
+    sbc.no_session_is_left()
+    assert sbc.ports_used() == 0
 
 
 # --- 2.1

@@ -1063,9 +1063,13 @@ static void second_hop(bool together)
 
 	item_set(&element_local_policy, p, "parallel-forking",
 		 together ? "enabled" : "disabled");
-	item_add(&p->policy_attributes, &element_policy_attribute, "next-hop",
-		 "127.0.0.14", "realm", "trunk", "auth-user-lookup", "tenA",
-		 NULL);
+	if (chance(30))
+		item_add(&p->policy_attributes, &element_policy_attribute,
+			 "next-hop", "pbx-b.example", "realm", "pbx-b", NULL);
+	if (chance(80))
+		item_add(&p->policy_attributes, &element_policy_attribute,
+			 "next-hop", "127.0.0.14", "realm", "trunk",
+			 "auth-user-lookup", "tenA", NULL);
 }
 
 /* Calls of the trunk that reach the other tenant */

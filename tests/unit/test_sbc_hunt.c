@@ -7,6 +7,7 @@
 #include "sbc/resolver.h"
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_credentials.h"
+#include "tests/unit/fake_forward.h"
 #include "tests/unit/fake_port.h"
 #include "tests/unit/fake_resolver.h"
 
@@ -539,38 +540,320 @@ static void the_next_cost_follows_when_all_of_one_failed(void **s)
 	assert_int_equal(core_calls(), 0);
 }
 
-static void hops_of_another_policy_or_realm_do_not_ring_along(void **s)
+static void hops_of_another_policy_do_not_ring_along(void **s)
 {
 	struct local_policy *other;
+	(void)s;
+
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	other = config_add(core.cfg, &element_local_policy, "from-address", "*",
+			   "to-address", "* 1", "source-realm", "pbx-a",
+			   "parallel-forking", "enabled", NULL);
+	item_add(&other->policy_attributes, &element_policy_attribute,
+		 "next-hop", "127.0.0.14", "realm", "trunk", NULL);
+	core_start();
+	calls();
+	assert_true(is_silent_about(&third));
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 480, NULL, NULL);
+	peer_request(&third, "INVITE");
+}
+
+static void routes_of_another_policy_between_them_wait(void **s)
+{
+	struct local_policy *other;
+	struct message *one;
+	(void)s;
+
+	/* a shorter time comes first, so the second one of ours comes last */
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	set(first_route(), "start-time", "0000");
+	set(first_route(), "end-time", "2358");
+	other = config_add(core.cfg, &element_local_policy, "from-address", "*",
+			   "to-address", "* 1", "source-realm", "pbx-a", NULL);
+	item_add(&other->policy_attributes, &element_policy_attribute,
+		 "next-hop", "127.0.0.14", "realm", "trunk", "end-time", "2359",
+		 NULL);
+	route("127.0.0.13", "0");
+	set(policy()->policy_attributes.v[1], "realm", "pbx-b");
+	core_start();
+	calls();
+	one = peer_request(&trunk, "INVITE");
+	peer_request(&pbx_b, "INVITE");
+	assert_true(is_silent_about(&third));
+	peer_answers(&trunk, one, 480, NULL, NULL);
+	assert_true(is_silent_about(&third));
+}
+
+/* --- parallel-forking in several realms --------------------------------------- */
+
+static uint32_t pairs_used(const char *realm)
+{
+	uint32_t used, left;
+
+	ports_count(core.worker.media_ports,
+		    realm_named(core.plan->realms, realm), &used, &left);
+	return used;
+}
+
+/* Where packets of the PBX go; NULL: nowhere */
+static const struct sa *heard_by(void)
+{
+	struct sa caller;
+
+	sa_set_str(&caller, "127.0.0.12", 40000);
+	for (uint32_t i = 1; i < 64; i++) {
+		const struct flow_setup *f = fake_flow(i), *to;
+
+		if (!f || !sa_cmp(&f->remote[0], &caller, SA_ALL))
+			continue;
+		to = fake_flow(f->partner);
+		return to ? &to->remote[0] : NULL;
+	}
+	return NULL;
+}
+
+/* How many flows send to the PBX */
+static uint32_t heard_from(void)
+{
+	struct sa caller;
+	uint32_t n = 0;
+
+	sa_set_str(&caller, "127.0.0.12", 40000);
+	for (uint32_t i = 1; i < 64; i++) {
+		const struct flow_setup *f = fake_flow(i), *to;
+
+		to = f && !f->mute ? fake_flow(f->partner) : NULL;
+		n += to && sa_cmp(&to->remote[0], &caller, SA_ALL);
+	}
+	return n;
+}
+
+static bool is_heard_by(const char *ip, uint16_t port)
+{
+	const struct sa *sa = heard_by();
+	struct sa want;
+
+	sa_set_str(&want, ip, port);
+	return sa && sa_cmp(sa, &want, SA_ALL);
+}
+
+/* Two hops of equal cost, at the trunk and at PBX B */
+static void realms_setup(const char *sdp)
+{
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	route("127.0.0.13", "0");
+	set(policy()->policy_attributes.v[1], "realm", "pbx-b");
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, sdp);
+}
+
+static void hops_of_several_realms_ring_together_with_ports_of_their_own(
+	void **s)
+{
+	struct message *one, *two, *answer;
+	(void)s;
+
+	realms_setup(SDP_PBX);
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&pbx_b, "INVITE");
+	assert_true(body_has(one, "c=IN IP4 127.0.0.1\r\n"));
+	assert_true(body_has(two, "c=IN IP4 127.0.0.3\r\n"));
+	assert_int_equal(pairs_used("trunk"), 1);
+	assert_int_equal(pairs_used("pbx-b"), 1);
+	assert_int_equal(pairs_used("pbx-a"), 1);
+
+	peer_answers(&trunk, one, 183, NULL, SDP_TRUNK);
+	assert_true(body_has(peer_answer(&pbx, 183), "c=IN IP4 127.0.0.2\r\n"));
+	assert_true(is_heard_by("127.0.0.11", 40100));
+	peer_answers(&pbx_b, two, 200, NULL, SDP_B);
+	answer = peer_answer(&pbx, 200);
+	assert_true(body_has(answer, "c=IN IP4 127.0.0.2\r\n"));
+	peer_request(&pbx_b, "ACK");
+	peer_request(&trunk, "CANCEL");
+	peer_answers(&trunk, one, 487, NULL, NULL);
+	peer_acks(&pbx, NULL);
+	fake_forward_settle();
+	assert_true(is_heard_by("127.0.0.13", 40200));
+	assert_int_equal(heard_from(), 1);
+	assert_int_equal(fake_flows(), 2);
+	assert_int_equal(pairs_used("trunk"), 0);
+	assert_int_equal(pairs_used("pbx-b"), 1);
+	assert_int_equal(pairs_used("pbx-a"), 1);
+
+	peer_says(&pbx, "BYE", NULL, NULL);
+	peer_request(&pbx_b, "BYE");
+	assert_true(peer_hears_no(&trunk, "BYE"));
+}
+
+static void early_media_are_those_of_the_realm_that_spoke_last(void **s)
+{
+	struct message *one, *two;
+	(void)s;
+
+	realms_setup(SDP_PBX);
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&pbx_b, "INVITE");
+	peer_answers(&trunk, one, 183, NULL, SDP_TRUNK);
+	assert_true(is_heard_by("127.0.0.11", 40100));
+	/* a word without SDP takes nothing away */
+	peer_answers(&pbx_b, two, 180, NULL, NULL);
+	assert_true(is_heard_by("127.0.0.11", 40100));
+	peer_answers(&pbx_b, two, 183, NULL, SDP_B);
+	assert_true(is_heard_by("127.0.0.13", 40200));
+	assert_int_equal(heard_from(), 1);
+	peer_answers(&trunk, one, 183, NULL, SDP_TRUNK);
+	assert_true(is_heard_by("127.0.0.11", 40100));
+	assert_int_equal(heard_from(), 1);
+
+	/* the one that is heard fails: its ports go back, the other one may
+	 * speak */
+	peer_answers(&trunk, one, 486, NULL, NULL);
+	fake_forward_settle();
+	assert_int_equal(pairs_used("trunk"), 0);
+	assert_int_equal(heard_from(), 0);
+	peer_answers(&pbx_b, two, 200, NULL, SDP_B);
+	peer_answer(&pbx, 200);
+	assert_true(is_heard_by("127.0.0.13", 40200));
+	assert_int_equal(heard_from(), 1);
+}
+
+static void without_an_offer_each_realm_makes_its_own(void **s)
+{
+	struct message *one, *two, *answer;
+	(void)s;
+
+	realms_setup(NULL);
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&pbx_b, "INVITE");
+	assert_false(one->body.l || two->body.l);
+	peer_answers(&trunk, one, 180, NULL, NULL);
+	peer_answers(&pbx_b, two, 200, NULL, SDP_B);
+	answer = peer_answer(&pbx, 200);
+	assert_true(body_has(answer, "c=IN IP4 127.0.0.2\r\n"));
+	peer_acks(&pbx, SDP_PBX);
+	assert_true(body_has(peer_request(&pbx_b, "ACK"),
+			     "c=IN IP4 127.0.0.3\r\n"));
+	assert_true(is_heard_by("127.0.0.13", 40200));
+	assert_int_equal(pairs_used("trunk"), 0);
+}
+
+static void a_realm_without_a_free_port_leaves_the_others_alone(void **s)
+{
+	struct port_pair pair;
+	const struct realm *realm;
+	struct message *one;
+	(void)s;
+
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	route("127.0.0.13", "0");
+	set(policy()->policy_attributes.v[1], "realm", "pbx-b");
+	core_start();
+	realm = realm_named(core.plan->realms, "pbx-b");
+	while (!ports_take(core.worker.media_ports, realm, AF_INET, clock_ms(),
+			   &pair))
+		;
+	calls();
+	one = peer_request(&trunk, "INVITE");
+	assert_true(peer_hears_no(&pbx_b, "INVITE"));
+	peer_answers(&trunk, one, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	assert_true(is_heard_by("127.0.0.11", 40100));
+}
+
+static void when_all_realms_fail_the_next_cost_has_the_caller_s_ports(void **s)
+{
+	struct message *one, *two, *last;
+	(void)s;
+
+	item_set(&element_local_policy, policy(), "parallel-forking",
+		 "enabled");
+	route("127.0.0.13", "0");
+	set(policy()->policy_attributes.v[1], "realm", "pbx-b");
+	route("127.0.0.14", "1");
+	core_start();
+	calls();
+	one = peer_request(&trunk, "INVITE");
+	two = peer_request(&pbx_b, "INVITE");
+	peer_answers(&trunk, one, 183, NULL, SDP_TRUNK);
+	peer_answers(&pbx_b, two, 183, NULL, SDP_B);
+	peer_answers(&pbx_b, two, 480, NULL, NULL);
+	assert_int_equal(pairs_used("pbx-b"), 0);
+	peer_answers(&trunk, one, 480, NULL, NULL);
+	last = peer_request(&third, "INVITE");
+	fake_forward_settle();
+	assert_int_equal(pairs_used("pbx-a"), 1);
+	assert_int_equal(pairs_used("trunk"), 1);
+	peer_answers(&third, last, 200, NULL, SDP_THIRD);
+	peer_answer(&pbx, 200);
+	assert_true(is_heard_by("127.0.0.14", 40300));
+	assert_int_equal(heard_from(), 1);
+}
+
+/* The PBX acknowledges a reliable 183 of the trunk */
+static void rings_reliably(const struct message *invite)
+{
+	struct message *progress;
+	struct pl to, contact, rseq;
+	char rack[64];
+
+	peer_answers(&trunk, invite, 183, "Require: 100rel\r\nRSeq: 5\r\n",
+		     SDP_TRUNK);
+	progress = peer_answer(&pbx, 183);
+	to = message_value(progress, HDR_TO);
+	contact = message_value(progress, HDR_CONTACT);
+	rseq = message_value(progress, HDR_RSEQ);
+	re_snprintf(pbx.remote, sizeof(pbx.remote), "%r", &to);
+	contact.p++;
+	contact.l -= 2;
+	re_snprintf(pbx.target, sizeof(pbx.target), "%r", &contact);
+	re_snprintf(rack, sizeof(rack), "RAck: %r %u INVITE\r\n", &rseq,
+		    pbx.cseq);
+	peer_says(&pbx, "PRACK", rack, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+}
+
+static void what_a_dead_branch_agreed_on_binds_nobody_else(void **s)
+{
+	struct {
+		const char *realm, *hop;
+		struct peer *peer;
+		const char *sdp, *ip;
+		uint16_t port;
+	} rows[] = {
+		{ "trunk", "127.0.0.14", &third, SDP_THIRD, "127.0.0.14",
+		  40300 },
+		{ "pbx-b", "127.0.0.13", &pbx_b, SDP_B, "127.0.0.13", 40200 },
+	};
 
 	core_teardown(s);
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct message *one, *two;
+
 		core_setup(s);
 		item_set(&element_local_policy, policy(), "parallel-forking",
 			 "enabled");
-		if (i == 0) {
-			other = config_add(core.cfg, &element_local_policy,
-					   "from-address", "*", "to-address",
-					   "* 1", "source-realm", "pbx-a",
-					   "parallel-forking", "enabled", NULL);
-			item_add(&other->policy_attributes,
-				 &element_policy_attribute, "next-hop",
-				 "127.0.0.14", "realm", "trunk", NULL);
-		} else {
-			config_add(core.cfg, &element_realm_config,
-				   "identifier", "below", "parent-realm",
-				   "trunk", NULL);
-			route("127.0.0.14", "0");
-			item_set(&element_policy_attribute,
-				 policy()->policy_attributes.v[1], "realm",
-				 "below");
-		}
+		route(rows[i].hop, "0");
+		set(policy()->policy_attributes.v[1], "realm", rows[i].realm);
 		core_start();
-		calls();
-		assert_true(is_silent_about(&third));
-		peer_answers(&trunk, peer_request(&trunk, "INVITE"), 480, NULL,
-			     NULL);
-		peer_request(&third, "INVITE");
+		peer_calls(&pbx, "sip:0301234@127.0.0.2",
+			   "Supported: 100rel\r\n", SDP_PBX);
+		one = peer_request(&trunk, "INVITE");
+		two = peer_request(rows[i].peer, "INVITE");
+		rings_reliably(one);
+		/* an offer and its answer: what came before counts as agreed */
+		peer_says(&pbx, "UPDATE", NULL, SDP_PBX);
+		peer_answers(&trunk, peer_request(&trunk, "UPDATE"), 200, NULL,
+			     SDP_TRUNK);
+		peer_answer(&pbx, 200);
+		peer_answers(&trunk, one, 486, NULL, NULL);
+		peer_answers(rows[i].peer, two, 200, NULL, rows[i].sdp);
+		assert_true(peer_answer(&pbx, 200)->body.l > 0);
+		assert_true(is_heard_by(rows[i].ip, rows[i].port));
 		core_teardown(s);
 	}
 	core_setup(s);
@@ -1122,7 +1405,14 @@ int main(void)
 		T(hops_of_equal_cost_ring_together_and_the_first_2xx_wins),
 		T(without_parallel_forking_one_hop_is_tried_at_a_time),
 		T(the_next_cost_follows_when_all_of_one_failed),
-		T(hops_of_another_policy_or_realm_do_not_ring_along),
+		T(hops_of_another_policy_do_not_ring_along),
+		T(routes_of_another_policy_between_them_wait),
+		T(hops_of_several_realms_ring_together_with_ports_of_their_own),
+		T(early_media_are_those_of_the_realm_that_spoke_last),
+		T(without_an_offer_each_realm_makes_its_own),
+		T(a_realm_without_a_free_port_leaves_the_others_alone),
+		T(what_a_dead_branch_agreed_on_binds_nobody_else),
+		T(when_all_realms_fail_the_next_cost_has_the_caller_s_ports),
 		T(a_2xx_that_crosses_the_cancel_is_acked_and_hung_up),
 		T(a_hop_that_said_nothing_is_cancelled_with_its_first_1xx),
 		T(the_caller_cancels_all_that_rings),
