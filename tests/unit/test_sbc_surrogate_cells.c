@@ -538,6 +538,107 @@ static void who_leaves_for_silence_comes_back_when_its_agent_is_automatic(
 	(void)s;
 }
 
+/* A change, and a way back from an end, begin the count anew; the operator's
+ * order to one that only waits does not */
+static void failures_are_forgotten_where_it_begins_anew(void **s)
+{
+	static const struct {
+		enum surrogate_state in;
+		enum surrogate_event ev;
+		bool forgotten;
+	} rows[] = {
+		{ SUR_DISABLED, SUR_ENABLED, true },
+		{ SUR_DISABLED, SUR_ORDER_IN, true },
+		{ SUR_GIVEN_UP, SUR_ENABLED, true },
+		{ SUR_GIVEN_UP, SUR_CHANGED, true },
+		{ SUR_GIVEN_UP, SUR_ANEW, true },
+		{ SUR_GIVEN_UP, SUR_ORDER_IN, true },
+		{ SUR_WAITING, SUR_CHANGED, true },
+		{ SUR_WAITING, SUR_ANEW, true },
+		{ SUR_WAITING, SUR_CONTACT, false },
+		{ SUR_WAITING, SUR_ORDER_IN, false },
+		{ SUR_BACKOFF, SUR_CHANGED, true },
+		{ SUR_BACKOFF, SUR_ANEW, true },
+		{ SUR_BACKOFF, SUR_CONTACT, false },
+		{ SUR_BACKOFF, SUR_ORDER_IN, false },
+		{ SUR_REFUSED, SUR_CHANGED, true },
+		{ SUR_REFUSED, SUR_ANEW, true },
+		{ SUR_REFUSED, SUR_CONTACT, false },
+		{ SUR_REFUSED, SUR_ORDER_IN, false },
+		{ SUR_IDLE, SUR_ACTIVE, true },
+		{ SUR_IDLE, SUR_ORDER_IN, true },
+		{ SUR_SILENT, SUR_ACTIVE, true },
+		{ SUR_SILENT, SUR_ORDER_IN, true },
+	};
+	unsigned odd = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		setup(NULL);
+		reach(&plain, rows[i].in);
+		aor()->failures = 7;
+		aor()->refusals = 6;
+		surrogate_feed(aor(), rows[i].ev, NULL);
+		if (aor()->failures != (rows[i].forgotten ? 0 : 7) ||
+		    aor()->refusals != (rows[i].forgotten ? 0 : 6)) {
+			odd++;
+			print_error("%s in %s: %u failures left\n",
+				    surrogate_machine.events[rows[i].ev],
+				    surrogate_machine.states[rows[i].in],
+				    aor()->failures);
+		}
+		teardown(NULL);
+	}
+	assert_int_equal(odd, 0);
+	(void)s;
+}
+
+/* acli.md 5.1: they end by registered, disabled, deleted; a silent PBX has
+ * nothing refused that a binding still holds */
+static void alarms_end_with_a_disabled_aor_even_while_a_binding_holds(void **s)
+{
+	static const struct {
+		enum surrogate_event ev;
+		unsigned left;
+	} rows[] = { { SUR_GONE, 0 }, { SUR_ORDER_OUT, 0 }, { SUR_QUIET, 1 } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		setup(NULL);
+		reach(&plain, SUR_REFRESHING);
+		say("403 Forbidden\r\n");
+		assert_at(SUR_REFUSED);
+		assert_true(aor()->bound);
+		assert_int_equal(alarms("surrogate-credentials-refused"), 1);
+		surrogate_feed(aor(), rows[i].ev, NULL);
+		assert_int_equal(alarms("surrogate-credentials-refused"),
+				 rows[i].left);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
+static void a_301_is_forgotten_with_the_registrar_also_while_it_answers(
+	void **s)
+{
+	static const enum surrogate_state states[] = { SUR_REGISTERING,
+						       SUR_REFRESHING };
+
+	for (size_t i = 0; i < 2; i++) {
+		setup(NULL);
+		reach(&plain, states[i]);
+		say("301 Moved\r\nContact: <sip:127.0.0.14>\r\n");
+		serve();
+		assert_non_null(aor()->moved);
+		surrogate_feed(aor(), SUR_ANEW, NULL);
+		f.registrar = goes_along;
+		say_granted();
+		run(SECOND);
+		assert_at(SUR_REGISTERED);
+		assert_string_equal(last()->target, "127.0.0.11:5060");
+		teardown(NULL);
+	}
+	(void)s;
+}
+
 static void who_is_sent_away_while_he_leaves_does_not_come_back(void **s)
 {
 	static const enum surrogate_event events[] = { SUR_GONE, SUR_SHUTDOWN,
@@ -653,6 +754,11 @@ int main(void)
 		cmocka_unit_test(
 			a_pbx_that_speaks_again_before_the_answer_was_not_silent),
 		TEST(who_leaves_for_silence_comes_back_when_its_agent_is_automatic),
+		cmocka_unit_test(failures_are_forgotten_where_it_begins_anew),
+		cmocka_unit_test(
+			alarms_end_with_a_disabled_aor_even_while_a_binding_holds),
+		cmocka_unit_test(
+			a_301_is_forgotten_with_the_registrar_also_while_it_answers),
 		cmocka_unit_test(
 			who_is_sent_away_while_he_leaves_does_not_come_back),
 		cmocka_unit_test(who_waits_for_later_is_due_at_once),
