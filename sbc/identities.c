@@ -35,6 +35,7 @@ static uint64_t user_hash(const struct pl *user)
 struct associated_key {
 	const struct realm *realm;
 	const struct uri *uri;
+	const struct registration *r; /* another AoR of it; NULL: a request's */
 };
 
 static bool realm_has(const struct realm *realm, const char *name)
@@ -51,24 +52,58 @@ static bool is_tel(const struct uri *uri)
 	return !pl_strcasecmp(&uri->scheme, "tel");
 }
 
+static bool is_host(const struct pl *host, const char *name)
+{
+	struct pl pl;
+
+	pl_set_str(&pl, name);
+
+	return pl.l && host_equal(&pl, host);
+}
+
+/** May an identity with this host be the URI? Its own host is replaced by
+ *  customer-host where there is one (4.9); register-host always counts (5.1) */
+static bool host_fits(const struct associated *a, const struct pl *host)
+{
+	const struct surrogate_agent *agent = a->r->flock->agent;
+
+	if (is_host(host, agent->register_host))
+		return true;
+	if (agent->customer_host[0])
+		return is_host(host, agent->customer_host);
+
+	return a->host.l && host_equal(&a->host, host);
+}
+
+/** Would both be found by the same identity? */
+static bool is_same_uri(const struct associated *a, const struct uri *uri,
+			const struct registration *r)
+{
+	const struct surrogate_agent *agent = r->flock->agent;
+
+	if (!a->host.l || is_tel(uri) || host_equal(&a->host, &uri->host) ||
+	    host_fits(a, &uri->host))
+		return true;
+
+	return agent->customer_host[0] &&
+	       is_host(&(struct pl){ agent->customer_host,
+				     strlen(agent->customer_host) },
+		       a->r->flock->agent->customer_host);
+}
+
 static bool associated_matches(const struct entry *e, const void *arg)
 {
 	const struct associated *a = (const struct associated *)e;
-	const struct surrogate_agent *agent = a->r->flock->agent;
 	const struct associated_key *key = arg;
-	struct pl customer;
 
-	if (!a->r->flock->enabled || !realm_has(key->realm, agent->realm_id) ||
+	if (!a->r->flock->enabled ||
+	    !realm_has(key->realm, a->r->flock->agent->realm_id) ||
 	    !user_equal(&a->user, &key->uri->user))
 		return false;
-	if (!a->host.l || is_tel(key->uri))
-		return true;
+	if (key->r)
+		return is_same_uri(a, key->uri, key->r);
 
-	pl_set_str(&customer, agent->customer_host);
-	if (customer.l && host_equal(&customer, &key->uri->host))
-		return true;
-
-	return !customer.l && host_equal(&a->host, &key->uri->host);
+	return is_tel(key->uri) || host_fits(a, &key->uri->host);
 }
 
 void identities_drop(struct table *all, struct registration *r)
@@ -88,7 +123,7 @@ static bool is_taken(const struct table *all, const struct registration *r,
 {
 	const struct realm *realm =
 		realm_named(r->flock->plan->realms, r->flock->agent->realm_id);
-	const struct associated_key key = { realm, uri };
+	const struct associated_key key = { realm, uri, r };
 	const struct associated *a = (const struct associated *)table_find(
 		all, user_hash(&uri->user), associated_matches, &key);
 
@@ -150,7 +185,7 @@ void identities_take(struct table *all, struct registration *r)
 int identities_find(struct owner *who, const struct table *all,
 		    const struct realm *realm, const struct uri *uri)
 {
-	const struct associated_key key = { realm, uri };
+	const struct associated_key key = { .realm = realm, .uri = uri };
 	const struct associated *a = (const struct associated *)table_find(
 		all, user_hash(&uri->user), associated_matches, &key);
 

@@ -364,6 +364,27 @@ static void of_two_aors_with_one_uri_the_older_keeps_it(void **s)
 	(void)s;
 }
 
+/* 4.9: "with its host replaced by customer-host when that is set" */
+static void with_a_customer_host_the_older_keeps_it_too(void **s)
+{
+	agent_add("a", "493010^", "3");
+	item_set(&element_surrogate_agent, f.a, "customer-host", "pbx-a.local");
+	f.registrar = same_for_all;
+	start();
+	run(3 * SECOND);
+	assert_int_equal(owner_of("sip:+493099@pbx-a.local"), 0);
+	assert_int_equal(owner_of("sip:+493099@a.trunk.example"), 0);
+	assert_int_equal(owner_of("sip:+493099@other.example"), UINT32_MAX);
+	assert_int_equal(owner_of("sip:+49304930101@pbx-a.local"), 1);
+	assert_int_equal(owner_of("sip:+49304930101@a.trunk.example"), 1);
+	assert_int_equal(owner_of("tel:+49304930101"), 1);
+
+	surrogates_notify(f.s, f.a, 2, false);
+	run(SECOND);
+	assert_int_equal(owner_of("sip:+493099@pbx-a.local"), 0);
+	(void)s;
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -379,6 +400,7 @@ int main(void)
 		TEST(after_a_refusal_other_targets_are_not_tried),
 		TEST(a_420_against_nothing_is_a_failure),
 		TEST(of_two_aors_with_one_uri_the_older_keeps_it),
+		TEST(with_a_customer_host_the_older_keeps_it_too),
 	};
 	int err = libre_init();
 

@@ -1063,7 +1063,9 @@ static void service_routes_and_associated_uris_are_kept(void **s)
 			    "<sip:two.trunk.example;lr>");
 	assert_true(owns("pbx-a", "sip:+493077@a.trunk.example"));
 	assert_true(owns("pbx-a", "tel:+49(30)88"));
-	assert_true(owns("pbx-a", "sip:+493088@anything.example"));
+	/* a number counts at the hosts of the agent only (5.1) */
+	assert_true(owns("pbx-a", "sip:+493088@a.trunk.example"));
+	assert_false(owns("pbx-a", "sip:+493088@anything.example"));
 	assert_false(owns("pbx-a", "sip:+493077@b.trunk.example"));
 	assert_false(owns("pbx-a", "sip:y@other.example"));
 	/* another tenant asks */
