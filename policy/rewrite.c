@@ -714,6 +714,35 @@ static int put_contact(struct view *v)
 	return err ? ENOMEM : 0;
 }
 
+/* The proxy takes the Route for its own by host, port and transport */
+static int put_proxy(struct view *v, const char *name)
+{
+	static const char *const params[TRANSPORT_NONE + 1] = {
+		[TRANSPORT_TCP] = ";transport=tcp",
+		[TRANSPORT_TLS] = ";transport=tls",
+		[TRANSPORT_WS] = ";transport=ws",
+		[TRANSPORT_WSS] = ";transport=wss",
+	};
+	const struct hop *hop = v->setup->hop;
+	const struct session_agent *agent = hop ? hop->agent : NULL;
+	struct place place = { .len = 0 };
+	const char *param = NULL;
+	int err;
+
+	place_name(&place, name, strlen(name));
+	if (agent && agent->port != 5060)
+		place_port(&place, (uint16_t)agent->port);
+	if (agent)
+		param = params[match_agent_transport(agent)];
+
+	err = put_text(v->mb, "<sip:");
+	err |= put(v->mb, place.text, place.len);
+	err |= put_text(v->mb, param ? param : "");
+	err |= put_text(v->mb, ";lr>");
+
+	return err;
+}
+
 /* Row "Route": proxy-name on the default route, then Service-Route */
 static int put_routes(struct view *v)
 {
@@ -726,9 +755,7 @@ static int put_routes(struct view *v)
 
 	proxy = setup->owner.agent->proxy_name;
 	if (is_set(proxy) && !is_by_policy(setup)) {
-		err = put_text(v->mb, "<sip:");
-		err |= put_text(v->mb, proxy);
-		err |= put_text(v->mb, ";lr>");
+		err = put_proxy(v, proxy);
 		if (!err && setup->service_route.l)
 			err = put_text(v->mb, ", ");
 	}

@@ -371,6 +371,14 @@ static void the_service_route_leads_to_the_registrar_only(void **state)
 	is(&f->out.routes,
 	   "<sip:trunk.example;lr>, <sip:edge.trunk.example;lr>");
 
+	/* as the REGISTERs name it (4.1): it takes no other for its own */
+	item_set(&element_session_agent, f->trunk, "port", "5070");
+	item_set(&element_session_agent, f->trunk, "transport-method",
+		 "StaticTCP");
+	run(f, &s, CALLED, FROM_A, TO_A, CONTACT_A);
+	is(&f->out.routes, "<sip:trunk.example:5070;transport=tcp;lr>, "
+			   "<sip:edge.trunk.example;lr>");
+
 	s.to_registrar = false;
 	run(f, &s, CALLED, FROM_A, TO_A, CONTACT_A);
 	is(&f->out.routes, "");

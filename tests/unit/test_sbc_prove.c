@@ -457,6 +457,27 @@ static void a_target_that_wants_each_nonce_once_gets_none_ahead(void **s)
 	(void)s;
 }
 
+/* "In a row": one that it takes in between counts */
+static void a_target_that_takes_some_cached_nonces_gets_them_on(void **s)
+{
+	tenants();
+	assert_int_equal(challenge("trunk.example", "n0", ""), PROOF_READY);
+	accepted("200 OK", "");
+	for (int i = 0; i < 6; i++) {
+		char nonce[3] = { 'm', (char)('0' + i), 0 };
+
+		ahead();
+		assert_true(f.out->end > 0);
+		if (i % 3 != 2)
+			assert_int_equal(challenge("trunk.example", nonce, ""),
+					 PROOF_READY);
+		accepted("200 OK", "");
+	}
+	ahead();
+	assert_true(f.out->end > 0);
+	(void)s;
+}
+
 static enum proof asked(const char *status, const char *nonce)
 {
 	char text[512];
@@ -958,6 +979,10 @@ static void in_dialog_methods_hold_back_what_is_unasked_only(void **s)
 		 "in-dialog-methods", "INVITE", NULL);
 	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_READY);
 	accepted("200 OK", "");
+	f.setup.method = pl_text("MESSAGE");
+	ahead();
+	assert_true(has("\"t1\"")); /* not within a dialog */
+	f.setup.method = pl_text("INVITE");
 	f.setup.in_dialog = true;
 	ahead();
 	assert_true(has("\"t1\""));
@@ -1105,6 +1130,7 @@ int main(void)
 		TEST(stale_is_free_once),
 		TEST(an_accepted_nonce_goes_ahead_and_its_refusal_is_free),
 		TEST(a_target_that_wants_each_nonce_once_gets_none_ahead),
+		TEST(a_target_that_takes_some_cached_nonces_gets_them_on),
 		TEST(register_and_calls_keep_their_own_headers),
 		TEST(both_headers_go_where_both_are_wanted),
 		TEST(credentials_of_the_sender_give_way_to_ours),
