@@ -880,6 +880,16 @@ static int give_up(void *obj, const struct message *msg)
 			  cause_q850(c->code ? c->code : 503));
 }
 
+/* A request to the caller in an early dialog was answered 408 or 481, or not at
+ * all: nobody waits for the called side any more */
+static int caller_lost(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	return give_up_as(c, 480, CDR_TRANSPORT, BROKEN_UP);
+}
+
 /* A reliable 1xx without PRACK for 64*T1 (RFC 3262 3) */
 static int unacknowledged(void *obj, const struct message *msg)
 {
@@ -1113,7 +1123,17 @@ static int held_given_up(void *obj, const struct message *msg)
 	return held_end(c, 503);
 }
 
-/* The called side hung up before its answer went on, or is dead */
+/* One of both is dead before the answer went on; it is hung up all the same */
+static int held_lost(void *obj, const struct message *msg)
+{
+	struct call *c = obj;
+	(void)msg;
+
+	cdr_end(&c->cdr, CDR_SBC, CDR_TRANSPORT, BROKEN_UP);
+	return held_end(c, 480);
+}
+
+/* The called side hung up before its answer went on */
 static int held_hung_up(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
@@ -1253,6 +1273,7 @@ static const struct rule rules[] = {
 	{ CALL_TRYING,     B_REFUSE,      next_hop,        CALL_TRYING     },
 	{ CALL_TRYING,     TIMER_C,       no_final_answer, CALL_CANCELLING },  /* of hops tried together one rings */
 	{ CALL_TRYING,     A_CANCEL,      caller_cancels,  CALL_CANCELLING },  /* 9.2 */
+	{ CALL_TRYING,     A_LOST,        caller_lost,     CALL_CANCELLING },
 	{ CALL_TRYING,     TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
 	{ CALL_TRYING,     OPERATOR,      give_up,         CALL_CANCELLING },
 	{ CALL_EARLY,      HOP_FOUND,     sent,            CALL_EARLY      },  /* beside one that rings */
@@ -1266,6 +1287,7 @@ static const struct rule rules[] = {
 	{ CALL_EARLY,      B_CHALLENGE,   prove,           CALL_PROVING    },
 	{ CALL_EARLY,      B_REFUSE,      next_hop,        CALL_TRYING     },
 	{ CALL_EARLY,      A_CANCEL,      caller_cancels,  CALL_CANCELLING },
+	{ CALL_EARLY,      A_LOST,        caller_lost,     CALL_CANCELLING },
 	{ CALL_EARLY,      TIMER_C,       no_final_answer, CALL_CANCELLING },  /* 16.8 */
 	{ CALL_EARLY,      TIMER_EXPIRES, unanswered,     CALL_CANCELLING },
 	{ CALL_EARLY,      OPERATOR,      give_up,         CALL_CANCELLING },
@@ -1273,7 +1295,8 @@ static const struct rule rules[] = {
 	{ CALL_HELD,       NO_PRACK,      held_unacknowledged, CALL_CLOSING },
 	{ CALL_HELD,       A_CANCEL,      held_cancelled,  CALL_CLOSING    },
 	{ CALL_HELD,       B_BYE,         held_hung_up,    CALL_CLOSING    },
-	{ CALL_HELD,       B_LOST,        held_hung_up,    CALL_CLOSING    },
+	{ CALL_HELD,       A_LOST,        held_lost,       CALL_CLOSING    },
+	{ CALL_HELD,       B_LOST,        held_lost,       CALL_CLOSING    },
 	{ CALL_HELD,       MEDIA_BAD,     held_given_up,   CALL_CLOSING    },
 	{ CALL_HELD,       OPERATOR,      held_given_up,   CALL_CLOSING    },
 	{ CALL_PROVING,    PROOF,         send_again,      CALL_TRYING     },
@@ -1288,6 +1311,7 @@ static const struct rule rules[] = {
 	{ CALL_ANSWERED,   A_ACK,         pass_ack,        CALL_TALKING    },
 	{ CALL_ANSWERED,   MEDIA_BAD,     media_bad,       CALL_CLOSING    },
 	{ CALL_ANSWERED,   A_LOST,        lost_ack,        CALL_CLOSING    },  /* 13.3.1.4 */
+	{ CALL_ANSWERED,   B_LOST,        leg_dead,        CALL_CLOSING    },
 	{ CALL_ANSWERED,   A_BYE,         bye_b,           CALL_CLOSING    },
 	{ CALL_ANSWERED,   B_BYE,         bye_a,           CALL_CLOSING    },
 	{ CALL_ANSWERED,   MEDIA_LOST,    media_silent,    CALL_CLOSING    },

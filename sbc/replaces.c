@@ -453,6 +453,7 @@ int replaces_drop(struct message *msg)
 bool replaces_any(const struct message *msg)
 {
 	return message_first(msg, HDR_REFER_TO) ||
+	       message_first(msg, HDR_REPLACES) ||
 	       message_first(msg, HDR_TARGET_DIALOG) ||
 	       message_first(msg, HDR_IN_REPLY_TO);
 }
@@ -463,6 +464,10 @@ int replaces_edit(struct message *msg, const struct leg_tables *tables,
 {
 	int err = refer_edit(msg, tables, from, to, other);
 
+	/* RFC 3891 3: it means nothing but in an INVITE that begins a dialog,
+	 * where choose-route maps it */
+	if (!err && (msg->method_id != INVITE || msg->to_tag.l))
+		err = message_drop(msg, HDR_REPLACES);
 	if (!err)
 		err = target_edit(msg, tables, from, to, other);
 	return err ? err : reply_edit(msg, tables, from, to, other);

@@ -28,6 +28,32 @@ static struct message *holds(void)
 	return peer_request(&trunk, "INVITE");
 }
 
+/* --- 3.1: headers ----------------------------------------------------------- */
+
+static void replaces_is_for_an_invite_that_begins_a_dialog_alone(void **s)
+{
+	static const char *const methods[] = { "INVITE", "INFO", "UPDATE",
+					       "NOTIFY" };
+	char line[256];
+	(void)s;
+
+	core_start();
+	core_call();
+	snprintf(line, sizeof(line),
+		 "Replaces: %s;to-tag=x;from-tag=y\r\n"
+		 "Event: x\r\nSubscription-State: active\r\n",
+		 pbx.callid);
+	for (size_t i = 0; i < 4; i++) {
+		struct message *got;
+
+		peer_says(&pbx, methods[i], line, i ? NULL : HOLD);
+		got = peer_request(&trunk, methods[i]);
+		assert_null(message_first(got, HDR_REPLACES));
+		peer_answers(&trunk, got, i ? 200 : 488, NULL, NULL);
+		core_run(10);
+	}
+}
+
 /* --- 3.4: timer C --------------------------------------------------------- */
 
 static void timer_c_begins_with_100(void **s)
@@ -129,6 +155,54 @@ static void a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call(void **s)
 	peer_request(&pbx, "BYE");
 }
 
+/* --- 3.6: dead legs -------------------------------------------------------- */
+
+static void a_caller_who_is_dead_while_it_rings_is_rung_for_no_more(void **s)
+{
+	static const uint16_t codes[] = { 481, 408, 0 };
+	(void)s;
+
+	core_teardown(s);
+	for (size_t i = 0; i < 3; i++) {
+		struct message *invite, *update;
+
+		core_setup(s);
+		calls();
+		invite = peer_request(&trunk, "INVITE");
+		peer_answers(&trunk, invite, 180, NULL, NULL);
+		peer_answer(&pbx, 180);
+		peer_says(&trunk, "UPDATE", NULL, NULL);
+		update = peer_request(&pbx, "UPDATE");
+		if (codes[i])
+			peer_answers(&pbx, update, codes[i], NULL, NULL);
+		else
+			core_run(33000);
+		peer_request(&trunk, "CANCEL");
+		peer_answer(&pbx, 480);
+		peer_answers(&trunk, invite, 487, NULL, NULL);
+		assert_int_equal(core_calls(), 0);
+		core_teardown(s);
+	}
+	core_setup(s);
+	core_start();
+}
+
+static void a_called_side_that_is_dead_before_the_ack_ends_the_call(void **s)
+{
+	struct message *invite, *info;
+	(void)s;
+
+	calls();
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_says(&pbx, "UPDATE", NULL, NULL);
+	info = peer_request(&trunk, "UPDATE");
+	peer_answers(&trunk, info, 481, NULL, NULL);
+	peer_request(&pbx, "BYE");
+	peer_request(&trunk, "BYE");
+}
+
 /* --- 3.2: ACK -------------------------------------------------------------- */
 
 static void an_ack_of_before_acknowledges_no_later_answer(void **s)
@@ -153,11 +227,14 @@ static void an_ack_of_before_acknowledges_no_later_answer(void **s)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(replaces_is_for_an_invite_that_begins_a_dialog_alone),
 		TEST(timer_c_begins_with_100),
 		TEST(timer_c_begins_anew_with_each_1xx_but_100),
 		TEST(a_reinvite_that_is_never_answered_is_given_up),
 		TEST(who_leaves_even_the_cancel_of_a_reinvite_unanswered_is_dead),
 		TEST(a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call),
+		TEST(a_caller_who_is_dead_while_it_rings_is_rung_for_no_more),
+		TEST(a_called_side_that_is_dead_before_the_ack_ends_the_call),
 		TEST(an_ack_of_before_acknowledges_no_later_answer),
 	};
 
