@@ -21,7 +21,10 @@
 enum {
 	TEXT = 8192,
 	MOST = 512,
-	FORKS = 3
+	FORKS = 3,
+	/* timer C, its CANCEL, and what follows, twice: the target of a transfer
+	 * may be asked behind its answer */
+	PATIENCE = 600000 /* [ms] */
 };
 
 /* A message being written */
@@ -72,8 +75,9 @@ static struct flight air[MOST], spoken[64];
 static size_t talks_n, duties_n, wishes_n, air_n, spoken_n;
 static uint32_t names_n;
 static uint64_t dice;
-static bool lossy, calm, loud, louder;
-static unsigned loss; /* of 100 messages */
+static bool lossy, failing, calm, loud, louder;
+static unsigned loss;       /* of 100 messages */
+static const char *hanging; /* what waits for ever */
 
 static struct peer *const ends[ENDS] = { &pbx, &pbx_b, &trunk, &third };
 /* A name of each, which takes DNS */
@@ -148,10 +152,22 @@ static void put_sdp(struct text *t, int end)
 		put(t, "m=video %u RTP/AVP 96\r\n", 42000 + 2 * roll(50));
 }
 
+/* SDP beside something else (RFC 5621) */
+static void put_parts(struct text *t, int end)
+{
+	put(t, "--b\r\nContent-Type: application/sdp\r\n\r\n");
+	put_sdp(t, end);
+	put(t, "\r\n--b\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--"
+	       "\r\n");
+}
+
 /* Content-Type, Content-Length and body; kind: 0 none, 1 SDP, 2 text, 3 spoilt */
 static void put_body(struct text *t, int end, int kind)
 {
 	struct text body = { .n = 0 };
+
+	if (kind == 1 && chance(4))
+		kind = 4;
 
 	body.s[0] = '\0';
 	switch (kind) {
@@ -166,6 +182,10 @@ static void put_body(struct text *t, int end, int kind)
 	case 3:
 		put(&body, "v=0\r\no=- 1 1 IN IP4\r\nm=\r\n");
 		put(t, "Content-Type: application/sdp\r\n");
+		break;
+	case 4:
+		put_parts(&body, end);
+		put(t, "Content-Type: multipart/mixed;boundary=b\r\n");
 		break;
 	}
 	put(t, "Content-Length: %zu\r\n\r\n%s", body.n, body.s);
@@ -206,8 +226,9 @@ static void arrive(int end, const char *text, bool wild)
 	struct message *msg = scan_of(text, strlen(text));
 
 	told(ends[end]->ip, "->", text, strlen(text));
+	/* The answer may be one of those that cannot leave */
 	if (msg)
-		witness_hears(end, msg, wild);
+		witness_hears(end, msg, wild || failing);
 	mem_deref(msg);
 	fake_port_give(ends[end]->port, ends[end]->ip, 5060, 0, text);
 	listen_to();
@@ -390,8 +411,43 @@ static void put_replaces(struct text *t, int end)
 		    chance(20) ? ";early-only" : "");
 }
 
+/* Dialogs of this side, named where they must not cross as they are */
+static void put_names(struct text *t, int end)
+{
+	const struct talk *other = own_talk(end);
+
+	if (!other)
+		return;
+	switch (roll(3)) {
+	case 0:
+		put(t, "In-Reply-To: %s, %s\r\n", other->callid, other->callid);
+		break;
+	case 1:
+		put(t, "Target-Dialog: %s;local-tag=%s;remote-tag=%s\r\n",
+		    other->callid, tag_in(other->local), tag_in(other->remote));
+		break;
+	case 2:
+		put_replaces(t, end);
+		break;
+	}
+}
+
+/* What else must not cross (behaviour.md 3.1) */
+static void put_own(struct text *t, int end)
+{
+	static const char *const lines[] = {
+		"Warning: 399 %s \"hm\"\r\n", "Organization: %s\r\n",
+		"User-Agent: %s\r\n",         "Server: %s\r\n",
+		"Path: <sip:%s;lr>\r\n",      "Service-Route: <sip:%s;lr>\r\n",
+	};
+
+	put(t, PICK(lines), ends[end]->ip);
+}
+
 static void put_options(struct text *t)
 {
+	if (chance(5))
+		put(t, "Min-SE: %u\r\n", 90 + roll(40));
 	if (chance(50))
 		put(t, "Supported: %s\r\n",
 		    chance(50) ? "100rel, timer" : "100rel");
@@ -442,6 +498,13 @@ static void calls(void)
 	put_options(&t);
 	if (chance(6))
 		put_replaces(&t, end);
+	else if (chance(4))
+		put_names(&t, end);
+	if (chance(4))
+		put_own(&t, end);
+	if (chance(5))
+		put(&t, "Privacy: id\r\nP-Asserted-Identity: "
+			"<sip:4930100@pbx-a.example>\r\n");
 	if (chance(4))
 		put(&t, "Expires: %u\r\n", 1 + roll(30));
 	put_body(&t, end, w->offers ? (chance(1) ? 3 : 1) : 0);
@@ -450,9 +513,10 @@ static void calls(void)
 
 static void asks_outside(void)
 {
-	static const enum method_id methods[] = { MESSAGE, SUBSCRIBE, SUBSCRIBE,
-						  PUBLISH, OPTIONS,   REFER,
-						  NOTIFY,  INFO };
+	static const enum method_id methods[] = {
+		MESSAGE, SUBSCRIBE, SUBSCRIBE, PUBLISH, OPTIONS,
+		REFER,   NOTIFY,    INFO,      REGISTER
+	};
 	enum method_id method = PICK(methods);
 	int end = (int)roll(3), i = talk_new(end);
 	struct text t;
@@ -473,6 +537,8 @@ static void asks_outside(void)
 		put(&t, "Subscription-State: active\r\n");
 	if (method == REFER)
 		put(&t, "Refer-To: <sip:0305678@127.0.0.2>\r\n");
+	if (chance(4))
+		put_names(&t, end);
 	put_body(&t, end, method == MESSAGE ? 2 : 0);
 	say(end, t.s, false);
 }
@@ -481,6 +547,8 @@ static void put_refer_to(struct text *t, int end)
 {
 	const struct talk *other = own_talk(end);
 
+	if (chance(10))
+		put(t, "Refer-Sub: false\r\n");
 	if (other && chance(50)) {
 		put(t,
 		    "Refer-To: <sip:0305678@127.0.0.2?Replaces=%s%%3Bto-tag"
@@ -555,6 +623,10 @@ static void asks_in(int i, enum method_id method)
 	request_begin(&t, w, &talk,
 		      method == METHOD_OTHER ? "FOO" : method_name(method));
 	put_for(&t, method, end);
+	if (chance(3))
+		put_names(&t, end);
+	if (chance(3))
+		put_own(&t, end);
 	if (method == INVITE || method == UPDATE)
 		w->offers = chance(method == INVITE ? 80 : 60);
 	if (w->offers)
@@ -710,6 +782,8 @@ static void answers(struct duty *d, uint16_t code)
 		    chance(3) ? hosts[d->end] : ends[d->end]->ip);
 	if (chance(5) && code > 100 && code < 300)
 		put(&t, "Record-Route: <sip:%s;lr>\r\n", ends[d->end]->ip);
+	if (chance(3))
+		put_own(&t, d->end);
 	if (code == 401 || code == 407)
 		put_challenge(&t, code);
 	if (code == 422)
@@ -923,6 +997,17 @@ static bool is_identity(const char *text, const char *p)
 	return !strncmp(p, "From:", 5) || !strncmp(p, "To:", 3);
 }
 
+/* An address that is spoilt may become that of another peer */
+static bool is_address(const char *text, const char *p)
+{
+	while ((text = strstr(text, "192.0.2.9"))) {
+		if (p >= text && p < text + 11)
+			return true;
+		text++;
+	}
+	return false;
+}
+
 static void spoils(void)
 {
 	const struct flight *f;
@@ -946,7 +1031,7 @@ static void spoils(void)
 	for (unsigned i = 1 + roll(4); i--;) {
 		char *p = text + roll((uint32_t)l);
 
-		if (!is_identity(text, p))
+		if (!is_identity(text, p) && !is_address(text, p))
 			*p = (char)(33 + roll(90));
 	}
 	if (chance(20))
@@ -991,6 +1076,29 @@ static void kill_all(void)
 	}
 }
 
+/* Nobody has said anything for longer than any wait: calls are over, or talk */
+static const char *what_waits(void)
+{
+	struct le *le = calls_home(core.worker.calls)->calls.head;
+
+	for (; le; le = le->next) {
+		const struct call *call = le->data;
+
+		if (call->state != CALL_TALKING)
+			return call_machine.states[call->state];
+		if (call->reinvite)
+			return "a re-INVITE";
+		if (call->transfer)
+			return "a transfer";
+		if (!list_isempty(&call->relays))
+			return "a relay";
+		if (queue_is_busy(&call->queue[SIDE_A]) ||
+		    queue_is_busy(&call->queue[SIDE_B]))
+			return "a queue";
+	}
+	return NULL;
+}
+
 static void names_wait(void)
 {
 	if (chance(50))
@@ -1011,9 +1119,10 @@ static void sends_fail(void)
 		fake_port_hold(true);
 	else
 		fake_port_fail(ENOTCONN);
-	lossy = true;
+	lossy = failing = true;
 	for (unsigned n = 1 + roll(4); n--;)
 		step();
+	failing = false;
 	fake_port_fail(0);
 	if (!later)
 		return;
@@ -1108,6 +1217,52 @@ static void timers_some(void)
 		timers_of_ours("pbx-a");
 }
 
+static const char *any_media(void)
+{
+	static const char *const words[] = { "both", "both", "reverse",
+					     "none" };
+
+	return PICK(words);
+}
+
+/* Who is told of early media, and what a 3xx leads to */
+static void peers_differ(void)
+{
+	static const char *const actions[] = { "proxy", "recurse",
+					       "recurse-305-only" };
+
+	item_set(&element_realm_config, core.pbx, "early-media-allow",
+		 any_media());
+	item_set(&element_realm_config, core.trunk, "early-media-allow",
+		 any_media());
+	item_set(&element_session_agent, core.agent_trunk, "redirect-action",
+		 PICK(actions));
+	core.agent_pbx->trust_me = chance(50);
+	core.agent_trunk->trust_me = chance(50);
+}
+
+/* So little room that something is refused now and then */
+static void room_little(void)
+{
+	struct steering_pool *pool = (struct steering_pool *)config_at(
+		core.cfg, &element_steering_pool, roll(3));
+
+	switch (roll(4)) {
+	case 0:
+		pool->end_port = pool->start_port + 3 + 2 * roll(3);
+		break;
+	case 1:
+		core.sip->max_sessions = 1 + roll(3);
+		break;
+	case 2:
+		core.agent_trunk->max_sessions = 1 + roll(3);
+		break;
+	case 3:
+		core.trunk->max_bandwidth = 100 + roll(300);
+		break;
+	}
+}
+
 static void records_many(void)
 {
 	struct account_config *a = (struct account_config *)config_single(
@@ -1141,6 +1296,10 @@ void storm_configure(uint64_t seed)
 		records_many();
 	if (chance(15))
 		core.sip->add_reason_header = true;
+	if (chance(30))
+		peers_differ();
+	if (chance(15))
+		room_little();
 	core.agent_pbx->constraints = core.agent_trunk->constraints =
 		core.agent_pbx_b->constraints = true;
 	item_set(&element_session_agent, core.agent_trunk, "options",
@@ -1151,7 +1310,8 @@ void storm_configure(uint64_t seed)
 
 void storm_begin(void)
 {
-	calm = lossy = false;
+	calm = lossy = failing = false;
+	hanging = NULL;
 	talks_n = duties_n = wishes_n = air_n = spoken_n = names_n = 0;
 	memset(spoken, 0, sizeof(spoken));
 	witness_reset();
@@ -1177,10 +1337,21 @@ void storm_calm(uint64_t ms)
 		fake_port_fail(0);
 		fake_resolver_fail(0);
 		fake_resolver_answer(ENOENT);
-		pass(40000);
+		/* by themselves, or because somebody ends them early */
+		if (chance(70)) {
+			pass(PATIENCE);
+			hanging = what_waits();
+		} else {
+			pass(40000);
+		}
 		kill_all();
 	}
 	pass(ms);
+}
+
+const char *storm_hangs(void)
+{
+	return hanging;
 }
 
 bool storm_is_lossy(void)

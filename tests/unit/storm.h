@@ -17,6 +17,8 @@ void storm_begin(void);
 void storm_rage(unsigned steps);
 /** Everybody is silent from now on: the core hears nothing for so long [ms] */
 void storm_calm(uint64_t ms);
+/** What has not ended in a silence longer than any timer; NULL: nothing waits */
+const char *storm_hangs(void);
 /** Has a send failed, so that a message may be missing? */
 bool storm_is_lossy(void);
 void storm_end(void);

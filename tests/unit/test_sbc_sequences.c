@@ -161,6 +161,8 @@ static void run(uint64_t seed)
 	storm_rage(STEPS);
 	judge(witness_fault(), 0);
 	storm_calm(CALM);
+	if (storm_hangs())
+		judge(storm_hangs(), 1);
 	if (pairs_count(core.worker.pairs))
 		storm_calm(SUBSCRIPTION);
 	judge(witness_fault(), 0);

@@ -180,6 +180,19 @@ static struct debt *debt_find(const char *callid, const char *ours,
 	return NULL;
 }
 
+/* Was the 2xx to this INVITE acknowledged before? Then this one is a repetition
+ * that came behind a later INVITE */
+static bool is_acked(const struct debt *d, uint32_t cseq)
+{
+	for (size_t i = 0; i < gave_n; i++)
+		if (gave[i].n.method == ACK && gave[i].n.cseq == cseq &&
+		    !strcmp(gave[i].n.callid, d->callid) &&
+		    !strcmp(gave[i].n.from, d->ours) &&
+		    !strcmp(gave[i].n.to, d->theirs))
+			return true;
+	return false;
+}
+
 static void owe(const char *callid, const char *ours, const char *theirs,
 		uint32_t cseq, bool asked)
 {
@@ -203,7 +216,7 @@ static void owe(const char *callid, const char *ours, const char *theirs,
 	}
 	if (asked && d->cseq != cseq) {
 		d->cseq = cseq;
-		d->acked = false;
+		d->acked = is_acked(d, cseq);
 		d->asked = true;
 	}
 }
@@ -239,6 +252,9 @@ static void answer_heard(const struct message *msg, bool wild)
 		g->rang = true;
 		return;
 	}
+	/* The first one came to nobody: so do its repetitions */
+	if (!g->final_at && !is_in_time(g))
+		g->wild = true;
 	put(tag, &msg->to_tag);
 	if (msg->method_id == INVITE && msg->code < 300 && tag[0] && !g->wild &&
 	    is_in_time(g))
