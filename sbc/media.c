@@ -1386,8 +1386,8 @@ static int offer_relayed(struct media *m, const struct pl *text,
 	return rewrite(m, !p->from, text, sdp, on, out);
 }
 
-int media_offer(struct media *m, enum side from, const struct pl *sdp,
-		struct mbuf **out)
+static int offer(struct media *m, enum side from, const struct pl *sdp,
+		 struct mbuf **out)
 {
 	struct sdp read;
 	int err;
@@ -1432,6 +1432,17 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		release_unagreed(m);
 	}
 
+	return err;
+}
+
+int media_offer(struct media *m, enum side from, const struct pl *sdp,
+		struct mbuf **out)
+{
+	/* It may be what this side said, which a new agreement replaces */
+	struct mbuf *said = mem_ref(m->said[from]);
+	int err = offer(m, from, sdp, out);
+
+	mem_deref(said);
 	return err;
 }
 
@@ -1628,6 +1639,19 @@ void media_hush(struct media *m)
 	for (uint32_t i = 0; i < SDP_STREAMS; i++)
 		if (m->stream[i])
 			m->stream[i]->two_way = m->stream[i]->agreed = false;
+}
+
+int media_agree(struct media *m)
+{
+	int err = 0;
+
+	if (!m->proposal || !m->proposal->answered)
+		return 0;
+	if (!m->direct)
+		err = apply(m);
+	agree(m);
+
+	return err;
 }
 
 void media_offer_failed(struct media *m)

@@ -165,6 +165,10 @@ int media_turn(struct media *m, const struct realm *realm_b,
 /** The offer was refused: the session stays as it was (RFC 6141) */
 void media_offer_failed(struct media *m);
 
+/** The final answer bears no SDP: that of the 1xx before holds from now on (RFC
+ *  3261 13.2.1). Without one nothing happens. 0; errno of the flows */
+int media_agree(struct media *m);
+
 /** Has an offer been made that waits for its answer; from which side? */
 bool media_offer_open(const struct media *m, enum side *from);
 

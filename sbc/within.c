@@ -121,6 +121,14 @@ static void offer_failed(struct call *c, const struct relay *r)
 		media_offer_failed(c->media);
 }
 
+/* A 2xx to a re-INVITE, where a 1xx may have held the answer */
+static bool is_agreed(const struct call *c, const struct relay *r,
+		      const struct message *msg)
+{
+	return relay_method(r) == INVITE && msg->code >= 200 &&
+	       !is_loser(c, relay_to(r));
+}
+
 static void relay_answer(struct relay *r, const struct message *msg,
 			 struct leg_reply *reply, struct mbuf **sdp, void *arg)
 {
@@ -131,7 +139,8 @@ static void relay_answer(struct relay *r, const struct message *msg,
 		return;
 	}
 	leg_contact(relay_from(r), msg);
-	if (relay_media(c, r, msg, sdp)) {
+	if (relay_media(c, r, msg, sdp) ||
+	    (!*sdp && is_agreed(c, r, msg) && media_agree(c->media))) {
 		count(COUNT_SDP_ANSWER_ERRORS, 1);
 		media_offer_failed(c->media);
 		reply->code = 488;
@@ -139,7 +148,7 @@ static void relay_answer(struct relay *r, const struct message *msg,
 		return;
 	}
 	if (!*sdp) {
-		if (msg->code >= 200 && relay_method(r) != INVITE)
+		if (msg->code >= 200)
 			offer_failed(c, r);
 		return;
 	}

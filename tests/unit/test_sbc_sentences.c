@@ -3,6 +3,7 @@
  */
 #include "sbc/clock.h"
 #include "tests/unit/core_fixture.h"
+#include "tests/unit/fake_forward.h"
 
 #define HOLD                                                                   \
 	"v=0\r\no=- 1 2 IN IP4 127.0.0.12\r\ns=-\r\n"                          \
@@ -155,6 +156,54 @@ static void a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call(void **s)
 	peer_request(&pbx, "BYE");
 }
 
+/* --- 3.6: re-INVITE --------------------------------------------------------- */
+
+#define SDP_MOVED SDP_AT("127.0.0.11", "40300")
+
+/* Does a flow send to this port of the trunk? */
+static bool is_sent_to(uint16_t port)
+{
+	for (uint32_t i = 0; i < 64; i++) {
+		const struct flow_setup *f = fake_flow(i);
+
+		if (f && sa_port(&f->remote[0]) == port)
+			return true;
+	}
+	return false;
+}
+
+static void an_answer_in_1xx_holds_with_a_2xx_without_sdp(void **s)
+{
+	struct message *invite = holds();
+	(void)s;
+
+	peer_answers(&trunk, invite, 183, NULL, SDP_MOVED);
+	assert_true(body_has(peer_answer(&pbx, 183), "127.0.0.2"));
+	assert_false(is_sent_to(40300)); /* RFC 6141: not before the 2xx */
+	peer_answers(&trunk, invite, 200, NULL, NULL);
+	assert_int_equal(peer_answer(&pbx, 200)->body.l, 0);
+	peer_acks(&pbx, NULL);
+	assert_true(is_sent_to(40300));
+	assert_false(is_sent_to(40100));
+
+	/* and the next offer may come */
+	peer_says(&trunk, "UPDATE", NULL, SDP_TRUNK);
+	peer_request(&pbx, "UPDATE");
+}
+
+static void a_2xx_without_any_answer_leaves_no_offer_open(void **s)
+{
+	struct message *invite = holds();
+	(void)s;
+
+	peer_answers(&trunk, invite, 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	assert_true(is_sent_to(40100));
+	peer_says(&trunk, "UPDATE", NULL, SDP_TRUNK);
+	peer_request(&pbx, "UPDATE");
+}
+
 /* --- 3.6: dead legs -------------------------------------------------------- */
 
 static void a_caller_who_is_dead_while_it_rings_is_rung_for_no_more(void **s)
@@ -233,6 +282,8 @@ int main(void)
 		TEST(a_reinvite_that_is_never_answered_is_given_up),
 		TEST(who_leaves_even_the_cancel_of_a_reinvite_unanswered_is_dead),
 		TEST(a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call),
+		TEST(an_answer_in_1xx_holds_with_a_2xx_without_sdp),
+		TEST(a_2xx_without_any_answer_leaves_no_offer_open),
 		TEST(a_caller_who_is_dead_while_it_rings_is_rung_for_no_more),
 		TEST(a_called_side_that_is_dead_before_the_ack_ends_the_call),
 		TEST(an_ack_of_before_acknowledges_no_later_answer),
