@@ -309,6 +309,7 @@ static void turn_away(struct worker *w, const struct arrival *from,
 {
 	char extra[32];
 
+	lobby_turned_away(w->lobby, from, msg);
 	refusals_count(w->refusals, REFUSAL_TAKE_CAPACITY, 503);
 	transactions_answered(w->transactions, from->port, msg->method_id, 503);
 	transactions_throttled(w->transactions, from->port, msg->method_id,
@@ -328,10 +329,13 @@ static bool is_crowded(struct worker *w, const struct arrival *from,
 {
 	const struct endpoint *at;
 	struct source source;
-	bool stranger;
+	bool stranger, again, over;
 
-	if (!w->shed ||
-	    !shed_look(w->shed, from->conn ? SHED_UNKNOWN : from->age))
+	if (!w->shed)
+		return false;
+	over = shed_look(w->shed, from->conn ? SHED_UNKNOWN : from->age);
+	again = lobby_remembers(w->lobby, from, msg);
+	if (!over && !again)
 		return false;
 	at = passage_endpoint(w, from->port);
 	if (!at)
@@ -339,7 +343,9 @@ static bool is_crowded(struct worker *w, const struct arrival *from,
 
 	sources_match(w->sources, w->plan, at, &from->src, &source);
 	stranger = is_stranger(&source);
-	if (shed_refuses(w->shed, stranger) ||
+	if (lobby_has(w->lobby, from, msg))
+		return true;
+	if (again || shed_refuses(w->shed, stranger) ||
 	    lobby_put(w->lobby, from, msg, stranger))
 		turn_away(w, from, msg, at, &source);
 
@@ -347,13 +353,21 @@ static bool is_crowded(struct worker *w, const struct arrival *from,
 }
 
 void ingress_waited(const struct arrival *from, const struct message *msg,
-		    void *arg)
+		    bool is_late, void *arg)
 {
 	struct worker *w = arg;
+	const struct endpoint *at = passage_endpoint(w, from->port);
+	struct source source;
 
-	/* It may have come twice meanwhile */
-	if (transactions_take(w->transactions, from, msg) == NEW_REQUEST)
-		begin(w, from, msg);
+	if (!is_late || !at) {
+		/* It may have come once more when nobody had to wait */
+		if (transactions_take(w->transactions, from, msg) ==
+		    NEW_REQUEST)
+			begin(w, from, msg);
+		return;
+	}
+	sources_match(w->sources, w->plan, at, &from->src, &source);
+	turn_away(w, from, msg, at, &source);
 }
 
 void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
@@ -374,7 +388,7 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 	ingress_keepalive(from, w);
 	/* It may be about a request that waits */
 	if (msg->method_id == CANCEL && !msg->code && w->lobby)
-		lobby_clear(w->lobby);
+		lobby_serve(w->lobby, from, msg);
 	switch (transactions_take(w->transactions, from, msg)) {
 
 	case MATCHED:

@@ -10,7 +10,7 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg);
 
 /** A request that waited in the lobby is served: lobby_h with the worker as arg */
 void ingress_waited(const struct arrival *from, const struct message *msg,
-		    void *arg);
+		    bool is_late, void *arg);
 
 /** A keep-alive came in by a sip-port: port_keepalive_h with the worker as arg */
 void ingress_keepalive(const struct arrival *from, void *arg);

@@ -72,6 +72,7 @@ static void look(int flags, void *arg)
 
 	(void)flags;
 
+	in->more = false;
 	turn_enter();
 	in->pending = epoll_wait(in->fd, in->events, EVENTS, 0);
 	for (i = 0; i < in->pending; ++i) {
@@ -84,7 +85,6 @@ static void look(int flags, void *arg)
 	turn_leave();
 	if (!in->more)
 		rest(in);
-	in->more = false;
 
 	mem_deref(in);
 }

@@ -12,8 +12,9 @@ What quality.md compares, media not through the SBC and a rate that keeps the th
 measured, too.
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio held registrations programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held registrations programs
 """
+import json
 import os
 import platform
 import re
@@ -32,6 +33,7 @@ BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build-release")
 CALLS, RATE, RUNS = 16000, 2000, 3
 SLOW_CALLS, SLOW_RATE = 4000, 400  # a rate at which nearly every message wakes the thread up
 QUOTED, FIRST = 0.070, 0.120  # Kamailio's plain call in quality.md; what a challenged call may take at first
+OVERLOAD_FROM, OVERLOAD_TO, OVERLOAD_SECONDS = 4000, 24000, 8
 HELD, HELD_RATE = 5000, 500
 AORS = 10000
 TICK = os.sysconf("SC_CLK_TCK")
@@ -85,6 +87,15 @@ class Load:
             missed.append(f"calls failed in SIPp: {type(self).__name__}, {uas}, {calls} calls at {rate}/s")
             print(f"   {missed[-1]}", flush=True)
         return used
+
+
+    def generate(self, calls, rate, *arguments):
+        """The same by our own generator, which can make more and plays loss; what it reports, with `used` CPU seconds"""
+        before = self.used()
+        p = subprocess.run([f"{BUILD}/tests/bench_generator", "--pbx", self.ip(12), "--trunk", self.ip(11), "--sbc", self.ip(2),
+                            "--calls", str(calls), "--rate", str(rate), *arguments], capture_output=True, text=True, timeout=120)
+        report = json.loads(p.stdout.splitlines()[-1])
+        return {**report, "used": self.used() - before, "goodput": report["completed"] / report["seconds"]}
 
 
 class Kamailio(Load):
@@ -190,6 +201,60 @@ def bench_calls():
         row(f"Kamailio, stateful proxy, fast allocator, plain, {rate}/s", figures, "s CPU / 1000", f"(quality.md: {QUOTED:.3f})")
 
 
+def make(*programs):
+    subprocess.run(["ninja", "-C", BUILD, "--quiet", *[f"tests/bench_{n}" for n in programs]], check=True)
+
+
+def bench_numbers():
+    """Our generator on both sides: all calls to one number, each to its own; and packets lost and late"""
+    make("generator")
+    prove = ("--challenge", "trunk.example:a1:secret-a1")
+    loads = {  # generator's options
+        "plain, a number each": (),
+        "plain, one number": ("--one-number",),
+        "challenged, a number each": prove,
+        "challenged, one number": (*prove, "--one-number"),
+        "challenged, 1 % lost and 20 ms late each way": (*prove, "--loss", "1", "--delay", "20"),
+    }
+    for n, (name, options) in enumerate(loads.items()):
+        used = []
+        for run in range(RUNS):
+            with Bench(f"{130 + n}.{run + 1}", lambda sbc: (direct_media(sbc), no_nonces(sbc))) as b:
+                r = b.generate(CALLS, RATE, *options)
+                used.append(r["used"] * 1000 / CALLS)
+                if r["completed"] != CALLS or r["wrong_digests"]:
+                    missed.append(f"generator, {name}: {r}")
+        row(f"call by our generator, {name}, {RATE}/s", used, "s CPU / 1000", "")
+
+
+def bench_overload():
+    """The most calls per second of which none is refused or repeated, and what is left of it at twice that rate"""
+    make("generator")
+    best, shares, repeated = [], [], []
+    for run in range(RUNS):
+        rate, most = OVERLOAD_FROM, None
+        while rate <= OVERLOAD_TO:
+            with Bench(f"135.{run * 40 + rate // 1000}", direct_media) as b:
+                r = b.generate(rate * OVERLOAD_SECONDS, rate)
+            if r["completed"] < r["calls"] or r["repeated"]:
+                break
+            most, rate = rate, rate + 1000
+        if not most:
+            missed.append(f"overload: {OVERLOAD_FROM}/s is too much already: {r}")
+            continue
+        with Bench(f"136.{run + 1}", direct_media) as b:
+            r = b.generate(2 * most * OVERLOAD_SECONDS, 2 * most)
+        best.append(most)
+        shares.append(100 * r["goodput"] / most)
+        repeated.append(1000 * r["repeated"] / r["calls"])
+    if best:
+        row("most plain calls per second, none refused, nothing repeated", best, "/s", "")
+        row("goodput at twice that rate", shares, "% of it", "90")
+        row("    messages that were repeated then", repeated, "per 1000 calls", "")
+        if statistics.median(shares) < 90:
+            missed.append(f"goodput at twice the most: {shares}")
+
+
 def bench_kamailio():
     """What the proxy takes with the allocator that Debian's package starts with"""
     figures = [kamailio(f"128.{run + 1}", False, RATE, CALLS) for run in range(RUNS)]
@@ -278,7 +343,7 @@ def bench_registrations():
 def bench_programs():
     names = ["scan", "timer", "routes", "credentials", "verify", "transactions", "rtp"]
     names = [n for n in names if os.path.exists(f"{HERE}/{n}.c")]
-    subprocess.run(["ninja", "-C", BUILD, "--quiet", *[f"tests/bench_{n}" for n in names]], check=True)
+    make(*names)
     for name in names:
         print(f"\n-- {name}", flush=True)
         subprocess.run([f"{BUILD}/tests/bench_{name}"], cwd=ROOT, timeout=300)
@@ -286,7 +351,8 @@ def bench_programs():
 
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    benches = {"calls": bench_calls, "kamailio": bench_kamailio, "held": bench_held, "registrations": bench_registrations,
+    benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
+               "overload": bench_overload, "held": bench_held, "registrations": bench_registrations,
                "programs": bench_programs}
     for name in sys.argv[1:] or benches:
         benches[name]()

@@ -1,9 +1,11 @@
 /*
  * Unit tests: overload in virtual time, and the lobby in turns of a thread
  */
+#include <ctype.h>
 #include "config_fixture.h"
 #include <re_main.h>
 #include "sbc/clock.h"
+#include "sbc/intake.h"
 #include "sbc/lobby.h"
 #include "sbc/shed.h"
 #include "sbc/timer.h"
@@ -183,38 +185,51 @@ static struct {
 	struct message *msg[8];
 	char served[64];
 	uint32_t takes; /* time that one costs [ms] */
+	bool more;      /* the kernel has */
 } f;
 
+/* In the place of sbc/intake, which wants a loop */
+bool intake_has_more(void)
+{
+	return f.more;
+}
+
 static void serve(const struct arrival *from, const struct message *msg,
-		  void *arg)
+		  bool is_late, void *arg)
 {
 	size_t n = strlen(f.served);
 
 	assert_ptr_equal(from->port, f.port);
 	assert_null(arg);
 	f.served[n] = msg->callid.p[0];
+	if (is_late)
+		f.served[n] = (char)toupper(f.served[n]);
 	f.served[n + 1] = '\0';
 	fake_clock_advance(f.takes);
 }
 
-static struct message *request(char callid)
+static struct message *request_of(const char *method, unsigned callid)
 {
 	struct scan_result result;
 	struct message *msg = NULL;
 	struct mbuf *mb = mbuf_alloc(256);
 
 	assert_int_equal(
-		mbuf_printf(
-			mb,
-			"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch="
-			"z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:x>\r\n"
-			"Call-ID: %c\r\nCSeq: 1 OPTIONS\r\n\r\n",
-			callid),
+		mbuf_printf(mb,
+			    "%s sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch="
+			    "z9hG4bK1\r\nFrom: <sip:a>;tag=1\r\nTo: <sip:x>\r\n"
+			    "Call-ID: %c%u\r\nCSeq: 1 %s\r\n\r\n",
+			    method, callid & 0x7f, callid >> 7, method),
 		0);
 	mb->pos = 0;
 	assert_int_equal(message_scan(&msg, mb, &result), 0);
 	mem_deref(mb);
 	return msg;
+}
+
+static struct message *request(char callid)
+{
+	return request_of("OPTIONS", (unsigned)callid);
 }
 
 static int lobby_setup(void **state)
@@ -303,31 +318,129 @@ static void a_stranger_waits_for_others_only_so_long(void **s)
 	(void)s;
 }
 
-static void who_is_asked_about_is_served_at_once(void **s)
+static void a_cancel_has_the_one_served_that_it_is_about(void **s)
 {
+	const struct arrival from = { .port = f.port };
+	struct message *cancel = request_of("CANCEL", 'a');
+
 	turn_enter();
 	comes('s', true);
 	comes('a', false);
-	lobby_clear(f.lobby);
-	assert_string_equal(f.served, "as");
+	comes('b', false);
+	lobby_serve(f.lobby, &from, cancel);
+	assert_string_equal(f.served, "a");
+	lobby_serve(f.lobby, &from, cancel);
 	turn_leave();
-	assert_string_equal(f.served, "as");
+	assert_string_equal(f.served, "abs");
+	lobby_serve(f.lobby, &from, cancel);
+	assert_string_equal(f.served, "abs");
+	mem_deref(cancel);
+	(void)s;
+}
+
+static void the_repetition_of_one_that_waits_is_known(void **s)
+{
+	const struct arrival from = { .port = f.port };
+	struct message *a = request('a'), *b = request('b');
+
+	assert_false(lobby_has(f.lobby, &from, a));
+	turn_enter();
+	comes('a', false);
+	assert_true(lobby_has(f.lobby, &from, a));
+	assert_false(lobby_has(f.lobby, &from, b));
+	turn_leave();
+	assert_false(lobby_has(f.lobby, &from, a));
+	mem_deref(a);
+	mem_deref(b);
+	(void)s;
+}
+
+static void who_was_turned_away_is_remembered_as_long_as_he_may_repeat(void **s)
+{
+	const struct arrival from = { .port = f.port };
+	struct message *a = request('a'), *b = request('b');
+
+	assert_false(lobby_remembers(f.lobby, &from, a));
+	lobby_turned_away(f.lobby, &from, a);
+	assert_true(lobby_remembers(f.lobby, &from, a));
+	assert_false(lobby_remembers(f.lobby, &from, b));
+	fake_clock_advance(31999);
+	assert_true(lobby_remembers(f.lobby, &from, a));
+	fake_clock_advance(1);
+	assert_false(lobby_remembers(f.lobby, &from, a));
+	mem_deref(a);
+	mem_deref(b);
+	(void)s;
+}
+
+static void nobody_is_served_while_reading_is_behind(void **s)
+{
+	const struct arrival late = { .port = f.port, .age = LOBBY_WAIT + 1 };
+	const struct arrival fresh = { .port = f.port, .age = LOBBY_WAIT };
+	struct message *a = request('a'), *b = request('b');
+
+	f.more = true;
+	turn_enter();
+	assert_int_equal(lobby_put(f.lobby, &late, a, false), 0);
+	turn_leave();
+	passes(LOBBY_WAIT - 1);
+	turn_enter();
+	assert_int_equal(lobby_put(f.lobby, &late, b, false), 0);
+	turn_leave();
+	passes(LOBBY_WAIT - 1);
+	assert_string_equal(f.served, "");
+	/* nothing new came for a while: nobody knows of a queue any more */
+	passes(1);
+	assert_string_equal(f.served, "ab");
+
+	turn_enter();
+	assert_int_equal(lobby_put(f.lobby, &late, a, false), 0);
+	f.more = false;
+	turn_leave();
+	assert_string_equal(f.served, "aba");
+
+	f.more = true;
+	turn_enter();
+	assert_int_equal(lobby_put(f.lobby, &fresh, b, false), 0);
+	turn_leave();
+	assert_string_equal(f.served, "aba");
+	passes(LOBBY_WAIT);
+	assert_string_equal(f.served, "abab");
+	mem_deref(a);
+	mem_deref(b);
+	(void)s;
+}
+
+static void who_comes_to_be_served_when_he_repeats_already_is_late(void **s)
+{
+	f.takes = LOBBY_LATE / 2;
+	turn_enter();
+	for (char c = 'a'; c < 'e'; c++)
+		comes(c, false);
+	turn_leave();
+	for (unsigned i = 0; i < 4; i++)
+		passes(1);
+	assert_string_equal(f.served, "abCD");
 	(void)s;
 }
 
 static void a_full_lobby_says_so(void **s)
 {
 	const struct arrival from = { .port = f.port };
-	struct message *msg = request('x');
+	struct message *msg[LOBBY_MAX + 1];
 
 	turn_enter();
-	for (unsigned i = 0; i < LOBBY_MAX; i++)
-		assert_int_equal(lobby_put(f.lobby, &from, msg, i & 1), 0);
-	assert_int_equal(lobby_put(f.lobby, &from, msg, false), ENOBUFS);
+	for (unsigned i = 0; i <= LOBBY_MAX; i++) {
+		msg[i] = request_of("OPTIONS", 'x' | i << 7);
+		assert_int_equal(lobby_put(f.lobby, &from, msg[i], i & 1),
+				 i < LOBBY_MAX ? 0 : ENOBUFS);
+	}
 	f.lobby = mem_deref(f.lobby); /* who waits is forgotten */
 	turn_leave();
-	assert_int_equal(mem_nrefs(msg), 1);
-	mem_deref(msg);
+	for (unsigned i = 0; i <= LOBBY_MAX; i++) {
+		assert_int_equal(mem_nrefs(msg[i]), 1);
+		mem_deref(msg[i]);
+	}
 	assert_string_equal(f.served, "");
 	(void)s;
 }
@@ -351,7 +464,11 @@ int main(void)
 		LOBBY(the_turn_ends_before_anybody_is_served_and_strangers_come_last),
 		LOBBY(more_than_a_turn_has_time_for_is_served_in_later_ones),
 		LOBBY(a_stranger_waits_for_others_only_so_long),
-		LOBBY(who_is_asked_about_is_served_at_once),
+		LOBBY(a_cancel_has_the_one_served_that_it_is_about),
+		LOBBY(the_repetition_of_one_that_waits_is_known),
+		LOBBY(who_was_turned_away_is_remembered_as_long_as_he_may_repeat),
+		LOBBY(nobody_is_served_while_reading_is_behind),
+		LOBBY(who_comes_to_be_served_when_he_repeats_already_is_late),
 		LOBBY(a_full_lobby_says_so),
 	};
 	int err = libre_init();
