@@ -3,7 +3,6 @@
  */
 #include <ctype.h>
 #include "config_fixture.h"
-#include <re_main.h>
 #include "sbc/clock.h"
 #include "sbc/intake.h"
 #include "sbc/lobby.h"
