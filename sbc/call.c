@@ -55,10 +55,10 @@ static struct sides sides_of(const struct call *c)
 }
 
 /* Identities in a message inside the call, edited in a clone of it */
-int call_edit(const struct call *c, bool to_b, struct message *out,
-	      const struct message *msg)
+int call_edit(const struct call *c, const struct leg *b, bool to_b,
+	      struct message *out, const struct message *msg)
 {
-	struct sides s = sides_of(c);
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = b };
 
 	return sides_edit(&s, to_b, out, msg);
 }

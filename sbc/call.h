@@ -181,9 +181,10 @@ void call_feed(struct call *c, enum call_event ev, const struct message *msg);
 void call_prack(struct call *c);
 
 /** Edit the identities of a message inside the call in a clone of it, for the
- *  called side (to_b) or the caller's. 0; ENOMEM; EBADMSG */
-int call_edit(const struct call *c, bool to_b, struct message *out,
-	      const struct message *msg);
+ *  called side (to_b) or the caller's; b is the called side's leg of its dialog.
+ *  0; ENOMEM; EBADMSG */
+int call_edit(const struct call *c, const struct leg *b, bool to_b,
+	      struct message *out, const struct message *msg);
 
 /** Does it belong to an INVITE or UPDATE, which carry the session timer? Then
  *  edit it for the side it goes to, and note what is agreed. 0; ENOMEM */

@@ -233,6 +233,17 @@ bool hunt_turn(struct hunt *hunt, const struct leg *leg)
 	return false;
 }
 
+/* Twins share the Call-ID of their leg */
+const struct branch *hunt_branch(const struct hunt *hunt, const struct leg *leg)
+{
+	const struct branch *b = leg ? &hunt->first : NULL;
+
+	while (b && !(b->leg && b->leg->callid == leg->callid))
+		b = branch_next(hunt, b);
+
+	return b ? b : hunt->now;
+}
+
 bool hunt_is_forked(const struct hunt *hunt)
 {
 	return branch_other(hunt) != NULL;

@@ -138,6 +138,10 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 /** The event of this leg comes next: its branch becomes the present one. False:
  *  it is none of ours any more */
 bool hunt_turn(struct hunt *hunt, const struct leg *leg);
+/** The branch whose leg this is, or a twin of it; without one, or NULL: the present
+ *  branch */
+const struct branch *hunt_branch(const struct hunt *hunt,
+				 const struct leg *leg);
 
 /** Are others tried beside the present one? */
 bool hunt_is_forked(const struct hunt *hunt);

@@ -7,11 +7,17 @@
 #include "sbc/clock.h"
 #include "sbc/sides.h"
 
+/* Of hops that are tried together the one of side B */
+static const struct branch *branch_of(const struct sides *s)
+{
+	return hunt_branch(s->hunt, s->b);
+}
+
 void sides_heard(const struct sides *s, bool side_b)
 {
 	const struct hunt *hunt = s->hunt;
 	const struct session_agent *config =
-		side_b ? hunt->now->hop.agent : hunt->source.agent;
+		side_b ? branch_of(s)->hop.agent : hunt->source.agent;
 	struct agent *agent =
 		config ? agents_find(hunt->worker->agents, config) : NULL;
 
@@ -28,14 +34,14 @@ static const struct realm *realm_a(const struct sides *s)
 
 static const struct realm *realm_b(const struct sides *s)
 {
-	return s->b ? s->b->realm : s->hunt->now->hop.realm;
+	return s->b ? s->b->realm : branch_of(s)->hop.realm;
 }
 
 /* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
 static bool is_trusted(const struct sides *s, bool side_b)
 {
-	struct source called = { .realm = s->hunt->now->hop.realm,
-				 .agent = s->hunt->now->hop.agent,
+	struct source called = { .realm = branch_of(s)->hop.realm,
+				 .agent = branch_of(s)->hop.agent,
 				 .in_prefix = true };
 
 	if (side_b)
@@ -47,8 +53,8 @@ static bool is_trusted(const struct sides *s, bool side_b)
 /* Does the peer of this side get identities of the other's? */
 static bool is_told(const struct sides *s, bool side_b)
 {
-	struct source called = { .realm = s->hunt->now->hop.realm,
-				 .agent = s->hunt->now->hop.agent,
+	struct source called = { .realm = branch_of(s)->hop.realm,
+				 .agent = branch_of(s)->hop.agent,
 				 .in_prefix = true };
 
 	if (side_b)
@@ -68,10 +74,10 @@ static void towards_b(const struct sides *s, struct rewrite_setup *r)
 	r->received_at = port_local(s->a ? s->a->port : hunt->from.port);
 	r->local = port_local(s->b->port);
 	r->target = &s->b->to.dst;
-	r->hop = &hunt->now->hop;
+	r->hop = &branch_of(s)->hop;
 	r->owner = hunt->owner;
 	r->called = hunt->called;
-	r->to_trunk = hunt->now->to_trunk;
+	r->to_trunk = branch_of(s)->to_trunk;
 }
 
 /* Back to where it came from: the PBX and the trunk change their places */
@@ -196,8 +202,8 @@ void sides_who(struct sides_who *who, const struct sides *s)
 	memset(who, 0, sizeof(*who));
 	who->worker = hunt->worker;
 	who->realm = s->b->realm;
-	who->attribute = hunt->now->hop.attribute;
-	who->egress = hunt->now->hop.agent;
+	who->attribute = branch_of(s)->hop.attribute;
+	who->egress = branch_of(s)->hop.agent;
 	who->ingress = hunt->source.agent;
 	if (!hunt->called.agent)
 		who->owner = hunt->owner;
@@ -221,7 +227,7 @@ static void proof_back(const struct sides *s, struct proof_setup *setup)
 	struct credential_query *q = &setup->query;
 
 	q->egress = hunt->source.agent;
-	q->ingress = hunt->now->hop.agent;
+	q->ingress = branch_of(s)->hop.agent;
 	query_of(q, route_back(s, &setup->method), s->a->realm);
 	q->owner = hunt->called;
 	hunt_registrar(setup, hunt->worker, s->a->realm, &s->a->to.dst);

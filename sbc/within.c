@@ -17,6 +17,15 @@
 #include "sbc/sides.h"
 #include "sbc/within.h"
 
+/* The called side's leg of its dialog */
+static const struct leg *leg_b_of(const struct call *c, const struct relay *r)
+{
+	if (!call_is_a(c, relay_to(r)))
+		return relay_to(r);
+
+	return relay_from(r) ? relay_from(r) : c->b;
+}
+
 static int relay_edit(struct relay *r, struct message *out,
 		      const struct message *msg, void *arg)
 {
@@ -32,7 +41,7 @@ static int relay_edit(struct relay *r, struct message *out,
 	/* An answer goes back */
 	if (msg->code)
 		to_b = !to_b;
-	err = call_edit(c, to_b, out, msg);
+	err = call_edit(c, leg_b_of(c, r), to_b, out, msg);
 	return err ? err : call_timers(c, to_b, out, msg);
 }
 
@@ -57,7 +66,7 @@ void within_proved(struct relay *r, const struct proof_report *report,
 void within_proof(struct relay *r, struct proof_setup *setup, void *arg)
 {
 	const struct call *c = arg;
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
+	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = leg_b_of(c, r) };
 
 	sides_proof(&s, !call_is_a(c, relay_to(r)), setup);
 }
@@ -485,6 +494,15 @@ static uint16_t check_forwards(const struct message *msg)
 	return forwards ? 0 : 483;
 }
 
+/* Does this dialog lead into another realm than the one that was answered? */
+static bool is_abroad(const struct call *c, const struct leg *leg,
+		      const struct leg *other)
+{
+	const struct leg *b = call_is_a(c, leg) ? other : leg;
+
+	return !realm_same(b->realm, c->b->realm);
+}
+
 /* What the state of the call says to a request, other than BYE. 0: serve it */
 static uint16_t check_state(const struct call *c, const struct leg *leg)
 {
@@ -513,6 +531,9 @@ static uint16_t check_state(const struct call *c, const struct leg *leg)
 		return 481;
 	}
 	if (!other || !leg_has_dialog(other) || other->closed)
+		return 481;
+	/* What was known of the hop that it came by is gone with that */
+	if (is_loser(c, leg) && is_abroad(c, leg, other))
 		return 481;
 	/* The target of a transfer speaks before the other side is there */
 	return other->standin ? 500 : 0;
@@ -596,9 +617,12 @@ void within_serve_b(struct transaction *t, void *arg)
 
 static void heard(const struct call *c, const struct leg *leg)
 {
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->b };
+	bool is_a = call_is_a(c, leg);
+	struct sides s = { .hunt = &c->hunt,
+			   .a = c->a,
+			   .b = is_a ? c->b : leg };
 
-	sides_heard(&s, !call_is_a(c, leg));
+	sides_heard(&s, !is_a);
 }
 
 void within_request(struct leg *leg, const struct arrival *from,

@@ -3,6 +3,7 @@
  */
 #include "sbc/clock.h"
 #include "tests/unit/core_fixture.h"
+#include "tests/unit/fake_credentials.h"
 #include "tests/unit/fake_forward.h"
 
 #define HOLD                                                                   \
@@ -53,6 +54,71 @@ static void replaces_is_for_an_invite_that_begins_a_dialog_alone(void **s)
 		peer_answers(&trunk, got, i ? 200 : 488, NULL, NULL);
 		core_run(10);
 	}
+}
+
+/* --- 3.2: forks ------------------------------------------------------------- */
+
+/* The early dialog of an answer is that of the next requests of the PBX */
+static void dialog_is(const struct message *answer)
+{
+	struct pl to = message_value(answer, HDR_TO);
+
+	snprintf(pbx.remote, sizeof(pbx.remote), "%.*s", (int)to.l, to.p);
+	snprintf(pbx.target, sizeof(pbx.target), "sip:x@127.0.0.2");
+}
+
+/* Hops of two realms and two tenants' accounts ring together; the second one has
+ * spoken last */
+static void two_realms_ring(struct message *invite[2])
+{
+	struct local_policy *p = (struct local_policy *)config_at(
+		core.cfg, &element_local_policy, 0);
+
+	p->parallel_forking = true;
+	item_add(&p->policy_attributes, &element_policy_attribute, "next-hop",
+		 "pbx-b.example", "realm", "pbx-b", "auth-user-lookup", "tenB",
+		 NULL);
+	fake_credential("trunk", "trunk.example", "tenA", "a1", "secret");
+	fake_credential("pbx-b", "trunk.example", "tenB", "b1", "secret");
+	calls();
+	invite[0] = peer_request(&trunk, "INVITE");
+	invite[1] = peer_request(&pbx_b, "INVITE");
+	peer_answers(&trunk, invite[0], 180, NULL, NULL);
+	dialog_is(peer_answer(&pbx, 180));
+	peer_answers(&pbx_b, invite[1], 180, NULL, NULL);
+}
+
+#define CHALLENGE                                                              \
+	"Proxy-Authenticate: Digest realm=\"trunk.example\", nonce=\"n1\", "   \
+	"qop=\"auth\"\r\n"
+
+static void a_request_of_a_branch_is_rewritten_and_proved_for_its_hop(void **s)
+{
+	struct message *invite[2], *refer;
+	(void)s;
+
+	two_realms_ring(invite);
+	peer_says(&pbx, "REFER", "Refer-To: <sip:1@127.0.0.2>\r\n", NULL);
+	refer = peer_request(&trunk, "REFER");
+	assert_false(header_has(refer, HDR_REFER_TO, "pbx-b"));
+	assert_false(header_has(refer, HDR_REFER_TO, "127.0.0.13"));
+	assert_true(header_has(refer, HDR_REFER_TO, "trunk.example"));
+	peer_answers(&trunk, refer, 407, CHALLENGE, NULL);
+	refer = peer_request(&trunk, "REFER");
+	assert_true(header_has(refer, HDR_PROXY_AUTHORIZATION, "\"a1\""));
+}
+
+static void behind_the_answer_nothing_goes_to_a_branch_of_another_realm(
+	void **s)
+{
+	struct message *invite[2];
+	(void)s;
+
+	two_realms_ring(invite);
+	peer_answers(&pbx_b, invite[1], 200, NULL, SDP_B);
+	peer_says(&pbx, "REFER", "Refer-To: <sip:1@127.0.0.2>\r\n", NULL);
+	assert_true(peer_hears_no(&trunk, "REFER"));
+	peer_answer(&pbx, 481);
 }
 
 /* --- 3.4: timer C --------------------------------------------------------- */
@@ -277,6 +343,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(replaces_is_for_an_invite_that_begins_a_dialog_alone),
+		TEST(a_request_of_a_branch_is_rewritten_and_proved_for_its_hop),
+		TEST(behind_the_answer_nothing_goes_to_a_branch_of_another_realm),
 		TEST(timer_c_begins_with_100),
 		TEST(timer_c_begins_anew_with_each_1xx_but_100),
 		TEST(a_reinvite_that_is_never_answered_is_given_up),

@@ -161,6 +161,7 @@ static void run(uint64_t seed)
 	storm_rage(STEPS);
 	judge(witness_fault(), 0);
 	storm_calm(CALM);
+	judge(witness_fault(), 0);
 	if (storm_hangs())
 		judge(storm_hangs(), 1);
 	if (pairs_count(core.worker.pairs))
