@@ -39,7 +39,14 @@ struct waiting {
 	uint32_t i;
 };
 
+/* A name whose alarm is up */
+struct alert {
+	struct le le;
+	char *name;
+};
+
 struct ports {
+	struct list alerts;
 	struct table pools;
 	struct list all;
 	struct waiting *desk; /* room to sort the pairs of a pool */
@@ -57,10 +64,19 @@ static void pool_destructor(void *arg)
 	mem_deref(pool->realm);
 }
 
+static void alert_destructor(void *arg)
+{
+	struct alert *a = arg;
+
+	list_unlink(&a->le);
+	mem_deref(a->name);
+}
+
 static void ports_destructor(void *arg)
 {
 	struct ports *p = arg;
 
+	list_flush(&p->alerts);
 	list_flush(&p->all);
 	mem_deref(p->desk);
 	table_finish(&p->pools);
@@ -75,6 +91,7 @@ int ports_open(struct ports **pp)
 
 	table_init(&p->pools);
 	list_init(&p->all);
+	list_init(&p->alerts);
 	*pp = p;
 
 	return 0;
@@ -431,4 +448,43 @@ void ports_count(const struct ports *p, const struct realm *realm,
 		*used += pool->used;
 		*free += pool->n > pool->used ? pool->n - pool->used : 0;
 	}
+}
+
+/* --- alarms --- */
+
+static struct alert *alert_find(const struct ports *p, const char *name)
+{
+	for (struct le *le = p->alerts.head; le; le = le->next) {
+		struct alert *a = le->data;
+
+		if (!strcmp(a->name, name))
+			return a;
+	}
+
+	return NULL;
+}
+
+int ports_alert(struct ports *p, const char *name)
+{
+	struct alert *a;
+
+	if (alert_find(p, name))
+		return 0;
+	a = mem_zalloc(sizeof(*a), alert_destructor);
+	if (!a || str_dup(&a->name, name)) {
+		mem_deref(a);
+		return ENOMEM;
+	}
+	list_append(&p->alerts, &a->le, a);
+
+	return 0;
+}
+
+bool ports_relieve(struct ports *p, const char *name)
+{
+	struct alert *a = alert_find(p, name);
+
+	mem_deref(a);
+
+	return a;
 }

@@ -53,3 +53,9 @@ void ports_give(struct ports *p, const struct port_pair *pair, uint64_t now);
 /** Used and free pairs of a realm's pools */
 void ports_count(const struct ports *p, const struct realm *realm,
 		 uint32_t *used, uint32_t *free);
+
+/** An alarm of the pools with this name is up. 0; ENOMEM */
+int ports_alert(struct ports *p, const char *name);
+
+/** Was one up? No more: whoever asks clears it */
+bool ports_relieve(struct ports *p, const char *name);

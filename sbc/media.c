@@ -148,24 +148,37 @@ static const char *pools_name(const struct realm *realm)
 		->config->identifier;
 }
 
-/* One pair more or less is used: crossed a threshold? */
-static void watch_pools(const struct media *m, const struct realm *realm,
-			bool taken)
+/* One pair more is used: crossed the threshold? */
+static void watch_taken(const struct media *m, const struct realm *realm)
 {
-	uint32_t used, left, all, before;
+	struct ports *ports = m->worker->media_ports;
+	uint32_t used, left, all;
 
-	ports_count(m->worker->media_ports, realm, &used, &left);
+	ports_count(ports, realm, &used, &left);
 	all = used + left;
-	before = taken ? used - 1 : used + 1;
+	if (used * 100 < all * LOW || (used - 1) * 100 >= all * LOW)
+		return;
 
-	if (taken && used * 100 >= all * LOW && before * 100 < all * LOW)
-		alarm_raise("steering-pool-low", ALARM_MINOR, pools_name(realm),
-			    "%u of %u port pairs used", used, all);
-	if (!taken && used * 100 < all * RELIEVED &&
-	    before * 100 >= all * RELIEVED) {
-		alarm_clear("steering-pool-low", pools_name(realm));
-		alarm_clear("steering-pool-empty", pools_name(realm));
-	}
+	/* without memory the operator clears it */
+	(void)ports_alert(ports, pools_name(realm));
+	alarm_raise("steering-pool-low", ALARM_MINOR, pools_name(realm),
+		    "%u of %u port pairs used", used, all);
+}
+
+/* One pair less. A call that found none may have met pairs at rest, and another
+ * configuration has other pools: what ends an alarm is the use of today */
+static void watch_given(const struct media *m, const struct realm *realm)
+{
+	struct ports *ports = m->worker->media_ports;
+	uint32_t used, left;
+
+	ports_count(ports, realm, &used, &left);
+	if (used * 100 >= (used + left) * RELIEVED ||
+	    !ports_relieve(ports, pools_name(realm)))
+		return;
+
+	alarm_clear("steering-pool-low", pools_name(realm));
+	alarm_clear("steering-pool-empty", pools_name(realm));
 }
 
 /* --- ports --------------------------------------------------------------- */
@@ -201,7 +214,7 @@ static void pair_give(const struct media *m, enum side side,
 	ports_give(m->worker->media_ports, pair, clock_ms());
 	memset(pair, 0, sizeof(*pair));
 	gauge(COUNT_MEDIA_USED_PORTS, -2);
-	watch_pools(m, m->realm[side], false);
+	watch_given(m, m->realm[side]);
 }
 
 static int pair_take(const struct media *m, enum side side,
@@ -212,13 +225,14 @@ static int pair_take(const struct media *m, enum side side,
 	if (ports_take(m->worker->media_ports, realm, family(m, side),
 		       clock_ms(), pair)) {
 		count(COUNT_MEDIA_NO_PORTS, 1);
+		(void)ports_alert(m->worker->media_ports, pools_name(realm));
 		alarm_raise("steering-pool-empty", ALARM_MAJOR,
 			    pools_name(realm), "no port pair is free");
 		return ENOSPC;
 	}
 
 	gauge(COUNT_MEDIA_USED_PORTS, 2);
-	watch_pools(m, realm, true);
+	watch_taken(m, realm);
 	return 0;
 }
 

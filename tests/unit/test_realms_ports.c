@@ -235,6 +235,20 @@ static void a_pool_that_is_gone_lives_until_its_last_pair(void **state)
 	config_give(empty);
 }
 
+static void an_alarm_ends_once_and_for_its_own_pools_only(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(ports_relieve(f->ports, "a"));
+	assert_int_equal(ports_alert(f->ports, "a"), 0);
+	assert_int_equal(ports_alert(f->ports, "a"), 0);
+	assert_int_equal(ports_alert(f->ports, "b"), 0);
+	assert_true(ports_relieve(f->ports, "a"));
+	assert_false(ports_relieve(f->ports, "a"));
+	assert_true(ports_relieve(f->ports, "b"));
+	assert_int_equal(ports_alert(f->ports, "left at the end"), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -248,6 +262,7 @@ int main(void)
 		T(a_changed_end_keeps_what_is_in_use),
 		T(what_was_prepared_and_given_up_changes_no_pool),
 		T(a_pool_that_is_gone_lives_until_its_last_pair),
+		T(an_alarm_ends_once_and_for_its_own_pools_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -669,6 +669,35 @@ static void without_a_pair_the_second_call_fails_and_the_first_goes_on(
 	assert_int_equal(alarms, 0);
 }
 
+/* Ports rest after use: a call may find none while few are used */
+static void the_alarm_of_an_empty_pool_ends_below_80_percent_in_any_case(
+	void **state)
+{
+	struct world *w = begin(2);
+	char empty[] = "steering-pool-empty";
+	struct media *first;
+	(void)state;
+
+	establish(w);
+	w->media = mem_deref(w->media); /* its pairs rest now */
+	w->media = call(w, "b");
+	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
+	first = w->media;
+	w->media = call(w, "b");
+	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), ENOSPC);
+	alarms = 0;
+	alarms_walk(false, see_alarm, empty);
+	assert_int_equal(alarms, 1);
+
+	mem_deref(w->media);
+	mem_deref(first);
+	w->media = NULL;
+	alarms = 0;
+	alarms_walk(false, see_alarm, empty);
+	assert_int_equal(alarms, 0);
+	finish(w);
+}
+
 static void a_pair_that_somebody_else_holds_is_passed_over(void **state)
 {
 	struct world *w = begin(4);
@@ -1135,6 +1164,7 @@ int main(void)
 		T(the_version_rises_only_when_the_text_changes),
 		T(an_early_answer_is_agreed_when_the_next_offer_comes),
 		T(without_a_pair_the_second_call_fails_and_the_first_goes_on),
+		T(the_alarm_of_an_empty_pool_ends_below_80_percent_in_any_case),
 		T(a_pair_that_somebody_else_holds_is_passed_over),
 		T(a_move_frees_side_b_and_forgets_the_offer),
 		T(media_goes_directly_only_where_the_realms_say_so),

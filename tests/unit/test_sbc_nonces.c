@@ -139,7 +139,8 @@ static void unused_for_an_hour_it_is_gone(void **state)
 	assert_int_equal(take(*state, key(0, "r", "u"), 1000 + HOUR - 1), 2);
 	assert_int_equal(take(*state, key(0, "r", "u"), 1000 + 2 * HOUR - 2),
 			 3);
-	assert_int_equal(take(*state, key(0, "r", "u"), 1000 + 4 * HOUR), 0);
+	assert_int_equal(take(*state, key(0, "r", "u"), 1000 + 3 * HOUR - 2),
+			 0);
 }
 
 static void three_refusals_in_a_row_let_a_target_rest_for_an_hour(void **state)

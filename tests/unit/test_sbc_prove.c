@@ -340,12 +340,16 @@ static void an_aor_with_credentials_of_its_own_uses_them(void **s)
 /* row 1b */
 static void a_register_without_password_is_not_answered(void **s)
 {
+	uint64_t before = total(COUNT_FAILED_NO_ENTRY);
+
 	item_set(&element_surrogate_agent, f.agent, "password", "");
 	f.setup.query.lookup = NULL;
 	f.setup.query.registering = f.agent;
 	f.setup.query.owner.agent = f.agent;
 	f.setup.method = pl_text("REGISTER");
 	assert_int_equal(challenge("trunk.example", "n", ""), PROOF_MISSING);
+	/* that is row 2c's */
+	assert_int_equal(total(COUNT_FAILED_NO_ENTRY), before);
 	(void)s;
 }
 
@@ -771,6 +775,39 @@ static void the_same_nonce_for_two_requests_never_repeats_nc(void **s)
 	(void)s;
 }
 
+/* 6.3: "nc rising with each use of the nonce, never repeated"; cnonce is one
+ * for each nonce */
+static void a_cached_nonce_that_is_asked_for_again_goes_on_with_its_nc(void **s)
+{
+	uint64_t hits = total(COUNT_CACHE_HITS),
+		 misses = total(COUNT_CACHE_MISSES);
+	char cnonce[64];
+	const char *p;
+
+	tenants();
+	ahead();
+	assert_int_equal(total(COUNT_CACHE_MISSES), misses);
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	accepted("200 OK", "");
+	ahead();
+	assert_int_equal(total(COUNT_CACHE_HITS), hits + 1);
+	assert_true(has("nc=00000002"));
+	p = memmem(f.out->buf, f.out->end, "cnonce=\"", 8);
+	assert_non_null(p);
+	memcpy(cnonce, p, 8 + 32);
+	cnonce[40] = '\0';
+
+	f.out->pos = f.out->end = 0;
+	assert_int_equal(challenge("trunk.example", "n1", ""), PROOF_READY);
+	assert_true(has("nc=00000003"));
+	assert_true(has(cnonce));
+	f.setup.method = pl_text("OPTIONS");
+	f.setup.query.lookup = "tenB";
+	ahead();
+	assert_int_equal(total(COUNT_CACHE_MISSES), misses + 1);
+	(void)s;
+}
+
 static void a_403_drops_the_nonce(void **s)
 {
 	tenants();
@@ -1139,6 +1176,7 @@ int main(void)
 		TEST(the_password_of_today_answers_in_a_call_of_yesterday),
 		TEST(users_never_share_a_nonce),
 		TEST(the_same_nonce_for_two_requests_never_repeats_nc),
+		TEST(a_cached_nonce_that_is_asked_for_again_goes_on_with_its_nc),
 		TEST(a_403_drops_the_nonce),
 		TEST(the_strongest_algorithm_answers_and_unknown_ones_do_not),
 		TEST(a_weaker_algorithm_after_a_refusal_is_not_answered),

@@ -382,7 +382,7 @@ static void who_failed_too_often_gives_up_when_the_binding_is_over(void **s)
 	run(590 * SECOND);
 	assert_true(view(0).bound);
 	assert_int_equal(alarms("surrogate-gave-up"), 0);
-	while (view(0).bound)
+	while (aor()->bound)
 		run(100);
 	n = f.seen_n;
 	assert_at(SUR_GIVEN_UP);
@@ -403,7 +403,7 @@ static void who_was_refused_too_often_does_so_too(void **s)
 	run(290 * SECOND);
 	n = f.seen_n;
 	f.registrar = forbids;
-	while (view(0).bound)
+	while (aor()->bound)
 		run(100);
 	assert_true(f.seen_n > n); /* tried again while it lasts */
 	n = f.seen_n;
@@ -546,7 +546,7 @@ static void failures_are_forgotten_where_it_begins_anew(void **s)
 		enum surrogate_state in;
 		enum surrogate_event ev;
 		bool forgotten;
-	} rows[] = {
+	} cases[] = {
 		{ SUR_DISABLED, SUR_ENABLED, true },
 		{ SUR_DISABLED, SUR_ORDER_IN, true },
 		{ SUR_GIVEN_UP, SUR_ENABLED, true },
@@ -572,18 +572,18 @@ static void failures_are_forgotten_where_it_begins_anew(void **s)
 	};
 	unsigned odd = 0;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		setup(NULL);
-		reach(&plain, rows[i].in);
+		reach(&plain, cases[i].in);
 		aor()->failures = 7;
 		aor()->refusals = 6;
-		surrogate_feed(aor(), rows[i].ev, NULL);
-		if (aor()->failures != (rows[i].forgotten ? 0 : 7) ||
-		    aor()->refusals != (rows[i].forgotten ? 0 : 6)) {
+		surrogate_feed(aor(), cases[i].ev, NULL);
+		if (aor()->failures != (cases[i].forgotten ? 0 : 7) ||
+		    aor()->refusals != (cases[i].forgotten ? 0 : 6)) {
 			odd++;
 			print_error("%s in %s: %u failures left\n",
-				    surrogate_machine.events[rows[i].ev],
-				    surrogate_machine.states[rows[i].in],
+				    surrogate_machine.events[cases[i].ev],
+				    surrogate_machine.states[cases[i].in],
 				    aor()->failures);
 		}
 		teardown(NULL);
@@ -599,18 +599,20 @@ static void alarms_end_with_a_disabled_aor_even_while_a_binding_holds(void **s)
 	static const struct {
 		enum surrogate_event ev;
 		unsigned left;
-	} rows[] = { { SUR_GONE, 0 }, { SUR_ORDER_OUT, 0 }, { SUR_QUIET, 1 } };
+	} cases[] = { { SUR_GONE, 0 }, { SUR_ORDER_OUT, 0 }, { SUR_QUIET, 1 } };
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		setup(NULL);
 		reach(&plain, SUR_REFRESHING);
 		say("403 Forbidden\r\n");
 		assert_at(SUR_REFUSED);
 		assert_true(aor()->bound);
 		assert_int_equal(alarms("surrogate-credentials-refused"), 1);
-		surrogate_feed(aor(), rows[i].ev, NULL);
+		surrogate_feed(aor(), cases[i].ev, NULL);
 		assert_int_equal(alarms("surrogate-credentials-refused"),
-				 rows[i].left);
+				 cases[i].left);
+		surrogate_feed(aor(), SUR_GONE, NULL);
+		assert_int_equal(alarms("surrogate-credentials-refused"), 0);
 		teardown(NULL);
 	}
 	(void)s;
