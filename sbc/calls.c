@@ -9,9 +9,15 @@
 #include "sbc/own.h"
 #include "sbc/within.h"
 
+enum {
+	SLICE = 200, /* calls that are ended at a time ... */
+	PAUSE = 10   /* ... and how long after the others [ms] */
+};
+
 struct calls {
 	struct call_home home;
 	struct timer over; /* shutdown-timeout */
+	struct timer off;  /* the next slice of calls_switch_off */
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -74,12 +80,70 @@ void calls_stop(struct calls *c, uint32_t timeout_ms, void (*done)(void *arg),
 	gone(&c->home);
 }
 
+static bool is_off(const struct sip_interface *si)
+{
+	return !si->state;
+}
+
+static bool is_any_off(const struct plan *plan)
+{
+	size_t n = config_count(plan->config, &element_sip_interface);
+
+	for (size_t i = 0; i < n; i++)
+		if (is_off(config_at(plan->config, &element_sip_interface, i)))
+			return true;
+	return !plan->sip->state;
+}
+
+/* Is the sip-interface of this leg switched off? One that is gone drains */
+static bool leg_is_off(const struct leg *leg, const struct plan *plan)
+{
+	const struct sip_interface *si;
+	struct pl realm;
+
+	if (!leg || !leg->realm->interface)
+		return false;
+	realm = range_of(leg->realm->interface->realm_id);
+	si = config_find(plan->config, &element_sip_interface, &realm);
+
+	return si && is_off(si);
+}
+
+static void switch_off(void *arg)
+{
+	struct calls *c = arg;
+	const struct plan *plan = c->home.worker->plan;
+	struct le *le = c->home.calls.head;
+	uint32_t n = 0;
+
+	while (le && n < SLICE) {
+		struct call *call = le->data;
+
+		le = le->next;
+		if (call->state >= CALL_CLOSING ||
+		    (plan->sip->state && !leg_is_off(call->a, plan) &&
+		     !leg_is_off(call->b, plan)))
+			continue;
+		call_end(call, CDR_OPERATOR, CDR_BY_OPERATOR);
+		n++;
+	}
+	if (n == SLICE)
+		timer_start(&c->off, PAUSE, switch_off, c);
+}
+
+void calls_switch_off(struct calls *c)
+{
+	if (is_any_off(c->home.worker->plan))
+		switch_off(c);
+}
+
 void calls_close(struct calls *c)
 {
 	if (!c)
 		return;
 	c->done = NULL;
 	timer_cancel(&c->over);
+	timer_cancel(&c->off);
 	list_flush(&c->home.calls);
 	list_flush(&c->home.lingering);
 	table_finish(&c->home.tables.tags);

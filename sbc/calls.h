@@ -17,6 +17,10 @@ void calls_stop(struct calls *c, uint32_t timeout_ms, void (*done)(void *arg),
 		void *arg);
 void calls_close(struct calls *c);
 
+/** The worker has another plan: calls of sip-interfaces that are switched off in it
+ *  end, all where sip-config is (configuration.md 2.7, 2.8) */
+void calls_switch_off(struct calls *c);
+
 /** What call_place needs of the table */
 struct call_home;
 struct call_home *calls_home(struct calls *c);

@@ -287,6 +287,7 @@ static void commit(void *arg, void *x)
 		log_error(SIPD, "change", "text=\"no memory\"");
 	if (pings_change(w->pings))
 		log_error(SIPD, "change", "text=\"no memory\"");
+	calls_switch_off(w->calls);
 	plan_give(before);
 }
 
