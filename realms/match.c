@@ -392,6 +392,13 @@ static const struct realm *realm_of(const struct match *m,
 	return realm ? realm : top;
 }
 
+const struct realm *match_realm(const struct match *m, const struct realm *top,
+				const struct sa *src)
+{
+	return m->below[top->number] ? realm_of(m, place_find(m, src), top, src)
+				     : top;
+}
+
 struct hop_key {
 	const struct sa *src;
 	const struct realm *realm;

@@ -24,6 +24,11 @@ struct source {
 /** Compile; mem_deref frees. 0; ENOMEM */
 int match_alloc(struct match **mp, const struct realms *realms);
 
+/** Realm of a source behind the sip-interface of the realm `top`: a child that
+ *  shares it, or top itself (behaviour.md 1.3) */
+const struct realm *match_realm(const struct match *m, const struct realm *top,
+				const struct sa *src);
+
 /**
  * Name a source
  *

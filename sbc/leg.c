@@ -1180,8 +1180,8 @@ int leg_request(struct transaction **tp, struct leg *leg,
 	return 0;
 }
 
-/* Did it come in by the realm of the dialog? */
-static bool leg_is_at(const struct leg *leg, const struct arrival *from)
+/* The sip-port may be another one of the same realm */
+static bool is_at_port(const struct leg *leg, const struct arrival *from)
 {
 	const struct realm *at = leg->realm->interface_realm;
 	uint32_t i;
@@ -1195,6 +1195,22 @@ static bool leg_is_at(const struct leg *leg, const struct arrival *from)
 	return false;
 }
 
+/* Did it come in by the realm of the dialog (behaviour.md 1.3)? Where several
+ * share the sip-interface the source says which. The peer itself is of it,
+ * whatever the prefixes say */
+static bool leg_is_at(const struct leg *leg, const struct arrival *from)
+{
+	const struct realm *top = leg->realm->interface_realm;
+
+	if (!is_at_port(leg, from))
+		return false;
+
+	return !top ||
+	       match_realm(leg->plan->match, top, &from->src) == leg->realm ||
+	       sa_cmp(&from->src, &leg->first.dst, SA_ADDR) ||
+	       sa_cmp(&from->src, &leg->to.dst, SA_ADDR);
+}
+
 uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 		   const struct message *request)
 {
@@ -1205,7 +1221,6 @@ uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 	if (leg->remote_tag.l &&
 	    !tags_equal(&leg->remote_tag, &request->from_tag))
 		return 481;
-	/* The sip-port may be another one of the same realm (behaviour.md 1.3) */
 	if (!leg_is_at(leg, from))
 		return 481;
 
