@@ -15,6 +15,7 @@
 #include "sbc/clock.h"
 #include "cli/activate.h"
 #include "cli/configure.h"
+#include "cli/tree.h"
 
 enum {
 	SHOWN = 1000 /* differences that are listed */
@@ -33,6 +34,7 @@ struct work {
 	uint32_t edits; /* that are not saved */
 	uint32_t differences, added, removed, next_start;
 	char *element, *key; /* of discard */
+	char command[256];   /* of a document */
 	char why[256];
 };
 
@@ -164,7 +166,9 @@ static void difference_say(const struct difference *d, void *arg)
 	struct work *work = arg;
 
 	difference_count(d, arg);
-	if (work->differences <= SHOWN)
+	if (work->task.reply.json)
+		tree_difference_json(&work->task.reply, d);
+	else if (work->differences <= SHOWN)
 		reply_print(&work->task.reply, (re_printf_h *)difference_print,
 			    d);
 }
@@ -178,10 +182,32 @@ static int load_other(struct task *task)
 		       : load(&work->other, task, work->version);
 }
 
+/* All of them, however many */
+static void differences_json(struct work *work)
+{
+	struct reply *r = &work->task.reply;
+
+	json_begin(r, work->command, JSON_NO_WINDOW);
+	json_open(r, NULL, '{');
+	json_open(r, "differences", '[');
+	diff_walk(work->other, work->cfg, difference_say, work);
+	json_close(r, ']');
+	json_number(r, "changed",
+		    work->differences - work->added - work->removed);
+	json_number(r, "added", work->added);
+	json_number(r, "removed", work->removed);
+	json_close(r, '}');
+	json_end(r);
+}
+
 static int say_differences(struct task *task)
 {
 	struct work *work = (struct work *)task;
 
+	if (task->reply.json) {
+		differences_json(work);
+		return 0;
+	}
 	diff_walk(work->other, work->cfg, difference_say, work);
 	if (work->differences > SHOWN)
 		reply_line(&task->reply, "... %u more",
@@ -231,8 +257,10 @@ static void show_diff(struct session *s, const struct words *w, uint32_t at)
 	}
 
 	work = work_alloc(s);
-	if (work)
+	if (work) {
 		work->version = (uint32_t)version;
+		str_ncpy(work->command, s->command, sizeof(work->command));
+	}
 	task_start(s, (struct task *)work, diff_steps, false);
 }
 
@@ -241,11 +269,39 @@ struct version_list {
 	uint32_t running;
 };
 
+static void version_count_json(struct reply *r, const char *name, uint32_t n)
+{
+	if (n == VERSION_UNCOUNTED)
+		json_text(r, name, NULL);
+	else
+		json_number(r, name, n);
+}
+
+static void version_json(const struct version_list *list,
+			 const struct version_info *info)
+{
+	struct reply *r = &list->s->reply;
+
+	json_open(r, NULL, '{');
+	json_number(r, "version", info->number);
+	json_text(r, "saved", info->saved);
+	json_text(r, "by", info->by);
+	json_number(r, "elements", info->elements);
+	version_count_json(r, "errors", info->errors);
+	version_count_json(r, "warnings", info->warnings);
+	json_flag(r, "running", info->number == list->running);
+	json_close(r, '}');
+}
+
 static void version_line(const struct version_info *info, void *arg)
 {
 	const struct version_list *list = arg;
 	char errors[16] = "-", warnings[16] = "-";
 
+	if (list->s->reply.json) {
+		version_json(list, info);
+		return;
+	}
 	if (info->errors != VERSION_UNCOUNTED)
 		(void)re_snprintf(errors, sizeof(errors), "%u", info->errors);
 	if (info->warnings != VERSION_UNCOUNTED)
@@ -260,12 +316,23 @@ static void show_versions(struct session *s)
 {
 	struct version_list list = { s, 0 };
 
-	reply_line(&s->reply, "%7s  %-20s  %-24s %8s %6s %8s  %s", "Version",
-		   "Saved", "By", "Elements", "Errors", "Warnings", "Running");
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		json_open(&s->reply, NULL, '[');
+	} else {
+		reply_line(&s->reply, "%7s  %-20s  %-24s %8s %6s %8s  %s",
+			   "Version", "Saved", "By", "Elements", "Errors",
+			   "Warnings", "Running");
+	}
 	if (versions_numbers(s->db, NULL, &list.running) ||
-	    versions_list(s->db, version_line, &list))
+	    versions_list(s->db, version_line, &list)) {
+		s->reply.doc = mem_deref(s->reply.doc);
 		reply_error(&s->reply, REPLY_FAILED,
 			    "The database cannot be read");
+	} else if (s->reply.json) {
+		json_close(&s->reply, ']');
+		json_end(&s->reply);
+	}
 }
 
 void show_configuration(struct session *s, const struct words *w, uint32_t at)

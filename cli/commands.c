@@ -232,9 +232,11 @@ static void clear_registrations(struct session *s, const struct words *w,
 		notify_all(s, NULL);
 	else if (at + 1 < w->n && !strcmp(w->v[at], "by-user"))
 		notify_all(s, w->v[at + 1]);
+	else if (at + 1 < w->n && !strcmp(w->v[at], "by-ip"))
+		registered_renew(s, w->v[at + 1]);
 	else
 		reply_error(&s->reply, REPLY_ARGUMENT,
-			    "Missing all, or by-user U");
+			    "Missing all, by-user U or by-ip IP");
 }
 
 /* KEY has three words: register-host, register-user, realm-id */
@@ -318,9 +320,9 @@ static void kill_session(struct session *s, const struct words *w, uint32_t at)
 static const struct command commands[] = {
 	{ "activate-config",        MODE_SUPERUSER, activate_config,       "Run the newest saved version" },
 	{ "clear-cache credentials", MODE_SUPERUSER, clear_cache,          "Read credentials anew" },
-	{ "clear-cache dns",        MODE_SUPERUSER, clear_cache,           "Ask for names anew" },
+	{ "clear-cache dns",        MODE_SUPERUSER, clear_cache,           "Ask for names anew: [NAME]" },
 	{ "clear-cache nonce",      MODE_SUPERUSER, clear_cache,           "Forget nonces: each target challenges anew" },
-	{ "clear-cache registration sip", MODE_SUPERUSER, clear_registrations, "Register AoRs anew, paced: all, by-user U" },
+	{ "clear-cache registration sip", MODE_SUPERUSER, clear_registrations, "Register AoRs anew, paced: all, by-user U, by-ip IP" },
 	{ "backup-config",          MODE_SUPERUSER, backup_config,         "Write NAME.yaml: NAME [saved|running|editing]" },
 	{ "clear-alarm",            MODE_SUPERUSER, clear_alarm,           "End an alarm: ID" },
 	{ "cli more",               MODE_USER,      cli_more,              "Pages: enabled, disabled" },
@@ -384,7 +386,7 @@ static const struct command commands[] = {
 	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID [ladder]] [realm R] [agent A] [user U] [state S] [limit N]", true },
 	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },
-	{ "show support-info",      MODE_SUPERUSER, show_support_info,     "Everything that helps somebody far away" },
+	{ "show support-info",      MODE_SUPERUSER, show_support_info,     "Everything that helps somebody far away", true },
 	{ "show surrogate-agents",  MODE_USER,      show_surrogate_agents, "A line for each AoR: [KEY] [summary|detail] [state S] [realm R] [registrar H]", true },
 	{ "show users",             MODE_USER,      show_users,            "Who is connected", true },
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },

@@ -10,6 +10,7 @@
 #include "store/base.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
+#include "sbc/counters.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
 #include "sbc/resolver.h"
@@ -341,6 +342,24 @@ enum {
 	LOG_BYTES = 512 * 1024 /* of the end of the log that are looked at */
 };
 
+/* A text for each; none where the log cannot be read here */
+static void lines_json(struct session *s, const char *p, size_t n)
+{
+	const char *end = p + n;
+
+	json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+	json_open(&s->reply, NULL, '[');
+	while (p < end) {
+		const char *lf = memchr(p, '\n', (size_t)(end - p));
+		const struct pl line = { p, (size_t)((lf ? lf : end) - p) };
+
+		json_pl(&s->reply, NULL, &line);
+		p = lf ? lf + 1 : end;
+	}
+	json_close(&s->reply, ']');
+	json_end(&s->reply);
+}
+
 /* The last lines of sbc.log, where it is a file. No secret stands there */
 static void log_tail(struct session *s)
 {
@@ -351,10 +370,8 @@ static void log_tail(struct session *s)
 	size_t n = 0;
 	FILE *f;
 
-	str_ncpy(folder, plan->system->log_path, sizeof(folder));
+	logging_folder(folder, sizeof(folder), plan->system, s->db);
 	plan_give(plan);
-	if (!*folder && database_beside(s->db, "log", folder, sizeof(folder)))
-		is_file = false;
 	(void)snprintf(path, sizeof(path), "%s/sbc.log", folder);
 	f = is_file ? fopen(path, "re") : NULL;
 	text = f ? malloc(LOG_BYTES) : NULL;
@@ -363,13 +380,22 @@ static void log_tail(struct session *s)
 	for (p = text + n; n && p > text; p--)
 		if (p[-1] == '\n' && ++lines > LOG_LINES)
 			break;
-	if (n)
+	if (s->reply.json)
+		lines_json(s, p, (size_t)(text + n - p));
+	else if (n)
 		reply_text(&s->reply, p, (size_t)(text + n - p));
 	else
 		reply_line(&s->reply, "sbc.log cannot be read here.");
 	free(text);
 	if (f)
 		fclose(f);
+}
+
+/* Of a document: its member is called so */
+static void part_name(struct session *s, const char *name, const char *what)
+{
+	(void)re_snprintf(s->command, sizeof(s->command), "%s%s%s", name,
+			  what ? " " : "", what ? what : "");
 }
 
 static void health(struct session *s, const struct words *w, uint32_t at)
@@ -389,12 +415,19 @@ static void statistics(struct session *s, const struct words *w, uint32_t at)
 	(void)w;
 	(void)at;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		part_name(s, "sipd", tables[i]);
 		(void)statistics_sipd(s, tables[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
-		statistics_method(s, methods[i], NULL);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		part_name(s, "sipd", method_name(methods[i]));
+		statistics_method(s, methods[i], METHODS_OF_ALL, NULL);
+	}
+	part_name(s, "registration", NULL);
 	statistics_registration(s);
+	part_name(s, "media", NULL);
 	statistics_media(s, false);
+	part_name(s, "media", "errors");
 	statistics_media(s, true);
 }
 
@@ -427,21 +460,41 @@ void show_support_info(struct session *s, const struct words *w, uint32_t at)
 		{ "log", log_last },
 	};
 	const struct words none = { .n = 0 };
+	struct reply *r = &s->reply;
 	(void)w;
 	(void)at;
 
+	if (r->json) {
+		json_begin(r, s->command,
+			   counters_window_of("sipd", clock_ms()));
+		json_open(r, NULL, '{');
+	}
+	r->nested = r->json;
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		reply_line(&s->reply, "===== %s", parts[i].title);
+		if (!r->json)
+			reply_line(r, "===== %s", parts[i].title);
+		part_name(s, parts[i].title, NULL);
 		parts[i].say(s, &none, 0);
+	}
+	r->nested = false;
+	if (r->json) {
+		json_close(r, '}');
+		json_end(r);
 	}
 }
 
 /* --- clear-cache ----------------------------------------------------------------------- */
 
+struct clearing {
+	const char *name; /* of DNS; NULL: all */
+	uint32_t names;
+};
+
 static void clear_dns(struct worker *w, void *arg)
 {
-	(void)arg;
-	resolver_clear(w->resolver);
+	struct clearing *c = arg;
+
+	c->names = resolver_clear(w->resolver, c->name);
 }
 
 static void clear_nonces(struct worker *w, void *arg)
@@ -467,13 +520,25 @@ void clear_cache(struct session *s, const struct words *w, uint32_t at)
 		{ "credentials", clear_credentials },
 	};
 	const char *word = strchr(s->command, ' ') + 1;
-	(void)w;
-	(void)at;
+	size_t n = strcspn(word, " ");
+	struct clearing c = { .name = at < w->n ? w->v[at] : NULL };
+	size_t i = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(caches); i++) {
-		if (strcmp(word, caches[i].word) != 0)
-			continue;
-		sbc_ask(s->sbc, caches[i].clear, NULL);
-		reply_line(&s->reply, "The %s cache is empty.", word);
+	while (strncmp(word, caches[i].word, n) != 0)
+		i++;
+	if (at + (i ? 0 : 1) < w->n) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    w->v[at + (i ? 0 : 1)]);
+		return;
 	}
+	sbc_ask(s->sbc, caches[i].clear, &c);
+	if (!c.name)
+		reply_line(&s->reply, "The %s cache is empty.", caches[i].word);
+	else if (c.names)
+		reply_line(&s->reply, "%u answer%s for %s %s forgotten.",
+			   c.names, c.names == 1 ? "" : "s", c.name,
+			   c.names == 1 ? "is" : "are");
+	else
+		reply_error(&s->reply, REPLY_FAILED,
+			    "There is no answer for [%s]", c.name);
 }

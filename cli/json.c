@@ -84,6 +84,11 @@ void json_begin(struct reply *r, const char *command, uint32_t window)
 {
 	char time[25];
 
+	if (r->nested) {
+		if (r->doc)
+			member(r, command);
+		return;
+	}
 	clock_rfc3339(time, clock_wall_ms());
 	time[19] = '\0';
 	mem_deref(r->doc);
@@ -99,7 +104,7 @@ void json_begin(struct reply *r, const char *command, uint32_t window)
 
 void json_end(struct reply *r)
 {
-	if (r->doc)
+	if (r->doc && !r->nested)
 		(void)mbuf_write_str(r->doc, "}\n");
 }
 

@@ -13,7 +13,8 @@ enum {
 	JSON_NO_WINDOW = UINT32_MAX
 };
 
-/** Begin the document of a command; window: width of Recent [s] */
+/** Begin the document of a command; window: width of Recent [s]. While
+ *  reply.nested it is a member of the one that is open, named by the command */
 void json_begin(struct reply *r, const char *command, uint32_t window);
 
 /** End it */

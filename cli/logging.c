@@ -20,6 +20,15 @@ enum {
 static const enum log_component sip_part[] = { SIPD, SURROGATE, AUTH, POLICY,
 					       REALMS };
 
+void logging_folder(char *buf, size_t size, const struct system_config *system,
+		    const struct database *db)
+{
+	if (*system->log_path)
+		str_ncpy(buf, system->log_path, size);
+	else if (database_beside(db, "log", buf, size))
+		*buf = '\0';
+}
+
 /* --- As configured ---------------------------------------------------------- */
 
 static enum log_level configured(const struct system_config *system,

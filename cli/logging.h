@@ -9,6 +9,11 @@
 #include "policy/plan.h"
 #include "cli/control.h"
 
+/** Folder of the files that are always files: log-path, or `log` beside the
+ *  database; "" when its path is too long */
+void logging_folder(char *buf, size_t size, const struct system_config *system,
+		    const struct database *db);
+
 /** A plan is in force: levels and call-trace follow it. level: of the command
  *  line, which wins; NULL: none. c NULL: at the start, nobody has ordered
  *  anything yet */

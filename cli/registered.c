@@ -254,6 +254,54 @@ static void bindings_say(struct bindings *b)
 	}
 }
 
+/* --- clear-cache registration sip by-ip ---------------------------------------- */
+
+/* A slice is looked at first, since who registers may move */
+struct renewal {
+	const char *ip;
+	size_t next;
+	struct owner found[SLICE];
+	uint32_t n, told;
+};
+
+static void renewal_find(const struct registration_report *r, void *arg)
+{
+	struct renewal *x = arg;
+
+	if (!strcasecmp(r->remote, x->ip) && x->n < SLICE)
+		x->found[x->n++] = r->owner;
+}
+
+static void renewal_slice(struct worker *w, void *arg)
+{
+	struct renewal *x = arg;
+
+	x->n = 0;
+	x->next =
+		surrogates_walk(w->surrogates, x->next, SLICE, renewal_find, x);
+	for (uint32_t i = 0; i < x->n; i++)
+		if (!surrogates_notify(w->surrogates, x->found[i].agent,
+				       x->found[i].number, false))
+			x->told++;
+}
+
+void registered_renew(struct session *s, const char *ip)
+{
+	struct renewal x = { .ip = ip };
+
+	do {
+		sbc_ask(s->sbc, renewal_slice, &x);
+	} while (x.next);
+	if (x.told)
+		reply_line(&s->reply, "Registering: %u AoR%s.", x.told,
+			   x.told == 1 ? "" : "s");
+	else
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "There is no AoR at [%s]", ip);
+}
+
+/* ------------------------------------------------------------------------------- */
+
 void registered_endpoint(struct session *s, const char *user_or_ip)
 {
 	struct bindings b = {

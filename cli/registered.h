@@ -12,3 +12,6 @@ void registered_endpoint(struct session *s, const char *user_or_ip);
 /** show registration [sipd by-user U [brief | detailed] | by-realm R | by-ip IP |
  *  by-registrar H | by-route URI [limit N]] */
 void show_registration(struct session *s, const struct words *w, uint32_t at);
+/** clear-cache registration sip by-ip IP: AoRs at a registrar of this address
+ *  register anew, paced */
+void registered_renew(struct session *s, const char *ip);

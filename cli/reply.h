@@ -40,6 +40,7 @@ struct reply {
 	enum reply_code last;    /* of the line that ends the answer */
 	enum reply_code asked;   /* the question that waits for an answer */
 	bool json;               /* `| json` is asked for */
+	bool nested;             /* documents that begin are parts of `doc` */
 	bool failed;
 	bool wiped; /* there are secrets in it: its bytes are wiped */
 };

@@ -653,7 +653,7 @@ static const struct sipd_word {
 	{ "errors",             SIPD_TABLE,     0, METHOD_OTHER },
 	{ "policy",             SIPD_TABLE,     0, METHOD_OTHER },
 	{ "authentication",     SIPD_TABLE,     0, METHOD_OTHER },
-	{ "agents",             SIPD_AGENTS,    1, METHOD_OTHER },
+	{ "agents",             SIPD_AGENTS,    2, METHOD_OTHER },
 	{ "realms",             SIPD_REALMS,    2, METHOD_OTHER },
 	{ "interface",          SIPD_INTERFACE, 2, METHOD_OTHER },
 	{ "rate",               SIPD_RATE,      0, METHOD_OTHER },
@@ -705,36 +705,57 @@ static const struct sipd_word *word_pick(struct session *s, const char *typed,
 	return found;
 }
 
-struct interface_ask {
+struct scope_ask {
+	enum method_scope scope;
 	const char *name;
 	bool found;
 };
 
-static void interface_find(struct worker *w, void *arg)
+static void scope_find(struct worker *w, void *arg)
 {
-	struct interface_ask *ask = arg;
+	struct scope_ask *ask = arg;
 	const struct realm *realm = realm_named(w->plan->realms, ask->name);
+	struct pl key = range_of(ask->name);
 
-	/* A realm speaks where the nearest parent with an interface does */
-	if (realm && realm->interface)
-		ask->name = realm->interface->realm_id;
-	ask->found = methods_find(w->methods, ask->name) != NULL;
+	switch (ask->scope) {
+
+	case METHODS_OF_AGENT:
+		ask->found = config_find(w->plan->config,
+					 &element_session_agent, &key) != NULL;
+		break;
+	case METHODS_OF_REALM:
+		ask->found = realm != NULL;
+		break;
+	case METHODS_OF_ALL:
+	case METHODS_OF_INTERFACE:
+		/* A realm speaks where the nearest parent with one does */
+		if (realm && realm->interface)
+			ask->name = realm->interface->realm_id;
+		ask->found = methods_find(w->methods, ask->name) != NULL;
+		break;
+	}
 }
 
-static void show_method_of(struct session *s, const char *name,
-			   const char *typed)
+static void show_method_of(struct session *s, enum method_scope scope,
+			   const char *name, const char *typed)
 {
+	static const char *const named[] = {
+		[METHODS_OF_ALL] = "sip-interface",
+		[METHODS_OF_INTERFACE] = "sip-interface",
+		[METHODS_OF_AGENT] = "session-agent",
+		[METHODS_OF_REALM] = "realm-config",
+	};
 	const struct sipd_word *method = word_pick(s, typed, true);
-	struct interface_ask ask = { .name = name };
+	struct scope_ask ask = { .scope = scope, .name = name };
 
 	if (!method)
 		return;
-	sbc_ask(s->sbc, interface_find, &ask);
-	if (!ask.found)
-		reply_error(&s->reply, REPLY_ARGUMENT,
-			    "There is no sip-interface [%s]", name);
+	sbc_ask(s->sbc, scope_find, &ask);
+	if (ask.found)
+		statistics_method(s, method->method, scope, ask.name);
 	else
-		statistics_method(s, method->method, ask.name);
+		reply_error(&s->reply, REPLY_ARGUMENT, "There is no %s [%s]",
+			    named[scope], name);
 }
 
 void show_sipd(struct session *s, const struct words *w, uint32_t at)
@@ -742,6 +763,7 @@ void show_sipd(struct session *s, const struct words *w, uint32_t at)
 	const struct sipd_word *word =
 		word_pick(s, at < w->n ? w->v[at] : "status", false);
 	const char *name = at + 1 < w->n ? w->v[at + 1] : NULL;
+	const char *method = at + 2 < w->n ? w->v[at + 2] : NULL;
 
 	if (!word)
 		return;
@@ -757,14 +779,20 @@ void show_sipd(struct session *s, const struct words *w, uint32_t at)
 		(void)statistics_sipd(s, word->word);
 		break;
 	case SIPD_AGENTS:
-		show_agents(s, name);
+		if (method)
+			show_method_of(s, METHODS_OF_AGENT, name, method);
+		else
+			show_agents(s, name);
 		break;
 	case SIPD_REALMS:
-	case SIPD_INTERFACE:
-		if (at + 2 < w->n)
-			show_method_of(s, name, w->v[at + 2]);
-		else if (word->what == SIPD_REALMS)
+		if (method)
+			show_method_of(s, METHODS_OF_REALM, name, method);
+		else
 			show_realms(s, name);
+		break;
+	case SIPD_INTERFACE:
+		if (method)
+			show_method_of(s, METHODS_OF_INTERFACE, name, method);
 		else
 			show_interfaces(s, name);
 		break;
@@ -782,7 +810,7 @@ void show_sipd(struct session *s, const struct words *w, uint32_t at)
 				    "Missing USER or IP");
 		break;
 	case SIPD_METHOD:
-		statistics_method(s, word->method, NULL);
+		statistics_method(s, word->method, METHODS_OF_ALL, NULL);
 		break;
 	}
 }

@@ -354,7 +354,8 @@ void statistics_media(struct session *s, bool errors)
 struct method_ask {
 	struct session *s;
 	enum method_id method;
-	const char *interface; /* NULL: all */
+	enum method_scope scope;
+	const char *name; /* of the session-agent, realm or sip-interface */
 	bool found;
 };
 
@@ -431,10 +432,11 @@ static void method_none(struct method_ask *ask)
 static void latency_say(struct method_ask *ask, const struct methods *m)
 {
 	struct reply *r = &ask->s->reply;
-	struct method_latency l;
+	struct method_latency l = { 0 };
 	uint64_t avg;
 
-	methods_latency_read(m, ask->method, &l);
+	if (m)
+		methods_latency_read(m, ask->method, &l);
 	avg = l.n ? l.sum / l.n : 0;
 	if (!r->json) {
 		reply_line(r, "Avg Latency=%llu.%03llu for %llu", avg / 1000,
@@ -450,25 +452,40 @@ static void latency_say(struct method_ask *ask, const struct methods *m)
 	json_close(r, '}');
 }
 
+/* NULL: nothing was counted there yet */
+static const struct methods *method_table(const struct methods *all,
+					  const struct method_ask *ask)
+{
+	switch (ask->scope) {
+
+	case METHODS_OF_ALL:
+		return all;
+	case METHODS_OF_INTERFACE:
+		return methods_find(all, ask->name);
+	case METHODS_OF_AGENT:
+		return methods_party(all, PARTY_AGENT, ask->name);
+	case METHODS_OF_REALM:
+		return methods_party(all, PARTY_REALM, ask->name);
+	}
+	return NULL;
+}
+
 static void method_rows(struct worker *w, void *arg)
 {
 	struct method_ask *ask = arg;
-	const struct methods *m = w->methods;
+	const struct methods *m = method_table(w->methods, ask);
 
-	if (ask->interface)
-		m = methods_find(m, ask->interface);
-	if (!m)
-		return;
-	methods_walk(m, ask->method, method_line, ask);
+	if (m)
+		methods_walk(m, ask->method, method_line, ask);
 	if (!ask->found)
 		method_none(ask);
 	latency_say(ask, m);
 }
 
 void statistics_method(struct session *s, enum method_id method,
-		       const char *interface)
+		       enum method_scope scope, const char *name)
 {
-	struct method_ask ask = { s, method, interface, false };
+	struct method_ask ask = { s, method, scope, name, false };
 	struct reply *r = &s->reply;
 
 	if (r->json) {

@@ -15,10 +15,17 @@ void statistics_head(struct session *s, const char *table);
  *  authentication]; true: it was one of them */
 bool statistics_sipd(struct session *s, const char *word);
 
-/** show sipd METHOD, of the SBC or of one sip-interface (NULL: all), which is
+enum method_scope {
+	METHODS_OF_ALL,
+	METHODS_OF_INTERFACE,
+	METHODS_OF_AGENT,
+	METHODS_OF_REALM
+};
+
+/** show sipd METHOD; name: of the sip-interface, session-agent or realm, which is
  *  there */
 void statistics_method(struct session *s, enum method_id method,
-		       const char *interface);
+		       enum method_scope scope, const char *name);
 
 /** show registration */
 void statistics_registration(struct session *s);

@@ -229,18 +229,54 @@ struct dns_list {
 	uint32_t rows;
 };
 
-static const struct column dns_columns[] = {
-	{ "Name", -40 }, { "Type", -5 },   { "TTL", 7 }, { "Servers", -22 },
-	{ "Silent", 6 }, { "Answers", 0 }, { NULL, 0 },
+static const struct column server_columns[] = {
+	{ "Servers", -40 }, { "State", -10 }, { "Round Trip", 10 },
+	{ "Answered", 9 },  { "Lost", 9 },    { "Silent", 6 },
+	{ NULL, 0 },
 };
+
+static const struct column dns_columns[] = {
+	{ "Name", -40 },    { "Type", -5 },   { "TTL", 7 },
+	{ "Servers", -22 }, { "Answers", 0 }, { NULL, 0 },
+};
+
+static const char *servers_name(const char *servers)
+{
+	return *servers ? servers : "resolv.conf";
+}
+
+/* Round trips are in thousandths of a second */
+static void server_row(const struct resolver_servers *x, void *arg)
+{
+	struct dns_list *list = arg;
+	const struct cell cells[] = {
+		TEXT_CELL(servers_name(x->servers)),
+		TEXT_CELL(x->down     ? "down"
+			  : x->silent ? "silent"
+			  : x->trip   ? "in service"
+				      : "unused"),
+		{ x->trip ? CELL_THOUSANDTHS : CELL_NONE, NULL,
+		  (x->trip + 500) / 1000 },
+		NUMBER_CELL(x->answered),
+		NUMBER_CELL(x->lost),
+		NUMBER_CELL(x->silent),
+	};
+
+	table_row(&list->s->reply, server_columns, cells);
+}
+
+static void servers_rows(struct worker *w, void *arg)
+{
+	resolver_servers_walk(w->resolver, server_row, arg);
+}
 
 static void dns_row(const struct resolver_row *row, void *arg)
 {
 	struct dns_list *list = arg;
 	const struct cell cells[] = {
-		TEXT_CELL(row->name),     TEXT_CELL(row->type),
-		NUMBER_CELL(row->ttl),    TEXT_CELL(row->servers),
-		NUMBER_CELL(row->silent), TEXT_CELL(row->answers),
+		TEXT_CELL(row->name),    TEXT_CELL(row->type),
+		NUMBER_CELL(row->ttl),   TEXT_CELL(servers_name(row->servers)),
+		TEXT_CELL(row->answers),
 	};
 
 	if (list->only && strcasecmp(list->only, row->name))
@@ -261,17 +297,26 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 {
 	struct dns_list list = { .s = s, .only = at < w->n ? w->v[at] : NULL };
 
-	if (s->reply.json)
+	if (s->reply.json) {
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-	table_begin(&s->reply, NULL, dns_columns);
+		json_open(&s->reply, NULL, '{');
+	}
+	table_begin(&s->reply, "servers", server_columns);
+	sbc_ask(s->sbc, servers_rows, &list);
+	table_end(&s->reply);
+	if (!s->reply.json)
+		reply_line(&s->reply, "");
+	table_begin(&s->reply, "cache", dns_columns);
 	do {
 		sbc_ask(s->sbc, dns_slice, &list);
 	} while (list.next);
 	table_end(&s->reply);
-	if (s->reply.json)
+	if (s->reply.json) {
+		json_close(&s->reply, '}');
 		json_end(&s->reply);
-	else if (list.rows > LIMIT)
+	} else if (list.rows > LIMIT) {
 		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
+	}
 }
 
 /* --- Credentials --------------------------------------------------------- */

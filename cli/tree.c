@@ -161,3 +161,86 @@ void tree_json(struct reply *r, const struct tree_setup *setup)
 	}
 	json_close(r, '}');
 }
+
+/* --- Differences ---------------------------------------------------------- */
+
+static bool children_same(const struct element *type, const struct items *a,
+			  const struct items *b)
+{
+	bool same = a->n == b->n;
+
+	for (uint32_t i = 0; same && i < a->n; i++)
+		same = item_same(type, a->v[i], b->v[i]);
+	return same;
+}
+
+/* The parameters that are not as in the other one, defaults too */
+static void changes_json(struct reply *r, const struct element *type,
+			 const void *item, const void *other)
+{
+	for (const struct field *f = type->fields; f->name; f++) {
+		const void *a = field_slot_const(f, item);
+		const void *b = field_slot_const(f, other);
+
+		if (f->flags & READONLY)
+			continue;
+		if (f->child && !children_same(f->child, a, b))
+			children_json(r, f, item);
+		else if (!f->child && !f->type->same(a, b))
+			value_json(r, f, item);
+	}
+}
+
+static void side_json(struct reply *r, const char *name,
+		      const struct element *type, const void *item,
+		      const void *other)
+{
+	if (!item) {
+		json_text(r, name, NULL);
+		return;
+	}
+	json_open(r, name, '{');
+	if (other)
+		changes_json(r, type, item, other);
+	else
+		members_json(r, type, item);
+	json_close(r, '}');
+}
+
+static void key_json(struct reply *r, const struct element *type,
+		     const void *item)
+{
+	if (type->flags & SINGLE) {
+		json_text(r, "key", NULL);
+		return;
+	}
+	json_open(r, "key", '[');
+	for (const struct field *f = type->fields; f->name; f++) {
+		const struct whole whole = { f, item };
+
+		if (f->flags & KEY)
+			json_print(r, NULL, (re_printf_h *)whole_print, &whole);
+	}
+	json_close(r, ']');
+}
+
+void tree_difference_json(struct reply *r, const struct difference *d)
+{
+	static const char *const whats[] = {
+		[DIFF_ADDED] = "added",
+		[DIFF_REMOVED] = "removed",
+		[DIFF_CHANGED] = "changed",
+	};
+	char path[128];
+
+	(void)re_snprintf(path, sizeof(path), "%s/%s", d->type->folder,
+			  d->type->name);
+	json_open(r, NULL, '{');
+	json_text(r, "element", d->type->name);
+	json_text(r, "path", path);
+	key_json(r, d->type, d->after ? d->after : d->before);
+	json_text(r, "what", whats[d->what]);
+	side_json(r, "before", d->type, d->before, d->after);
+	side_json(r, "after", d->type, d->after, d->before);
+	json_close(r, '}');
+}

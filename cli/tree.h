@@ -8,6 +8,7 @@
 #pragma once
 
 #include "store/config.h"
+#include "store/diff.h"
 #include "cli/json.h"
 
 struct tree_setup {
@@ -18,3 +19,7 @@ struct tree_setup {
 
 /** Append the tree to the document, as its data */
 void tree_json(struct reply *r, const struct tree_setup *setup);
+
+/** Append a difference to an array: element, path, key, what happened, and the
+ *  object before and after it; of a changed one the parameters that differ */
+void tree_difference_json(struct reply *r, const struct difference *d);

@@ -160,6 +160,9 @@ uint16_t admit_source(struct ingress *in)
 
 	sources_match(in->worker->sources, in->plan, in->at, &in->from.src,
 		      &in->source);
+	in->parties = methods_parties(in->worker->methods, in->source.agent,
+				      in->source.realm);
+	transaction_parties(in->transaction, &in->parties);
 	if (!match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
 			  false) &&
 	    !is_urgent(in))

@@ -157,6 +157,7 @@ static int transmit_with(struct registration *r, const struct mbuf *auth)
 	setup.port = from ? worker_port(w, from) : NULL;
 	if (!setup.port)
 		return EADDRNOTAVAIL;
+	setup.parties = methods_parties(w->methods, agent, realm);
 	setup.to.tls_name = agent ? agent->hostname : NULL;
 
 	err = choose_contact(contact, r, from);

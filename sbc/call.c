@@ -1691,6 +1691,9 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 		.tables = &c->home->tables,
 		.plan = c->plan,
 		.realm = setup->source.realm,
+		.parties =
+			methods_parties(c->worker->methods, setup->source.agent,
+					setup->source.realm),
 		.port = setup->from.port,
 		.t1 = sip->init_timer,
 		.t2 = sip->max_timer,
@@ -1708,6 +1711,7 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 	if (lent) {
 		leg.plan = lent->plan;
 		leg.realm = lent->realm;
+		leg.parties = lent->parties;
 		leg.port = from.port = lent->port;
 		from.src = lent->to.dst;
 		from.conn = lent->to.conn;

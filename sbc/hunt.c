@@ -363,14 +363,17 @@ static bool hop_has_room(struct hunt *hunt)
 		.method = hunt->invite->method_id,
 		.forced = hop_is_emergency(&b->hop),
 	};
+	struct parties parties;
 	uint32_t ignored;
 
 	if (!limits_take(&b->seat, &q, &ignored))
 		return true;
 	b->agent = NULL;
 	count(COUNT_POLICY_SKIPPED_CONSTRAINT, 1);
-	transactions_throttled(hunt->worker->transactions, NULL, q.method,
-			       AS_CLIENT);
+	parties = methods_parties(hunt->worker->methods, b->hop.agent,
+				  b->hop.realm);
+	transactions_throttled(hunt->worker->transactions, NULL, &parties,
+			       q.method, AS_CLIENT);
 	own_reason(hunt, 503, LACK_ROOM,
 		   hunt->plan->sip->retry_after_upon_offline);
 
@@ -772,6 +775,9 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 		.tables = hunt->tables,
 		.plan = hunt->plan,
 		.realm = hunt->now->hop.realm,
+		.parties = methods_parties(hunt->worker->methods,
+					   hunt->now->hop.agent,
+					   hunt->now->hop.realm),
 		.port = port,
 		.t1 = c->init_timer,
 		.t2 = c->max_timer,

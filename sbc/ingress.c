@@ -84,7 +84,8 @@ static void refuse(struct ingress *in, const struct step *step, uint16_t code)
 	}
 	if (step->act == admit_capacity)
 		transactions_throttled(in->worker->transactions, in->from.port,
-				       in->msg->method_id, AS_SERVER);
+				       &in->parties, in->msg->method_id,
+				       AS_SERVER);
 	if (log_admit("refused"))
 		log_info(SIPD, "refused",
 			 "step=%s code=%u call-id=%.*s method=%.*s realm=%s "
@@ -307,13 +308,16 @@ static void turn_away(struct worker *w, const struct arrival *from,
 		      const struct message *msg, const struct endpoint *at,
 		      const struct source *source)
 {
+	const struct parties parties =
+		methods_parties(w->methods, source->agent, source->realm);
 	char extra[32];
 
 	lobby_turned_away(w->lobby, from, msg);
 	refusals_count(w->refusals, REFUSAL_TAKE_CAPACITY, 503);
-	transactions_answered(w->transactions, from->port, msg->method_id, 503);
-	transactions_throttled(w->transactions, from->port, msg->method_id,
-			       AS_SERVER);
+	transactions_answered(w->transactions, from->port, &parties,
+			      msg->method_id, 503);
+	transactions_throttled(w->transactions, from->port, &parties,
+			       msg->method_id, AS_SERVER);
 	count(COUNT_OVERLOAD_REJECTS, 1);
 	if (limits_drop_response(source->agent, at->interface, 503))
 		return;

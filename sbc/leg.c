@@ -133,6 +133,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 	leg->tables = setup->tables;
 	leg->plan = plan_take(setup->plan);
 	leg->realm = setup->realm;
+	leg->parties = setup->parties;
 	leg->port = mem_ref(setup->port);
 	leg->t1 = setup->t1;
 	leg->t2 = setup->t2;
@@ -667,6 +668,7 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->tables = leg->tables;
 	twin->plan = plan_take(leg->plan);
 	twin->realm = leg->realm;
+	twin->parties = leg->parties;
 	twin->port = mem_ref(leg->port);
 	twin->t1 = leg->t1;
 	twin->t2 = leg->t2;
@@ -987,6 +989,7 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 		.branch = branch,
 		.method = method,
 		.expire = invite->expire,
+		.parties = leg->parties,
 	};
 	char *joined = NULL;
 	int err;
@@ -1141,6 +1144,7 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		.port = leg->port,
 		.to = leg->to,
 		.branch = branch,
+		.parties = leg->parties,
 		.method = request->method,
 	};
 	struct transaction *t = NULL;

@@ -64,6 +64,7 @@ struct leg {
 	struct prack *prack;     /* reliable 1xx that it sends (sbc/prack) */
 	const struct plan *plan; /* a reference: the leg may outlive its call */
 	const struct realm *realm; /* of plan */
+	struct parties parties;    /* for whom its requests are counted */
 	struct port *port;
 	struct target to;          /* where requests of the dialog go */
 	struct target first;       /* where the INVITE came from or went to */
@@ -110,6 +111,7 @@ struct leg_setup {
 	struct leg_tables *tables;
 	const struct plan *plan;
 	const struct realm *realm; /* of plan */
+	struct parties parties;    /* for whom its requests are counted */
 	struct port *port;
 	uint32_t t1, t2, expire; /* [ms] */
 	/* leg_open: Call-ID, From tag and CSeq before the first request of ours;

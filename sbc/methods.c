@@ -1,15 +1,22 @@
 /*
  * Requests and answers by method, as server and as client
  *
+ * A transaction names its session-agent and its realm by number, so that its
+ * events find their tables without a look-up, and so that nothing has to be said
+ * to it when these go: the tables stay.
+ *
  * What was never seen costs a pointer. Of status codes a method meets a handful,
  * so they are searched in the order in which they came up.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include "store/hash.h"
 #include "sbc/methods.h"
 
 enum {
+	PARTIES_FIRST = 16,
 	CODES_FIRST = 8,
 	CODES_MAX = 600 /* 100-699: wire knows no other */
 };
@@ -32,10 +39,17 @@ struct row {
 
 struct methods {
 	struct le le;
+	struct entry entry;  /* of a party, in `names` */
 	struct methods *all; /* the worker's; itself there */
-	struct list parts;   /* of the worker's: by interface */
 	char *name;
 	struct row *rows[METHODS];
+	uint16_t number; /* of a party; 0: of the worker, of an interface */
+	uint8_t what;    /* of a party: enum party_kind */
+	/* of the worker's */
+	struct list parts;        /* interfaces and parties */
+	struct table names;       /* of the parties */
+	struct methods **parties; /* by number, from 1 */
+	uint32_t parties_n, parties_room;
 };
 
 static void methods_destructor(void *data)
@@ -44,6 +58,8 @@ static void methods_destructor(void *data)
 
 	list_flush(&m->parts);
 	list_unlink(&m->le);
+	table_finish(&m->names);
+	mem_deref(m->parties);
 	mem_deref(m->name);
 	for (size_t i = 0; i < METHODS; i++) {
 		for (int s = 0; m->rows[i] && s < METHOD_SIDES; s++)
@@ -73,7 +89,7 @@ const struct methods *methods_find(const struct methods *all, const char *name)
 	for (struct le *le = list_head(&all->parts); le; le = le->next) {
 		const struct methods *m = le->data;
 
-		if (!strcmp(m->name, name))
+		if (!m->number && !strcmp(m->name, name))
 			return m;
 	}
 	return NULL;
@@ -95,6 +111,117 @@ struct methods *methods_of(struct methods *all, const char *name)
 	list_append(&all->parts, &m->le, m);
 	return m;
 }
+
+/* --- Session-agents and realms -------------------------------------------- */
+
+struct party_key {
+	enum party_kind what;
+	const char *name;
+};
+
+static bool party_matches(const struct entry *e, const void *arg)
+{
+	const struct methods *m =
+		(const struct methods *)((const char *)e -
+					 offsetof(struct methods, entry));
+	const struct party_key *key = arg;
+
+	return m->what == key->what && !strcmp(m->name, key->name);
+}
+
+static struct methods *party_find(const struct methods *all,
+				  const struct party_key *key, uint64_t hash)
+{
+	struct entry *e = table_find(&all->names, hash, party_matches, key);
+
+	return e ? (struct methods *)((char *)e -
+				      offsetof(struct methods, entry))
+		 : NULL;
+}
+
+static uint64_t party_hash(const struct party_key *key)
+{
+	return hash_mix(hash_bytes(key->name, strlen(key->name)),
+			(uint64_t)key->what);
+}
+
+/* Room for one more number; false: there is none */
+static bool party_room(struct methods *all)
+{
+	uint32_t room =
+		all->parties_room ? 2 * all->parties_room : PARTIES_FIRST;
+	struct methods **parties;
+
+	if (all->parties_n < all->parties_room)
+		return true;
+	if (all->parties_n == UINT16_MAX)
+		return false;
+	parties = mem_zalloc(room * sizeof(struct methods *), NULL);
+	if (!parties)
+		return false;
+	if (all->parties_n)
+		memcpy(parties, all->parties,
+		       all->parties_n * sizeof(struct methods *));
+	mem_deref(all->parties);
+	all->parties = parties;
+	all->parties_room = room;
+	return true;
+}
+
+static uint16_t party_number(struct methods *all, enum party_kind what,
+			     const char *name)
+{
+	const struct party_key key = { what, name };
+	const uint64_t hash = party_hash(&key);
+	struct methods *m = party_find(all, &key, hash);
+
+	if (m)
+		return m->number;
+	if (!party_room(all))
+		return 0;
+	m = mem_zalloc(sizeof(*m), methods_destructor);
+	if (!m || str_dup(&m->name, name) ||
+	    table_add(&all->names, &m->entry, hash)) {
+		mem_deref(m);
+		return 0;
+	}
+	m->all = all;
+	m->what = (uint8_t)what;
+	m->number = (uint16_t)(all->parties_n + 1);
+	all->parties[all->parties_n++] = m;
+	list_append(&all->parts, &m->le, m);
+	return m->number;
+}
+
+struct parties methods_parties(struct methods *all,
+			       const struct session_agent *agent,
+			       const struct realm *realm)
+{
+	struct parties p = { 0 };
+
+	if (all && agent)
+		p.agent = party_number(all, PARTY_AGENT, agent->hostname);
+	if (all && realm)
+		p.realm = party_number(all, PARTY_REALM,
+				       realm->config->identifier);
+	return p;
+}
+
+const struct methods *methods_party(const struct methods *all,
+				    enum party_kind what, const char *name)
+{
+	const struct party_key key = { what, name };
+
+	return party_find(all, &key, party_hash(&key));
+}
+
+/* Table of a number; NULL: nobody's */
+static struct methods *party_of(const struct methods *all, uint16_t number)
+{
+	return number ? all->parties[number - 1] : NULL;
+}
+
+/* --- Events ----------------------------------------------------------------- */
 
 static struct row *row_of(struct methods *m, uint8_t method)
 {
@@ -132,41 +259,55 @@ static struct tally *code_of(struct side *side, uint16_t code)
 static void event_add(struct methods *m, uint8_t method, enum method_side side,
 		      enum method_event ev)
 {
-	struct row *row = row_of(m, method);
+	struct row *row = m ? row_of(m, method) : NULL;
 
 	if (row)
 		tally_add(&row->sides[side].events[ev], 1);
 }
 
-void methods_count(struct methods *m, uint8_t method, enum method_side side,
-		   enum method_event ev)
+void methods_count_parties(struct methods *all, const struct parties *parties,
+			   uint8_t method, enum method_side side,
+			   enum method_event ev)
+{
+	event_add(party_of(all->all, parties->agent), method, side, ev);
+	event_add(party_of(all->all, parties->realm), method, side, ev);
+}
+
+void methods_count(struct methods *m, const struct parties *parties,
+		   uint8_t method, enum method_side side, enum method_event ev)
 {
 	event_add(m, method, side, ev);
 	if (m->all != m)
 		event_add(m->all, method, side, ev);
+	if (parties)
+		methods_count_parties(m->all, parties, method, side, ev);
 }
 
 static void status_add(struct methods *m, uint8_t method, enum method_side side,
 		       uint16_t code)
 {
-	struct row *row = row_of(m, method);
+	struct row *row = m ? row_of(m, method) : NULL;
 	struct tally *tally = row ? code_of(&row->sides[side], code) : NULL;
 
 	if (tally)
 		tally_add(tally, 1);
 }
 
-void methods_status(struct methods *m, uint8_t method, enum method_side side,
-		    uint16_t code)
+void methods_status(struct methods *m, const struct parties *parties,
+		    uint8_t method, enum method_side side, uint16_t code)
 {
 	status_add(m, method, side, code);
 	if (m->all != m)
 		status_add(m->all, method, side, code);
+	if (!parties)
+		return;
+	status_add(party_of(m->all, parties->agent), method, side, code);
+	status_add(party_of(m->all, parties->realm), method, side, code);
 }
 
 static void latency_add(struct methods *m, uint8_t method, uint32_t ms)
 {
-	struct row *row = row_of(m, method);
+	struct row *row = m ? row_of(m, method) : NULL;
 
 	if (!row)
 		return;
@@ -176,11 +317,16 @@ static void latency_add(struct methods *m, uint8_t method, uint32_t ms)
 		row->latency.max = ms;
 }
 
-void methods_latency(struct methods *m, uint8_t method, uint32_t ms)
+void methods_latency(struct methods *m, const struct parties *parties,
+		     uint8_t method, uint32_t ms)
 {
 	latency_add(m, method, ms);
 	if (m->all != m)
 		latency_add(m->all, method, ms);
+	if (!parties)
+		return;
+	latency_add(party_of(m->all, parties->agent), method, ms);
+	latency_add(party_of(m->all, parties->realm), method, ms);
 }
 
 static void side_reset(struct side *side)

@@ -39,6 +39,7 @@ struct ingress {
 	/* name-source */
 	const struct endpoint *at;
 	struct source source;
+	struct parties parties; /* for whom it is counted */
 	/* take-capacity */
 	struct seat seat; /* session taken */
 	/* choose-route */

@@ -242,6 +242,8 @@ static int transmit(struct probe *p, const struct mbuf *credentials)
 		.branch = branch,
 		.method = method_of(p),
 		.expire = p->setup.wait,
+		.parties = methods_parties(w->methods, p->setup.agent,
+					   p->setup.realm),
 	};
 	int err;
 

@@ -93,6 +93,8 @@ struct set {
 	unsigned silent;         /* questions in a row without an answer */
 	uint64_t mute_until;     /* [ms] old answers are used without a wait */
 	bool down;               /* the alarm is up */
+	uint32_t trip;           /* of an answer, smoothed [us] */
+	uint64_t answered, lost; /* questions */
 	char *servers; /* as c-ares takes them; "" those of resolv.conf */
 };
 
@@ -106,6 +108,7 @@ struct question {
 	struct answer *answer; /* the last good outcome: NULL, no such thing */
 	uint64_t expires;      /* [ms] */
 	uint64_t settled;      /* number of the event that brought it */
+	uint64_t asked;        /* [us] */
 	bool known; /* it had an outcome once: answer, or none there */
 	struct list waits;
 	char name[];
@@ -690,11 +693,25 @@ static struct set *set_of(struct resolver *r, const struct realm *realm)
 	return set_named(r, text);
 }
 
+/* As RFC 6298 2 smooths: an eighth of each new one */
+static void set_timed(struct set *set, uint64_t took)
+{
+	uint32_t trip = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
+
+	set->trip = set->trip ? set->trip - set->trip / 8 + trip / 8 : trip;
+	if (!set->trip)
+		set->trip = 1; /* there was one */
+}
+
 /* Three questions in a row without an answer: acli.md 5.1 */
 static void set_heard(struct set *set, bool answered)
 {
 	const char *object = *set->servers ? set->servers : "resolv.conf";
 
+	if (answered)
+		set->answered++;
+	else
+		set->lost++;
 	if (answered) {
 		set->silent = 0;
 		set->mute_until = 0;
@@ -865,6 +882,8 @@ static void question_answered(void *arg, int status, int timeouts,
 
 	if (status != ARES_EDESTRUCTION && err != ENOMEM)
 		set_heard(q->set, err != ETIMEDOUT);
+	if (!err || err == ENOENT)
+		set_timed(q->set, clock_us() - q->asked);
 
 	question_settle(q, err, answer);
 }
@@ -891,6 +910,7 @@ static int question_ask(struct question *q)
 
 	q->channel = set->channel;
 	q->channel->asked++;
+	q->asked = clock_us();
 	gauge(COUNT_DNS_TRANS, 1);
 	/* may call back before it returns */
 	ares_query(set->channel->ares, q->name, ns_c_in, q->type,
@@ -1579,7 +1599,6 @@ static void row_make(struct entry *e, void *arg)
 		.type = record_type(q->type),
 		.ttl = q->expires > now ? (uint32_t)((q->expires - now) / 1000)
 					: 0,
-		.silent = q->set->silent,
 	};
 
 	if (!q->settled)
@@ -1590,20 +1609,58 @@ static void row_make(struct entry *e, void *arg)
 	rows->h(&row, rows->arg);
 }
 
+struct clearing {
+	const char *name; /* NULL: all */
+	uint32_t n;
+};
+
+/* Of the name itself, or of a service of it: _sip._udp.NAME */
+static bool is_name_of(const char *asked, const char *name)
+{
+	while (*asked == '_' && strchr(asked, '.'))
+		asked = strchr(asked, '.') + 1;
+
+	return !strcasecmp(asked, name);
+}
+
 /* Whoever waits for an answer under way gets that one */
 static void question_clear(struct entry *e, void *arg)
 {
 	struct question *q = (struct question *)e;
-	(void)arg;
+	struct clearing *c = arg;
 
+	if (c->name && !is_name_of(q->name, c->name))
+		return;
+	c->n += q->known;
 	q->answer = mem_deref(q->answer);
 	q->known = false;
 	q->expires = 0;
 }
 
-void resolver_clear(struct resolver *r)
+uint32_t resolver_clear(struct resolver *r, const char *name)
 {
-	(void)table_walk(&r->cache, 0, SIZE_MAX, question_clear, NULL);
+	struct clearing c = { .name = name };
+
+	(void)table_walk(&r->cache, 0, SIZE_MAX, question_clear, &c);
+	return c.n;
+}
+
+void resolver_servers_walk(const struct resolver *r, resolver_servers_h *h,
+			   void *arg)
+{
+	for (struct le *le = list_head(&r->sets); le; le = le->next) {
+		const struct set *set = le->data;
+		const struct resolver_servers s = {
+			.servers = set->servers,
+			.down = set->down,
+			.silent = set->silent,
+			.trip = set->trip,
+			.answered = set->answered,
+			.lost = set->lost,
+		};
+
+		h(&s, arg);
+	}
 }
 
 size_t resolver_walk(const struct resolver *r, size_t from, size_t limit,

@@ -85,15 +85,29 @@ void target_worked(struct resolver *r, const struct sa *addr,
 bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 		       uint8_t transport);
 
-/** Forget all answers: names are asked for anew */
-void resolver_clear(struct resolver *r);
+/** Forget the answers for a name, and for its services (_sip._udp.NAME), or all
+ *  of them with NULL: they are asked for anew. How many were forgotten */
+uint32_t resolver_clear(struct resolver *r, const char *name);
+
+/** Servers that are asked together: one of them is, the next when it is silent */
+struct resolver_servers {
+	const char *servers; /* "192.0.2.53:53"; "" those of resolv.conf */
+	bool down;           /* the alarm is up */
+	uint32_t silent;     /* questions in a row they left open */
+	uint32_t trip;       /* smoothed time of an answer [us]; 0: none yet */
+	uint64_t answered, lost;
+};
+typedef void(resolver_servers_h)(const struct resolver_servers *s, void *arg);
+
+/** Walk them, in the order in which they were first needed */
+void resolver_servers_walk(const struct resolver *r, resolver_servers_h *h,
+			   void *arg);
 
 /** A row of show dns */
 struct resolver_row {
 	const char *servers; /* "192.0.2.53:53"; "" those of resolv.conf */
 	const char *name, *type;
 	uint32_t ttl;      /* [s] left; 0: used while servers are silent */
-	uint32_t silent;   /* questions in a row the servers left open */
 	char answers[256]; /* "10 5 5060 a.example.net, ..."; "" no such name */
 };
 typedef void(resolver_h)(const struct resolver_row *row, void *arg);

@@ -510,6 +510,9 @@ static int leg_a_make(struct joint *j)
 		.tables = s->setup.tables,
 		.plan = hunt->plan,
 		.realm = hunt->source.realm,
+		.parties =
+			methods_parties(hunt->worker->methods,
+					hunt->source.agent, hunt->source.realm),
 		.port = hunt->from.port,
 		.t1 = sip->init_timer,
 		.t2 = sip->max_timer,
@@ -637,6 +640,7 @@ void subscription_request(struct subscription *s, struct leg *leg,
 	if (transaction_open(&t, leg->worker->transactions, from, msg, no_event,
 			     NULL))
 		return;
+	transaction_parties(t, &leg->parties);
 	if (!j)
 		j = joint_notified(s, leg, from, msg);
 	if (j && j->state == JOINT_STOPPING)

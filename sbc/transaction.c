@@ -96,10 +96,11 @@ struct transaction {
 		struct target to;    /* client */
 		struct arrival from; /* server */
 	};
-	uint64_t branch; /* client: its hash */
-	uint64_t end;    /* EXPIRE comes at [ms, monotonic] */
-	uint64_t began;  /* client: until the first answer beyond 100 */
-	uint32_t wait;   /* AGAIN comes after [ms], 0: never */
+	uint64_t branch;        /* client: its hash */
+	uint64_t end;           /* EXPIRE comes at [ms, monotonic] */
+	uint64_t began;         /* client: until the first answer beyond 100 */
+	uint32_t wait;          /* AGAIN comes after [ms], 0: never */
+	struct parties parties; /* beside the sip-interface */
 	uint16_t guards;
 	uint8_t kind, state, method;
 	bool in_merge;
@@ -318,7 +319,7 @@ static void event_count(const struct transaction *t, enum method_event ev)
 	struct methods *m = methods(t);
 
 	if (m)
-		methods_count(m, t->method, side_of(t), ev);
+		methods_count(m, &t->parties, t->method, side_of(t), ev);
 }
 
 static void status_count(const struct transaction *t, uint16_t code)
@@ -326,7 +327,7 @@ static void status_count(const struct transaction *t, uint16_t code)
 	struct methods *m = methods(t);
 
 	if (m)
-		methods_status(m, t->method, side_of(t), code);
+		methods_status(m, &t->parties, t->method, side_of(t), code);
 }
 
 /* An answer came */
@@ -339,13 +340,15 @@ static void answer_count(struct transaction *t, uint16_t code)
 	if (!m)
 		return;
 	if (t->remainder) {
-		methods_count(m, t->method, AS_CLIENT, METHOD_RESPONSE_RETRANS);
+		methods_count(m, &t->parties, t->method, AS_CLIENT,
+			      METHOD_RESPONSE_RETRANS);
 		return;
 	}
-	methods_status(m, t->method, AS_CLIENT, code);
+	methods_status(m, &t->parties, t->method, AS_CLIENT, code);
 	if (!t->began || code == 100)
 		return;
-	methods_latency(m, t->method, (uint32_t)(clock_ms() - t->began));
+	methods_latency(m, &t->parties, t->method,
+			(uint32_t)(clock_ms() - t->began));
 	t->began = 0;
 }
 
@@ -989,6 +992,7 @@ static int client_open(struct transaction **tp, struct transactions *all,
 	t->mb = mem_ref(setup->mb);
 	t->to = setup->to;
 	t->branch = branch;
+	t->parties = setup->parties;
 	t->detour = mem_ref(detour);
 
 	err = enlist(t, all, client_key(branch, setup->method));
@@ -1044,7 +1048,8 @@ static void cancel_send(struct transaction *t)
 {
 	struct request_setup setup = { .port = t->port,
 				       .to = t->to,
-				       .method = CANCEL };
+				       .method = CANCEL,
+				       .parties = t->parties };
 	struct transaction *cancel;
 	struct pl reason;
 
@@ -1140,6 +1145,16 @@ out:
 	}
 
 	return err;
+}
+
+void transaction_parties(struct transaction *t, const struct parties *parties)
+{
+	struct methods *m = methods(t);
+
+	t->parties = *parties;
+	if (m)
+		methods_count_parties(m, parties, t->method, AS_SERVER,
+				      METHOD_REQUEST);
 }
 
 void transaction_handler(struct transaction *t, transaction_h *h, void *arg)
@@ -1287,25 +1302,27 @@ static void stateless_answer(const struct arrival *from,
 }
 
 void transactions_answered(struct transactions *all, const struct port *port,
-			   uint8_t method, uint16_t code)
+			   const struct parties *parties, uint8_t method,
+			   uint16_t code)
 {
 	struct methods *m = port_methods(port);
 
 	m = m ? m : all->setup.methods;
 	if (!m)
 		return;
-	methods_count(m, method, AS_SERVER, METHOD_REQUEST);
-	methods_status(m, method, AS_SERVER, code);
+	methods_count(m, parties, method, AS_SERVER, METHOD_REQUEST);
+	methods_status(m, parties, method, AS_SERVER, code);
 }
 
 void transactions_throttled(struct transactions *all, const struct port *port,
-			    uint8_t method, enum method_side side)
+			    const struct parties *parties, uint8_t method,
+			    enum method_side side)
 {
 	struct methods *m = port ? port_methods(port) : NULL;
 
 	m = m ? m : all->setup.methods;
 	if (m)
-		methods_count(m, method, side, METHOD_THROTTLED);
+		methods_count(m, parties, method, side, METHOD_THROTTLED);
 }
 
 /* Only the header section is there: the request must not be served, an answer
@@ -1340,7 +1357,8 @@ static enum transactions_verdict cancel_came(struct transactions *all,
 		stable_tag(tag, key);
 
 	stateless_answer(from, cancel, t ? 200 : 481, tag);
-	transactions_answered(all, from->port, CANCEL, t ? 200 : 481);
+	transactions_answered(all, from->port, t ? &t->parties : NULL, CANCEL,
+			      t ? 200 : 481);
 	if (!t)
 		return NEW_CANCEL;
 

@@ -48,7 +48,8 @@ struct request_setup {
 	struct mbuf *mb;    /* the request; a reference is taken */
 	const char *branch; /* of its top Via */
 	enum method_id method;
-	uint32_t expire; /* B or F [ms]; 0: that of the setup */
+	uint32_t expire;        /* B or F [ms]; 0: that of the setup */
+	struct parties parties; /* who is counted beside the sip-interface */
 };
 
 /**
@@ -83,6 +84,10 @@ int transaction_cancel(struct transaction *t, const struct pl *reason);
 int transaction_open(struct transaction **tp, struct transactions *all,
 		     const struct arrival *from, const struct message *request,
 		     transaction_h *h, void *arg);
+
+/** Whose request a server transaction is, once that is known: counted for them
+ *  from here on, and that it came */
+void transaction_parties(struct transaction *t, const struct parties *parties);
 
 /** Give a server transaction to another user: from the ingress to a leg */
 void transaction_handler(struct transaction *t, transaction_h *h, void *arg);
@@ -139,11 +144,13 @@ void transactions_refused(const struct sa *dst, const struct pl *quote, int err,
 
 /** Count in the rows of its method (sbc/methods): a request that was answered
  *  without a transaction; one that a limit of ours stopped, port NULL: it has
- *  none yet */
+ *  none yet; parties or NULL */
 void transactions_answered(struct transactions *all, const struct port *port,
-			   uint8_t method, uint16_t code);
+			   const struct parties *parties, uint8_t method,
+			   uint16_t code);
 void transactions_throttled(struct transactions *all, const struct port *port,
-			    uint8_t method, enum method_side side);
+			    const struct parties *parties, uint8_t method,
+			    enum method_side side);
 
 /** Transactions that have no final answer yet; remainders of the others */
 void transactions_count(const struct transactions *all, uint32_t *alive,

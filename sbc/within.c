@@ -635,6 +635,7 @@ void within_request(struct leg *leg, const struct arrival *from,
 	if (transaction_open(&t, c->worker->transactions, from, msg, no_event,
 			     NULL))
 		return;
+	transaction_parties(t, &leg->parties);
 
 	if (!call_is_a(c, leg))
 		leg = early_leg_b(&c->early, leg, msg);

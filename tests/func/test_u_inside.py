@@ -70,12 +70,33 @@ def test_names_that_were_cleared_are_asked_for_anew(sbc, peers, pbx_a, trunk):
     agent = sbc.element("session-agent", "trunk.example")
     agent.pop("ip-address", None)
     sbc.start().registered()
-    assert any(r["name"] == "trunk.example" for r in data(sbc, "show dns"))
+    assert any(r["name"] == "trunk.example" for r in data(sbc, "show dns")["cache"])
     assert sbc.acli("clear-cache dns") == "The dns cache is empty.\n"
-    assert all(not r["answers"] for r in data(sbc, "show dns"))
+    assert all(not r["answers"] for r in data(sbc, "show dns")["cache"])
     sbc.acli("notify sipd register all")
     sbc.waits("show dns", rf"(?m)^trunk.example .*{sbc.ip(11)}")
     sbc.registered()
+
+
+def test_dns_servers_have_a_state_and_a_round_trip(sbc, peers, pbx_a, trunk):
+    dns = peers(Dns, sbc.folder, sbc.ip(53), hosts={"trunk.example": sbc.ip(11)})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"],
+                                         "dns-timeout": "1"})
+    sbc.element("session-agent", "trunk.example").pop("ip-address", None)
+    sbc.start().registered()
+    servers = data(sbc, "show dns")["servers"]
+    assert [(s["servers"], s["state"], s["silent"]) for s in servers] == \
+        [(f"{sbc.ip(53)}:30053", "in service", 0)]
+    assert servers[0]["answered"] > 0 and 0 <= servers[0]["round-trip"] < 1
+    assert re.search(rf"(?m)^{sbc.ip(53)}:30053 +in service +0\.\d\d\d +\d+ +0 +0$", sbc.acli("show dns"))
+    # one name alone, its services with it
+    assert sbc.acli_status("clear-cache dns nowhere.example")[0] == 1
+    assert re.fullmatch(r"\d+ answers? for trunk.example (is|are) forgotten.\n",
+                        sbc.acli("clear-cache dns trunk.example"))
+    dns.close()
+    sbc.acli("notify sipd register all")
+    sbc.waits("show dns", rf"(?m)^{sbc.ip(53)}:30053 +(silent|down) ")
+    assert data(sbc, "show dns")["servers"][0]["lost"] > 0
 
 
 def test_credentials_that_were_cleared_are_read_anew(sbc, pbx_a, trunk):
@@ -148,6 +169,25 @@ def test_support_info_has_all_parts_and_no_secret(sbc, pbx_a, trunk):
     assert " sipd start " in parts["log"] and "secret-" not in text
 
 
+def test_support_info_is_one_document_with_all_parts(sbc, pbx_a, trunk):
+    sbc.element("system-config")["log-target"] = "file"
+    sbc.start(level=None).registered()
+    pbx_a.calls("0301234").until_answered()
+    text = sbc.acli("show support-info | json")
+    whole = json.loads(text)
+    assert whole["command"] == "show support-info" and whole["window"] >= 0
+    parts = whole["data"]
+    assert list(parts) == [
+        "version", "uptime", "health", "alarms", "memory", "users", "log-level", "sip-interface",
+        "realm", "sipd-status", "sipd-sessions", "sipd-transactions", "sipd-errors", "sipd-policy",
+        "sipd-authentication", "sipd-invite", "sipd-register", "sipd-options", "registration",
+        "media", "media-errors", "refusals", "running-config", "log"]
+    assert parts["health"]["health"] == "ok" and parts["alarms"] == []
+    assert parts["sipd-invite"]["invite-requests"]["server"]["total"] == 1
+    assert any(" sipd start " in line for line in parts["log"])
+    assert "secret-" not in text and "********" in text
+
+
 def test_cleared_registrations_are_made_anew(sbc, trunk):
     sbc.start().registered()
     before = sbc.counter("show registration", "Surrogate Sent")
@@ -156,4 +196,10 @@ def test_cleared_registrations_are_made_anew(sbc, trunk):
     after = sbc.counter("show registration", "Surrogate Sent")
     assert after == before + 2
     code, said = sbc.acli_status("clear-cache registration sip")
-    assert code == 1 and "Missing all, or by-user U" in said
+    assert code == 1 and "Missing all, by-user U or by-ip IP" in said
+    before = after
+    assert "Registering: 20 AoRs." in sbc.acli(f"clear-cache registration sip by-ip {sbc.ip(11)}")
+    sbc.waits("show sipd registration-queue", r"trunk +0 ")
+    assert sbc.counter("show registration", "Surrogate Sent") == before + 20
+    code, said = sbc.acli_status(f"clear-cache registration sip by-ip {sbc.ip(99)}")
+    assert code == 1 and f"There is no AoR at [{sbc.ip(99)}]" in said

@@ -72,6 +72,28 @@ def test_a_sip_interface_counts_what_passes_there(sbc, pbx_a, trunk):
     assert code == 1 and "There is no sip-interface [nowhere]" in said
 
 
+def test_session_agents_and_realms_count_what_is_theirs(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    call.hang_up()
+    agent = "show sipd agents trunk.example "
+    assert totals(data(sbc, agent + "invite")["invite-requests"]) == (0, 2)
+    assert totals(data(sbc, agent + "invite")["407-proxy-auth-required"]) == (0, 1)
+    assert totals(data(sbc, agent + "bye")["200-ok"]) == (0, 1)
+    assert data(sbc, agent + "invite")["latency"]["count"] == 2
+    # REGISTERs leave for it too, and each realm has its own share of them
+    assert totals(data(sbc, agent + "register")["register-requests"])[1] >= 20
+    assert totals(data(sbc, "show sipd realms pbx-a invite")["invite-requests"]) == (1, 0)
+    assert totals(data(sbc, "show sipd realms pbx-a bye")["200-ok"]) == (1, 0)
+    assert totals(data(sbc, "show sipd realms pbx-b invite")["invite-requests"]) == (0, 0)
+    assert totals(data(sbc, "show sipd realms trunk invite")["invite-requests"]) == (0, 2)
+    sbc.acli("reset sipd")
+    assert totals(data(sbc, agent + "invite")["invite-requests"]) == (0, 0)
+    for what, element in (("agents", "session-agent"), ("realms", "realm-config")):
+        code, said = sbc.acli_status(f"show sipd {what} nowhere invite")
+        assert code == 1 and f"There is no {element} [nowhere]" in said
+
+
 def test_methods_may_be_shortened_while_they_are_unique(sbc, trunk):
     sbc.start()
     assert "invite-requests" in data(sbc, "show sipd inv")

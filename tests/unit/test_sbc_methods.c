@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 #include "sbc/clock.h"
 #include "sbc/methods.h"
@@ -102,9 +103,9 @@ static void codes_stand_in_their_order_and_each_side_by_itself(void **s)
 
 	assert_int_equal(methods_open(&m), 0);
 	assert_rows(m, INVITE, "");
-	methods_count(m, INVITE, AS_CLIENT, METHOD_REQUEST);
+	methods_count(m, NULL, INVITE, AS_CLIENT, METHOD_REQUEST);
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
-		methods_status(m, INVITE, i & 1 ? AS_CLIENT : AS_SERVER,
+		methods_status(m, NULL, INVITE, i & 1 ? AS_CLIENT : AS_SERVER,
 			       codes[i]);
 	assert_rows(m, INVITE,
 		    "Requests 0/1\n"
@@ -130,11 +131,11 @@ static void an_interface_counts_for_all_and_others_do_not(void **s)
 	assert_ptr_not_equal(a, all);
 	assert_ptr_equal(methods_of(all, "a"), a);
 	assert_ptr_not_equal(methods_of(all, "b"), a);
-	methods_count(a, BYE, AS_SERVER, METHOD_REQUEST);
-	methods_status(a, BYE, AS_SERVER, 200);
-	methods_count(all, BYE, AS_SERVER, METHOD_REQUEST);
-	methods_latency(a, BYE, 30);
-	methods_latency(all, BYE, 10);
+	methods_count(a, NULL, BYE, AS_SERVER, METHOD_REQUEST);
+	methods_status(a, NULL, BYE, AS_SERVER, 200);
+	methods_count(all, NULL, BYE, AS_SERVER, METHOD_REQUEST);
+	methods_latency(a, NULL, BYE, 30);
+	methods_latency(all, NULL, BYE, 10);
 	assert_rows(all, BYE,
 		    "Requests 2/0\nRetransmissions 0/0\n200 1/0\n"
 		    "Response Retrans 0/0\nTransaction Timeouts 0/0\n"
@@ -159,6 +160,81 @@ static void an_interface_counts_for_all_and_others_do_not(void **s)
 	methods_close(all);
 }
 
+static void parties_count_what_is_theirs_from_when_they_are_known(void **s)
+{
+	struct realm_config config = { .identifier = "x" };
+	const struct session_agent agent = { .hostname = "x" };
+	const struct realm realm = { .config = &config };
+	struct methods *all, *a;
+	struct parties p, realm_only;
+	struct method_latency l;
+	(void)s;
+
+	assert_int_equal(methods_open(&all), 0);
+	a = methods_of(all, "x");
+	p = methods_parties(all, &agent, &realm);
+	realm_only = methods_parties(all, NULL, &realm);
+	assert_int_not_equal(p.agent, 0);
+	assert_int_not_equal(p.agent, p.realm);
+	assert_int_equal(realm_only.realm, p.realm);
+	assert_int_equal(realm_only.agent, 0);
+	/* an interface, a session-agent and a realm of one name are three */
+	assert_ptr_equal(methods_find(all, "x"), a);
+	assert_ptr_not_equal(methods_party(all, PARTY_AGENT, "x"),
+			     methods_party(all, PARTY_REALM, "x"));
+
+	methods_count(a, NULL, BYE, AS_SERVER, METHOD_REQUEST);
+	methods_count_parties(a, &p, BYE, AS_SERVER, METHOD_REQUEST);
+	methods_status(a, &p, BYE, AS_SERVER, 200);
+	methods_count(a, &realm_only, BYE, AS_CLIENT, METHOD_TIMEOUT);
+	methods_latency(a, &realm_only, BYE, 7);
+	assert_rows(methods_party(all, PARTY_AGENT, "x"), BYE,
+		    "Requests 1/0\nRetransmissions 0/0\n200 1/0\n"
+		    "Response Retrans 0/0\nTransaction Timeouts 0/0\n"
+		    "Locally Throttled 0/0\n");
+	assert_rows(methods_party(all, PARTY_REALM, "x"), BYE,
+		    "Requests 1/0\nRetransmissions 0/0\n200 1/0\n"
+		    "Response Retrans 0/0\nTransaction Timeouts 0/1\n"
+		    "Locally Throttled 0/0\n");
+	assert_rows(all, BYE,
+		    "Requests 1/0\nRetransmissions 0/0\n200 1/0\n"
+		    "Response Retrans 0/0\nTransaction Timeouts 0/1\n"
+		    "Locally Throttled 0/0\n");
+	methods_latency_read(methods_party(all, PARTY_AGENT, "x"), BYE, &l);
+	assert_int_equal(l.n, 0);
+	methods_latency_read(methods_party(all, PARTY_REALM, "x"), BYE, &l);
+	assert_int_equal(l.sum, 7);
+	methods_reset(all);
+	methods_latency_read(methods_party(all, PARTY_REALM, "x"), BYE, &l);
+	assert_int_equal(l.n, 0);
+	methods_close(all);
+}
+
+static void beyond_the_last_number_nobody_is_counted(void **s)
+{
+	struct session_agent agent = { .hostname = NULL };
+	struct methods *all;
+	struct parties p = { 0 };
+	char name[16];
+	(void)s;
+
+	assert_int_equal(methods_open(&all), 0);
+	agent.hostname = name;
+	for (unsigned i = 1; i <= UINT16_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "a%u", i);
+		p = methods_parties(all, &agent, NULL);
+		assert_int_equal(p.agent, i);
+	}
+	(void)snprintf(name, sizeof(name), "one too many");
+	p = methods_parties(all, &agent, NULL);
+	assert_int_equal(p.agent, 0);
+	methods_count(all, &p, BYE, AS_SERVER, METHOD_REQUEST);
+	(void)snprintf(name, sizeof(name), "a65535");
+	assert_int_equal(methods_parties(all, &agent, NULL).agent, UINT16_MAX);
+	assert_rows(methods_party(all, PARTY_AGENT, "a65535"), BYE, "");
+	methods_close(all);
+}
+
 static void row_count(const struct method_row *row, void *arg)
 {
 	(void)row;
@@ -173,8 +249,8 @@ static void many_codes_are_all_kept(void **s)
 
 	assert_int_equal(methods_open(&m), 0);
 	for (uint16_t code = 100; code < 700; code++)
-		methods_status(m, METHOD_OTHER, AS_SERVER, code);
-	methods_status(m, METHOD_OTHER, AS_SERVER, 100);
+		methods_status(m, NULL, METHOD_OTHER, AS_SERVER, code);
+	methods_status(m, NULL, METHOD_OTHER, AS_SERVER, 100);
 	methods_walk(m, METHOD_OTHER, row_count, &rows);
 	assert_int_equal(rows, 600 + METHOD_EVENTS);
 	methods_close(m);
@@ -334,6 +410,9 @@ int main(void)
 		cmocka_unit_test(
 			codes_stand_in_their_order_and_each_side_by_itself),
 		cmocka_unit_test(an_interface_counts_for_all_and_others_do_not),
+		cmocka_unit_test(
+			parties_count_what_is_theirs_from_when_they_are_known),
+		cmocka_unit_test(beyond_the_last_number_nobody_is_counted),
 		cmocka_unit_test(many_codes_are_all_kept),
 		cmocka_unit_test(the_last_1000_refusals_are_kept_newest_first),
 		cmocka_unit_test(
