@@ -37,6 +37,7 @@ struct shell {
 	const char *commands[COMMANDS];
 	int n;
 	bool offline, user, json, keep_going, yes, unreadable;
+	bool version, help;
 	char prompt[128], history[4096], password[PASSWORD_SIZE];
 
 	/* of the answer under way */
@@ -50,7 +51,8 @@ static const char usage[] =
 	"usage: acli [--socket PATH | --offline --db FILE] [-c COMMAND]... "
 	"[-f SCRIPT]\n"
 	"            [--user] [--json] [--yes] [--keep-going]\n"
-	"            [--password-file FILE] [--timeout S]\n";
+	"            [--password-file FILE] [--timeout S]\n"
+	"       acli --version | --help\n";
 
 /* --- Options ------------------------------------------------------------ */
 
@@ -94,6 +96,12 @@ static int option_take(struct shell *sh, int c)
 	case 'p':
 		sh->password_file = optarg;
 		break;
+	case 'v':
+		sh->version = true;
+		break;
+	case 'h':
+		sh->help = true;
+		break;
 	case 't':
 		sh->client.timeout = (int)strtol(optarg, &end, 10);
 		if (*end || sh->client.timeout < 1) {
@@ -118,6 +126,8 @@ static int options_read(struct shell *sh, int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, brief, known, NULL)) != -1)
 		if (option_take(sh, c))
 			return EINVAL;
+	if (sh->help || sh->version)
+		return 0;
 	if (sh->offline != (sh->db != NULL)) {
 		fputs("acli: --offline and --db belong together\n", stderr);
 		return EINVAL;
@@ -622,6 +632,16 @@ static int daemon_reach(struct shell *sh)
 	return err;
 }
 
+/* --help and --version: what was not printed was not said */
+static int about(const struct shell *sh)
+{
+	if (sh->help)
+		options_help(stdout, usage, acli_options);
+	else
+		puts("acli " SBC_VERSION);
+	return fflush(stdout) || ferror(stdout) ? EXIT_OPTIONS : EXIT_OK;
+}
+
 int main(int argc, char *argv[])
 {
 	static struct shell sh = {
@@ -634,8 +654,11 @@ int main(int argc, char *argv[])
 	int err;
 
 	setlocale(LC_CTYPE, "");
-	if (options_read(&sh, argc, argv) ||
-	    (sh.password_file && password_read(&sh)))
+	if (options_read(&sh, argc, argv))
+		return EXIT_OPTIONS;
+	if (sh.help || sh.version)
+		return about(&sh);
+	if (sh.password_file && password_read(&sh))
 		return EXIT_OPTIONS;
 	if (daemon_reach(&sh))
 		return EXIT_UNREACHABLE;

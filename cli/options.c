@@ -38,6 +38,8 @@ const struct option_text acli_options[] = {
 	{ "keep-going",    'k', false, TAKES_NOTHING, NULL,      "Go on after a line that failed; without it the first failure ends the run" },
 	{ "password-file", 'p', false, TAKES_FILE,    "FILE",    "Superuser password; the file has to be your own, and of mode 0600" },
 	{ "timeout",       't', false, TAKES_WORD,    "S",       "Longest silence of the daemon in seconds. Default 30" },
+	{ "version",       'v', false, TAKES_NOTHING, NULL,    "Print name and version" },
+	{ "help",          'h', false, TAKES_NOTHING, NULL,    "Print how the program is called" },
 	{ NULL },
 };
 /* clang-format on */
@@ -62,4 +64,20 @@ void options_getopt(struct option known[OPTIONS_MAX], char brief[OPTIONS_MAX],
 			brief[n++] = ':';
 	}
 	brief[n] = '\0';
+}
+
+void options_help(FILE *f, const char *usage, const struct option_text *options)
+{
+	char name[64];
+
+	fprintf(f, "%s\n", usage);
+	for (; options->name; options++) {
+		(void)snprintf(name, sizeof(name), "%s%.1s%s--%s%s%s",
+			       options->brief ? "-" : "",
+			       options->brief ? &options->code : "",
+			       options->brief ? ", " : "", options->name,
+			       options->argument ? " " : "",
+			       options->argument ? options->argument : "");
+		fprintf(f, "  %-24s %s\n", name, options->help);
+	}
 }

@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum {
 	OPTIONS_MAX = 32,
@@ -39,3 +40,7 @@ extern const struct option_text sbcd_options[], acli_options[];
 /** As getopt_long wants them: the long ones, and the letters in brief */
 void options_getopt(struct option known[OPTIONS_MAX], char brief[OPTIONS_MAX],
 		    const struct option_text *options);
+
+/** Answer to --help: how the program is called, and a line for each option */
+void options_help(FILE *f, const char *usage,
+		  const struct option_text *options);

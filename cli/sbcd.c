@@ -18,6 +18,7 @@
 #include <re_sys.h>
 #include "store/log.h"
 #include "store/manual.h"
+#include "store/number.h"
 #include "store/records.h"
 #include "store/verify.h"
 #include "store/versions.h"
@@ -52,7 +53,7 @@ enum {
 
 struct options {
 	const char *config, *db, *socket, *verify, *manual;
-	const char *log_level;
+	const char *log_level, *node_id;
 	bool run_manual, version, json, strict, host, dns, help;
 };
 
@@ -82,7 +83,7 @@ static const char usage[] =
 	"       sbcd --db FILE.db [--socket PATH]\n"
 	"       sbcd --verify FILE.yaml [--json] [--strict] [--host] [--dns]\n"
 	"       sbcd --manual [ELEMENT]\n"
-	"       sbcd --version\n";
+	"       sbcd --version | --help\n";
 
 /* What an option sets in struct options: a text, or a flag where it takes no
  * argument. The others are accepted so that scripts may name them already */
@@ -94,6 +95,7 @@ static const struct {
 	{ "db", offsetof(struct options, db) },
 	{ "socket", offsetof(struct options, socket) },
 	{ "log-level", offsetof(struct options, log_level) },
+	{ "node-id", offsetof(struct options, node_id) },
 	{ "verify", offsetof(struct options, verify) },
 	{ "manual", offsetof(struct options, run_manual) },
 	{ "version", offsetof(struct options, version) },
@@ -133,7 +135,17 @@ static int options_take(struct options *o, int argc, char *argv[])
 			return EINVAL;
 		option_set(o, &sbcd_options[c - OPTION_CODE]);
 	}
-	return o->help ? EINVAL : 0;
+	return 0;
+}
+
+/* Of the options that this version only accepts, the one that has a range */
+static bool is_node(const char *text)
+{
+	struct pl pl;
+	uint64_t n;
+
+	pl_set_str(&pl, text);
+	return !uint_parse(&n, &pl, 255);
 }
 
 static int options_read(struct options *o, int argc, char *argv[])
@@ -147,6 +159,11 @@ static int options_read(struct options *o, int argc, char *argv[])
 	if (optind < argc) {
 		fprintf(stderr, "sbcd: unexpected argument [%s]\n%s",
 			argv[optind], usage);
+		return EINVAL;
+	}
+	if (o->node_id && !is_node(o->node_id)) {
+		fprintf(stderr, "sbcd: --node-id [%s] is out of range 0-255\n",
+			o->node_id);
 		return EINVAL;
 	}
 	if (o->log_level && log_level_parse(o->log_level) < 0) {
@@ -417,22 +434,12 @@ static void levels_follow(const struct plan *plan, void *arg)
 	logging_follow(d->control, plan, d->options.log_level);
 }
 
-/* Folder of the files that are always files: log-path, or beside the database */
-static void log_folder(const struct daemon *d, const struct plan *plan,
-		       char *buf, size_t size)
-{
-	if (*plan->system->log_path)
-		str_ncpy(buf, plan->system->log_path, size);
-	else if (database_beside(d->db, "log", buf, size))
-		*buf = '\0';
-}
-
 /* Who may use the shell, and where that is recorded */
 static void shell_follow(struct daemon *d, const struct plan *plan)
 {
 	char folder[1024];
 
-	log_folder(d, plan, folder, sizeof(folder));
+	logging_folder(folder, sizeof(folder), plan->system, d->db);
 	audit_follow(d->audit, plan->config, folder);
 	server_follow(d->server);
 }
@@ -636,7 +643,7 @@ static int serve(struct daemon *d)
 	d->began = !vitals_started(d->db);
 	clerk_follow(&d->clerk, d->plan);
 	thresholds_begin(&d->thresholds, d->sbc, database_path(d->db));
-	vitals_begin(&d->vitals, d->sbc);
+	vitals_begin(&d->vitals, d->sbc, d->db, d->seal);
 	plan_give(d->plan); /* the SBC has it, until another one runs */
 	d->plan = NULL;
 	err = mailbox_open(&d->mailbox, d);
@@ -656,6 +663,7 @@ static int serve(struct daemon *d)
 static int writer_begin(struct daemon *d)
 {
 	clerk_open(&d->clerk, d->db);
+	database_watch(d->db, vitals_flush, &d->vitals);
 	return database_start(d->db, database_news, d);
 }
 
@@ -722,9 +730,13 @@ int main(int argc, char *argv[])
 
 	if (options_read(&d.options, argc, argv))
 		return EXIT_UNREADABLE;
+	if (d.options.help) {
+		options_help(stdout, usage, sbcd_options);
+		return printed(EXIT_CLEAN);
+	}
 	if (d.options.version) {
 		puts("sbcd " SBC_VERSION);
-		return EXIT_CLEAN;
+		return printed(EXIT_CLEAN);
 	}
 
 	err = libre_init();

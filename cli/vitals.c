@@ -1,6 +1,7 @@
 /*
- * Watch the program: loops that are held up, a log that is not written
+ * Watch the program: loops that are held up, files that fail, a slow database
  */
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include "store/facts.h"
@@ -12,6 +13,9 @@
 enum {
 	PERIOD = 200,     /* [ms] */
 	SLOWLY = 50,      /* ticks: the log each 10 s */
+	KEYS = 10,        /* ... the key file each 2 s */
+	FLUSH_MAX = 1000, /* database-slow [ms] */
+	FLUSHES_QUICK = 3,
 	LATE = 100,       /* loop-lag, minor [ms] */
 	VERY_LATE = 1000, /* major */
 	QUIET = 60 * 1000 /* without, until it is over [ms] */
@@ -35,6 +39,59 @@ static void log_look(void)
 			    strerror(err));
 	else
 		alarm_clear("log-write-failed", "sbc.log");
+}
+
+/* --- The key file ------------------------------------------------------------------ */
+
+static const char *key_fault(int err)
+{
+	switch (err) {
+
+	case ENOENT:
+		return "is missing";
+	case EACCES:
+		return "is readable by others";
+	case EEXIST:
+		return "holds another key";
+	case EBADMSG:
+		return "is no key file";
+	default:
+		return strerror(err);
+	}
+}
+
+/* Secrets are opened with the key that was read: calls go on. The next start would
+ * find none of them */
+static void key_look(const struct vitals *v)
+{
+	int err = *v->key ? seal_check(v->seal, v->key) : 0;
+
+	if (err)
+		alarm_raise("key-file", ALARM_CRITICAL, v->key, "%s",
+			    key_fault(err));
+	else
+		alarm_clear("key-file", v->key);
+}
+
+/* --- The database ------------------------------------------------------------------ */
+
+void vitals_flush(bool begins, int err, void *arg)
+{
+	struct vitals *v = arg;
+	uint64_t took;
+
+	if (begins) {
+		v->flush_began = clock_us();
+		return;
+	}
+	took = (clock_us() - v->flush_began) / 1000;
+	if (took > FLUSH_MAX) {
+		v->quick = FLUSHES_QUICK;
+		alarm_raise("database-slow", ALARM_MINOR, "database",
+			    "a flush took %llu ms", (unsigned long long)took);
+	} else if (!err && v->quick && !--v->quick) {
+		alarm_clear("database-slow", "database");
+	}
 }
 
 /* --- Loops ------------------------------------------------------------------------ */
@@ -94,17 +151,24 @@ static void tick(void *arg)
 	struct vitals *v = arg;
 
 	loops_look(v);
-	if (v->ticks++ % SLOWLY == 0)
+	if (v->ticks % SLOWLY == 0)
 		log_look();
+	if (v->ticks % KEYS == 0)
+		key_look(v);
+	v->ticks++;
 	v->due = clock_us() / 1000 + PERIOD;
 	timer_start(&v->timer, PERIOD, tick, v);
 }
 
 /* --- Life ---------------------------------------------------------------------------- */
 
-void vitals_begin(struct vitals *v, struct sbc *sbc)
+void vitals_begin(struct vitals *v, struct sbc *sbc, const struct database *db,
+		  const struct seal *seal)
 {
 	v->sbc = sbc;
+	v->seal = seal;
+	if (database_beside(db, "sbc.key", v->key, sizeof(v->key)))
+		v->key[0] = '\0';
 	v->letter.open = opened;
 	v->due = clock_us() / 1000;
 	tick(v);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "sbc/alarm.h"
 #include "sbc/doors.h"
 #include "sbc/methods.h"
 #include "sbc/timer.h"
@@ -19,6 +20,9 @@
 enum {
 	RECEIVE_BUFFER = 4 << 20, /* libre.md: the default loses bursts */
 	LOOK = 1000,              /* at what is drained [ms] */
+	WATCH = 1000,             /* some of those that are open [ms] */
+	WATCHED = 16,             /* ... so many at a time */
+	NAME = 80,                /* "192.0.2.1:5060/UDP" */
 	LARGE = 1300 /* of a request for UDP, when nothing is configured [bytes] */
 };
 #define CLOSED UINT32_MAX /* number of a sip-port without endpoint */
@@ -29,6 +33,7 @@ struct door {
 	bool wanted;  /* by the plan that is prepared */
 	bool fresh;   /* opened for it */
 	bool drained; /* the running plan has it not */
+	bool down;    /* the alarm is up */
 };
 
 struct doors {
@@ -37,6 +42,8 @@ struct doors {
 	struct list all; /* struct door */
 	uint32_t drained_n;
 	struct timer look;
+	struct timer watch;
+	uint32_t watched;        /* sip-ports that were tried, in a round */
 	const struct plan *plan; /* being prepared */
 	struct port **ports;     /* by its endpoints */
 };
@@ -59,10 +66,21 @@ static struct door *door_find(const struct doors *doors,
 	return NULL;
 }
 
+static void door_name(char name[NAME], const struct door *door)
+{
+	(void)re_snprintf(name, NAME, "%J/%s", port_local(door->port),
+			  transport_name(port_transport(door->port)));
+}
+
 static void door_destructor(void *arg)
 {
 	struct door *door = arg;
+	char name[NAME];
 
+	if (door->down) {
+		door_name(name, door);
+		alarm_clear("sip-port-down", name);
+	}
 	list_unlink(&door->le);
 	port_close(door->port);
 }
@@ -175,10 +193,9 @@ void doors_abandon(struct doors *doors)
 
 static void door_say(const struct door *door, const char *event)
 {
-	char text[80];
+	char text[NAME];
 
-	(void)re_snprintf(text, sizeof(text), "%J/%s", port_local(door->port),
-			  transport_name(port_transport(door->port)));
+	door_name(text, door);
 	log_info(SIPD, event, "sip-port=%s", text);
 }
 
@@ -219,6 +236,40 @@ static void look(void *arg)
 	}
 	if (doors->drained_n)
 		timer_start(&doors->look, LOOK, look, doors);
+}
+
+/* --- Are they still there? ------------------------------------------------ */
+
+/* A socket whose address was taken from the machine says nothing by itself: it
+ * only hears no more */
+static void door_watch(struct door *door)
+{
+	int err = port_check(door->port);
+	char name[NAME];
+
+	if (!err == !door->down)
+		return;
+	door->down = err != 0;
+	door_name(name, door);
+	if (err)
+		alarm_raise("sip-port-down", ALARM_CRITICAL, name,
+			    "the machine does not have this address any more");
+	else
+		alarm_clear("sip-port-down", name);
+}
+
+static void watch(void *arg)
+{
+	struct doors *doors = arg;
+	struct le *le = list_head(&doors->all);
+	uint32_t n = 0;
+
+	for (; le && n < doors->watched; n++)
+		le = le->next;
+	for (n = 0; le && n < WATCHED; n++, le = le->next)
+		door_watch(le->data);
+	doors->watched = le ? doors->watched + n : 0;
+	timer_start(&doors->watch, WATCH, watch, doors);
 }
 
 /* Sip-ports that are drained, or closed, lead nowhere */
@@ -313,6 +364,7 @@ static void doors_destructor(void *arg)
 	struct doors *doors = arg;
 
 	timer_cancel(&doors->look);
+	timer_cancel(&doors->watch);
 	done(doors);
 	beside_none(doors);
 	list_flush(&doors->all);
@@ -330,6 +382,7 @@ int doors_open(struct doors **doorsp, struct worker *w,
 
 	doors->worker = w;
 	doors->handlers = *handlers;
+	timer_start(&doors->watch, WATCH, watch, doors);
 	*doorsp = doors;
 	return 0;
 }

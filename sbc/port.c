@@ -907,3 +907,21 @@ void port_keepalive_handler(struct port *port, port_keepalive_h *h, void *arg)
 	port->keepalive = h;
 	port->keepalive_arg = arg;
 }
+
+/* Bound to any port, to which nobody can send a word: what the kernel says of the
+ * address counts */
+int port_check(const struct port *port)
+{
+	struct sa local = port->local;
+	int fd, err = 0;
+
+	fd = socket(sa_af(&local), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	sa_set_port(&local, 0);
+	if (bind(fd, &local.u.sa, local.len) && errno == EADDRNOTAVAIL)
+		err = EADDRNOTAVAIL;
+	(void)close(fd);
+
+	return err;
+}

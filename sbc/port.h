@@ -104,6 +104,10 @@ uint32_t port_connections(const struct port *port);
  *  may not. A connection that is gone is ignored */
 void port_keep(struct port *port, uint64_t conn, bool keep);
 
+/** Does its address still belong to this machine? 0; EADDRNOTAVAIL; nothing else
+ *  is said of a machine without descriptors to try it with */
+int port_check(const struct port *port);
+
 /** Told when a connection is lost */
 typedef void(port_lost_h)(uint64_t conn, const struct sa *peer, void *arg);
 void port_lost_handler(struct port *port, port_lost_h *h, void *arg);

@@ -160,6 +160,8 @@ struct database {
 	int wake, second, again;
 	database_h *h;
 	void *arg;
+	database_flush_h *flushes; /* or NULL */
+	void *flushes_arg;
 	atomic_bool failing;
 	atomic_ullong announced;
 };
@@ -650,8 +652,12 @@ static int rows_write(struct database *db)
 		if (list_isempty(&batch))
 			break;
 
+		if (db->flushes)
+			db->flushes(true, 0, db->flushes_arg);
 		err = connection_transaction(db->writer, false, rows_run,
 					     &batch);
+		if (db->flushes)
+			db->flushes(false, err, db->flushes_arg);
 		if (err)
 			why_set(db, db->path, err,
 				connection_error(db->writer));
@@ -1057,6 +1063,12 @@ void database_tick(struct database *db, int (*gather)(void *arg),
 void *database_tick_arg(const struct database *db)
 {
 	return db->tick_arg;
+}
+
+void database_watch(struct database *db, database_flush_h *h, void *arg)
+{
+	db->flushes = h;
+	db->flushes_arg = arg;
 }
 
 int database_start(struct database *db, database_h *h, void *arg)

@@ -56,6 +56,13 @@ void database_close(struct database *db);
  */
 int database_start(struct database *db, database_h *h, void *arg);
 
+/** The writer begins to write rows that waited, and has ended: a transaction with
+ *  its way to the disk; err: of its end. Called on its thread */
+typedef void(database_flush_h)(bool begins, int err, void *arg);
+
+/** Who measures how long that takes; before database_start */
+void database_watch(struct database *db, database_flush_h *h, void *arg);
+
 /** Wait until everything queued so far is written, at most ms milliseconds;
  *  0, ETIMEDOUT; without the thread it is written here, with its errno */
 int database_flush(struct database *db, uint32_t ms);

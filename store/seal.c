@@ -242,6 +242,18 @@ int seal_open(struct seal **sealp, const char *path, bool make)
 	return err;
 }
 
+int seal_check(const struct seal *seal, const char *path)
+{
+	uint8_t key[KEY_BYTES];
+	int err = key_open(key, path, false);
+
+	if (!err && CRYPTO_memcmp(key, seal->key, KEY_BYTES))
+		err = EEXIST;
+	OPENSSL_cleanse(key, sizeof(key));
+
+	return err;
+}
+
 void seal_close(struct seal *seal)
 {
 	if (!seal)

@@ -30,6 +30,10 @@ enum {
  */
 int seal_open(struct seal **sealp, const char *path, bool make);
 
+/** Is the key file still the one that was opened? 0; EEXIST it holds another key;
+ *  else as seal_open */
+int seal_check(const struct seal *seal, const char *path);
+
 /** Wipe the key and free it; NULL is fine */
 void seal_close(struct seal *seal);
 

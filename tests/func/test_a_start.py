@@ -86,7 +86,8 @@ def test_version_and_manual(sbc):
 @pytest.mark.parametrize("arguments, names", [
     (["--manual", "no-such-element"], "no-such-element"), (["--no-such-option"], "no-such-option"),
     (["left-over"], "left-over"), (["--log-level", "LOUD"], "LOUD"), (["--db"], "--db"),
-], ids=["manual", "option", "argument", "level", "no value"])
+    (["--node-id", "256"], "256"), (["--node-id", "1x"], "1x"),
+], ids=["manual", "option", "argument", "level", "no value", "node", "no number"])
 def test_a_wrong_option_is_named_and_exits_2(sbc, arguments, names):
     code, out, stderr = sbcd(sbc, *arguments)
     assert code == 2 and not out and names in stderr

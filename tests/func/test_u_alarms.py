@@ -6,6 +6,8 @@ Each row causes one alarm in a running daemon and takes the cause away again.
 import json
 import os
 import signal
+import sqlite3
+import subprocess
 import time
 
 import pytest
@@ -142,6 +144,84 @@ class Disk:
         pass
 
 
+class KeyOpen:
+    """the key file is readable by others"""
+    name, severity, object = "key-file", "CRITICAL", "sbc.key"
+
+    def prepare(self, sbc):
+        self.key = f"{sbc.folder}/sbc.key"
+
+    def cause(self, sbc, pbx, trunk):
+        os.chmod(self.key, 0o640)
+
+    def end(self, sbc):
+        os.chmod(self.key, 0o600)
+
+
+class KeyGone(KeyOpen):
+    """the key file is missing"""
+    def cause(self, sbc, pbx, trunk):
+        os.rename(self.key, self.key + ".away")
+
+    def end(self, sbc):
+        os.rename(self.key + ".away", self.key)
+
+
+class KeyWrong(KeyGone):
+    """the key file holds another key"""
+    def cause(self, sbc, pbx, trunk):
+        super().cause(sbc, pbx, trunk)
+        text = open(self.key + ".away").read()
+        with open(self.key, "w", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+            f.write(text[:-3] + ("00" if text[-3:-1] != "00" else "11") + "\n")
+
+
+class Slow:
+    """a flush of the database took over a second"""
+    name, severity, object = "database-slow", "MINOR", "database"
+
+    def prepare(self, sbc):
+        pass
+
+    def cause(self, sbc, pbx, trunk):
+        db = sqlite3.connect(f"{sbc.folder}/sbc.db", isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        sbc.acli("notify sipd register all")
+        time.sleep(1.5)
+        db.execute("ROLLBACK")
+        db.close()
+
+    def end(self, sbc):
+        for _ in range(3):
+            sbc.acli("notify sipd register all")
+            time.sleep(0.5)
+
+
+class AddressGone:
+    """the address of a sip-port was taken from the machine"""
+    name, severity = "sip-port-down", "CRITICAL"
+
+    def prepare(self, sbc):
+        self.ip = f"198.18.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+        self.object = f"{self.ip}:5060/UDP"
+        self.address("add")
+        interface = sbc.element("sip-interface", "pbx-b")
+        interface["sip-ports"].append({**interface["sip-ports"][0], "address": self.ip})
+
+    def address(self, what):
+        subprocess.run(["ip", "address", what, f"{self.ip}/32", "dev", "lo"], check=True)
+
+    def cause(self, sbc, pbx, trunk):
+        self.address("del")
+
+    def end(self, sbc):
+        self.address("add")
+
+    def clean(self):
+        subprocess.run(["ip", "address", "del", f"{self.ip}/32", "dev", "lo"],
+                       stderr=subprocess.DEVNULL)
+
+
 class LoopLag:
     """the process stood still"""
     name, severity, object = "loop-lag", "MINOR", ""
@@ -162,12 +242,14 @@ class LongLag(LoopLag):
 
 
 CAUSES = [Sessions, Utilisation, Constraint, PoolLow, PoolEmpty, LookupMissing, LogFull, Disk,
-          LoopLag, LongLag]
+          KeyOpen, KeyGone, KeyWrong, Slow, AddressGone, LoopLag, LongLag]
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=[c.__doc__.replace("\n", " ") for c in CAUSES])
-def test_an_alarm_comes_with_its_cause_and_goes_with_it(sbc, pbx_a, trunk, cause):
+def test_an_alarm_comes_with_its_cause_and_goes_with_it(sbc, pbx_a, trunk, cause, request):
     row = cause()
+    if hasattr(row, "clean"):
+        request.addfinalizer(row.clean)
     row.prepare(sbc)
     sbc.start().registered()
     row.cause(sbc, pbx_a, trunk)

@@ -147,7 +147,8 @@ static void a_removed_port_drains_until_nobody_holds_it(void **s)
 	assert_int_equal(doors_drained(f.worker.doors), 0);
 	assert_true(is_free(31501));
 	assert_null(at(one, 0));
-	assert_int_equal(wheel_count(), 0);
+	/* that of the look at open sip-ports, which never ends */
+	assert_int_equal(wheel_count(), 1);
 	(void)s;
 }
 

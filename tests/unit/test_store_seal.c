@@ -123,6 +123,24 @@ static void a_file_that_is_no_key_is_refused_and_kept(void **s)
 	(void)s;
 }
 
+static void a_check_tells_what_became_of_the_key_file(void **s)
+{
+	struct seal *seal = seal_of(path), *another = seal_of(other);
+	(void)s;
+
+	assert_int_equal(seal_check(seal, path), 0);
+	assert_int_equal(seal_check(another, path), EEXIST);
+	assert_int_equal(chmod(path, 0604), 0);
+	assert_int_equal(seal_check(seal, path), EACCES);
+	file_write("sbckey1 \n", 0600);
+	assert_int_equal(seal_check(seal, path), EBADMSG);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(seal_check(seal, path), ENOENT);
+	assert_int_equal(access(path, F_OK), -1);
+	seal_close(seal);
+	seal_close(another);
+}
+
 static void what_is_sealed_opens_under_the_same_key_read_again(void **s)
 {
 	char text[SECRET_MAX + 1], buf[SECRET_MAX + 1];
@@ -257,6 +275,7 @@ int main(void)
 		TEST(a_missing_key_file_is_made_only_when_asked),
 		TEST(a_key_that_others_can_read_is_refused),
 		TEST(a_file_that_is_no_key_is_refused_and_kept),
+		TEST(a_check_tells_what_became_of_the_key_file),
 		TEST(what_is_sealed_opens_under_the_same_key_read_again),
 		TEST(the_same_text_is_never_sealed_alike),
 		TEST(any_letter_changed_or_missing_keeps_it_shut),
