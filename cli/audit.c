@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "store/base.h"
 #include "store/log.h"
+#include "store/rotate.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "cli/audit.h"
@@ -28,6 +29,7 @@ struct audit {
 	uint64_t size, size_max;
 	uint32_t files;
 	gid_t group; /* -1: there is no such group */
+	uid_t owner; /* -1: who writes it */
 	bool on, verbose, required, failing;
 };
 
@@ -126,7 +128,7 @@ static int file_open(struct audit *a)
 	}
 	a->size = (uint64_t)st.st_size;
 	/* Where the group is not ours to give, the owner still reads it */
-	(void)!fchown(a->fd, (uid_t)-1, a->group);
+	(void)!fchown(a->fd, a->owner, a->group);
 	(void)fchmod(a->fd, 0640);
 
 	return 0;
@@ -141,20 +143,7 @@ static void file_close(struct audit *a)
 
 static void file_rotate(struct audit *a)
 {
-	char from[PATH_SIZE + 16], to[PATH_SIZE + 16];
-
-	/* A missing older file is usual */
-	for (uint32_t i = a->files - 1; i > 0; i--) {
-		if (i > 1)
-			(void)snprintf(from, sizeof(from), "%s.%u", a->path,
-				       i - 1);
-		else
-			(void)snprintf(from, sizeof(from), "%s", a->path);
-		(void)snprintf(to, sizeof(to), "%s.%u", a->path, i);
-		(void)rename(from, to);
-	}
-	if (a->files == 1)
-		(void)unlink(a->path);
+	rotate(a->path, a->files);
 	file_close(a);
 }
 
@@ -361,6 +350,7 @@ int audit_open(struct audit **ap)
 		return ENOMEM;
 	a->fd = -1;
 	a->group = (gid_t)-1;
+	a->owner = (uid_t)-1;
 	a->size_max = 10 * MEGABYTE;
 	a->files = 10;
 	*ap = a;
@@ -371,6 +361,11 @@ int audit_open(struct audit **ap)
 void audit_close(struct audit *a)
 {
 	mem_deref(a);
+}
+
+void audit_owner(struct audit *a, uid_t owner)
+{
+	a->owner = owner;
 }
 
 void audit_follow(struct audit *a, const struct config *cfg, const char *folder)
@@ -388,7 +383,8 @@ void audit_follow(struct audit *a, const struct config *cfg, const char *folder)
 	a->size_max = (uint64_t)log->max_file_size * MEGABYTE;
 	a->files = log->max_files;
 	state_tell(a, 0); /* of the file before; the next line finds out */
-	(void)mkdir(folder, 0750);
+	if (!mkdir(folder, 0750))
+		(void)!chown(folder, a->owner, (gid_t)-1);
 	if (snprintf(a->path, sizeof(a->path), "%s/audit.log", folder) >=
 	    (int)sizeof(a->path))
 		a->path[0] = '\0';

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <sys/types.h>
 #include "store/elements/admin_security.h"
 
 struct audit;
@@ -28,6 +29,10 @@ void audit_close(struct audit *a);
  *  lies in the folder, which is made when it is missing */
 void audit_follow(struct audit *a, const struct config *cfg,
 		  const char *folder);
+
+/** Files and folder that are made belong to this user: who writes them is not the
+ *  daemon. (uid_t)-1: to who writes them */
+void audit_owner(struct audit *a, uid_t owner);
 
 /** Was the last line written, or is none asked for? */
 bool audit_works(const struct audit *a);

@@ -146,81 +146,106 @@ static bool element_place(struct asked *a, const struct element *type,
 	return false;
 }
 
+/* How far the words of the line have led */
+struct way {
+	struct place place;
+	bool configuring;
+	uint32_t at; /* the word that is looked at */
+};
+
+/* What may stand at the end of the line; also from the top of the tree, as when
+ * it is run */
+static void end_place(struct asked *a, const struct way *way)
+{
+	if (way->configuring)
+		place_words(&a->c, &way->place);
+	commands_add(&a->c, a->s->mode);
+	if (way->configuring && !choices_begin(&a->c, a->partial))
+		place_top(&a->c);
+}
+
+/* What a word means there; what it points to is in c. NULL: nothing */
+static const struct choice *word_meaning(struct choices *c,
+					 const struct asked *a,
+					 const struct way *way)
+{
+	const char *word = a->w.v[way->at];
+	const struct choice *found;
+
+	if (way->configuring)
+		place_words(c, &way->place);
+	commands_add(c, a->s->mode);
+	if (!choices_pick(c, word, &found))
+		return found;
+	choices_clear(c);
+	if (way->configuring)
+		place_top(c);
+	return choices_pick(c, word, &found) ? NULL : found;
+}
+
+/* `configure terminal` leads to the top of the tree; another command has its own
+ * words. True: the way goes on */
+static bool command_follow(struct asked *a, struct way *way, const char *first)
+{
+	if (strcmp(first, "configure") || way->at + 1 >= a->w.n) {
+		command_place(a, way->at);
+		return false;
+	}
+	way->configuring = true;
+	way->place = (struct place){ 0 };
+	way->at++;
+	return true;
+}
+
+/* True: the way goes on behind the word */
+static bool word_follow(struct asked *a, struct way *way,
+			const struct choice *word)
+{
+	const struct field *f = word->what;
+
+	switch (word->kind) {
+
+	case CHOICE_COMMAND:
+		return command_follow(a, way, word->word);
+	case CHOICE_FOLDER:
+		way->place.folder = word->what;
+		way->place.type = NULL;
+		return true;
+	case CHOICE_ELEMENT:
+		return element_place(a, word->what, NULL, way->at + 1,
+				     &way->place);
+	case CHOICE_CHILD:
+		return element_place(a, f->child, f, way->at + 1, &way->place);
+	case CHOICE_PARAMETER:
+		value_place(a, f);
+		return false;
+	case CHOICE_VERB:
+		verb_place(a, word->word, way->at + 1, &way->place);
+		return false;
+	case CHOICE_VALUE:
+		return false;
+	}
+	return false;
+}
+
 /* From word to word, as the words would be run */
 static void place_find(struct asked *a)
 {
-	struct place place = configure_place(a->s);
-	bool configuring = a->s->configure != NULL;
+	struct way way = { .place = configure_place(a->s),
+			   .configuring = a->s->configure != NULL };
+	bool goes_on = true;
 
-	a->here = place.type != NULL;
-	for (uint32_t i = 0;; i++) {
+	a->here = way.place.type != NULL;
+	for (; goes_on && way.at < a->w.n; way.at++) {
 		struct choices c = { 0 };
-		const struct choice *p;
-		bool goes_on = false;
+		const struct choice *word = word_meaning(&c, a, &way);
 
-		if (configuring)
-			place_words(&c, &place);
-		commands_add(&c, a->s->mode);
-		if (i == a->w.n) {
-			/* Also from the top of the tree, as when it is run */
-			if (configuring && !choices_begin(&c, a->partial))
-				place_top(&c);
-			a->c = c;
-			return;
-		}
-		if (choices_pick(&c, a->w.v[i], &p)) {
-			choices_clear(&c);
-			if (configuring)
-				place_top(&c);
-			if (choices_pick(&c, a->w.v[i], &p)) {
-				choices_clear(&c);
-				return;
-			}
-		}
-
-		switch (p->kind) {
-
-		case CHOICE_COMMAND:
-			goes_on =
-				!strcmp(p->word, "configure") && i + 1 < a->w.n;
-			if (goes_on) {
-				configuring = true;
-				place.folder = NULL;
-				place.type = NULL;
-				i++;
-			} else {
-				command_place(a, i);
-			}
-			break;
-		case CHOICE_FOLDER:
-			place.folder = p->what;
-			place.type = NULL;
-			goes_on = true;
-			break;
-		case CHOICE_ELEMENT:
-			goes_on =
-				element_place(a, p->what, NULL, i + 1, &place);
-			break;
-		case CHOICE_CHILD: {
-			const struct field *f = p->what;
-
-			goes_on = element_place(a, f->child, f, i + 1, &place);
-			break;
-		}
-		case CHOICE_PARAMETER:
-			value_place(a, p->what);
-			break;
-		case CHOICE_VERB:
-			verb_place(a, p->word, i + 1, &place);
-			break;
-		case CHOICE_VALUE:
-			break;
-		}
+		goes_on = word && word_follow(a, &way, word);
+		a->here = a->here && !goes_on;
 		choices_clear(&c);
-		if (!goes_on)
-			return;
-		a->here = false;
 	}
+	if (goes_on)
+		end_place(a, &way);
 }
 
 /* The words before the one that is typed; false: a quote is open, or a filter */

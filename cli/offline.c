@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "store/base.h"
@@ -15,6 +16,7 @@
 #include "store/log.h"
 #include "store/versions.h"
 #include "sbc/timer.h"
+#include "cli/logging.h"
 #include "cli/offline.h"
 #include "cli/server.h"
 
@@ -24,6 +26,7 @@ struct desk {
 	struct mailbox *mailbox;
 	struct control *control;
 	struct server *server;
+	struct audit *audit;
 	bool readonly;
 };
 
@@ -51,12 +54,44 @@ static int store_open(struct desk *d, const char *path, char *why, size_t size)
 	return err;
 }
 
+/* As the running configuration wants it, or what would run next. A daemon that has
+ * the database has its audit log as well, and nothing is changed here */
+static int audit_begin(struct desk *d)
+{
+	struct config *cfg = NULL;
+	char folder[1024];
+	struct stat st;
+	int err;
+
+	if (d->readonly)
+		return 0;
+	err = versions_load(&cfg, d->db, 0);
+	if (err == ENOENT)
+		err = versions_load(&cfg, d->db, VERSION_EDITING);
+	if (!err)
+		err = audit_open(&d->audit);
+	if (!err) {
+		const struct system_config *system =
+			config_single(cfg, &element_system_config);
+
+		if (!stat(database_path(d->db), &st))
+			audit_owner(d->audit, st.st_uid);
+		logging_folder(folder, sizeof(folder), system, d->db);
+		audit_follow(d->audit, cfg, folder);
+	}
+	config_give(cfg);
+	return err;
+}
+
 static int serve(struct desk *d, int fd)
 {
 	struct control_setup setup = { .db = d->db, .seal = d->seal };
 	int err = mailbox_open(&d->mailbox, d);
 
 	setup.home = d->mailbox;
+	if (!err)
+		err = audit_begin(d);
+	setup.audit = d->audit;
 	if (!err)
 		err = control_open(&d->control, &setup);
 	if (!err)
@@ -75,6 +110,7 @@ static void desk_close(struct desk *d)
 {
 	server_close(d->server);
 	control_close(d->control);
+	audit_close(d->audit);
 	mailbox_close(d->mailbox);
 	database_close(d->db);
 	seal_close(d->seal);
@@ -91,6 +127,7 @@ static int run(int fd, const char *path)
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	log_level_set(LOG_COMPONENTS, LEVEL_ZERO);
 	err = libre_init();
 	if (!err)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "store/hash.h"
 #include "store/log.h"
+#include "store/rotate.h"
 #include "realms/realms.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
@@ -91,18 +92,7 @@ static int file_open(void)
 
 static void file_rotate(void)
 {
-	char from[NAME_MAX_BYTES + 16], to[NAME_MAX_BYTES + 16];
-
-	/* A missing older file is usual; a full disk shows in file_open */
-	for (int i = FILES_KEPT - 1; i > 0; i--) {
-		if (i > 1)
-			(void)snprintf(from, sizeof(from), "%s.%d", file_path,
-				       i - 1);
-		else
-			(void)snprintf(from, sizeof(from), "%s", file_path);
-		(void)snprintf(to, sizeof(to), "%s.%d", file_path, i);
-		(void)rename(from, to);
-	}
+	rotate(file_path, FILES_KEPT);
 	(void)file_open(); /* else the old one goes on being written */
 }
 

@@ -23,6 +23,7 @@
 #include <systemd/sd-journal.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "store/rotate.h"
 
 enum {
 	RING_BYTES = 512 * 1024,
@@ -338,18 +339,7 @@ static int file_open(void)
 
 static void file_rotate(void)
 {
-	char from[sizeof(file_path) + 16], to[sizeof(file_path) + 16];
-
-	/* A missing older file is usual; a full disk shows in file_open */
-	for (int i = FILES_KEPT - 1; i > 0; i--) {
-		if (i > 1)
-			(void)snprintf(from, sizeof(from), "%s.%d", file_path,
-				       i - 1);
-		else
-			(void)snprintf(from, sizeof(from), "%s", file_path);
-		(void)snprintf(to, sizeof(to), "%s.%d", file_path, i);
-		(void)rename(from, to);
-	}
+	rotate(file_path, FILES_KEPT);
 	(void)file_open(); /* the old one goes on being written */
 }
 

@@ -340,6 +340,49 @@ def test_each_line_is_recorded_before_it_runs_and_its_result_after_it(sbc, opera
     assert stat.S_IMODE(status.st_mode) == 0o640
 
 
+def offline(sbc, *commands):
+    arguments = [f"{sbc.build}/acli", "--offline", "--db", sbc.database]
+    for command in commands:
+        arguments += ["-c", command]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=20)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_without_the_daemon_lines_are_recorded_as_with_it(sbc):
+    configured(sbc)
+    code, said = offline(sbc, "show configuration short system-config")
+    assert code == 0 and "it is only read" in said
+    sbc.stop()
+    assert "short system-config" not in audit_log(sbc)  # the daemon had its file
+    os.rename(f"{sbc.folder}/log", f"{sbc.folder}/log.away")
+    if os.geteuid() == 0:
+        os.chown(sbc.database, 1234, -1)
+    code, said = offline(sbc, f"configure terminal surrogate-agent {AGENT}", "password hidden-one",
+                         "register-retry-time 61", "done", "quit", "save-config")
+    assert code == 0, said
+    log = audit_log(sbc)
+    assert "hidden" not in log
+    for text in ("event=login\n", 'cmd="password ********" result=ok\n', "event=logout\n",
+                 f'cmd="done" result=ok change="surrogate-agent [{AGENT}] password changed, '
+                 'register-retry-time 30 -> 61"\n', 'cmd="save-config" result=ok change="version 2"\n'):
+        assert text in log, log
+    assert f"uid={os.geteuid()} user=" in log and " role=superuser " in log
+    for path in (f"{sbc.folder}/log", f"{sbc.folder}/log/audit.log"):
+        assert os.geteuid() or os.stat(path).st_uid == 1234
+
+
+def test_without_the_daemon_nothing_is_changed_either_while_it_cannot_be_recorded(sbc):
+    configured(sbc, audit={"audit-required": "enabled"})
+    sbc.acli("show version")
+    sbc.stop()
+    os.unlink(f"{sbc.folder}/log/audit.log")
+    os.symlink("/dev/full", f"{sbc.folder}/log/audit.log")
+    code, said = offline(sbc, f"configure terminal surrogate-agent {AGENT}",
+                         "register-retry-time 61", "done")
+    assert code == 1 and "The audit log cannot be written, nothing is changed" in said
+    assert "61" not in offline(sbc, f"show configuration surrogate-agent {AGENT}")[1]
+
+
 def test_brief_leaves_the_values_out(sbc):
     configured(sbc, audit={"detail-level": "brief"})
     sbc.acli("configure terminal", f"surrogate-agent {AGENT}", "register-retry-time 61", "done")
