@@ -329,6 +329,10 @@ static int answer_take(struct shell *sh, const char *line, bool *end)
 	case 5004:
 		sh->no_more = true;
 		return 0;
+	case 5005:
+		sh->client.breaks = true;
+		fflush(stdout);
+		return 0;
 	default:
 		break;
 	}
@@ -338,7 +342,17 @@ static int answer_take(struct shell *sh, const char *line, bool *end)
 		printf("%s\n", text);
 	else
 		output(sh, text);
+	if (sh->client.breaks) /* whoever reads it waits for each line */
+		fflush(stdout);
 	return 0;
+}
+
+/* What is followed ends when somebody has seen enough */
+static int follow_end(struct shell *sh)
+{
+	sh->client.breaks = false;
+	sh->stopped = true;
+	return client_line(&sh->client, "\x03");
 }
 
 static int answer_print(struct shell *sh)
@@ -353,7 +367,10 @@ static int answer_print(struct shell *sh)
 		err = client_receive(&sh->client, line);
 		if (!err)
 			err = answer_take(sh, line, &end);
+		if (err == EINTR || (!err && sh->client.breaks && sh->stopped))
+			err = follow_end(sh);
 	}
+	sh->client.breaks = false;
 	explicit_bzero(line, sizeof(line));
 	return err;
 }

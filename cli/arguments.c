@@ -23,6 +23,15 @@ struct argument {
 
 /* clang-format off */
 static const struct argument grammar[] = {
+	{ "activate-config",         0,        NULL,    "accept",  "What runs on trial stays" },
+	{ "activate-config",         0,        NULL,    "confirm", "On trial for MINUTES, 1-60" },
+	{ "activate-config",         0,        NULL,    "rollback", "The version that ran before returns now" },
+	{ "dns lookup",              1,        NULL,    "a",       "IPv4 addresses alone" },
+	{ "dns lookup",              1,        NULL,    "aaaa",    "IPv6 addresses alone" },
+	{ "dns lookup",              1,        NULL,    "naptr",   "NAPTR alone" },
+	{ "dns lookup",              1,        NULL,    "srv",     "SRV alone" },
+	{ "reboot",                  ANYWHERE, NULL,    "activate", "With the saved configuration" },
+	{ "reboot",                  ANYWHERE, NULL,    "force",   "Without a question" },
 	{ "verify-config",           ANYWHERE, NULL,    "detail",  "Id, path, hint and repair of each finding" },
 	{ "verify-config",           ANYWHERE, NULL,    "strict",  "A WARNING fails the command, too" },
 	{ "verify-config",           ANYWHERE, NULL,    "static",  "Neither this machine nor DNS is asked" },

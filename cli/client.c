@@ -75,7 +75,8 @@ static int bytes_wait(struct client *c)
 	case 0:
 		return ETIMEDOUT;
 	case -1:
-		return errno == EINTR ? 0 : errno; /* Ctrl-C: the caller sees */
+		/* Ctrl-C: the caller sees */
+		return errno == EINTR && !c->breaks ? 0 : errno;
 	default:
 		break;
 	}

@@ -15,6 +15,7 @@ enum {
 struct client {
 	int fd;
 	int timeout;     /* longest silence [s] */
+	bool breaks;     /* a signal ends the wait for a line: EINTR */
 	char buf[16384]; /* bytes of the daemon that are no whole line yet */
 	size_t len;
 };
@@ -32,7 +33,7 @@ int client_line(struct client *c, const char *line);
 int client_bytes(struct client *c, const char *p, size_t n);
 
 /** Next whole line of the daemon, without its end. 0; ETIMEDOUT; ECONNRESET it
- *  went; EPROTO no such line; errno */
+ *  went; EPROTO no such line; EINTR; errno */
 int client_receive(struct client *c, char line[CLIENT_LINE]);
 
 /** Is a whole line there already? */

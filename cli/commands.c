@@ -17,8 +17,11 @@
 #include "cli/configure.h"
 #include "cli/enable.h"
 #include "cli/rehearsal.h"
+#include "cli/restart.h"
 #include "cli/inside.h"
+#include "cli/logfiles.h"
 #include "cli/logging.h"
+#include "cli/reach.h"
 #include "cli/registered.h"
 #include "cli/show.h"
 #include "cli/specifics.h"
@@ -38,6 +41,7 @@ struct command {
 };
 
 static void help(struct session *s, const struct words *w, uint32_t at);
+static void ping(struct session *s, const struct words *w, uint32_t at);
 
 /* One level up, where there are levels; else the connection ends */
 static void leave_mode(struct session *s, bool quits)
@@ -338,7 +342,9 @@ static const struct command commands[] = {
 	{ "display-alarms",         MODE_USER,      show_alarms,           "As show alarms", true },
 	{ "display-backups",        MODE_SUPERUSER, display_backups,       "Backups, oldest first" },
 	{ "display-current-cfg-version", MODE_USER, display_current,       "Number of the newest saved version" },
+	{ "display-logfiles",       MODE_SUPERUSER, display_logfiles,      "Log files with size and date", true },
 	{ "display-running-cfg-version", MODE_USER, display_running,       "Number of the running version" },
+	{ "dns lookup",             MODE_USER,      dns_lookup,            "What DNS says, and where the SBC would go: NAME [naptr|srv|a|aaaa] [realm R]" },
 	{ "enable",                 MODE_USER,      enable,                "Superuser mode" },
 	{ "exit",                   MODE_USER,      leave,                 "One level up; from the top end the connection" },
 	{ "export-config",          MODE_SUPERUSER, export_config,         "[FILE] [saved|running|editing] [yaml|text]" },
@@ -349,6 +355,8 @@ static const struct command commands[] = {
 	{ "kill sip session",       MODE_SUPERUSER, kill_session,          "End a call with BYE: ID" },
 	{ "log-level",              MODE_SUPERUSER, log_level,             "Level now: all|COMPONENT LEVEL [for MINUTES] [persist]" },
 	{ "notify all rotate-logs", MODE_SUPERUSER, rotate_logs,           "Open log files anew" },
+	{ "notify all notrace",     MODE_SUPERUSER, notify_notrace,        "End it" },
+	{ "notify all trace",       MODE_SUPERUSER, notify_trace,          "SIP messages to a pcap file beside the logs, TLS in clear: ADDR|all FILE" },
 	{ "notify sipd debug",      MODE_SUPERUSER, notify_debug,          "DEBUG for the SIP part: [MINUTES]" },
 	{ "notify sipd nodebug",    MODE_SUPERUSER, notify_nodebug,        "End it" },
 	{ "notify sipd nosiplog",   MODE_SUPERUSER, notify_nosiplog,       "SIP messages go nowhere" },
@@ -374,6 +382,7 @@ static const struct command commands[] = {
 	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
+	{ "show logfile",           MODE_SUPERUSER, show_logfile,          "Its last lines: NAME [last N] [follow]", true },
 	{ "show log-level",         MODE_USER,      show_log_level,        "Level of each component", true },
 	{ "show media",             MODE_USER,      show_media,            "Media flows and ports; realms [NAME], errors, sessions [ID]", true },
 	{ "show memory",            MODE_USER,      show_memory,           "What is kept in memory: [usage]", true },
@@ -392,7 +401,8 @@ static const struct command commands[] = {
 	{ "show uptime",            MODE_USER,      show_uptime,           "Time now, and since the start", true },
 	{ "show version",           MODE_USER,      show_version,          "Versions of program and configuration", true },
 	{ "test-credentials",       MODE_SUPERUSER, test_credentials,      "Which credentials would answer", true },
-	{ "ping sip",               MODE_USER,      ping_sip,              "OPTIONS to a session-agent: AGENT" },
+	{ "ping",                   MODE_USER,      ping,                  "ICMP echo: HOST [count N] [source IP]; sip AGENT: OPTIONS to a session-agent" },
+	{ "reboot",                 MODE_SUPERUSER, reboot,                "Orderly restart of the SBC: [activate] [force]" },
 	{ "reset session-agent",    MODE_SUPERUSER, reset_agent,           "Clear its timers and limits, ping at once: NAME" },
 	{ "test-policy",            MODE_SUPERUSER, test_policy,           "Which routes a request would take", true },
 	{ "test-surrogate",         MODE_SUPERUSER, test_surrogate,        "The REGISTER that would leave: KEY [AOR-USER]", true },
@@ -467,6 +477,15 @@ static const char *const changing[] = {
 	"log-level", "notify",          "reboot",
 	"reset",     "set-password",    NULL,
 };
+
+/* `sip` alone is a name of a machine */
+static void ping(struct session *s, const struct words *w, uint32_t at)
+{
+	if (at + 1 < w->n && !strcmp(w->v[at], "sip"))
+		ping_sip(s, w, at + 1);
+	else
+		ping_host(s, w, at);
+}
 
 static void help(struct session *s, const struct words *w, uint32_t at)
 {

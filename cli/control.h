@@ -31,6 +31,8 @@ struct control_setup {
 	struct mailbox *home; /* of the front thread */
 	/** A plan is in force: logging follows it */
 	void (*activated)(const struct plan *plan, void *arg);
+	/** The daemon ends when this turn is over, and begins anew */
+	void (*restart)(void *arg);
 	/** Every connection is told */
 	void (*notice)(const char *text, void *arg);
 	/** Tell h of every connection; or NULL */

@@ -21,6 +21,7 @@
 #include "cli/control.h"
 #include "cli/inside.h"
 #include "cli/json.h"
+#include "cli/logfiles.h"
 #include "cli/logging.h"
 #include "cli/show.h"
 #include "cli/sipd.h"
@@ -338,58 +339,8 @@ void show_processes(struct session *s, const struct words *w, uint32_t at)
 /* --- show support-info ------------------------------------------------------------------- */
 
 enum {
-	LOG_LINES = 1000,
-	LOG_BYTES = 512 * 1024 /* of the end of the log that are looked at */
+	LOG_LINES = 1000
 };
-
-/* A text for each; none where the log cannot be read here */
-static void lines_json(struct session *s, const char *p, size_t n)
-{
-	const char *end = p + n;
-
-	json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-	json_open(&s->reply, NULL, '[');
-	while (p < end) {
-		const char *lf = memchr(p, '\n', (size_t)(end - p));
-		const struct pl line = { p, (size_t)((lf ? lf : end) - p) };
-
-		json_pl(&s->reply, NULL, &line);
-		p = lf ? lf + 1 : end;
-	}
-	json_close(&s->reply, ']');
-	json_end(&s->reply);
-}
-
-/* The last lines of sbc.log, where it is a file. No secret stands there */
-static void log_tail(struct session *s)
-{
-	const struct plan *plan = sbc_plan(s->sbc);
-	bool is_file = plan->system->log_target == LOG_TARGET_FILE;
-	char folder[1024], path[1100], *text, *p;
-	unsigned lines = 0;
-	size_t n = 0;
-	FILE *f;
-
-	logging_folder(folder, sizeof(folder), plan->system, s->db);
-	plan_give(plan);
-	(void)snprintf(path, sizeof(path), "%s/sbc.log", folder);
-	f = is_file ? fopen(path, "re") : NULL;
-	text = f ? malloc(LOG_BYTES) : NULL;
-	if (text && (!fseek(f, -LOG_BYTES, SEEK_END) || !fseek(f, 0, SEEK_SET)))
-		n = fread(text, 1, LOG_BYTES, f);
-	for (p = text + n; n && p > text; p--)
-		if (p[-1] == '\n' && ++lines > LOG_LINES)
-			break;
-	if (s->reply.json)
-		lines_json(s, p, (size_t)(text + n - p));
-	else if (n)
-		reply_text(&s->reply, p, (size_t)(text + n - p));
-	else
-		reply_line(&s->reply, "sbc.log cannot be read here.");
-	free(text);
-	if (f)
-		fclose(f);
-}
 
 /* Of a document: its member is called so */
 static void part_name(struct session *s, const char *name, const char *what)
@@ -431,11 +382,23 @@ static void statistics(struct session *s, const struct words *w, uint32_t at)
 	statistics_media(s, true);
 }
 
+/* Nothing where the log is no file */
 static void log_last(struct session *s, const struct words *w, uint32_t at)
 {
+	struct reply *r = &s->reply;
+	int err;
 	(void)w;
 	(void)at;
-	log_tail(s);
+
+	if (r->json) {
+		json_begin(r, s->command, JSON_NO_WINDOW);
+		json_open(r, NULL, '[');
+	}
+	err = logfile_say(s, "sbc.log", LOG_LINES);
+	if (r->json)
+		json_close(r, ']');
+	else if (err)
+		reply_line(r, "sbc.log cannot be read here.");
 }
 
 void show_support_info(struct session *s, const struct words *w, uint32_t at)

@@ -425,6 +425,61 @@ void notify_nosiplog(struct session *s, const struct words *w, uint32_t at)
 	siplog(s, TRACE_OFF, "SIP messages go nowhere.");
 }
 
+/* --- notify all trace ------------------------------------------------------------- */
+
+void notify_trace(struct session *s, const struct words *w, uint32_t at)
+{
+	struct sa only;
+	bool all = at < w->n && !strcmp(w->v[at], "all");
+	struct pl address = { NULL, 0 };
+	int err;
+
+	if (at + 2 != w->n) {
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    at + 2 > w->n ? "Missing %s"
+					  : "Unexpected word [%s]",
+			    at + 2 < w->n ? w->v[at + 2]
+			    : at < w->n   ? "FILE"
+					  : "ADDR or all, and FILE");
+		return;
+	}
+	address = range_of(w->v[at]);
+	if (!all && sa_set(&only, &address, 0)) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "[%s] is not an address",
+			    w->v[at]);
+		return;
+	}
+	err = trace_capture(w->v[at + 1], all ? NULL : &only);
+	if (err == EINVAL) {
+		reply_error(&s->reply, REPLY_ARGUMENT,
+			    "FILE [%s] is no name: it lies in the folder of "
+			    "the logs",
+			    w->v[at + 1]);
+		return;
+	}
+	if (err) {
+		reply_error(&s->reply, REPLY_FAILED, "%s cannot be written: %m",
+			    w->v[at + 1], err);
+		return;
+	}
+	log_notice(CLI, "trace", "address=%s file=%s by=%s", w->v[at],
+		   w->v[at + 1], s->user);
+	reply_line(&s->reply, "SIP messages of %s go to %s.",
+		   all ? "all peers" : w->v[at], w->v[at + 1]);
+}
+
+void notify_notrace(struct session *s, const struct words *w, uint32_t at)
+{
+	bool was = trace_is_capturing();
+	(void)w;
+	(void)at;
+
+	(void)trace_capture(NULL, NULL);
+	log_notice(CLI, "trace", "address=- by=%s", s->user);
+	reply_line(&s->reply,
+		   was ? "The trace has ended." : "There was no trace.");
+}
+
 void rotate_logs(struct session *s, const struct words *w, uint32_t at)
 {
 	(void)w;

@@ -26,6 +26,9 @@ void logging_close(struct control *c);
 void log_level(struct session *s, const struct words *w, uint32_t at);
 /** show log-level: levels of the components now, until when, and as configured */
 void show_log_level(struct session *s, const struct words *w, uint32_t at);
+/** notify all trace ADDR|all FILE; notify all notrace */
+void notify_trace(struct session *s, const struct words *w, uint32_t at);
+void notify_notrace(struct session *s, const struct words *w, uint32_t at);
 /** notify sipd siplog [full]; nosiplog */
 void notify_siplog(struct session *s, const struct words *w, uint32_t at);
 void notify_nosiplog(struct session *s, const struct words *w, uint32_t at);

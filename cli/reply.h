@@ -23,6 +23,7 @@ enum reply_code {
 	REPLY_PAGE =
 		5003, /* lines of a page; 0: no paging; -1: the terminal's */
 	REPLY_NO_MORE = 5004, /* this answer is not paged */
+	REPLY_FOLLOW = 5005,  /* this answer goes on until ETX comes */
 	REPLY_FAILED = 8001,
 	REPLY_DENIED = 8003,
 	REPLY_LOCKED = 8004,

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -72,7 +73,9 @@ struct daemon {
 	struct watchdog watchdog;
 	struct clerk clerk;
 	struct vitals vitals;
-	bool began;        /* its orderly end is noted */
+	bool began;    /* its orderly end is noted */
+	bool restarts; /* and then it begins anew */
+	struct timer end;
 	uint32_t given_up; /* version that nobody accepted; 0: none */
 	int signals;
 };
@@ -565,6 +568,23 @@ static void notice(const char *text, void *arg)
 	server_notice(d->server, text);
 }
 
+static void end(void *arg)
+{
+	(void)arg;
+	re_cancel();
+}
+
+/* Who asked for it reads his answer first */
+static void restart(void *arg)
+{
+	struct daemon *d = arg;
+
+	d->restarts = true;
+	server_notice(d->server, "The SBC restarts");
+	stopping_tell(d);
+	timer_start(&d->end, 100, end, d);
+}
+
 static void sessions(session_report_h *h, void *x, void *arg)
 {
 	const struct daemon *d = arg;
@@ -580,6 +600,7 @@ static int control_begin(struct daemon *d)
 		.seal = d->seal,
 		.home = d->mailbox,
 		.activated = plan_runs,
+		.restart = restart,
 		.notice = notice,
 		.sessions = sessions,
 		.arg = d,
@@ -699,6 +720,7 @@ static int run(struct daemon *d)
 static void daemon_close(struct daemon *d)
 {
 	watchdog_end(&d->watchdog);
+	timer_cancel(&d->end);
 	server_close(d->server);
 	control_close(d->control);
 	audit_close(d->audit);
@@ -721,6 +743,35 @@ static void daemon_close(struct daemon *d)
 	}
 	trace_close();
 	log_close();
+}
+
+/* The same program with what was activated last; whatever is open still is not for
+ * it. Comes back where that cannot be */
+static void begin_anew(const struct options *o, char *program)
+{
+	char *arguments[16] = { program };
+	size_t n = 1;
+	sigset_t none;
+	const struct {
+		const char *name, *value;
+	} kept[] = {
+		{ "--db", o->db },
+		{ "--socket", o->socket },
+		{ "--log-level", o->log_level },
+		{ "--node-id", o->node_id },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (!kept[i].value)
+			continue;
+		arguments[n++] = (char *)kept[i].name;
+		arguments[n++] = (char *)kept[i].value;
+	}
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+	(void)execv("/proc/self/exe", arguments);
+	fprintf(stderr, "sbcd: cannot begin anew: %s\n", strerror(errno));
 }
 
 int main(int argc, char *argv[])
@@ -757,5 +808,9 @@ int main(int argc, char *argv[])
 
 	daemon_close(&d);
 	libre_close();
+	if (d.restarts && !status) {
+		begin_anew(&d.options, argv[0]);
+		status = EXIT_FINDINGS;
+	}
 	return status;
 }

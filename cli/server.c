@@ -217,11 +217,14 @@ static void line_done(struct link *link)
 		configure_end(s);
 		s->ends = true;
 	} else if (s->asks && !strcmp(link->line, "\x03")) {
+		const bool asked = !s->follows;
+
 		answer_record(s, "^C");
 		s->asks = NULL;
 		s->arg = mem_deref(s->arg);
 		configure_cancel(s);
-		reply_line(&s->reply, "Nothing was changed.");
+		if (asked)
+			reply_line(&s->reply, "Nothing was changed.");
 	} else if (s->asks) {
 		struct pl pl = range_of(link->line);
 
@@ -331,13 +334,14 @@ static void take(struct link *link)
 	}
 }
 
-/* The task of a session has ended */
+/* The task of a session has ended, or there is more of what it follows */
 static void resumed(struct session *s)
 {
 	struct link *link =
 		(struct link *)((char *)s - offsetof(struct link, session));
 
-	link->active = clock_ms();
+	if (!s->follows) /* that is no activity (acli.md 4) */
+		link->active = clock_ms();
 	reply_send(link);
 	take(link);
 	if (!flush(link))
@@ -494,7 +498,7 @@ static void pulse(void *arg)
 
 		le = le->next;
 		if (!idle_look(link, timeout) ||
-		    !session_is_busy(&link->session))
+		    !(session_is_busy(&link->session) || link->session.follows))
 			continue;
 		/* No more for a client that does not read */
 		if (!link->out->end)

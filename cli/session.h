@@ -35,6 +35,7 @@ struct session {
 	bool ends;             /* the connection is closed after the answer */
 	char command[256];     /* under way, in full words: for its document */
 	bool secret;           /* the line held one: it is kept nowhere */
+	bool follows;          /* what is asked for ends with Ctrl-C alone */
 	struct configure *configure; /* NULL: not in configuration mode */
 	/** Run a line, as if it had been typed */
 	void (*line)(struct session *s, const char *line);

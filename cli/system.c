@@ -10,9 +10,11 @@
 #include "store/seal.h"
 #include "store/number.h"
 #include "store/versions.h"
+#include "store/yaml.h"
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/resolver.h"
+#include "cli/build.h"
 #include "cli/control.h"
 #include "cli/json.h"
 #include "cli/seen.h"
@@ -27,31 +29,44 @@ enum {
 
 void show_version(struct session *s, const struct words *w, uint32_t at)
 {
+	const struct {
+		const char *name, *text;
+	} texts[] = {
+		{ "sbcd", SBC_VERSION },
+		{ "commit", BUILD_COMMIT },
+		{ "built", BUILD_DAY },
+		{ "libre", sys_libre_version_get() },
+		{ "OpenSSL", seal_library() },
+		{ "c-ares", resolver_library() },
+		{ "SQLite", database_library() },
+		{ "libyaml", yaml_library() },
+	};
+	const uint32_t schema = database_schema();
 	uint32_t saved = 0, running = 0;
-	const char *ssl = seal_library();
+	struct reply *r = &s->reply;
 	(void)w;
 	(void)at;
 
 	(void)versions_numbers(s->db, &saved, &running);
-	if (s->reply.json) {
-		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-		json_open(&s->reply, NULL, '{');
-		json_text(&s->reply, "sbcd", SBC_VERSION);
-		json_text(&s->reply, "libre", sys_libre_version_get());
-		json_text(&s->reply, "openssl", ssl);
-		json_number(&s->reply, "saved-configuration", saved);
-		json_number(&s->reply, "running-configuration", running);
-		json_close(&s->reply, '}');
-		json_end(&s->reply);
+	if (r->json) {
+		json_begin(r, s->command, JSON_NO_WINDOW);
+		json_open(r, NULL, '{');
+		for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+			json_text(r, texts[i].name, texts[i].text);
+		json_number(r, "database-schema", schema);
+		json_number(r, "saved-configuration", saved);
+		json_number(r, "running-configuration", running);
+		json_close(r, '}');
+		json_end(r);
 		return;
 	}
-	reply_line(&s->reply,
-		   "sbcd                   %s\n"
-		   "libre                  %s\n"
-		   "OpenSSL                %s\n"
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		reply_line(r, "%-21s  %s", texts[i].name, texts[i].text);
+	reply_line(r,
+		   "database schema        %u\n"
 		   "saved configuration    %u\n"
 		   "running configuration  %u",
-		   SBC_VERSION, sys_libre_version_get(), ssl, saved, running);
+		   schema, saved, running);
 }
 
 /* "FRI NOV 20 13:02:55 2026 - up 0 days, 3 hours, 42 minutes, 30 seconds" */

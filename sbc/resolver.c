@@ -1609,6 +1609,11 @@ static void row_make(struct entry *e, void *arg)
 	rows->h(&row, rows->arg);
 }
 
+const char *resolver_library(void)
+{
+	return ares_version(NULL);
+}
+
 struct clearing {
 	const char *name; /* NULL: all */
 	uint32_t n;

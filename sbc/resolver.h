@@ -85,6 +85,9 @@ void target_worked(struct resolver *r, const struct sa *addr,
 bool target_is_avoided(const struct resolver *r, const struct sa *addr,
 		       uint8_t transport);
 
+/** Version of the library that asks */
+const char *resolver_library(void);
+
 /** Forget the answers for a name, and for its services (_sip._udp.NAME), or all
  *  of them with NULL: they are asked for anew. How many were forgotten */
 uint32_t resolver_clear(struct resolver *r, const char *name);

@@ -1,5 +1,5 @@
 /*
- * Copies of SIP messages to sipmsg.log, and the steps of a call
+ * Copies of SIP messages to sipmsg.log and pcap files, and the steps of a call
  *
  * Two buffers, as in store/log: messages go into the one, the writer empties the
  * other. The steps are a ring of fixed size; both are there while tracing is on
@@ -21,6 +21,7 @@
 #include "store/rotate.h"
 #include "realms/realms.h"
 #include "sbc/alarm.h"
+#include "sbc/capture.h"
 #include "sbc/clock.h"
 #include "sbc/trace.h"
 
@@ -72,6 +73,8 @@ static int file = -1;
 static size_t file_size;
 static char file_path[NAME_MAX_BYTES];
 static bool failing;
+static struct capture *capture; /* changed while there is no writer */
+static int capture_failing;
 
 /* --- The file ------------------------------------------------------------- */
 
@@ -175,7 +178,7 @@ static struct pl header_find(const char *p, size_t n, const char *name,
 
 /* Digest responses of the header section, those of both sides, become asterisks
  * of the same number, in place */
-static void mask(char *p, size_t n)
+void trace_mask(char *p, size_t n)
 {
 	static const char *const names[] = { "response", "rspauth" };
 	const size_t length = headers_length(p, n);
@@ -285,12 +288,31 @@ static void message_write(const struct head *h, char *p)
 	if (n > 0)
 		file_write(title, (size_t)n);
 	if (!h->full)
-		mask(p, h->length);
+		trace_mask(p, h->length);
 	file_write(p, h->length);
 	if (!h->length || p[h->length - 1] != '\n')
 		file_write("\n", 1);
 	if (file_size >= FILE_BYTES)
 		file_rotate();
+}
+
+static void packet_write(const struct head *h, const char *p)
+{
+	const struct capture_message m = {
+		.wall = h->wall,
+		.from = h->out ? &h->local : &h->peer,
+		.to = h->out ? &h->peer : &h->local,
+		.p = p,
+		.n = h->length,
+	};
+	int err = capture_write(capture, &m);
+
+	if (err && err != capture_failing)
+		alarm_raise("log-write-failed", ALARM_MINOR, "pcap", "%s",
+			    strerror(err));
+	else if (!err && capture_failing)
+		alarm_clear("log-write-failed", "pcap");
+	capture_failing = err;
 }
 
 static void buffer_write(struct buffer *b)
@@ -301,6 +323,8 @@ static void buffer_write(struct buffer *b)
 
 		memcpy(&h, b->bytes + at, sizeof(h));
 		step_keep(&h, p);
+		if (capture)
+			packet_write(&h, p);
 		if (file >= 0)
 			message_write(&h, p);
 		at += sizeof(h) + h.length;
@@ -362,10 +386,13 @@ static int thread_start(void)
 		return ENOENT;
 	if (mkdir(folder, 0750) && errno != EEXIST)
 		return errno;
-	(void)snprintf(file_path, sizeof(file_path), "%s/sipmsg.log", folder);
-	err = file_open();
-	if (err)
-		return err;
+	if (mode != TRACE_OFF) {
+		(void)snprintf(file_path, sizeof(file_path), "%s/sipmsg.log",
+			       folder);
+		err = file_open();
+		if (err)
+			return err;
+	}
 	for (int i = 0; i < 2; i++) {
 		if (!buffers[i].bytes)
 			buffers[i].bytes = malloc(BUFFER_BYTES);
@@ -403,19 +430,82 @@ static void thread_stop(void)
 	fails(0);
 }
 
-int trace_set(enum trace_mode wanted)
+/* Of what is wanted: sipmsg.log, a capture, both. 0; errno: then nothing is */
+static int thread_follow(void)
 {
 	int err = 0;
 
-	if (wanted != TRACE_OFF && !running)
+	if (running)
+		thread_stop();
+	if (mode != TRACE_OFF || capture)
 		err = thread_start();
+	if (err && file >= 0) {
+		(void)close(file);
+		file = -1;
+	}
+	atomic_store(&trace_wanted, running);
+	return err;
+}
+
+int trace_set(enum trace_mode wanted)
+{
+	bool opens = (wanted == TRACE_OFF) != (mode == TRACE_OFF);
+	int err;
+
+	mode = wanted;
+	if (!opens)
+		return 0;
+	err = thread_follow();
+	if (err) {
+		mode = TRACE_OFF;
+		(void)thread_follow(); /* the capture goes on */
+	}
+	return err;
+}
+
+static int capture_begin(struct capture **cp, const char *name,
+			 const struct sa *only)
+{
+	char path[NAME_MAX_BYTES];
+
+	if (!folder[0])
+		return ENOENT;
+	if (!*name || *name == '.' || strchr(name, '/') || strlen(name) > 255)
+		return EINVAL;
+	if (mkdir(folder, 0750) && errno != EEXIST)
+		return errno;
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >=
+	    (int)sizeof(path))
+		return ENAMETOOLONG;
+	return capture_open(cp, path, only);
+}
+
+int trace_capture(const char *name, const struct sa *only)
+{
+	struct capture *next = NULL;
+	int err = name ? capture_begin(&next, name, only) : 0;
+
 	if (err)
 		return err;
-	mode = wanted;
-	atomic_store(&trace_wanted, wanted != TRACE_OFF);
-	if (wanted == TRACE_OFF && running)
+	if (running)
 		thread_stop();
-	return 0;
+	capture_close(capture);
+	capture = next;
+	if (capture_failing)
+		alarm_clear("log-write-failed", "pcap");
+	capture_failing = 0;
+	err = thread_follow();
+	if (err && capture) {
+		capture_close(capture);
+		capture = NULL;
+		(void)thread_follow();
+	}
+	return err;
+}
+
+bool trace_is_capturing(void)
+{
+	return capture != NULL;
 }
 
 void trace_reopen(void)
@@ -428,6 +518,7 @@ void trace_reopen(void)
 
 void trace_close(void)
 {
+	(void)trace_capture(NULL, NULL);
 	(void)trace_set(TRACE_OFF);
 	for (int i = 0; i < 2; i++) {
 		free(buffers[i].bytes);

@@ -1,7 +1,7 @@
 /*
- * Copies of SIP messages to sipmsg.log, and the steps of a call
+ * Copies of SIP messages to sipmsg.log and pcap files, and the steps of a call
  *
- * Form: acli.md 5.2. Off, it costs a load for each message. On, a message is
+ * Form: acli.md 5.2, 2.6. Off, it costs a load for each message. On, a message is
  * copied into a buffer; a thread of its own masks, formats and writes. It also
  * remembers which message came and went when, without its content: the ladder of
  * a call (cli/ladder).
@@ -28,6 +28,18 @@ void trace_folder(const char *path);
 int trace_set(enum trace_mode mode);
 enum trace_mode trace_mode(void);
 
+/**
+ * Write messages to a pcap file in the folder of sipmsg.log, instead of what was
+ * captured before
+ *
+ * @param name  File; NULL: no more
+ * @param only  Address of one of the two ends; NULL: all messages
+ *
+ * @return 0; ENOENT no folder; EINVAL a path and no name; errno of file and thread
+ */
+int trace_capture(const char *name, const struct sa *only);
+bool trace_is_capturing(void);
+
 /** Open sipmsg.log anew (SIGHUP, rotate-logs) */
 void trace_reopen(void);
 
@@ -52,6 +64,10 @@ struct trace_message {
 /** Copy a message; call it where trace_is_on. What finds no room is counted, and
  *  the count written */
 void trace_message(const struct trace_message *m);
+
+/** Digest responses of a message or of one of its lines become asterisks of the same
+ *  number, in place */
+void trace_mask(char *p, size_t n);
 
 /** One message of the past */
 struct trace_step {

@@ -1519,6 +1519,16 @@ void database_close(struct database *db)
 	free(db);
 }
 
+const char *database_library(void)
+{
+	return sqlite3_libversion();
+}
+
+uint32_t database_schema(void)
+{
+	return FORM;
+}
+
 const char *database_path(const struct database *db)
 {
 	return db->path;

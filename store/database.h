@@ -75,6 +75,10 @@ bool database_failing(const struct database *db);
 int database_beside(const struct database *db, const char *name, char *buf,
 		    size_t size);
 
+/** Version of SQLite; of the tables that this program makes */
+const char *database_library(void);
+uint32_t database_schema(void);
+
 /** Path of the database itself */
 const char *database_path(const struct database *db);
 

@@ -1731,3 +1731,8 @@ int yaml_print(struct re_printf *pf, const struct yaml_setup *setup)
 
 	return err;
 }
+
+const char *yaml_library(void)
+{
+	return yaml_get_version_string();
+}

@@ -42,3 +42,6 @@ struct yaml_setup {
 	bool clear;
 };
 int yaml_print(struct re_printf *pf, const struct yaml_setup *setup);
+
+/** Version of the library that reads */
+const char *yaml_library(void);

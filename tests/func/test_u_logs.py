@@ -6,7 +6,10 @@ Levels, sipmsg.log, and the ladder of a call (acli.md 2.6, 5.2).
 - The ladder has the messages of both sides in their order, and no secret.
 """
 import json
+import os
 import re
+import socket
+import struct
 
 
 def levels(sbc):
@@ -72,6 +75,51 @@ def test_call_trace_traces_from_the_start(sbc, pbx_a, trunk):
     sbc.start(level=None).registered()
     until_written(sbc, r"REGISTER sip:a\.trunk\.example")
     assert set("".join(responses(sipmsg(sbc)))) == {"*"}
+
+
+def packets(path):
+    """(source, destination, bytes) of each record of a pcap file"""
+    data = open(path, "rb").read()
+    assert struct.unpack("=IHHIIII", data[:24])[0] == 0xa1b2c3d4
+    at, found = 24, []
+    while at < len(data):
+        length = struct.unpack("=IIII", data[at:at + 16])[2]
+        ip = data[at + 16:at + 16 + length]
+        found.append((socket.inet_ntoa(ip[12:16]), socket.inet_ntoa(ip[16:20]), ip[28:]))
+        at += 16 + length
+    return found
+
+
+def test_a_trace_is_a_pcap_file_of_one_address_or_of_all(sbc, pbx_a, trunk):
+    sbc.start().registered()
+    path = f"{sbc.folder}/log/trunk.pcap"
+    assert sbc.acli(f"notify all trace {sbc.ip(11)} trunk.pcap") == \
+        f"SIP messages of {sbc.ip(11)} go to trunk.pcap.\n"
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()
+    assert sbc.acli("notify all notrace") == "The trace has ended.\n"
+    found = packets(path)
+    assert {p[0] for p in found} | {p[1] for p in found} == {sbc.ip(1), sbc.ip(11)}
+    assert [p[2].split(b" ")[0] for p in found if p[1] == sbc.ip(11)][:4] == [b"INVITE", b"ACK", b"INVITE", b"ACK"]
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    size = os.path.getsize(path)
+    # all of them, while sipmsg.log goes on beside it
+    sbc.acli("notify sipd siplog", "notify all trace all all.pcap")
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()
+    sbc.acli("notify all notrace")
+    assert {sbc.ip(12), sbc.ip(11)} <= {p[0] for p in packets(f"{sbc.folder}/log/all.pcap")}
+    assert os.path.getsize(path) == size and "INVITE sip:" in open(f"{sbc.folder}/log/sipmsg.log").read()
+    before = os.path.getsize(f"{sbc.folder}/log/sipmsg.log")
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()
+    sbc.acli("notify sipd nosiplog")
+    assert os.path.getsize(f"{sbc.folder}/log/sipmsg.log") > before
+    assert sbc.acli("notify all notrace") == "There was no trace.\n"
+    for words, why in (("all ../a.pcap", "is no name"), ("nowhere a.pcap", "is not an address"), ("all", "Missing FILE"),
+                       ("", "Missing ADDR or all, and FILE"), ("all a b", "Unexpected word [b]")):
+        code, said = sbc.acli_status(f"notify all trace {words}")
+        assert code == 1 and why in said, (words, said)
 
 
 def test_the_ladder_has_both_sides_in_their_order(sbc, pbx_a, trunk):
