@@ -422,10 +422,11 @@ static int request_take(struct relay *r, const struct relay_setup *setup)
 	if (err)
 		return err;
 	r->without = hide_set(r->request, &hide);
+	/* Missing counts as 70 (behaviour.md 1.2) */
 	mf = message_value(setup->request, HDR_MAX_FORWARDS);
-	if (mf.l && !uint_parse(&n, &mf, 255) && n)
-		n--;
-	r->max_forwards = (uint8_t)n;
+	if (mf.l && uint_parse(&n, &mf, 255))
+		n = 70;
+	r->max_forwards = (uint8_t)(n ? n - 1 : 0);
 
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_credentials.h"
 #include "tests/unit/fake_forward.h"
+#include "tests/unit/fake_port.h"
 
 #define HOLD                                                                   \
 	"v=0\r\no=- 1 2 IN IP4 127.0.0.12\r\ns=-\r\n"                          \
@@ -54,6 +55,31 @@ static void replaces_is_for_an_invite_that_begins_a_dialog_alone(void **s)
 		peer_answers(&trunk, got, i ? 200 : 488, NULL, NULL);
 		core_run(10);
 	}
+}
+
+static void without_max_forwards_69_leaves_inside_a_dialog_too(void **s)
+{
+	struct message *info;
+	char *text = NULL;
+	struct pl value;
+	(void)s;
+
+	core_start();
+	core_call();
+	assert_int_equal(
+		re_sdprintf(&text,
+			    "INFO %s SIP/2.0\r\nVia: SIP/2.0/UDP "
+			    "127.0.0.12:5060;branch=z9hG4bKnone\r\n"
+			    "From: %s\r\nTo: %s\r\nCall-ID: %s\r\n"
+			    "CSeq: 99 INFO\r\nContent-Length: 0\r\n\r\n",
+			    pbx.target, pbx.local, pbx.remote, pbx.callid),
+		0);
+	fake_port_give(pbx.port, pbx.ip, 5060, 0, text);
+	mem_deref(text);
+	core_deliver();
+	info = peer_request(&trunk, "INFO");
+	value = message_value(info, HDR_MAX_FORWARDS);
+	assert_int_equal(pl_u32(&value), 69);
 }
 
 /* --- 3.2: forks ------------------------------------------------------------- */
@@ -343,6 +369,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(replaces_is_for_an_invite_that_begins_a_dialog_alone),
+		TEST(without_max_forwards_69_leaves_inside_a_dialog_too),
 		TEST(a_request_of_a_branch_is_rewritten_and_proved_for_its_hop),
 		TEST(behind_the_answer_nothing_goes_to_a_branch_of_another_realm),
 		TEST(timer_c_begins_with_100),
