@@ -296,6 +296,75 @@ static void a_2xx_without_any_answer_leaves_no_offer_open(void **s)
 	peer_request(&pbx, "UPDATE");
 }
 
+/* One without SDP; the other side's 2xx has the offer, and the sender has it */
+static void asks_for_an_offer(struct peer *by, struct peer *of, const char *sdp)
+{
+	struct message *invite;
+
+	core_start();
+	core_call();
+	peer_says(by, "INVITE", NULL, NULL);
+	invite = peer_request(of, "INVITE");
+	assert_int_equal(invite->body.l, 0);
+	peer_answers(of, invite, 200, NULL, sdp);
+	assert_true(peer_hears_no(of, "ACK")); /* it has the answer */
+	assert_true(body_has(peer_answer(by, 200), "m=audio 31"));
+}
+
+static void a_reinvite_without_offer_has_it_in_the_2xx(void **s)
+{
+	struct message *ack;
+	(void)s;
+
+	core_teardown(s);
+	for (int side = 0; side < 2; side++) {
+		struct peer *by = side ? &trunk : &pbx,
+			    *of = side ? &pbx : &trunk;
+
+		core_setup(s);
+		asks_for_an_offer(by, of, side ? SDP_PBX : SDP_MOVED);
+		peer_acks(by, side ? SDP_MOVED : SDP_PBX);
+		ack = peer_request(of, "ACK");
+		assert_true(body_has(ack, "m=audio 31"));
+		assert_true(is_sent_to(40300));
+		assert_true(is_sent_to(40000));
+		core_teardown(s);
+	}
+	core_setup(s);
+	core_start();
+}
+
+static void its_ack_without_the_answer_ends_the_call_with_488(void **s)
+{
+	(void)s;
+
+	asks_for_an_offer(&pbx, &trunk, SDP_MOVED);
+	peer_acks(&pbx, NULL);
+	peer_request(&trunk, "ACK");
+	assert_true(header_has(peer_request(&trunk, "BYE"), HDR_REASON, "488"));
+	assert_true(header_has(peer_request(&pbx, "BYE"), HDR_REASON, "488"));
+}
+
+static void a_lost_ack_of_a_reinvite_ends_the_call(void **s)
+{
+	struct message *invite = holds();
+	unsigned n = 0;
+	(void)s;
+
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_request(&trunk, "ACK");
+	core_run(31990);
+	while (!peer_hears_no_answer(&pbx, 200)) {
+		peer_answer(&pbx, 200);
+		n++;
+	}
+	assert_int_equal(n, 11); /* RFC 3261 13.3.1.4: T1 up to T2 */
+	assert_true(peer_hears_no(&pbx, "BYE"));
+	core_run(20);
+	peer_request(&pbx, "BYE");
+	peer_request(&trunk, "BYE");
+}
+
 /* --- 3.6: dead legs -------------------------------------------------------- */
 
 static void a_caller_who_is_dead_while_it_rings_is_rung_for_no_more(void **s)
@@ -379,6 +448,9 @@ int main(void)
 		TEST(a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call),
 		TEST(an_answer_in_1xx_holds_with_a_2xx_without_sdp),
 		TEST(a_2xx_without_any_answer_leaves_no_offer_open),
+		TEST(a_reinvite_without_offer_has_it_in_the_2xx),
+		TEST(its_ack_without_the_answer_ends_the_call_with_488),
+		TEST(a_lost_ack_of_a_reinvite_ends_the_call),
 		TEST(a_caller_who_is_dead_while_it_rings_is_rung_for_no_more),
 		TEST(a_called_side_that_is_dead_before_the_ack_ends_the_call),
 		TEST(an_ack_of_before_acknowledges_no_later_answer),
