@@ -807,6 +807,35 @@ static int drop_proof(void *obj, const struct message *msg)
 	return BOTH_GONE;
 }
 
+/* Reason of a BYE or CANCEL (RFC 3326): several lines are one list, in a buffer
+ * that the caller lets go */
+static struct pl reasons_of(const struct message *msg, struct mbuf **listp)
+{
+	const struct header *h = msg ? message_first(msg, HDR_REASON) : NULL;
+	struct pl value = { 0 };
+	struct mbuf *mb;
+	int err = 0;
+
+	if (!h)
+		return value;
+	value = header_value(msg, h);
+	if (!message_next(msg, h))
+		return value;
+
+	mb = mbuf_alloc(128);
+	if (!mb)
+		return value;
+	for (; h && !err; h = message_next(msg, h)) {
+		value = header_value(msg, h);
+		err = mbuf_write_pl(mb, &value);
+		if (!err && message_next(msg, h))
+			err = mbuf_write_str(mb, ", ");
+	}
+	*listp = mb;
+
+	return bytes_of(mb);
+}
+
 /* --- CANCEL and its races ----------------------------------------------- */
 
 /* Give the called side up. Without an INVITE under way there is nobody */
@@ -825,14 +854,15 @@ static int cancel_b(struct call *c, const struct pl *reason)
 static int caller_cancels(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	struct pl reason = { 0 };
+	struct mbuf *list = NULL;
+	struct pl reason = reasons_of(msg, &list); /* goes on */
+	int event;
 
-	/* RFC 3326: Reason of the caller's CANCEL goes on */
-	if (msg)
-		reason = message_value(msg, HDR_REASON);
 	reply_a(c, 487);
 	cdr_end(&c->cdr, CDR_INGRESS, CDR_CANCELLED, given_up(msg));
-	return cancel_b(c, reason.l ? &reason : NULL);
+	event = cancel_b(c, reason.l ? &reason : NULL);
+	mem_deref(list);
+	return event;
 }
 
 /* The SBC itself gives up: with add-reason-header the called side hears why */
@@ -918,10 +948,9 @@ static int cancelled(void *obj, const struct message *msg)
 static void reason_line(struct call *c, const struct message *bye,
 			struct mbuf *mb)
 {
-	struct pl reason = { 0 };
+	struct mbuf *list = NULL;
+	struct pl reason = reasons_of(bye, &list);
 
-	if (bye)
-		reason = message_value(bye, HDR_REASON);
 	if (reason.l) {
 		(void)mbuf_write_str(mb, "Reason: ");
 		(void)mbuf_write_pl(mb, &reason);
@@ -933,6 +962,7 @@ static void reason_line(struct call *c, const struct message *bye,
 		(void)mbuf_printf(mb, "Reason: Q.850;cause=%u\r\n",
 				  c->cdr.q850);
 	}
+	mem_deref(list);
 }
 
 static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
@@ -1356,9 +1386,11 @@ static void leg_a(struct leg *leg, enum leg_event ev, const struct message *msg,
 
 	case LEG_CANCEL:
 		if (c->reinvite) {
-			struct pl reason = message_value(msg, HDR_REASON);
+			struct mbuf *list = NULL;
+			struct pl reason = reasons_of(msg, &list);
 
 			relay_cancel(c->reinvite, reason.l ? &reason : NULL);
+			mem_deref(list);
 			break;
 		}
 		call_feed(c, A_CANCEL, msg);

@@ -31,6 +31,15 @@ static struct message *holds(void)
 	return peer_request(&trunk, "INVITE");
 }
 
+/* CANCEL of the last INVITE of the PBX, with header lines */
+static void peer_cancels_with(const char *lines)
+{
+	uint32_t branch = pbx.branch--;
+
+	peer_says_same(&pbx, "CANCEL", lines, NULL);
+	assert_int_equal(pbx.branch, branch);
+}
+
 /* --- 3.1: headers ----------------------------------------------------------- */
 
 static void replaces_is_for_an_invite_that_begins_a_dialog_alone(void **s)
@@ -145,6 +154,40 @@ static void behind_the_answer_nothing_goes_to_a_branch_of_another_realm(
 	peer_says(&pbx, "REFER", "Refer-To: <sip:1@127.0.0.2>\r\n", NULL);
 	assert_true(peer_hears_no(&trunk, "REFER"));
 	peer_answer(&pbx, 481);
+}
+
+/* --- 3.3, 3.6: Reason -------------------------------------------------------- */
+
+#define SIP_REASON "SIP;cause=200;text=\"elsewhere\""
+#define REASONS                                                                \
+	"Reason: Q.850;cause=16\r\nReason: " SIP_REASON ", X;cause=1\r\n"
+
+static void every_reason_of_bye_and_cancel_goes_on(void **s)
+{
+	static const char list[] = "Q.850;cause=16, " SIP_REASON ", X;cause=1";
+	struct message *invite, *got;
+	(void)s;
+
+	core_start();
+	core_call();
+	peer_says(&pbx, "INVITE", NULL, HOLD);
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 180, NULL, NULL);
+	peer_cancels_with(REASONS);
+	got = peer_request(&trunk, "CANCEL");
+	assert_true(header_has(got, HDR_REASON, list));
+	peer_answers(&trunk, invite, 487, NULL, NULL);
+	peer_acks(&pbx, NULL);
+	peer_says(&pbx, "BYE", REASONS, NULL);
+	got = peer_request(&trunk, "BYE");
+	assert_true(header_has(got, HDR_REASON, list));
+	peer_answers(&trunk, got, 200, NULL, NULL);
+
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 180, NULL, NULL);
+	peer_cancels_with(REASONS);
+	got = peer_request(&trunk, "CANCEL");
+	assert_true(header_has(got, HDR_REASON, list));
 }
 
 /* --- 3.4: timer C --------------------------------------------------------- */
@@ -441,6 +484,7 @@ int main(void)
 		TEST(without_max_forwards_69_leaves_inside_a_dialog_too),
 		TEST(a_request_of_a_branch_is_rewritten_and_proved_for_its_hop),
 		TEST(behind_the_answer_nothing_goes_to_a_branch_of_another_realm),
+		TEST(every_reason_of_bye_and_cancel_goes_on),
 		TEST(timer_c_begins_with_100),
 		TEST(timer_c_begins_anew_with_each_1xx_but_100),
 		TEST(a_reinvite_that_is_never_answered_is_given_up),
