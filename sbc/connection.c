@@ -66,6 +66,7 @@ struct connection {
 	uint8_t keep; /* who want it never idle */
 	bool partial; /* the timer runs for the rest of a message */
 	bool talks;   /* a message came */
+	bool stranger;
 	bool closing; /* closes when everything is written; reads nothing */
 	bool apart;   /* not in by_peer */
 };
@@ -76,7 +77,7 @@ struct connections {
 	struct list list;
 	struct timer pause;
 	uint8_t *chunk;
-	uint32_t n;
+	uint32_t n, ours, strangers; /* in all; of them */
 	int fd;
 };
 
@@ -218,6 +219,8 @@ static void connection_unlink(struct connection *c)
 	connection_hide(c);
 	list_unlink(&c->le);
 	--c->all->n;
+	c->all->ours -= c->ours;
+	c->all->strangers -= c->stranger;
 	c->all = NULL;
 }
 
@@ -651,6 +654,8 @@ static void terms_apply(struct connection *c)
 		set_option(c->fd, SOL_SOCKET, SO_KEEPALIVE, terms.probes);
 	if (c->ours)
 		return;
+	c->stranger = terms.stranger;
+	all->strangers += terms.stranger;
 	if (terms.apart) {
 		connection_hide(c);
 	} else if (sa_isset(&terms.serves, SA_ADDR) &&
@@ -702,6 +707,7 @@ static int connection_add(struct connection **cp, struct connections *all,
 	c->all = all;
 	list_append(&all->list, &c->le, c);
 	++all->n;
+	all->ours += ours;
 	terms_apply(c);
 	if (ours)
 		timer_start(&c->timer, CONNECT_TIME, connection_timeout, c);
@@ -724,7 +730,7 @@ static int connection_open(struct connection **cp, struct connections *all,
 	struct sa from = all->setup.local;
 	int fd, err;
 
-	if (all->n >= all->setup.max)
+	if (all->ours >= all->setup.max)
 		return ENOBUFS;
 
 	fd = socket(sa_af(dst), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -759,6 +765,21 @@ static void accept_pause(struct connections *all)
 	timer_start(&all->pause, ACCEPT_PAUSE, accept_again, all);
 }
 
+/* Half of the places are for whom the configuration knows: strangers who fill the
+ * others keep nobody out, and none of ours */
+static bool has_room(const struct connections *all, const struct sa *peer)
+{
+	struct connection_terms terms = { 0 };
+
+	if (all->n - all->ours >= all->setup.max)
+		return false;
+	if (!all->setup.terms || all->strangers < all->setup.max / 2)
+		return true;
+	all->setup.terms(peer, &terms, all->setup.arg);
+
+	return !terms.stranger;
+}
+
 /* One from the backlog. 0; EAGAIN none left; errno */
 static int accept_one(struct connections *all)
 {
@@ -773,7 +794,7 @@ static int accept_one(struct connections *all)
 	if (fd < 0)
 		return errno;
 
-	if (all->n >= all->setup.max) {
+	if (!has_room(all, &peer)) {
 		count(COUNT_REQ_DROPPED, 1);
 		(void)close(fd);
 		return 0;

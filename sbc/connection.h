@@ -29,6 +29,7 @@ typedef void(connection_lost_h)(uint64_t conn, const struct sa *peer,
  *  and for requests of ours to the very address and port of the peer */
 struct connection_terms {
 	bool probes_set, probes; /* TCP keep-alive: on or off */
+	bool stranger;           /* whom the configuration does not know */
 	bool apart; /* of those that the peer opened: none of ours use it */
 	struct sa serves; /* ... requests of ours to here do; AF_UNSPEC: none */
 };
@@ -39,7 +40,8 @@ struct connections_setup {
 	struct sa local;      /* to listen at, and to speak from; port 0: any */
 	uint32_t message_max; /* [bytes] */
 	uint32_t idle;        /* of connections that we opened [s], 0: never */
-	uint32_t max;         /* connections at a time */
+	uint32_t max; /* connections that peers open, of strangers half of it;
+			 and that we open */
 	connection_message_h *message;
 	connection_lost_h *lost;
 	connection_lost_h *ping;   /* a ping came; NULL: not told */

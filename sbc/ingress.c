@@ -294,15 +294,6 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 
 /* --- Overload (behaviour.md 1.5) ----------------------------------------- */
 
-/* Without a level of their own all are strangers but those who begin as trusted
- * (1.4) */
-static bool is_stranger(const struct source *source)
-{
-	return !source->agent && !source->next_hop &&
-	       source->realm->config->access_control_trust_level !=
-		       TRUST_LEVEL_HIGH;
-}
-
 /* 503 before anything is made for the request */
 static void turn_away(struct worker *w, const struct arrival *from,
 		      const struct message *msg, const struct endpoint *at,
@@ -346,7 +337,7 @@ static bool is_crowded(struct worker *w, const struct arrival *from,
 		return false;
 
 	sources_match(w->sources, w->plan, at, &from->src, &source);
-	stranger = is_stranger(&source);
+	stranger = sources_is_stranger(&source);
 	if (lobby_has(w->lobby, from, msg))
 		return true;
 	if (again || shed_refuses(w->shed, stranger) ||

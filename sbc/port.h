@@ -41,7 +41,7 @@ struct port_setup {
 	uint32_t message_max;            /* sip-message-len */
 	uint32_t idle;                   /* inactive-dynamic-conn [s] */
 	uint32_t receive_buffer;  /* SO_RCVBUF wanted [bytes]; 0: 4 MiB */
-	uint32_t connections_max; /* 0: 10,000; further ones are not accepted */
+	uint32_t connections_max; /* as in connections_setup; 0: 10,000 */
 	const char *user_agent;   /* copied; NULL or "": none */
 };
 

@@ -258,6 +258,13 @@ static bool realm_holds(const struct realm *realm, const struct sa *src)
 	       prefixes_hold(&realm->config->additional_prefixes, src);
 }
 
+bool sources_is_stranger(const struct source *source)
+{
+	return !source->agent && !source->next_hop &&
+	       source->realm->config->access_control_trust_level !=
+		       TRUST_LEVEL_HIGH;
+}
+
 void sources_match(const struct sources *s, const struct plan *plan,
 		   const struct endpoint *at, const struct sa *src,
 		   struct source *out)

@@ -25,6 +25,11 @@ void sources_match(const struct sources *s, const struct plan *plan,
 		   const struct endpoint *at, const struct sa *src,
 		   struct source *out);
 
+/** Whom the configuration does not know. Without a level of their own (behaviour.md
+ *  1.4) all are but session-agents, customer next hops, and realms of trust level
+ *  high */
+bool sources_is_stranger(const struct source *source);
+
 /** The n-th agent whose customer-next-hop, a name, has this address, in this realm
  *  or a parent of it; NULL: there are not so many. s may be NULL */
 const struct surrogate_agent *sources_pbx(const struct sources *s,

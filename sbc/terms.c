@@ -36,6 +36,7 @@ void terms_of(const struct port *port, const struct sa *peer,
 		probes = source.agent->tcp_keepalive;
 	out->probes_set = probes != TCP_KEEPALIVE_NONE;
 	out->probes = probes == TCP_KEEPALIVE_ENABLED;
+	out->stranger = sources_is_stranger(&source);
 	if (!source.agent)
 		return;
 	out->apart = source.agent->reuse_connections == REUSE_CONNECTIONS_NONE;

@@ -359,3 +359,25 @@ def test_udp_and_tcp_means_tcp_where_udp_fails(both, peers, pbx_a):
     began = time.monotonic()
     pbx_a.calls("0301234").until_answered().hang_up()
     assert time.monotonic() - began < 2 and len(tcp.invites()) == 1
+
+
+def test_strangers_who_hold_connections_keep_no_known_peer_out(sbc, tcp_pbx, trunk):
+    """More than all the places there are, each with a word so that it is not idle"""
+    sbc.element("realm-config", "pbx-a")["access-control-trust-level"] = "medium"
+    sbc.start().registered()
+    flood = []
+    try:
+        for n in range(10200):
+            s = socket.socket()
+            s.bind((sbc.ip(99), 0))
+            s.settimeout(2)
+            s.connect((sbc.ip(2), 5060))
+            flood.append(s)
+            if n % 100 == 0:
+                s.sendall(b"OPTIONS sip:x SIP/2.0\r\n")
+        call = tcp_pbx.calls("0301234").until_answered()
+        call.hang_up()
+        sbc.no_session_is_left()
+    finally:
+        for s in flood:
+            s.close()

@@ -554,6 +554,68 @@ static void more_connections_than_allowed_are_not_taken(void **s)
 	port_close(b);
 }
 
+/* The configuration knows 127.0.0.2 */
+static void knows_one(const struct port *port, const struct sa *peer,
+		      struct connection_terms *out, void *arg)
+{
+	struct sa known;
+	(void)port;
+	(void)arg;
+
+	sa_set_str(&known, "127.0.0.2", 0);
+	out->stranger = !sa_cmp(peer, &known, SA_ADDR);
+}
+
+static int known_open(const struct port *port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const struct sa *to = port_local(port);
+	struct sa sa;
+
+	sa_set_str(&sa, "127.0.0.2", 0);
+	assert_int_equal(bind(fd, &sa.u.sa, sa.len), 0);
+	assert_int_equal(connect(fd, &to->u.sa, to->len), 0);
+
+	return fd;
+}
+
+static void strangers_leave_half_of_the_places_to_those_who_are_known(void **s)
+{
+	struct port *b = open_on(TRANSPORT_TCP, 65535, NULL);
+	struct port *peer = open_on(TRANSPORT_TCP, 65535, NULL);
+	struct target to = to_port(peer);
+	int fd[30];
+	size_t i;
+	(void)s;
+
+	port_terms_handler(b, knows_one, NULL);
+	for (i = 0; i < 12; ++i)
+		fd[i] = peer_open(b);
+	peer_send(fd[7], SIP("1") "l: 0\r\n\r\n");
+	run(1);
+	assert_int_equal(port_connections(b), 8);
+	/* they keep out neither who is known nor what we open */
+	for (; i < 22; ++i)
+		fd[i] = known_open(b);
+	peer_send(fd[19], SIP("2") "l: 0\r\n\r\n");
+	run(2);
+	assert_int_equal(port_connections(b), 16);
+	assert_int_equal(send_text(b, &to, SIP("3") "l: 0\r\n\r\n"), 0);
+	run(4); /* it arrives, and was sent */
+	assert_int_equal(port_connections(b), 17);
+	/* a place that a stranger leaves is a stranger's again */
+	close(fd[0]);
+	run(5);
+	fd[0] = peer_open(b);
+	peer_send(fd[0], SIP("4") "l: 0\r\n\r\n");
+	run(6);
+	assert_int_equal(port_connections(b), 17);
+	for (i = 0; i < 22; ++i)
+		close(fd[i]);
+	port_close(b);
+	port_close(peer);
+}
+
 static void pass(uint64_t ms)
 {
 	fake_clock_advance(ms);
@@ -659,6 +721,7 @@ int main(void)
 		T(what_is_no_sip_is_closed_without_a_word),
 		T(a_peer_that_does_not_read_costs_a_bounded_queue),
 		T(more_connections_than_allowed_are_not_taken),
+		T(strangers_leave_half_of_the_places_to_those_who_are_known),
 		T(a_slow_sender_has_32_s_for_a_message),
 		T(a_stranger_who_says_nothing_is_closed_a_speaker_stays),
 		T(our_idle_connection_closes_unless_it_is_kept),
