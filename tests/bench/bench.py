@@ -12,18 +12,16 @@ What quality.md compares, media not through the SBC and a rate that keeps the th
 measured, too.
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held registrations programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held registrations scale programs
 """
 import json
 import os
 import platform
 import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -280,64 +278,100 @@ def bench_held():
     row(f"memory of a held call, {HELD} held", values, "KiB", "4")
 
 
-class Registrar(threading.Thread):
-    """Challenges each REGISTER without credentials, grants the others; counts"""
+class Registrar:
+    """The trunk's half of our generator: challenges each REGISTER, checks the digest, counts"""
 
-    def __init__(self, ip):
-        super().__init__(daemon=True)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        self.socket.bind((ip, 5060))
-        self.socket.settimeout(0.2)
-        self.count, self.running, self.seconds = 0, True, {}
-        self.start()
+    def __init__(self, bench, expires, seconds):
+        self.process = subprocess.Popen(
+            [f"{BUILD}/tests/bench_generator", "--pbx", bench.ip(12), "--trunk", bench.ip(11), "--sbc", bench.ip(2), "--calls", "0",
+             "--registrar", f"trunk.example:secret-bench:{expires}", "--seconds", str(seconds)],
+            stdout=subprocess.PIPE, text=True)
 
-    def run(self):
-        while self.running:
-            try:
-                data, source = self.socket.recvfrom(65535)
-            except TimeoutError:
-                continue
-            self.count += 1
-            second = int(time.monotonic())
-            self.seconds[second] = self.seconds.get(second, 0) + 1
-            head = data.split(b"\r\n")
-            keep = [h for h in head if h.split(b":")[0] in (b"Via", b"From", b"Call-ID", b"CSeq")]
-            keep.append(next(h for h in head if h.startswith(b"To")) + b";tag=r")
-            if b"Authorization:" in data:
-                contact = next(h for h in head if h.startswith(b"Contact"))
-                start, keep = b"SIP/2.0 200 OK", keep + [contact.split(b";expires")[0] + b";expires=3600"]
-            else:
-                start = b"SIP/2.0 401 Unauthorized"
-                keep.append(b'WWW-Authenticate: Digest realm="trunk.example", nonce="n%d", qop="auth"' % self.count)
-            self.socket.sendto(b"\r\n".join([start] + keep + [b"Content-Length: 0", b"", b""]), source)
+    def report(self):
+        return json.loads(self.process.communicate(timeout=600)[0].splitlines()[-1])
+
+
+def agents(count, each, rate):
+    """The change to a configuration with so many AoRs, of `each` an agent"""
+    def change(sbc):
+        sbc.config["session-router"]["sip-config"].update({"registration-rate": str(rate), "nonce-cache-size": "0"})
+        sbc.config["session-router"]["surrogate-agent"] = [{
+            "register-host": "a.trunk.example", "register-user": f"{n}user^^^^^", "realm-id": "pbx-a",
+            "aor-count": str(each), "count-start": "0", "customer-next-hop": "pbx-a.example",
+            "proxy-name": "trunk.example", "password": "secret-bench"} for n in range(count // each)]
+    return change
+
+
+def registrations(network, aors, rate):
+    """CPU [s] per 1000, growth [KiB] of each, report of the registrar, for so many from cold"""
+    b = Bench(network, agents(aors, min(aors, 10000), rate))
+    registrar = Registrar(b.sbc, 3600, 2 * aors // rate + 15)
+    with b:
+        before, size = cpu(b.pid), resident(b.pid)
+        b.sbc.waits("show registration", rf"Surrogate Regs +{aors}\b", 2 * aors // rate + 60)
+        used, growth = (cpu(b.pid) - before) * 1000 / aors, (resident(b.pid) - size) / aors
+        report = registrar.report()
+    if report["wrong_digests"] or report["granted"] != aors:
+        missed.append(f"{aors} registrations: {report}")
+    return used, growth, report
 
 
 def bench_registrations():
-    used, sent, memory, peak = [], [], [], []
-    for run in range(RUNS):
-        def change(sbc):
-            sbc.config["session-router"]["sip-config"].update({"registration-rate": "1000", "nonce-cache-size": "0"})
-            sbc.config["session-router"]["surrogate-agent"] = [{
-                "register-host": "a.trunk.example", "register-user": "user^^^^^", "realm-id": "pbx-a",
-                "aor-count": str(AORS), "count-start": "0", "customer-next-hop": "pbx-a.example",
-                "proxy-name": "trunk.example", "password": "secret-bench"}]
-        b = Bench(f"126.{run + 1}", change)
-        registrar = Registrar(b.sbc.ip(11))
-        with b:
-            before, size = cpu(b.pid), resident(b.pid)
-            b.sbc.waits("show registration", rf"Surrogate Regs +{AORS}\b", 90)
-            used.append((cpu(b.pid) - before) * 1000 / AORS)
-            memory.append((resident(b.pid) - size) / AORS)
-            sent.append(registrar.count)
-            peak.append(max(registrar.seconds.values()))
-            registrar.running = False
-            registrar.join()
-            registrar.socket.close()
-    row(f"{AORS} surrogate registrations from cold, each challenged", used, "s CPU / 1000", "0.08")
-    row("REGISTERs sent for them", sent, "", f"{2 * AORS}")
-    row("most REGISTERs in a second, registration-rate 1000", peak, "/s", "1000")
-    row("memory growth of a registration while registering", memory, "KiB", "1")
+    make("generator")
+    runs = [registrations(f"126.{run + 1}", AORS, 1000) for run in range(RUNS)]
+    row(f"{AORS} surrogate registrations from cold, each challenged", [r[0] for r in runs], "s CPU / 1000", "0.08")
+    row("REGISTERs sent for them", [r[2]["registers"] for r in runs], "", f"{2 * AORS}")
+    row("most REGISTERs in a second, registration-rate 1000", [r[2]["most_registers"] for r in runs], "/s", "1000")
+    row("memory growth of a registration while registering", [r[1] for r in runs], "KiB", "1")
+
+
+def calls_while_held(network):
+    """CPU [s] per 1000 calls set up while few are held, and while nearly all are: 50,000 in the end, at 2000/s"""
+    with Bench(network, direct_media) as b:
+        generator = subprocess.Popen(
+            [f"{BUILD}/tests/bench_generator", "--pbx", b.ip(12), "--trunk", b.ip(11), "--sbc", b.ip(2), "--calls", "50000",
+             "--rate", "2000", "--hold", "60000"], stdout=subprocess.PIPE, text=True)
+        figures = []
+        for pause in (2, 15):
+            time.sleep(pause)
+            before = cpu(b.pid)
+            time.sleep(5)
+            figures.append((cpu(b.pid) - before) * 1000 / (5 * 2000))
+        report = json.loads(generator.communicate(timeout=180)[0].splitlines()[-1])
+        if report["completed"] != 50000:
+            missed.append(f"50,000 held: {report}")
+    return figures
+
+
+def start_seconds(network):
+    """From exec to listening, with 1,000,000 credentials and 100,000 AoRs in the database [s]"""
+    b = Bench(network, agents(100000, 10000, 1000))
+    rows = f"{b.folder.name}/credentials.csv"
+    with open(rows, "w") as file:
+        file.write("auth-realm,auth-user-lookup,username,password\n")
+        for n in range(1000000):
+            file.write(f"trunk.example,user{n},name{n},secret{n}\n")
+    with b:
+        code, said = b.sbc.acli_status(f"import-credentials {rows} realm trunk replace", options=("--timeout", "120"))
+        if code or "1000000" not in said.replace(",", ""):
+            missed.append(f"import of 1,000,000 credentials: {said[-300:]}")
+        b.sbc.stop()
+        begun = time.monotonic()
+        b.sbc.start(configured=False, level="WARNING", within=60)
+        return time.monotonic() - begun
+
+
+def bench_scale():
+    """What grows, and what the cost of a call or a registration does then"""
+    make("generator")
+    held = [calls_while_held(f"127.{200 + run}") for run in range(RUNS)]
+    row("call set up at 2000/s, 4,000 to 14,000 held", [h[0] for h in held], "s CPU / 1000", "")
+    row("the same, 34,000 to 44,000 held", [h[1] for h in held], "s CPU / 1000", "the same +- 10 %")
+    many = registrations("127.210", 100000, 4000)
+    row("100,000 surrogate registrations from cold, 4000/s", [many[0]], "s CPU / 1000", "0.08")
+    row("REGISTERs sent for them", [many[2]["registers"]], "", "200000")
+    row("memory growth of a registration while registering", [many[1]], "KiB", "1")
+    row("start with 1,000,000 credentials, 100,000 AoRs", [start_seconds(f"127.{220 + run}") for run in range(RUNS)], "s", "5")
 
 
 def bench_programs():
@@ -352,7 +386,7 @@ def bench_programs():
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
     benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
-               "overload": bench_overload, "held": bench_held, "registrations": bench_registrations,
+               "overload": bench_overload, "held": bench_held, "registrations": bench_registrations, "scale": bench_scale,
                "programs": bench_programs}
     for name in sys.argv[1:] or benches:
         benches[name]()

@@ -8,8 +8,13 @@
  * that is too slow gets the avalanche that a real network would make. Nothing of
  * the SBC's own code is used here.
  *
+ * The trunk is a registrar, too, when it knows a password: it challenges each
+ * REGISTER, checks the digest with the user that the answer names, and counts what
+ * comes in each second.
+ *
  * Usage: generator --pbx IP --trunk IP --sbc IP [--calls N] [--rate PER_S]
  *        [--hold MS] [--answer MS] [--challenge REALM:USER:PASSWORD]
+ *        [--registrar REALM:PASSWORD:EXPIRES] [--seconds AT_LEAST]
  *        [--one-number] [--loss PERCENT] [--delay MS]
  *
  * The last line of its output is one JSON object. Exit: 0 each call was answered
@@ -40,7 +45,8 @@ enum {
 	WHEEL = 1 << 16, /* [ms] farthest timer */
 	BUFFERS = 16 << 20,
 	CODES = 700,
-	LATENCIES = 40000 /* [ms] */
+	LATENCIES = 40000, /* [ms] */
+	SECONDS = 4096
 };
 
 enum state {
@@ -94,12 +100,14 @@ struct out {
 
 static struct {
 	const char *pbx, *trunk, *sbc, *realm, *user, *password;
-	uint32_t calls, rate, hold, answer, delay;
+	const char *register_realm, *register_password, *expires;
+	uint32_t calls, rate, hold, answer, delay, seconds;
 	double loss;
 	bool one_number;
 } option = { .calls = 1000, .rate = 100, .hold = 100, .answer = 20 };
 
-static struct sockaddr_in sbc;
+/* Where the SBC is seen from the PBX; from the trunk, as soon as it sends */
+static struct sockaddr_in peers[2];
 static int sockets[2]; /* of PBX, of trunk */
 static struct out outs[2];
 static struct half *wheel[WHEEL];
@@ -111,8 +119,10 @@ static int pid; /* in names, so that no run takes up those of another */
 static struct {
 	uint32_t begun, answered, completed, failed, silent, repeated, dropped;
 	uint32_t challenged, wrong_digests, odd, most, under_way;
-	uint32_t codes[CODES], latency[LATENCIES];
+	uint32_t registers, granted;
+	uint32_t codes[CODES], latency[LATENCIES], registers_in[SECONDS];
 } count;
+static uint64_t start;
 
 static uint64_t clock_now(void)
 {
@@ -179,8 +189,8 @@ static void leave(int side, const char *p, size_t l)
 
 	memcpy(o->bytes[n], p, l);
 	o->v[n] = (struct iovec){ o->bytes[n], l };
-	o->m[n].msg_hdr = (struct msghdr){ .msg_name = &sbc,
-					   .msg_namelen = sizeof(sbc),
+	o->m[n].msg_hdr = (struct msghdr){ .msg_name = &peers[side],
+					   .msg_namelen = sizeof(peers[0]),
 					   .msg_iov = &o->v[n],
 					   .msg_iovlen = 1 };
 	if (o->n == BATCH)
@@ -251,7 +261,8 @@ static void keep(struct half *h, const char *p, size_t l)
 /* --- Reading ------------------------------------------------------------ */
 
 struct read {
-	struct text start, vias, routes, from, to, callid, cseq, contact, proof;
+	struct text start, vias, routes, from, to, callid, cseq, contact, proof,
+		login;
 	uint16_t code;
 };
 
@@ -296,6 +307,8 @@ static void header(struct read *m, const char *line, const char *end)
 		take(&m->contact, colon + 1, end);
 	else if (name_is(line, l, "Proxy-Authorization"))
 		take(&m->proof, colon + 1, end);
+	else if (name_is(line, l, "Authorization"))
+		take(&m->login, colon + 1, end);
 }
 
 static bool message_read(struct read *m, const char *p, size_t l)
@@ -608,27 +621,38 @@ static struct text param(struct text all, const char *name)
 }
 
 /* RFC 2617 3.2.2 with qop=auth */
-static bool proof_is_right(const struct half *h, struct text proof)
+static bool digest_is_right(struct text proof, const char *method,
+			    struct text user, const char *realm,
+			    const char *password)
 {
 	struct text uri = param(proof, "uri"), nc = param(proof, "nc");
 	struct text cnonce = param(proof, "cnonce");
 	struct text nonce = param(proof, "nonce");
 	struct text response = param(proof, "response");
-	char text[SIZE], ha1[33], ha2[33], wanted[33], ours[16];
+	char text[SIZE], ha1[33], ha2[33], wanted[33];
 	size_t n;
 
-	n = print(ours, "n%ux", h->nonce);
-	if (nonce.l < n || memcmp(nonce.p, ours, n))
-		return false;
-	n = print(text, "%s:%s:%s", option.user, option.realm, option.password);
+	n = print(text, "%.*s:%s:%s", (int)user.l, user.p, realm, password);
 	md5(ha1, text, n);
-	n = print(text, "INVITE:%.*s", (int)uri.l, uri.p);
+	n = print(text, "%s:%.*s", method, (int)uri.l, uri.p);
 	md5(ha2, text, n);
 	n = print(text, "%s:%.*s:%.*s:%.*s:auth:%s", ha1, (int)nonce.l, nonce.p,
 		  (int)nc.l, nc.p, (int)cnonce.l, cnonce.p, ha2);
 	md5(wanted, text, n);
 
 	return response.l == 32 && !memcmp(response.p, wanted, 32);
+}
+
+static bool proof_is_right(const struct half *h, struct text proof)
+{
+	struct text user = { option.user, strlen(option.user) };
+	struct text nonce = param(proof, "nonce");
+	char ours[16];
+	size_t n = print(ours, "n%ux", h->nonce);
+
+	return nonce.l >= n && !memcmp(nonce.p, ours, n) &&
+	       digest_is_right(proof, "INVITE", user, option.realm,
+			       option.password);
 }
 
 static void challenge(struct half *h, const struct read *m)
@@ -705,6 +729,41 @@ static void trunk_invite(const struct read *m)
 	}
 }
 
+/* A registrar without memory: each answer to a challenge of its own is as good
+ * as another, and nothing is repeated */
+static void registrar(const struct read *m)
+{
+	uint64_t second = (now - start) / 1000;
+	struct text contact = uri_of(m->contact);
+	char out[SIZE], rest[SIZE];
+
+	++count.registers;
+	if (second < SECONDS)
+		++count.registers_in[second];
+	if (!m->login.p) {
+		print(rest,
+		      "WWW-Authenticate: Digest realm=\"%s\", "
+		      "nonce=\"r%u\", qop=\"auth\", algorithm=MD5\r\n"
+		      "Content-Length: 0\r\n\r\n",
+		      option.register_realm, count.registers);
+		send_bytes(1, out,
+			   reply(out, NULL, m, "401 Unauthorized", rest));
+		return;
+	}
+	if (!digest_is_right(m->login, "REGISTER", param(m->login, "username"),
+			     option.register_realm, option.register_password)) {
+		++count.wrong_digests;
+		send_bytes(1, out,
+			   reply(out, NULL, m, "403 Forbidden",
+				 "Content-Length: 0\r\n\r\n"));
+		return;
+	}
+	++count.granted;
+	print(rest, "Contact: <%.*s>;expires=%s\r\nContent-Length: 0\r\n\r\n",
+	      (int)contact.l, contact.p, option.expires);
+	send_bytes(1, out, reply(out, NULL, m, "200 OK", rest));
+}
+
 static void trunk_request(const struct read *m)
 {
 	char out[SIZE];
@@ -712,6 +771,8 @@ static void trunk_request(const struct read *m)
 
 	if (m->code) {
 		++count.odd;
+	} else if (option.expires && method_is(&m->cseq, " REGISTER")) {
+		registrar(m);
 	} else if (method_is(&m->cseq, " INVITE")) {
 		trunk_invite(m);
 	} else if (method_is(&m->cseq, " ACK")) {
@@ -791,18 +852,23 @@ static void receive(int side)
 	static char bytes[BATCH][SIZE];
 	static struct iovec v[BATCH];
 	static struct mmsghdr m[BATCH];
+	static struct sockaddr_in from[BATCH];
 	struct read r;
 	int n;
 
 	do {
 		for (int i = 0; i < BATCH; ++i) {
 			v[i] = (struct iovec){ bytes[i], SIZE - 1 };
-			m[i].msg_hdr = (struct msghdr){ .msg_iov = &v[i],
-							.msg_iovlen = 1 };
+			m[i].msg_hdr =
+				(struct msghdr){ .msg_name = &from[i],
+						 .msg_namelen = sizeof(from[i]),
+						 .msg_iov = &v[i],
+						 .msg_iovlen = 1 };
 		}
 		n = recvmmsg(sockets[side], m, BATCH, MSG_DONTWAIT, NULL);
 		for (int i = 0; i < n; ++i) {
 			bytes[i][m[i].msg_len] = '\0';
+			peers[side] = from[i];
 			if (!message_read(&r, bytes[i], m[i].msg_len))
 				++count.odd;
 			else if (side)
@@ -815,16 +881,15 @@ static void receive(int side)
 
 static bool is_busy(void)
 {
-	return count.begun < option.calls || count.under_way || late_first;
+	return count.begun < option.calls || count.under_way || late_first ||
+	       now < start + option.seconds * 1000ull;
 }
 
 static void run(void)
 {
 	struct pollfd fds[] = { { .fd = sockets[0], .events = POLLIN },
 				{ .fd = sockets[1], .events = POLLIN } };
-	uint64_t start = clock_now();
-
-	now = wheel_at = start;
+	now = wheel_at = start = clock_now();
 	while (is_busy()) {
 		uint64_t due;
 
@@ -879,6 +944,16 @@ static uint32_t percentile(uint32_t percent)
 	return 0;
 }
 
+static uint32_t most_registers(void)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < SECONDS; ++i)
+		if (count.registers_in[i] > most)
+			most = count.registers_in[i];
+	return most;
+}
+
 static void report(void)
 {
 	const char *comma = "";
@@ -889,14 +964,17 @@ static void report(void)
 	       "\"refused\": %u, \"silent\": %u, \"repeated\": %u, "
 	       "\"dropped\": %u, \"challenged\": %u, \"wrong_digests\": %u, "
 	       "\"odd\": %u, \"most\": %u, \"seconds\": %.3f, \"cpu\": %.2f, "
-	       "\"p50\": %u, \"p99\": %u, \"codes\": {",
+	       "\"p50\": %u, \"p99\": %u, "
+	       "\"registers\": %u, \"granted\": %u, "
+	       "\"most_registers\": %u, \"codes\": {",
 	       count.begun, count.completed, count.answered, count.failed,
 	       count.silent, count.repeated, count.dropped, count.challenged,
 	       count.wrong_digests, count.odd, count.most, (double)now / 1000,
 	       (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 		       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) /
 			       1e6,
-	       percentile(50), percentile(99));
+	       percentile(50), percentile(99), count.registers, count.granted,
+	       most_registers());
 	for (uint32_t i = 0; i < CODES; ++i)
 		if (count.codes[i]) {
 			printf("%s\"%u\": %u", comma, i, count.codes[i]);
@@ -912,6 +990,13 @@ static void challenge_option(char *text)
 	option.password = text;
 }
 
+static void registrar_option(char *text)
+{
+	option.register_realm = strsep(&text, ":");
+	option.register_password = strsep(&text, ":");
+	option.expires = text;
+}
+
 static void options_read(int argc, char *argv[])
 {
 	static const struct option known[] = {
@@ -919,7 +1004,8 @@ static void options_read(int argc, char *argv[])
 		{ "sbc", 1, NULL, 's' },        { "calls", 1, NULL, 'n' },
 		{ "rate", 1, NULL, 'r' },       { "hold", 1, NULL, 'h' },
 		{ "answer", 1, NULL, 'a' },     { "challenge", 1, NULL, 'c' },
-		{ "loss", 1, NULL, 'l' },       { "delay", 1, NULL, 'd' },
+		{ "loss", 1, NULL, 'l' },       { "registrar", 1, NULL, 'R' },
+		{ "seconds", 1, NULL, 'S' },    { "delay", 1, NULL, 'd' },
 		{ "one-number", 0, NULL, 'o' }, { NULL, 0, NULL, 0 }
 	};
 	int c;
@@ -952,6 +1038,12 @@ static void options_read(int argc, char *argv[])
 		case 'c':
 			challenge_option(optarg);
 			break;
+		case 'R':
+			registrar_option(optarg);
+			break;
+		case 'S':
+			option.seconds = n;
+			break;
 		case 'l':
 			option.loss = strtod(optarg, NULL);
 			break;
@@ -965,8 +1057,9 @@ static void options_read(int argc, char *argv[])
 			exit(2);
 		}
 	}
-	if (!option.pbx || !option.trunk || !option.sbc || !option.calls ||
-	    !option.rate || (option.realm && !option.password)) {
+	if (!option.pbx || !option.trunk || !option.sbc || !option.rate ||
+	    (option.realm && !option.password) ||
+	    (option.register_realm && !option.expires)) {
 		fputs("generator: --pbx, --trunk and --sbc are needed\n",
 		      stderr);
 		exit(2);
@@ -977,11 +1070,11 @@ int main(int argc, char *argv[])
 {
 	options_read(argc, argv);
 	pid = (int)getpid();
-	sbc.sin_family = AF_INET;
-	sbc.sin_port = htons(5060);
-	if (inet_pton(AF_INET, option.sbc, &sbc.sin_addr) != 1)
+	peers[0].sin_family = AF_INET;
+	peers[0].sin_port = htons(5060);
+	if (inet_pton(AF_INET, option.sbc, &peers[0].sin_addr) != 1)
 		return 2;
-	calls = calloc(option.calls, sizeof(*calls));
+	calls = calloc(option.calls + 1, sizeof(*calls));
 	for (table_mask = 1; table_mask < option.calls; table_mask *= 2)
 		;
 	table = calloc(table_mask, sizeof(struct half *));
