@@ -404,7 +404,8 @@ int field_range_print(struct re_printf *pf, const struct field *f)
 	if (t == &type_methods && f->max == 1)
 		return re_hprintf(pf, "one SIP method");
 
-	return re_hprintf(pf, "%s%s", t->allowed ? t->allowed : t->name,
+	return re_hprintf(pf, "%s%s%s", t->allowed ? t->allowed : t->name,
+			  f->flags & PORT_TOO ? ", also with a port" : "",
 			  f->flags & ANY_TOO ? ", or *" : "");
 }
 

@@ -426,10 +426,32 @@ static int host_store(char **slot, const struct pl *text)
 	return text_replace(slot, text->p, text->l);
 }
 
+/* A host, also with a port: IPv6 in square brackets then */
+static bool host_port_is_valid(struct pl host)
+{
+	const char *colon;
+	struct pl port;
+	struct sa sa;
+	uint16_t n;
+
+	if (!address_parse_text(&sa, &host) || dns_name_is_valid(&host))
+		return true;
+
+	colon = memchr(host.p, ':', host.l);
+	if (!colon)
+		return false;
+	port.p = colon + 1;
+	port.l = host.l - (size_t)(colon - host.p) - 1;
+	host.l = (size_t)(colon - host.p);
+
+	return dns_name_is_valid(&host) && !port_read(&n, &port);
+}
+
 static int host_parse(void *slot, const struct pl *text, const struct field *f,
 		      struct value_fault *fault)
 {
 	if (text->l && !host_is_valid(text) &&
+	    !((f->flags & PORT_TOO) && host_port_is_valid(*text)) &&
 	    !((f->flags & ANY_TOO) && pl_is(text, "*")))
 		return refuse(fault, "is neither a host name nor an address");
 
@@ -488,26 +510,6 @@ static bool starts(const struct pl *text, const char *head, struct pl *rest)
 	return true;
 }
 
-static bool target_host_is_valid(struct pl host)
-{
-	const char *colon;
-	struct pl port;
-	struct sa sa;
-	uint16_t n;
-
-	if (!address_parse_text(&sa, &host) || dns_name_is_valid(&host))
-		return true;
-
-	colon = memchr(host.p, ':', host.l);
-	if (!colon)
-		return false;
-	port.p = colon + 1;
-	port.l = host.l - (size_t)(colon - host.p) - 1;
-	host.l = (size_t)(colon - host.p);
-
-	return dns_name_is_valid(&host) && !port_read(&n, &port);
-}
-
 static bool target_tail_is_valid(const struct pl *tail, bool table)
 {
 	static const char *const transports[] = {
@@ -553,7 +555,7 @@ static int target_parse(void *slot, const struct pl *text,
 	} else if (table) {
 		if (!name_is_valid(&name))
 			return refuse(fault, "needs a name after the colon");
-	} else if (!target_host_is_valid(head)) {
+	} else if (!host_port_is_valid(head)) {
 		return refuse(fault, "is no target");
 	}
 	if (semicolon && !target_tail_is_valid(&tail, table))

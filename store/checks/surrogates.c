@@ -319,6 +319,19 @@ static void sweep(struct survey *s, const struct clash *kind,
 	}
 }
 
+/* Length of a host without its port: calls are told apart by the host alone */
+static size_t bare_length(const char *host)
+{
+	const char *colon = strrchr(host, ':');
+	struct pl pl;
+
+	pl_set_str(&pl, host);
+	if (!colon || host_is_valid(&pl))
+		return pl.l;
+
+	return (size_t)(colon - host);
+}
+
 /* Where contacts have no host they are told apart by the registrar's realm */
 static uint64_t scope_of(const struct survey *s,
 			 const struct surrogate_agent *a, bool contact)
@@ -329,7 +342,7 @@ static uint64_t scope_of(const struct survey *s,
 		return hash_nocase(a->register_host, strlen(a->register_host));
 	if (*a->register_contact_host)
 		return hash_nocase(a->register_contact_host,
-				   strlen(a->register_contact_host));
+				   bare_length(a->register_contact_host));
 	realm = survey_registrar_realm(s, a);
 	return hash_mix(1, realm ? hash_bytes(realm, strlen(realm)) : 0);
 }

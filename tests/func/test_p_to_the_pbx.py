@@ -50,6 +50,21 @@ def test_a_registered_contact_reaches_the_pbx_of_its_aor_and_no_other(
     sbc.no_session_is_left()
 
 
+def test_a_contact_host_may_name_the_port_of_a_router_before_the_sbc(sbc, trunk, pbx_a, pbx_b):
+    """4.1: where register-contact-host names a port, that one is written"""
+    for tenant, port in (("a", 5070), ("b", 5080)):
+        agent = next(a for a in sbc.element("surrogate-agent")
+                     if a["register-host"] == f"{tenant}.trunk.example")
+        agent["register-contact-host"] = f"{sbc.ip(1)}:{port}"
+    sbc.start().registered()
+    found = {m.get("Contact").split(";")[0].strip("<>") for m in trunk.requests("REGISTER")
+             if m.user("To") == "4930105"}
+    assert found == {f"sip:a-4930105@{sbc.ip(1)}:5070", f"sip:b-4930105@{sbc.ip(1)}:5080"}
+    call = trunk.calls(f"sip:b-4930105@{sbc.ip(1)}:5080").until_answered()
+    assert pbx_b.requests("INVITE") and not pbx_a.requests("INVITE")
+    call.hang_up()
+
+
 def test_a_contact_that_is_not_registered_does_not_reach_the_pbx(sbc, trunk, pbx_a, pbx_b):
     sbc.start().registered()
     assert trunk.calls(f"sip:a-4930110@{sbc.ip(1)}").until_refused().status == 404

@@ -494,6 +494,28 @@ static void an_empty_contact_host_is_the_sip_port(void **state)
 		ENOENT);
 }
 
+/* 4.1: register-contact-host may name a port itself */
+static void the_port_of_a_contact_host_is_none_of_its_name(void **state)
+{
+	static const char *const hosts[] = { "sbc.example:5070",
+					     "127.0.0.1:5070", "[::1]:5070" };
+	static const char *const contacts[] = {
+		"sip:a-4930105@sbc.example:5070",
+		"sip:a-4930105@127.0.0.1:5070", "sip:a-4930105@[::1]:5070"
+	};
+	struct fixture *f = *state;
+	struct owner who;
+
+	for (size_t i = 0; i < 3; ++i) {
+		item_set(&element_surrogate_agent, f->a,
+			 "register-contact-host", hosts[i]);
+		assert_int_equal(by_contact(f, "trunk", contacts[i], &who), 0);
+		assert_int_equal(
+			by_contact(f, "trunk", contacts[(i + 1) % 3], &who),
+			ENOENT);
+	}
+}
+
 static void a_called_user_is_looked_up_in_its_realm_only(void **state)
 {
 	struct fixture *f = *state;
@@ -583,6 +605,7 @@ int main(void)
 		T(but_not_when_its_source_fits_two_agents),
 		T(a_contact_is_found_in_the_realm_of_its_registration),
 		T(an_empty_contact_host_is_the_sip_port),
+		T(the_port_of_a_contact_host_is_none_of_its_name),
 		T(a_called_user_is_looked_up_in_its_realm_only),
 		T(agents_at_a_source_are_named_once),
 		T(a_hundred_thousand_aors_are_one_entry),

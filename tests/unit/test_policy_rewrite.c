@@ -512,6 +512,39 @@ static void a_number_that_is_no_aor_becomes_the_owner(void **state)
 		  "<sip:4930103@a.trunk.example>");
 }
 
+static int has_associated(struct owner *who, const struct realm *realm,
+			  const struct uri *uri, void *arg)
+{
+	static const struct pl user = PL("+49309");
+	(void)realm;
+
+	if (pl_cmp(&uri->user, &user))
+		return ENOENT;
+	who->agent = arg;
+	who->number = 0;
+
+	return 0;
+}
+
+/* 5.2: "stays when it is an AoR or associated URI of the owner's agent" */
+static void an_associated_uri_of_the_owners_agent_stays(void **state)
+{
+	struct fixture *f = *state;
+	struct rewrite_setup s = from_pbx(f);
+	struct identity_live live = { .associated = has_associated,
+				      .arg = f->a };
+
+	s.owner.number = 3;
+	s.live = &live;
+	run(f, &s, CALLED, "<sip:+49309@pbx-a.local>;tag=1", TO_A, "");
+	is(&f->out.from, "<sip:+49309@a.trunk.example>");
+	run(f, &s, CALLED, "<sip:+49308@pbx-a.local>;tag=1", TO_A, "");
+	is(&f->out.from, "<sip:4930103@a.trunk.example>");
+	live.arg = f->b; /* that of another agent */
+	run(f, &s, CALLED, "<sip:+49309@pbx-a.local>;tag=1", TO_A, "");
+	is(&f->out.from, "<sip:4930103@a.trunk.example>");
+}
+
 static void anonymous_stays_and_is_told_to_whom_it_may_concern(void **state)
 {
 	struct fixture *f = *state;
@@ -946,6 +979,7 @@ int main(void)
 		TEST(a_call_by_policy_keeps_the_called_user),
 		TEST(without_customer_host_the_session_agent_or_target_is_named),
 		TEST(a_number_that_is_no_aor_becomes_the_owner),
+		TEST(an_associated_uri_of_the_owners_agent_stays),
 		TEST(anonymous_stays_and_is_told_to_whom_it_may_concern),
 		TEST(another_host_than_a_local_one_stays),
 		TEST(replace_uri_names_the_next_hop),

@@ -763,7 +763,16 @@ static void media_goes_directly_only_where_the_realms_say_so(void **state)
 		const char *name, *realm_b;
 		bool state, in_realm, in_network, same_ip, latching, share;
 		bool direct;
+		enum {
+			BOTH,
+			A_ALONE,
+			B_ALONE
+		} of; /* mm-in-network, latching */
 	} rows[] = {
+		{ "A's network", "b", 1, 0, 0, 1, 0, 1, false, A_ALONE },
+		{ "B's network", "b", 1, 0, 0, 1, 0, 1, false, B_ALONE },
+		{ "A latches", "b", 1, 0, 0, 1, 1, 1, false, A_ALONE },
+		{ "B latches", "b", 1, 0, 0, 1, 1, 1, false, B_ALONE },
 		{ "two realms", "b", 1, 0, 1, 1, 0, 1, false },
 		{ "two networks", "b", 1, 0, 0, 1, 0, 1, true },
 		{ "no common address", "b", 1, 0, 0, 1, 0, 0, false },
@@ -784,11 +793,16 @@ static void media_goes_directly_only_where_the_realms_say_so(void **state)
 		w->manager->state = rows[i].state;
 		for (side = SIDE_A; side <= SIDE_B; side++) {
 			struct realm_config *rc = w->realm[side];
+			bool its = rows[i].of == BOTH ||
+				   (rows[i].of == A_ALONE) == (side == SIDE_A);
 
 			rc->mm_in_realm = rows[i].in_realm;
-			rc->mm_in_network = rows[i].in_network;
+			/* where both let media pass by, one that latches not */
+			rc->mm_in_network = its || rows[i].latching
+						    ? rows[i].in_network
+						    : true;
 			rc->mm_same_ip = rows[i].same_ip;
-			rc->symmetric_latching = rows[i].latching;
+			rc->symmetric_latching = its && rows[i].latching;
 		}
 		if (rows[i].share)
 			config_add(w->cfg, &element_steering_pool, "ip-address",

@@ -135,6 +135,60 @@ static void retry_after_is_heeded_where_it_has_a_meaning(void **s)
 	(void)s;
 }
 
+static const char *busy_then_silent(const struct seen *r)
+{
+	return strstr(r->target, "127.0.0.11:")
+		       ? "503 Busy\r\nRetry-After: 900\r\n"
+		       : NULL;
+}
+
+/* It was the last target that failed, and it said nothing of a time */
+static void a_retry_after_is_that_of_the_last_target(void **s)
+{
+	prepare(&two, SUR_REGISTERING);
+	f.registrar = busy_then_silent;
+	say("503 Busy\r\nRetry-After: 900\r\n");
+	run(40 * SECOND);
+	assert_at(SUR_BACKOFF);
+	assert_true(aor()->next - clock_ms() <= 38 * SECOND);
+	assert_int_equal(aor()->failures, 1);
+	(void)s;
+}
+
+static const char *proven_and_busy(const struct seen *r)
+{
+	bool first = strstr(r->target, "127.0.0.11:");
+
+	if (!strstr(r->auth, first ? "\"n1\"" : "\"n2\""))
+		return first ? "401 Who\r\nWWW-Authenticate: Digest "
+			       "realm=\"trunk.example\", nonce=\"n1\"\r\n"
+			     : "401 Who\r\nWWW-Authenticate: Digest "
+			       "realm=\"trunk.example\", nonce=\"n2\"\r\n";
+
+	return first ? "503 Busy\r\n" : grants(r);
+}
+
+/* A fresh nonce of another target is its first challenge, and no refusal */
+static void each_target_may_challenge_once(void **s)
+{
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.15:5060", NULL);
+	f.registrar = proven_and_busy;
+	one_agent();
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+	assert_int_equal(f.seen_n, 4);
+	(void)s;
+}
+
+static void without_any_time_what_was_asked_for_is_granted(void **s)
+{
+	reach(&plain, SUR_REGISTERING);
+	say("200 OK\r\n");
+	assert_at(SUR_REGISTERED);
+	assert_int_equal(aor()->granted, 600);
+	(void)s;
+}
+
 /* Not below what the back-off says, and within 1 s and 1 h */
 static void retry_after_has_its_bounds(void **s)
 {
@@ -391,6 +445,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_answer_is_judged_as_its_row_says),
 		cmocka_unit_test(retry_after_is_heeded_where_it_has_a_meaning),
+		TEST(a_retry_after_is_that_of_the_last_target),
+		TEST(each_target_may_challenge_once),
+		TEST(without_any_time_what_was_asked_for_is_granted),
 		cmocka_unit_test(retry_after_has_its_bounds),
 		TEST(a_failed_refresh_is_repeated_before_the_binding_is_over),
 		TEST(a_407_is_answered_in_proxy_authorization),

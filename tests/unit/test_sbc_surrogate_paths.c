@@ -166,10 +166,41 @@ static void a_better_target_is_taken_when_it_was_healthy_for_a_minute(void **s)
 	surrogates_notify(f.s, f.a, 0, false);
 	run(SECOND);
 	assert_string_equal(report(0).registrar, "127.0.0.14:5060");
-	run(62 * SECOND);
+	run(55 * SECOND);
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_string_equal(report(0).registrar, "127.0.0.14:5060");
+	run(6 * SECOND);
 	surrogates_notify(f.s, f.a, 0, false);
 	run(SECOND);
 	assert_string_equal(report(0).registrar, "127.0.0.11:5060");
+	(void)s;
+}
+
+static const char *nothing(const struct seen *r)
+{
+	(void)r;
+
+	return NULL;
+}
+
+/* 4.3: "one more target, then -> disabled" */
+static void who_leaves_asks_two_targets_at_most(void **s)
+{
+	fake_name("trunk.example", "127.0.0.11:5060", "127.0.0.14:5060",
+		  "127.0.0.15:5060", NULL);
+	one_agent();
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+	f.registrar = nothing;
+	f.seen_n = 0;
+	surrogates_notify(f.s, f.a, 0, true);
+	run(120 * SECOND);
+	assert_state(SUR_DISABLED);
+	assert_string_equal(f.seen[0].target, "127.0.0.11:5060");
+	assert_string_equal(last()->target, "127.0.0.14:5060");
+	for (size_t i = 0; i < f.seen_n; i++)
+		assert_string_not_equal(f.seen[i].target, "127.0.0.15:5060");
 	(void)s;
 }
 
@@ -417,6 +448,7 @@ int main(void)
 		TEST(who_registers_first_over_a_new_connection_wakes_the_others),
 		TEST(a_connection_with_bindings_is_kept_while_it_idles),
 		TEST(a_better_target_is_taken_when_it_was_healthy_for_a_minute),
+		TEST(who_leaves_asks_two_targets_at_most),
 		TEST(a_binding_stays_at_its_target_while_dns_names_it),
 		TEST(a_target_out_of_service_is_tried_last),
 		TEST(a_target_of_the_middle_that_is_out_is_passed_over),

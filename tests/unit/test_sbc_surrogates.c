@@ -133,6 +133,15 @@ static void a_423_is_obeyed_at_once_and_for_good(void **s)
 	assert_string_equal(last()->expires, "1800");
 	assert_int_equal(fake_row("4930100@a.trunk.example")->min_expires,
 			 1800);
+
+	/* 4.7: also over a restart */
+	die();
+	f.seen_n = 0;
+	start();
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 1);
+	assert_string_equal(last()->expires, "1800");
 	(void)s;
 }
 
@@ -358,6 +367,13 @@ static void a_3xx_is_followed_once(void **s)
 	assert_string_equal(last()->callid, f.seen[0].callid);
 	assert_state(SUR_REGISTERED);
 
+	/* not a 301: the registrar is asked again */
+	f.seen_n = 0;
+	surrogates_notify(f.s, f.a, 0, false);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 2);
+	assert_string_equal(f.seen[0].target, "127.0.0.11:5060");
+
 	f.registrar = elsewhere_twice;
 	f.seen_n = 0;
 	assert_true(until_next(600 * SECOND) != UINT64_MAX);
@@ -544,6 +560,8 @@ static void when_it_is_back_all_others_follow_at_once(void **s)
 	while (!f.seen_n)
 		run(100);
 	begun = clock_ms();
+	run(900);
+	assert_in_range(f.seen_n, 2, 14);
 	while (in_state(SUR_REGISTERED) < 500 && clock_ms() - begun < 60000)
 		run(100);
 	assert_int_equal(in_state(SUR_REGISTERED), 500);
@@ -631,6 +649,77 @@ static void no_agent_takes_more_than_every_second_token(void **s)
 	(void)s;
 }
 
+/* Nor does one whose AoRs were due before those of another */
+static void who_comes_later_has_every_second_token(void **s)
+{
+	size_t mine = 0, n;
+
+	agent_add("a", "49^", "10");
+	item_set(&element_surrogate_agent, f.a, "state", "disabled");
+	agent_add("b", "493^^^^", "1000");
+	start();
+	f.a = (void *)config_at(f.cfg, &element_surrogate_agent, 0);
+	run(3 * SECOND);
+	n = f.seen_n;
+	change_agent("state", "enabled");
+	run(SECOND);
+	for (size_t i = n; i < n + 21; i++)
+		mine += strstr(f.seen[i].from, "@a.") != NULL;
+	assert_int_equal(mine, 10);
+	(void)s;
+}
+
+static const char *trouble;
+
+static const char *has_trouble(const struct seen *r)
+{
+	(void)r;
+
+	return trouble;
+}
+
+/* 4.5: "each second with a timeout, 503 or 500 halves it, down to 1/s" */
+static void a_registrar_in_trouble_is_asked_slowly(void **s)
+{
+	static const struct {
+		const char *text;
+		bool slow;
+	} rows[] = {
+		{ "503 Busy\r\n", true },
+		{ "500 Oops\r\n", true },
+		{ "404 Not Found\r\n", false },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		setup(NULL);
+		agent_add("a", "4930^^^", "1000");
+		trouble = rows[i].text;
+		f.registrar = has_trouble;
+		start();
+		run(15 * SECOND);
+		if (rows[i].slow != (f.seen_n < 60))
+			fail_msg("%s: %zu", trouble, f.seen_n);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
+static void a_backlog_of_ten_minutes_is_major(void **s)
+{
+	struct search found = { .name = "registration-backlog" };
+
+	f.sip->registration_rate = 1;
+	agent_add("a", "4930^^^", "1000");
+	start();
+	run(500 * SECOND);
+	alarms_walk(false, look, &found);
+	assert_int_equal(found.severity, ALARM_MINOR);
+	run(150 * SECOND);
+	alarms_walk(false, look, &found);
+	assert_int_equal(found.severity, ALARM_MAJOR);
+	(void)s;
+}
+
 static void a_backlog_is_told(void **s)
 {
 	f.sip->registration_rate = 1;
@@ -705,6 +794,70 @@ static void cseq_never_falls_however_often_it_crashes(void **s)
 		run(SECOND);
 		die();
 	}
+	(void)s;
+}
+
+/* 4.7: written at most 1 s late, so each number was reserved in a row that is
+ * older than the REGISTER before */
+static void each_cseq_was_reserved_two_registers_before(void **s)
+{
+	uint32_t then = 0, now;
+
+	one_agent();
+	run(SECOND);
+	now = fake_row("4930100@a.trunk.example")->cseq_reserved;
+	for (int k = 0; k < 200; k++) {
+		if (then)
+			assert_true(last()->cseq < then);
+		then = now;
+		now = fake_row("4930100@a.trunk.example")->cseq_reserved;
+		surrogates_notify(f.s, f.a, 0, false);
+		run(SECOND);
+	}
+	(void)s;
+}
+
+/* 4.7: "bindings with the same AoR, registrar and contact are valid at once" */
+static void a_binding_at_another_registrar_is_none_after_a_restart(void **s)
+{
+	config_add(f.cfg, &element_session_agent, "hostname", "other.example",
+		   "realm-id", "trunk", NULL);
+	fake_name("other.example", "127.0.0.19:5060", NULL);
+	one_agent();
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+	die();
+	item_set(&element_surrogate_agent, f.a, "proxy-name", "other.example");
+	f.seen_n = 0;
+	start();
+	assert_false(view(0).bound);
+	run(SECOND);
+	assert_int_equal(f.seen_n, 1);
+	assert_string_equal(last()->target, "127.0.0.19:5060");
+	(void)s;
+}
+
+static const char *not_found(const struct seen *r);
+
+/* 4.4: "times a random factor 0.75-1.25" */
+static void pauses_differ(void **s)
+{
+	uint32_t low = UINT32_MAX, high = 0;
+
+	agent_add("a", "49301^^", "40");
+	f.registrar = not_found;
+	start();
+	run(5 * SECOND);
+	for (size_t i = 0; i < f.seen_n; i++) {
+		const struct registration *r = surrogates_find(
+			f.s, &(struct owner){ f.a, (uint32_t)i });
+		uint32_t pause = (uint32_t)(r->next - f.seen[i].at);
+
+		low = pause < low ? pause : low;
+		high = pause > high ? pause : high;
+	}
+	assert_in_range(low, 22500, 27000);
+	assert_in_range(high, 33000, 37500);
 	(void)s;
 }
 
@@ -982,6 +1135,31 @@ static void triggered_agents_wait_for_their_pbx(void **s)
 	(void)s;
 }
 
+/* 4.8: "calls in progress count as activity" */
+static void a_call_keeps_its_pbx_awake(void **s)
+{
+	agent_add("a", "493010^", "1");
+	item_set(&element_surrogate_agent, f.a, "register-mode", "triggered");
+	start();
+	surrogates_active(f.s, f.a);
+	run(SECOND);
+	assert_state(SUR_REGISTERED);
+	surrogates_call(f.s, f.a, 1);
+	surrogates_call(f.s, f.a, 1);
+	run(100 * SECOND);
+	surrogates_call(f.s, f.a, -1);
+	run(100 * SECOND);
+	assert_state(SUR_REGISTERED);
+	assert_int_equal(surrogates_silent(f.s, f.a), 0);
+	surrogates_call(f.s, f.a, -1);
+	run(29 * SECOND);
+	assert_state(SUR_REGISTERED);
+	run(3 * SECOND);
+	assert_state(SUR_SILENT);
+	assert_int_equal(surrogates_silent(f.s, f.a), 503);
+	(void)s;
+}
+
 static void a_silent_pbx_is_unregistered_and_comes_back(void **s)
 {
 	agent_add("a", "49301^^", "100");
@@ -1070,6 +1248,14 @@ static void service_routes_and_associated_uris_are_kept(void **s)
 	assert_false(owns("pbx-a", "sip:y@other.example"));
 	/* another tenant asks */
 	assert_false(owns("pbx-b", "sip:+493077@a.trunk.example"));
+
+	/* 4.7: they outlive a restart */
+	die();
+	start();
+	assert_string_equal(view(0).service_route,
+			    "<sip:edge.trunk.example;lr>, "
+			    "<sip:two.trunk.example;lr>");
+	assert_true(owns("pbx-a", "sip:+493077@a.trunk.example"));
 
 	f.registrar = grants;
 	assert_true(until_next(600 * SECOND) != UINT64_MAX);
@@ -1191,9 +1377,15 @@ int main(void)
 		TEST(dns_may_answer_late_or_never),
 		TEST(no_second_holds_more_registers_than_the_rate),
 		TEST(no_agent_takes_more_than_every_second_token),
+		TEST(who_comes_later_has_every_second_token),
+		cmocka_unit_test(a_registrar_in_trouble_is_asked_slowly),
+		TEST(a_backlog_of_ten_minutes_is_major),
 		TEST(a_backlog_is_told),
 		TEST(after_a_crash_nothing_is_sent_that_is_not_due),
 		TEST(cseq_never_falls_however_often_it_crashes),
+		TEST(each_cseq_was_reserved_two_registers_before),
+		TEST(a_binding_at_another_registrar_is_none_after_a_restart),
+		TEST(pauses_differ),
 		TEST(what_ran_out_meanwhile_is_due_and_a_step_back_makes_all_due),
 		TEST(a_refused_aor_stays_refused_over_a_restart),
 		TEST(rows_of_agents_that_are_gone_are_dropped),
@@ -1205,6 +1397,7 @@ int main(void)
 		TEST(an_end_that_takes_too_long_is_cut),
 		TEST(an_operator_sends_an_aor_away_and_calls_it_back),
 		TEST(triggered_agents_wait_for_their_pbx),
+		TEST(a_call_keeps_its_pbx_awake),
 		TEST(a_silent_pbx_is_unregistered_and_comes_back),
 		TEST(the_first_aor_that_is_registered_owns_what_comes),
 		TEST(service_routes_and_associated_uris_are_kept),

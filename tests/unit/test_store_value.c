@@ -24,6 +24,7 @@ static const struct field number = {
 	.type = &type_number, .dflt = "30", .min = 30, .max = 3600
 };
 static const struct field host = { .type = &type_host };
+static const struct field place = { .type = &type_host, .flags = PORT_TOO };
 static const struct field target = { .type = &type_target };
 static const struct field address = { .type = &type_address };
 static const struct field endpoint = { .type = &type_address,
@@ -172,6 +173,15 @@ static void values_are_read_and_printed_or_refused(void **s)
 		{ &host, "-a.net", NULL },
 		{ &host, "a-.net", NULL },
 		{ &host, "*", NULL },
+		{ &host, "192.0.2.1:5070", NULL },
+		{ &host, "sw.example.net:5070", NULL },
+		{ &place, "2001:DB8:0::1", "2001:db8::1" },
+		{ &place, "192.0.2.1:5070", SAME },
+		{ &place, "[2001:db8::1]:5070", SAME },
+		{ &place, "sw.example.net:5070", SAME },
+		{ &place, "sw.example.net:70000", NULL },
+		{ &place, "sw.example.net:", NULL },
+		{ &place, "192.0.2.1:0", NULL },
 		{ &target, "SAG:core", SAME },
 		{ &target, "SAG:", NULL },
 		{ &target, "enum:e164;key=$TO", SAME },
