@@ -7,6 +7,13 @@ import time
 import pytest
 
 
+@pytest.fixture
+def plain(trunk):
+    """The trunk of the example, which asks calls for nothing"""
+    trunk.invite_challenge = None
+    return trunk
+
+
 def retry_after(answer):
     return int(answer.get("Retry-After") or 0)
 
@@ -205,6 +212,44 @@ def test_media_beyond_max_bandwidth_gets_503_or_the_next_route(sbc, trunk, pbx_a
     calls[1].hang_up()
     sbc.no_session_is_left()
     assert sbc.ports_used() == 0
+
+
+@pytest.mark.crosses("media that does not pass the SBC")
+@pytest.mark.parametrize("counts", ["disabled", "enabled"])
+def test_media_that_goes_directly_counts_where_that_is_wanted(sbc, plain, pbx_a, counts):
+    """bw-cac-non-mm, configuration.md 2.2"""
+    sbc.element("realm-config", "trunk").update({"max-bandwidth": "100", "bw-cac-non-mm": counts})
+    sbc.config["media-manager"]["media-manager"] = {"state": "disabled"}
+    sbc.start()
+    first = pbx_a.calls("0301234").until_answered()
+    if counts == "enabled":
+        assert pbx_a.calls("0301234").until_refused().status == 503
+    else:
+        pbx_a.calls("0301234").until_answered().hang_up()
+    first.hang_up()
+    sbc.no_session_is_left()
+    pbx_a.calls("0301234").until_answered().hang_up()
+
+
+def test_realms_that_ring_together_have_room_each_for_itself(sbc, plain, pbx_a, pbx_b):
+    sbc.element("realm-config", "pbx-b")["max-bandwidth"] = "100"
+    policy = sbc.policy("pbx-a")
+    policy["parallel-forking"] = "enabled"
+    policy["policy-attributes"].append({"next-hop": "pbx-b.example", "realm": "pbx-b"})
+    plain.answers, pbx_b.answers = [180], [180, 200]
+    sbc.start().registered()
+    first = pbx_a.calls("0301234").until_answered()
+    assert len(plain.invites()) == len(pbx_b.requests("INVITE")) == 1
+    # no room is left at PBX B: the trunk rings alone
+    plain.answers = [180, 200]
+    second = pbx_a.calls("0301234").until_answered()
+    assert len(plain.invites()) == 2 and len(pbx_b.requests("INVITE")) == 1
+    for call in (first, second):
+        call.hang_up()
+    sbc.no_session_is_left()
+    plain.answers = [180]
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert len(pbx_b.requests("INVITE")) == 2
 
 
 def test_a_reinvite_beyond_max_bandwidth_gets_488_and_the_call_stays(sbc, trunk, pbx_a):
