@@ -33,6 +33,8 @@ enum {
 	READ_TURN = 4,        /* chunks of one connection in one turn */
 	WRITE_TURN = 16,      /* messages in one system call */
 	QUEUE_MAX = 1 << 20,  /* that wait for one connection [bytes] */
+	PART = 1600,          /* for each place, together what strangers have
+				 sent of messages that are not whole [bytes] */
 	CONNECT_TIME = 4000,  /* [ms] */
 	MESSAGE_TIME = 32000, /* from its first byte to its last [ms] */
 	DRAIN_TIME = 1000,    /* for the peer to read why it is closed [ms] */
@@ -55,6 +57,7 @@ struct connection {
 	struct timer timer;
 	struct framing framing;
 	struct mbuf *in; /* the part of a message that came, or NULL */
+	size_t part;     /* of it, what counts in all->parts */
 	struct item *first, **last;
 	size_t queued;  /* [bytes] */
 	size_t written; /* of the first item */
@@ -78,6 +81,7 @@ struct connections {
 	struct timer pause;
 	uint8_t *chunk;
 	uint32_t n, ours, strangers; /* in all; of them */
+	size_t parts;                /* of messages of strangers [bytes] */
 	int fd;
 };
 
@@ -221,6 +225,8 @@ static void connection_unlink(struct connection *c)
 	--c->all->n;
 	c->all->ours -= c->ours;
 	c->all->strangers -= c->stranger;
+	c->all->parts -= c->part;
+	c->part = 0;
 	c->all = NULL;
 }
 
@@ -563,6 +569,20 @@ static int consume(struct connection *c, const uint8_t *p, size_t n)
 	return rest_keep(c, p, 0);
 }
 
+/* Slow senders whom nobody knows take no memory without bound. 0; ENOBUFS */
+static int part_count(struct connection *c)
+{
+	struct connections *all = c->all;
+	size_t part = c->in ? c->in->size : 0;
+
+	if (!c->stranger || !all)
+		return 0;
+	all->parts += part - c->part;
+	c->part = part;
+
+	return part && all->parts > (size_t)all->setup.max * PART ? ENOBUFS : 0;
+}
+
 static void connection_read(struct connection *c)
 {
 	int i;
@@ -579,6 +599,8 @@ static void connection_read(struct connection *c)
 			err = ECONNRESET; /* orderly, but there is no answer */
 		else if (!c->closing)
 			err = consume(c, c->all->chunk, (size_t)n);
+		if (!err)
+			err = part_count(c);
 
 		if (err) {
 			connection_close(c, err);

@@ -616,6 +616,45 @@ static void strangers_leave_half_of_the_places_to_those_who_are_known(void **s)
 	port_close(peer);
 }
 
+static void strangers_leave_memory_to_those_who_are_known(void **s)
+{
+	struct port *b = open_on(TRANSPORT_TCP, 65535, NULL);
+	static char part[20001];
+	int fd[4], known;
+	size_t i;
+	(void)s;
+
+	memset(part, 'x', sizeof(part) - 1);
+	memcpy(part, SIP("1") "l: 60000\r\n\r\n",
+	       sizeof(SIP("1") "l: 60000\r\n\r\n") - 1);
+	port_terms_handler(b, knows_one, NULL);
+	known = known_open(b);
+	for (i = 0; i < 4; ++i) {
+		fd[i] = peer_open(b);
+		peer_send(fd[i], part);
+	}
+	peer_send(known, part);
+	peer_send(known, part + 10000);
+	/* 1,600 bytes for each of 16 places: the first stranger's only */
+	run(3);
+	assert_int_equal(lost, 3);
+	assert_int_equal(port_connections(b), 2);
+	for (i = 0; i < 4; ++i)
+		close(fd[i]);
+	close(known);
+	run(5);
+	/* they are forgotten with their senders */
+	fd[0] = peer_open(b);
+	peer_send(fd[0], part);
+	known = known_open(b);
+	peer_send(known, SIP("1") "l: 0\r\n\r\n");
+	run(6);
+	assert_int_equal(port_connections(b), 2);
+	close(fd[0]);
+	close(known);
+	port_close(b);
+}
+
 static void pass(uint64_t ms)
 {
 	fake_clock_advance(ms);
@@ -722,6 +761,7 @@ int main(void)
 		T(a_peer_that_does_not_read_costs_a_bounded_queue),
 		T(more_connections_than_allowed_are_not_taken),
 		T(strangers_leave_half_of_the_places_to_those_who_are_known),
+		T(strangers_leave_memory_to_those_who_are_known),
 		T(a_slow_sender_has_32_s_for_a_message),
 		T(a_stranger_who_says_nothing_is_closed_a_speaker_stays),
 		T(our_idle_connection_closes_unless_it_is_kept),
