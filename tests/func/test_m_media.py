@@ -84,6 +84,20 @@ def test_rtcp_passes_on_the_odd_ports(sbc, talk, peers):
     pair.call.hang_up()
 
 
+@pytest.mark.parametrize("realm", ["pbx-a", "trunk"])
+def test_block_rtcp_of_either_realm_drops_it_both_ways(sbc, talk, peers, realm):
+    sbc.element("realm-config", realm)["block-rtcp"] = "enabled"
+    sbc.start().registered()
+    pair = talk()
+    rtcp_a, rtcp_b = (peers(Rtp, end.ip, end.port + 1) for end in (pair.a, pair.b))
+    report = struct.pack("!BBHI", 0x80, 201, 1, pair.a.ssrc)
+    rtcp_a.sends((pair.to_a_side[0], pair.to_a_side[1] + 1), report)
+    rtcp_b.sends((pair.to_b_side[0], pair.to_b_side[1] + 1), report)
+    pair.speak(3)
+    assert rtcp_a.hears(1, 0.05) == rtcp_b.hears(1, 0.05) == []
+    pair.call.hang_up()
+
+
 @pytest.mark.parametrize("host, port", [(99, 0), (99, None), (13, 0), (12, 0)])
 def test_packets_of_a_third_address_never_pass(sbc, talk, peers, host, port):
     """Before and after the peers spoke; from any address, also the peer's with another port"""

@@ -438,6 +438,7 @@ static void rtcp_passes_and_latches_for_itself(void **state)
 	assert_int_equal(next_rtcp(w->peer[B][RTCP]), 2);
 
 	send_rtcp(w->stranger, &w->local[A][RTCP], 66);
+	send_rtp(w->peer[A][RTCP], &w->local[A][RTCP], 9); /* nor from him */
 	send_rtcp(w->peer[A][RTCP], &w->local[A][RTCP], 3);
 	assert_int_equal(next_rtcp(w->peer[B][RTCP]), 3);
 	send_rtcp(w->peer[B][RTCP], &w->local[B][RTCP], 4);

@@ -844,6 +844,24 @@ static void a_realm_that_latches_follows_the_first_packet(void **state)
 	finish(w);
 }
 
+/* media-manager: "master switch for symmetric-latching" */
+static void without_latching_the_sdp_counts_whatever_the_realm_says(
+	void **state)
+{
+	struct world *w = configure(4);
+	(void)state;
+
+	w->realm[SIDE_A]->symmetric_latching = true;
+	w->manager->latching = false;
+	run(w);
+	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_B2, "")), 0);
+	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), true), 0);
+	settle(w);
+	say(w, PEER_A, SIDE_A, 1);
+	assert_passes(w, PEER_B2, PEER_B);
+	finish(w);
+}
+
 static void restricted_latching_admits_the_signalling_peer_only(void **state)
 {
 	struct world *w = configure(4);
@@ -945,14 +963,14 @@ static void silence_after_the_answer_is_told_once(void **state)
 
 static void a_held_call_is_not_ended(void **state)
 {
-	static const char *const holds[] = { "a=sendonly\r\n",
-					     "a=inactive\r\n" };
+	static const char *const holds[] = { "a=sendonly\r\n", "a=inactive\r\n",
+					     "c=IN IP4 0.0.0.0\r\n" };
 	static const char *const answers[] = { "a=recvonly\r\n",
-					       "a=inactive\r\n" };
+					       "a=inactive\r\n", "" };
 	size_t i;
 	(void)state;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		struct world *w = configure(4);
 
 		w->manager->subsq_guard_timer = 3;
@@ -1183,6 +1201,7 @@ int main(void)
 		T(a_move_frees_side_b_and_forgets_the_offer),
 		T(media_goes_directly_only_where_the_realms_say_so),
 		T(a_realm_that_latches_follows_the_first_packet),
+		T(without_latching_the_sdp_counts_whatever_the_realm_says),
 		T(restricted_latching_admits_the_signalling_peer_only),
 		T(early_media_pass_as_far_as_the_realm_allows),
 		T(silence_after_the_answer_is_told_once),
