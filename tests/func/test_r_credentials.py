@@ -247,6 +247,46 @@ def test_fallback_searches_on_behind_a_missing_entry(sbc, trunk, pbx_b):
     assert answered_by(trunk) == ["reg-b"]
 
 
+def test_without_a_realm_of_the_route_the_entry_is_in_that_of_its_session_agent(sbc, trunk, pbx_a):
+    """6.1, rows 2; the same key in the realm of the caller is another entry"""
+    sbc.policy("pbx-a")["policy-attributes"][0].pop("realm")
+    sbc.element("realm-config", "pbx-a")["auth-attributes"] = [
+        {"auth-realm": "trunk.example", "auth-user-lookup": "tenA", "username": "wrong",
+         "password": "secret-wrong"}]
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    assert answered_by(trunk) == ["a1"]
+    call.hang_up()
+
+
+def test_each_route_that_is_tried_has_its_own_lookup(sbc, trunk, pbx_a, peers):
+    """6.2: on fail-over the stored route changes with the call"""
+    entries(sbc).append({"auth-realm": "trunk.example", "auth-user-lookup": "second",
+                         "username": "b1", "password": "secret-b1"})
+    second = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    sbc.element("session-agent").append(
+        {"hostname": "second.example", "ip-address": second.ip, "realm-id": "trunk"})
+    sbc.policy("pbx-a")["policy-attributes"].append(
+        {"next-hop": "second.example", "realm": "trunk", "cost": "1", "auth-user-lookup": "second"})
+
+    def busy_when_proven(request):
+        if trunk.credentials(request):
+            trunk.reply(request, 503)
+            return True
+        return False
+
+    trunk.invite_answer = busy_when_proven
+    second.dialog_challenge = second.invite_challenge
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    assert call.statuses == [100, 180, 200]
+    assert [trunk.credentials(m)[0]["username"] for m in digest_invites(trunk)] == ["a1"]
+    assert answered_by(second) == ["b1"]
+    call.hang_up()
+    second.wait(lambda m: m.status is None and m.method == "BYE" and second.credentials(m))
+    assert answered_by(second, "BYE") == ["b1"]
+
+
 def test_without_lookup_the_owner_answers(sbc, trunk, pbx_a):
     without_lookup(sbc)
     sbc.start().registered()
