@@ -116,8 +116,10 @@ static const struct {
 	const char *check;
 	const char *alarms[5];
 } checks[] = {
+	{ "loop lag", { "loop-lag" } },
 	{ "database", { "database-error", "database-slow" } },
 	{ "disk", { "disk-space" } },
+	{ "memory", { "memory", "deny-allocation" } },
 	{ "dns", { "dns-server-down" } },
 	{ "sip-ports", { "sip-port-down" } },
 	{ "registrars",
@@ -126,7 +128,7 @@ static const struct {
 	{ "agents", { "session-agent-down", "session-group-down" } },
 	{ "media", { "steering-pool-empty", "steering-pool-low" } },
 	{ "records", { "cdr-write-failed" } },
-	{ "loop", { "loop-lag" } },
+	{ "files", { "key-file", "audit-write-failed", "log-write-failed" } },
 };
 
 struct checked {
@@ -343,29 +345,34 @@ struct credential_list {
 };
 
 static const struct column credential_columns[] = {
-	{ "Realm", -16 }, { "Auth-Realm", -32 }, { "Lookup", -32 },
-	{ "Origin", -8 }, { NULL, 0 },
+	{ "Realm", -16 }, { "Auth-Realm", -28 }, { "Lookup", -20 },
+	{ "User", -28 },  { "Password", -8 },    { "Origin", 0 },
+	{ NULL, 0 },
 };
 
-static void credential_row(struct credential_list *list, const char *realm,
-			   const char *auth_realm, const char *lookup,
+static void credential_row(struct credential_list *list,
+			   const struct credential_info *info,
 			   const char *origin)
 {
-	const struct cell cells[] = { TEXT_CELL(realm), TEXT_CELL(auth_realm),
-				      TEXT_CELL(lookup), TEXT_CELL(origin) };
+	const struct cell cells[] = {
+		TEXT_CELL(info->realm),
+		TEXT_CELL(info->auth_realm),
+		TEXT_CELL(info->lookup),
+		TEXT_CELL(info->username),
+		TEXT_CELL(info->has_password ? "set" : "empty"),
+		TEXT_CELL(origin),
+	};
 
-	if ((list->realm && strcmp(list->realm, realm)) ||
-	    (list->lookup && strcmp(list->lookup, lookup)))
+	if ((list->realm && strcmp(list->realm, info->realm)) ||
+	    (list->lookup && strcmp(list->lookup, info->lookup)))
 		return;
 	if (list->rows++ < LIMIT)
 		table_row(&list->s->reply, credential_columns, cells);
 }
 
-static int imported_row(const char *realm, const char *auth_realm,
-			const char *lookup, void *arg)
+static void imported_row(const struct credential_info *info, void *arg)
 {
-	credential_row(arg, realm, auth_realm, lookup, "imported");
-	return 0;
+	credential_row(arg, info, "imported");
 }
 
 static void configured_rows(struct credential_list *list)
@@ -380,9 +387,15 @@ static void configured_rows(struct credential_list *list)
 		for (uint32_t j = 0; j < r->auth_attributes.n; j++) {
 			const struct auth_attribute *a =
 				r->auth_attributes.v[j];
+			const struct credential_info info = {
+				.realm = r->identifier,
+				.auth_realm = a->auth_realm,
+				.lookup = a->auth_user_lookup,
+				.username = a->username,
+				.has_password = secret_is_set(&a->password),
+			};
 
-			credential_row(list, r->identifier, a->auth_realm,
-				       a->auth_user_lookup, "config");
+			credential_row(list, &info, "config");
 		}
 	}
 	plan_give(plan);
@@ -415,7 +428,7 @@ void show_credentials(struct session *s, const struct words *w, uint32_t at)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, credential_columns);
 	configured_rows(&list);
-	if (credentials_walk(s->db, imported_row, &list)) {
+	if (credentials_list(s->db, imported_row, &list)) {
 		s->reply.doc = mem_deref(s->reply.doc);
 		reply_error(&s->reply, REPLY_FAILED,
 			    "The database cannot be read");

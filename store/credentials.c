@@ -434,6 +434,46 @@ static int rows_walk(struct connection *c, void *arg)
 	return err == ENOENT ? 0 : err;
 }
 
+struct listing {
+	credential_info_h *h;
+	void *arg;
+};
+
+static int rows_list(struct connection *c, void *arg)
+{
+	const struct listing *l = arg;
+	struct statement *s;
+	int err = statement_prepare(
+		&s, c,
+		"SELECT realm, auth_realm, lookup, username, password <> ''"
+		" FROM credential WHERE origin = 1"
+		" ORDER BY realm, auth_realm, lookup");
+
+	if (err)
+		return err;
+	while (!(err = statement_step(s))) {
+		const struct credential_info info = {
+			.realm = statement_column_text(s, 0),
+			.auth_realm = statement_column_text(s, 1),
+			.lookup = statement_column_text(s, 2),
+			.username = statement_column_text(s, 3),
+			.has_password = statement_column_number(s, 4) != 0,
+		};
+
+		l->h(&info, l->arg);
+	}
+	statement_free(s);
+
+	return err == ENOENT ? 0 : err;
+}
+
+int credentials_list(struct database *db, credential_info_h *h, void *arg)
+{
+	struct listing l = { h, arg };
+
+	return database_read(db, rows_list, &l);
+}
+
 int credentials_walk(struct database *db, credential_row_h *h, void *arg)
 {
 	struct walking w = { .row = h, .arg = arg };

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "store/config.h"
 #include "store/database.h"
@@ -73,6 +74,16 @@ void credential_wipe(struct credential *c);
 
 /** How many rows there are, of one realm or of all (NULL); 0; EIO */
 int credentials_count(struct database *db, const char *realm, uint64_t *np);
+
+/** What may be shown of an imported row */
+struct credential_info {
+	const char *realm, *auth_realm, *lookup, *username;
+	bool has_password;
+};
+typedef void(credential_info_h)(const struct credential_info *info, void *arg);
+
+/** Walk them, sorted by key. 0; errno of the database */
+int credentials_list(struct database *db, credential_info_h *h, void *arg);
 
 /** Walk what was imported, sorted by key, without secrets; h stops it by an
  *  errno. 0; that errno; errno of the database */

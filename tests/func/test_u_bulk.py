@@ -43,6 +43,10 @@ def test_rows_are_taken_and_count_at_once(sbc, trunk, csv, tmp_path):
     output = sbc.acli(f"import-credentials {path} realm trunk")
     assert "2 credentials of realm-config [trunk] taken, live now." in output
     assert imported(sbc) == [("trunk", "trunk.example", "tenX"), ("trunk", "trunk.example", "tenY")]
+    # user names, and whether there is a password; never more
+    known = {r["lookup"]: (r["user"], r["password"]) for r in json.loads(sbc.acli("show credentials | json"))["data"]}
+    assert known["tenX"] == ("x1", "set") and known["tenY"] == ("y1", "set")
+    assert known["tenA"][0] and known["tenA"][1] == "set"
     path = csv("b.csv", "trunk.example,tenZ,z1,secret-z")
     sbc.acli(f"import-credentials {path} realm trunk merge")
     assert [r[2] for r in imported(sbc)] == ["tenX", "tenY", "tenZ"]
