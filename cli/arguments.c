@@ -6,15 +6,17 @@
 #include "store/elements/elements.h"
 #include "store/rules.h"
 #include "cli/arguments.h"
+#include "cli/places.h"
 
 enum {
-	ANYWHERE = -1
+	ANYWHERE = -1,
+	BEHIND = -2 /* a first word that is a name */
 };
 
 /* A word of the grammar, and at which place behind the command it may stand */
 struct argument {
 	const char *command;
-	int place;        /* from 0, or ANYWHERE */
+	int place;        /* from 0, or ANYWHERE, or BEHIND */
 	const char *with; /* the second word; NULL: any */
 	const char *word, *help;
 	bool full; /* behind the parts of a key, which are never shortened: the
@@ -32,6 +34,133 @@ static const struct argument grammar[] = {
 	{ "dns lookup",              1,        NULL,    "srv",     "SRV alone" },
 	{ "reboot",                  ANYWHERE, NULL,    "activate", "With the saved configuration" },
 	{ "reboot",                  ANYWHERE, NULL,    "force",   "Without a question" },
+	{ "show sipd", 0, NULL, "status", "Sessions, dialogs, transactions, rates" },
+	{ "show sipd", 0, NULL, "sessions", "Sessions and dialogs by state" },
+	{ "show sipd", 0, NULL, "transactions", "Transactions by kind" },
+	{ "show sipd", 0, NULL, "errors", "What went wrong" },
+	{ "show sipd", 0, NULL, "policy", "Look-ups of routes" },
+	{ "show sipd", 0, NULL, "authentication", "Challenges, and who answered them" },
+	{ "show sipd", 0, NULL, "agents", "Session-agents: [NAME [METHOD]]" },
+	{ "show sipd", 0, NULL, "realms", "Realms: [NAME [METHOD]]" },
+	{ "show sipd", 0, NULL, "interface", "Sip-interfaces: [NAME [METHOD]]" },
+	{ "show sipd", 0, NULL, "rate", "Requests a second by method" },
+	{ "show sipd", 0, NULL, "registration-queue", "Who waits to register" },
+	{ "show sipd", 0, NULL, "endpoint-ip", "Bindings of a user or an address: USER|IP" },
+	{ "show sipd", 0, NULL, "invite", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "cancel", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "bye", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "options", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "register", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "info", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "prack", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "update", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "refer", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "subscribe", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "notify", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "message", "This method, as server and as client" },
+	{ "show sipd", 0, NULL, "publish", "This method, as server and as client" },
+	{ "show media", 0, NULL, "realms", "Ports and flows by realm: [NAME]" },
+	{ "show media", 0, NULL, "errors", "What went wrong with media" },
+	{ "show media", 0, NULL, "sessions", "Streams: [ID]" },
+	{ "show memory", 0, NULL, "usage", "The same" },
+	{ "show alarms", 0, NULL, "history", "Those that are over, too" },
+	{ "display-alarms", 0, NULL, "history", "Those that are over, too" },
+	{ "show registration", 0, NULL, "sipd", "Bindings by-user, by-realm, by-ip, by-registrar, by-route" },
+	{ "show registration", 1, NULL, "by-user", "User, or its beginning and *" },
+	{ "show registration", 1, NULL, "by-realm", "Realm of the PBX or the registrar" },
+	{ "show registration", 1, NULL, "by-ip", "Address of the registrar" },
+	{ "show registration", 1, NULL, "by-registrar", "Name of the registrar" },
+	{ "show registration", 1, NULL, "by-route", "Part of its Service-Route" },
+	{ "show registration", 3, NULL, "brief", "A line for each" },
+	{ "show registration", 3, NULL, "detailed", "All that is known" },
+	{ "show registration", 3, NULL, "limit", "No more than N" },
+	{ "show refusals", ANYWHERE, NULL, "last", "The newest N" },
+	{ "show refusals", ANYWHERE, NULL, "step", "Of this step alone: S" },
+	{ "show surrogate-agents", 0, NULL, "summary", "A line for each agent", true },
+	{ "show surrogate-agents", 0, NULL, "detail", "All that is known of each", true },
+	{ "show surrogate-agents", 0, NULL, "state", "In this state: S", true },
+	{ "show surrogate-agents", 0, NULL, "realm", "Of this realm: R", true },
+	{ "show surrogate-agents", 0, NULL, "registrar", "At this registrar: H", true },
+	{ "show surrogate-agents", 0, NULL, "limit", "No more than N", true },
+	{ "show sessions", ANYWHERE, NULL, "realm", "Of this realm: R" },
+	{ "show sessions", ANYWHERE, NULL, "agent", "Of this session-agent: A" },
+	{ "show sessions", ANYWHERE, NULL, "user", "With this user: U" },
+	{ "show sessions", ANYWHERE, NULL, "state", "In this state: S" },
+	{ "show sessions", ANYWHERE, NULL, "limit", "No more than N" },
+	{ "show sessions", 1, NULL, "ladder", "Its messages, both sides" },
+	{ "show credentials", ANYWHERE, NULL, "realm", "Of this realm: R" },
+	{ "show credentials", ANYWHERE, NULL, "lookup", "With this auth-user-lookup: L" },
+	{ "show credentials", 0, NULL, "seen", "Who challenged us, and what answered" },
+	{ "show logfile", BEHIND, NULL, "last", "The last N lines" },
+	{ "show logfile", BEHIND, NULL, "follow", "And what is written next, until Ctrl-C" },
+	{ "clear-cache registration sip", 0, NULL, "all", "All AoRs" },
+	{ "clear-cache registration sip", 0, NULL, "by-user", "Those with this user: U" },
+	{ "clear-cache registration sip", 0, NULL, "by-ip", "Those at a registrar of this address: IP" },
+	{ "backup-config", 1, NULL, "saved", "The newest saved version" },
+	{ "export-config", BEHIND, NULL, "saved", "The newest saved version" },
+	{ "backup-config", 1, NULL, "running", "What runs" },
+	{ "export-config", BEHIND, NULL, "running", "What runs" },
+	{ "backup-config", 1, NULL, "editing", "What is edited" },
+	{ "export-config", BEHIND, NULL, "editing", "What is edited" },
+	{ "export-config", BEHIND, NULL, "yaml", "YAML" },
+	{ "export-config", BEHIND, NULL, "text", "ACLI text" },
+	{ "restore-backup-config", 1, NULL, "editing", "Into editing" },
+	{ "restore-backup-config", 1, NULL, "saved", "As a new saved version" },
+	{ "restore-backup-config", 1, NULL, "running", "And runs" },
+	{ "notify sipd siplog", 0, NULL, "full", "Digest responses, too" },
+	{ "notify all trace", 0, NULL, "all", "All peers" },
+	{ "notify sipd register", 0, NULL, "all", "All agents", true },
+	{ "test-policy", ANYWHERE, NULL, "source-realm", "Realm where the request comes from" },
+	{ "test-credentials", ANYWHERE, NULL, "source-realm", "Realm where the request comes from" },
+	{ "test-policy", ANYWHERE, NULL, "from-address", "URI of From" },
+	{ "test-credentials", ANYWHERE, NULL, "from-address", "URI of From" },
+	{ "test-policy", ANYWHERE, NULL, "to-address", "Request-URI" },
+	{ "test-credentials", ANYWHERE, NULL, "to-address", "Request-URI" },
+	{ "test-policy", ANYWHERE, NULL, "source-address", "Address it comes from" },
+	{ "test-credentials", ANYWHERE, NULL, "source-address", "Address it comes from" },
+	{ "test-policy", ANYWHERE, NULL, "method", "Default INVITE" },
+	{ "test-credentials", ANYWHERE, NULL, "method", "Default INVITE" },
+	{ "test-policy", ANYWHERE, NULL, "time-of-day", "HHMM, default now" },
+	{ "test-credentials", ANYWHERE, NULL, "time-of-day", "HHMM, default now" },
+	{ "test-policy", ANYWHERE, NULL, "carriers", "(A B) instead of those of the realm" },
+	{ "test-credentials", ANYWHERE, NULL, "carriers", "(A B) instead of those of the realm" },
+	{ "test-policy", ANYWHERE, NULL, "media-profile", "Name of a codec" },
+	{ "test-credentials", ANYWHERE, NULL, "media-profile", "Name of a codec" },
+	{ "test-credentials", ANYWHERE, NULL, "auth-realm", "Realm of the challenge" },
+	{ "log-level", 0, NULL, "all", "All components" },
+	{ "log-level", 0, NULL, "sipd", "This component" },
+	{ "log-level", 0, NULL, "surrogate", "This component" },
+	{ "log-level", 0, NULL, "auth", "This component" },
+	{ "log-level", 0, NULL, "policy", "This component" },
+	{ "log-level", 0, NULL, "realms", "This component" },
+	{ "log-level", 0, NULL, "media", "This component" },
+	{ "log-level", 0, NULL, "tls", "This component" },
+	{ "log-level", 0, NULL, "dns", "This component" },
+	{ "log-level", 0, NULL, "db", "This component" },
+	{ "log-level", 0, NULL, "cli", "This component" },
+	{ "log-level", 0, NULL, "plugin", "This component" },
+	{ "log-level", 0, NULL, "diameter", "This component" },
+	{ "log-level", 0, NULL, "federation", "This component" },
+	{ "log-level", 0, NULL, "flow", "This component" },
+	{ "log-level", 1, NULL, "ZERO", "Nothing" },
+	{ "log-level", 1, NULL, "EMERGENCY", "This level and those above it" },
+	{ "log-level", 1, NULL, "CRITICAL", "This level and those above it" },
+	{ "log-level", 1, NULL, "MAJOR", "This level and those above it" },
+	{ "log-level", 1, NULL, "MINOR", "This level and those above it" },
+	{ "log-level", 1, NULL, "WARNING", "This level and those above it" },
+	{ "log-level", 1, NULL, "NOTICE", "This level and those above it" },
+	{ "log-level", 1, NULL, "INFO", "This level and those above it" },
+	{ "log-level", 1, NULL, "TRACE", "This level and those above it" },
+	{ "log-level", 1, NULL, "DEBUG", "This level and those above it" },
+	{ "log-level", 1, NULL, "DETAIL", "This level and those above it" },
+	{ "log-level", 2, NULL, "for", "It ends by itself: MINUTES" },
+	{ "log-level", 2, NULL, "persist", "Into the editing configuration, too" },
+	{ "log-level", 4, NULL, "persist", "Into the editing configuration, too" },
+	{ "dns lookup", BEHIND, NULL, "realm", "With the servers and families of this realm: R" },
+	{ "ping", BEHIND, NULL, "count", "So many: N" },
+	{ "ping", BEHIND, NULL, "source", "From this address: IP" },
+	{ "cli more", 0, NULL, "enabled", "Pages" },
+	{ "cli more", 0, NULL, "disabled", "No pages" },
 	{ "verify-config",           ANYWHERE, NULL,    "detail",  "Id, path, hint and repair of each finding" },
 	{ "verify-config",           ANYWHERE, NULL,    "strict",  "A WARNING fails the command, too" },
 	{ "verify-config",           ANYWHERE, NULL,    "static",  "Neither this machine nor DNS is asked" },
@@ -49,16 +178,69 @@ static const struct argument grammar[] = {
 	{ "import-credentials",      3,        "surrogate-agent", "merge",   "Rows are added, or replace those with their key", true },
 };
 
-/* Behind this word stands a name: of an element, a rule, or an object */
+/* Behind this word, or NULL: behind the command, stands a name: of an element, a
+ * rule, or an object; or what nobody can know */
 static const struct {
 	const char *command, *after;
 	const struct element *type; /* of the object; NULL: see `what` */
-	enum { OBJECT, RULE, ELEMENT } what;
+	enum { OBJECT, RULE, ELEMENT, VALUE } what;
 } names[] = {
-	{ "verify-config",      "rule",            NULL,                     RULE },
-	{ "verify-config",      "element",         NULL,                     ELEMENT },
-	{ "import-credentials", "realm",           &element_realm_config,    OBJECT },
+	{ "verify-config", "rule", NULL, RULE },
+	{ "verify-config", "element", NULL, ELEMENT },
+	{ "import-credentials", "realm", &element_realm_config, OBJECT },
 	{ "import-credentials", "surrogate-agent", &element_surrogate_agent, OBJECT },
+	{ "show realm", NULL, &element_realm_config, OBJECT },
+	{ "realm-specifics", NULL, &element_realm_config, OBJECT },
+	{ "delete realm-specifics", NULL, &element_realm_config, OBJECT },
+	{ "show media", "realms", &element_realm_config, OBJECT },
+	{ "show media", "sessions", NULL, VALUE },
+	{ "show sipd", "agents", &element_session_agent, OBJECT },
+	{ "show sipd", "realms", &element_realm_config, OBJECT },
+	{ "show sipd", "interface", &element_sip_interface, OBJECT },
+	{ "show sipd", "endpoint-ip", NULL, VALUE },
+	{ "show surrogate-agents", "realm", &element_realm_config, OBJECT },
+	{ "show surrogate-agents", "registrar", NULL, VALUE },
+	{ "show surrogate-agents", "state", NULL, VALUE },
+	{ "show surrogate-agents", "limit", NULL, VALUE },
+	{ "show sessions", "realm", &element_realm_config, OBJECT },
+	{ "show sessions", "agent", &element_session_agent, OBJECT },
+	{ "show sessions", "user", NULL, VALUE },
+	{ "show sessions", "state", NULL, VALUE },
+	{ "show sessions", "limit", NULL, VALUE },
+	{ "show registration", "by-realm", &element_realm_config, OBJECT },
+	{ "show registration", "limit", NULL, VALUE },
+	{ "show credentials", "realm", &element_realm_config, OBJECT },
+	{ "show credentials", "lookup", NULL, VALUE },
+	{ "show refusals", "last", NULL, VALUE },
+	{ "show refusals", "step", NULL, VALUE },
+	{ "show logfile", "last", NULL, VALUE },
+	{ "dns lookup", "realm", &element_realm_config, OBJECT },
+	{ "ping", "sip", &element_session_agent, OBJECT },
+	{ "ping", "count", NULL, VALUE },
+	{ "ping", "source", NULL, VALUE },
+	{ "reset session-agent", NULL, &element_session_agent, OBJECT },
+	{ "test-surrogate", NULL, &element_surrogate_agent, OBJECT },
+	{ "notify sipd unregister", NULL, &element_surrogate_agent, OBJECT },
+	{ "log-level", "for", NULL, VALUE },
+	{ "activate-config", "confirm", NULL, VALUE },
+	{ "test-policy", "source-realm", &element_realm_config, OBJECT },
+	{ "test-policy", "from-address", NULL, VALUE },
+	{ "test-policy", "to-address", NULL, VALUE },
+	{ "test-policy", "source-address", NULL, VALUE },
+	{ "test-policy", "method", NULL, VALUE },
+	{ "test-policy", "time-of-day", NULL, VALUE },
+	{ "test-policy", "carriers", NULL, VALUE },
+	{ "test-policy", "media-profile", NULL, VALUE },
+	{ "test-policy", "auth-realm", NULL, VALUE },
+	{ "test-credentials", "source-realm", &element_realm_config, OBJECT },
+	{ "test-credentials", "from-address", NULL, VALUE },
+	{ "test-credentials", "to-address", NULL, VALUE },
+	{ "test-credentials", "source-address", NULL, VALUE },
+	{ "test-credentials", "method", NULL, VALUE },
+	{ "test-credentials", "time-of-day", NULL, VALUE },
+	{ "test-credentials", "carriers", NULL, VALUE },
+	{ "test-credentials", "media-profile", NULL, VALUE },
+	{ "test-credentials", "auth-realm", NULL, VALUE },
 };
 /* clang-format on */
 
@@ -70,42 +252,59 @@ static bool is_here(const struct argument *g, const char *command,
 	if (strcmp(g->command, command) ||
 	    (g->with && (n < 2 || strcmp(g->with, words[1]))))
 		return false;
-	return g->place == ANYWHERE || n == place || (g->full && n > place);
+	return g->place == ANYWHERE || (g->place == BEHIND && n) ||
+	       (g->place >= 0 && (n == place || (g->full && n > place)));
 }
 
-static void objects_add(struct choices *c, const struct element *type,
-			const struct config *cfg)
+/* Where the name begins that the words up to n belong to: behind the command, or
+ * behind the last word that says so. n: no name is open there */
+static uint32_t name_begin(const char *after, char *const *words, uint32_t n)
 {
-	size_t n = cfg ? config_count(cfg, type) : 0;
+	uint32_t at = n;
 
-	for (size_t i = 0; i < n; i++) {
-		struct item_ref ref = { type, config_at(cfg, type, i) };
-		char key[1024];
-
-		if (re_snprintf(key, sizeof(key), "%H", item_key_spell, &ref) >
-		    0)
-			choices_word(c, CHOICE_VALUE, key, "", NULL);
-	}
+	if (!after)
+		return 0;
+	while (at && strcmp(words[at - 1], after) != 0)
+		at--;
+	return at ? at : n + 1;
 }
 
-/* Is a name what comes next? */
+static uint32_t parts_of(const struct element *type)
+{
+	uint32_t n = 0;
+
+	for (const struct field *f = type ? type->fields : NULL; f && f->name;
+	     f++)
+		n += (f->flags & KEY) != 0;
+	return n ? n : 1;
+}
+
+/* Is a name, or a part of one, what comes next? */
 static bool names_add(struct choices *c, const char *command,
-		      const char *before, const struct config *cfg)
+		      char *const *words, uint32_t n, const struct config *cfg)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (strcmp(names[i].command, command) ||
-		    strcmp(names[i].after, before))
+		struct keys keys = { names[i].type, cfg, NULL };
+		uint32_t from;
+
+		if (strcmp(names[i].command, command))
+			continue;
+		from = name_begin(names[i].after, words, n);
+		if (from > n || n - from >= parts_of(names[i].type))
 			continue;
 
 		switch (names[i].what) {
 
 		case OBJECT:
-			objects_add(c, names[i].type, cfg);
+			if (cfg)
+				place_keys(c, &keys, words + from, n - from);
 			break;
 		case RULE:
 			for (const struct rule_text *r = rules; r->id; r++)
 				choices_word(c, CHOICE_VALUE, r->id,
 					     r->condition, NULL);
+			break;
+		case VALUE:
 			break;
 		case ELEMENT:
 			for (size_t e = 0; elements[e]; e++)
@@ -121,7 +320,7 @@ static bool names_add(struct choices *c, const char *command,
 void arguments_add(struct choices *c, const char *command, char *const *words,
 		   uint32_t n, const struct config *cfg)
 {
-	if (n && names_add(c, command, words[n - 1], cfg))
+	if (names_add(c, command, words, n, cfg))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(grammar); i++) {
 		const struct argument *g = &grammar[i];

@@ -41,7 +41,9 @@ bool complete_is_asked(const char *line)
 
 /* --- Where the line leads ----------------------------------------------- */
 
-static void arguments(struct asked *a, const char *command, uint32_t at)
+/* Outside of configuration mode names are those of what runs */
+static void arguments_of(struct asked *a, const char *command, uint32_t at,
+			 const struct config *cfg)
 {
 	static const char *const with_element[] = { "show configuration",
 						    "show running-config",
@@ -50,7 +52,7 @@ static void arguments(struct asked *a, const char *command, uint32_t at)
 		"import-config", "export-config", "import-credentials",
 		"import-surrogate-agents", NULL
 	};
-	struct keys keys = { NULL, configure_editing(a->s), NULL };
+	struct keys keys = { NULL, cfg, NULL };
 	struct choices all = { 0 };
 	const struct choice *picked;
 
@@ -81,6 +83,16 @@ static void arguments(struct asked *a, const char *command, uint32_t at)
 		choices_word(&a->c, CHOICE_VALUE, "versions",
 			     "What was saved, when and by whom", NULL);
 	}
+}
+
+static void arguments(struct asked *a, const char *command, uint32_t at)
+{
+	const struct config *editing = configure_editing(a->s);
+	const struct plan *plan =
+		!editing && a->s->sbc ? sbc_plan(a->s->sbc) : NULL;
+
+	arguments_of(a, command, at, plan ? plan->config : editing);
+	plan_give(plan);
 }
 
 /* The words of a command, or what stands behind them */

@@ -231,6 +231,31 @@ def test_tab_completes_words_and_names(sbc, operator):
     assert o.types("") and "now trunk" in o.types("realm-id")
 
 
+def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operator):
+    sbc.start()
+    o = operator()
+    o.enters("enable")
+    for typed, more in (("show sipd ag", "ents "), ("tr", "unk.example "), ("\x15ping sip pb", "x-"),
+                        ("\x15show realm pbx-a", " "), ("\x15notify sipd unregister a", ".trunk.example "),
+                        ("\x15show surrogate-agents realm tr", "unk "), ("\x15log-level surr", "ogate "),
+                        ("\x15reboot fo", "rce ")):
+        o.keys(typed + "\t")
+        o.reads(re.escape(more))
+    o.keys("\x15show sipd re?")
+    text = o.reads(r"sbc1# ")
+    for word in ("realms", "registration-queue", "register", "refer"):
+        assert re.search(rf"(?m)^  {word} +\S", text), (word, text)
+    o.keys("\x15")
+    assert "Severity" in sbc.acli("sh alarms hist") and "Ingress K" in sbc.acli("show media real pbx-a")
+    assert "2 AoRs\n" in sbc.acli("show registr sipd by-us 4930101 det | exclude zzz")
+    assert sbc.acli("log-le media WARN for 5") == "Level of media is WARNING for 5 minutes.\n"
+    # a name is never a shortened word
+    code, said = sbc.acli_status("show realm pbx")
+    assert code == 1 and "There is no realm-config [pbx]" in said
+    code, said = sbc.acli_status("log-level d DEBUG")
+    assert code == 1 and "% Ambiguous word [d]: d" in said
+
+
 def test_a_question_mark_lists_what_may_follow_at_once(sbc, operator):
     sbc.start()
     o = operator()
@@ -253,6 +278,17 @@ def test_the_history_comes_back_and_survives(sbc, operator):
     o.types("show version")
     o.keys("\x10\r")  # Ctrl-P
     assert "saved configuration" in o.reads(PROMPT).lower()
+    o.types("show uptime")
+    for keys, printed in (("\x10\x10\r", "saved configuration"),          # two back
+                          ("\x1b[A\x1b[A\x1b[B\r", "saved configuration"),  # arrows: two back, one on
+                          ("\x10\x10\x10\x0e\x0e\r", "saved configuration")):  # Ctrl-N
+        o.keys(keys)
+        assert printed in o.reads(PROMPT).lower(), repr(keys)
+    # Ctrl-L: a clean screen with the prompt and what is typed; then left, right and a letter put in
+    o.keys("show vrsion\x0c")
+    o.reads(r"sbc1> show vrsion")
+    o.keys("\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[C" + "e\r")
+    assert "saved configuration" in o.reads(PROMPT).lower()
     o.keys("quit\r")
     assert o.ends() == 0
     o = operator()
@@ -266,7 +302,10 @@ def test_long_output_stops_at_each_page(sbc, operator):
     first = o.types("show configuration", until="--More-- ")
     assert first.count("\n") <= 20
     o.keys(" ")
-    o.reads("--More-- ")
+    assert o.reads("--More-- ").count("\n") > 15  # a page
+    o.keys("\r")
+    assert o.reads("--More-- ").count("\n") == 1  # a line
+    o.keys("x")  # no key of it
     o.keys("q")
     assert o.reads(PROMPT).endswith("sbc1# ")
     assert "--More--" not in o.types("show configuration | no-more")
