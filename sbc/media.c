@@ -1345,6 +1345,8 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 int media_move(struct media *m, const struct realm *realm_b,
 	       const struct sa *peer_b)
 {
+	bool elsewhere = m->realm[SIDE_B] != realm_b ||
+			 sa_af(&m->peer[SIDE_B]) != sa_af(peer_b);
 	uint32_t i;
 
 	faces_release(m);
@@ -1356,9 +1358,10 @@ int media_move(struct media *m, const struct realm *realm_b,
 	for (i = 0; i < SDP_STREAMS; i++) {
 		struct stream *s = m->stream[i];
 
-		/* unused ports serve the next hop of the same realm: a pool
-		 * of few pairs has no others, for they rest after use */
-		if (s && (s->end[SIDE_B].flow || m->realm[SIDE_B] != realm_b))
+		/* unused ports serve the next hop of the same realm and
+		 * family: a pool of few pairs has no others, for they rest
+		 * after use */
+		if (s && (s->end[SIDE_B].flow || elsewhere))
 			end_release(m, &s->end[SIDE_B], SIDE_B);
 		if (!s)
 			continue;

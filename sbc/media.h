@@ -47,7 +47,8 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
  * The route changed: side B is somewhere else now
  *
  * An open offer is forgotten: it is made again, to the next hop. Ports of side B
- * are given back, unless the realm is the same and nothing arrived there yet.
+ * are given back, unless the realm and the family of the address are the same and
+ * nothing arrived there yet.
  *
  * @param m        Media
  * @param realm_b  Realm of the next hop

@@ -499,6 +499,29 @@ static void each_side_has_the_family_of_its_own(void **state)
 	finish(w);
 }
 
+/* RFC 3263 4.3 with AAAA before A: the next target speaks the other family */
+static void the_next_target_has_ports_of_its_own_family(void **state)
+{
+	struct world *w = configure(4);
+	static const int peers[] = { PEER_6, PEER_B, PEER_6 };
+	const struct realm *b;
+	(void)state;
+
+	add_pool(w, "b", "::1", 4);
+	run(w);
+	b = realm_named(w->plan->realms, "b");
+	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+		struct sa peer = sa_of(addresses[peers[i]]);
+
+		assert_int_equal(media_move(w->media, b, &peer), 0);
+		assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
+		assert_int_equal(sa_af(&w->seen[SIDE_B].streams[0].rtp),
+				 sa_af(&peer));
+		assert_used(w, 1, 1);
+	}
+	finish(w);
+}
+
 static void a_refused_offer_leaves_the_session_as_it_was(void **state)
 {
 	struct world *w = begin(4);
@@ -1189,6 +1212,7 @@ int main(void)
 		T(the_last_early_answer_counts),
 		T(a_later_offer_changes_nothing_before_its_final_answer),
 		T(each_side_has_the_family_of_its_own),
+		T(the_next_target_has_ports_of_its_own_family),
 		T(a_refused_offer_leaves_the_session_as_it_was),
 		T(streams_come_and_go_with_the_answer),
 		T(a_stream_that_is_not_over_udp_gets_port_0),
