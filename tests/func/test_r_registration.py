@@ -7,6 +7,7 @@ tests/unit/test_sbc_surrogates.c).
 - What refusals, 302, 423, 503, silence and odd 200s do, and that they do not touch other tenants.
 - Triggered mode.
 """
+import re
 import sqlite3
 import subprocess
 import time
@@ -299,6 +300,22 @@ def test_a_wrong_password_stops_one_tenant_and_not_the_other(sbc, trunk, pbx_a, 
     assert refused.start == "SIP/2.0 503 Registration Refused"
     pbx_b.calls("0301234").until_answered().hang_up()
     assert not of_tenant(trunk.invites(), "a")
+
+
+def test_each_change_of_state_is_a_line_with_what_it_was_for(sbc, trunk):
+    """4.3: AoR, registrar, code, reason and time of the next try"""
+    one_aor_each(sbc)
+    trunk.passwords["reg-a"] = "another"
+    sbc.start(level="DEBUG")
+    sbc.waits("show surrogate-agents", "1 refused")
+    told = [line for line in open(sbc.log) if "reg-state aor=4930100@a." in line]
+    parts = [re.search(r"aor=(\S+) registrar=(\S+) from=(\S+) to=(\S+) code=(\d+) "
+                       r'reason="?([^"]*)"? next=(\d+)', line).groups() for line in told]
+    assert [p[2:4] for p in parts] == [("disabled", "waiting"), ("waiting", "registering"),
+                                       ("registering", "refused")]
+    assert all(p[:2] == ("4930100@a.trunk.example", "trunk.example|trunk") for p in parts)
+    assert parts[-1][4:6] == ("401", "credentials refused")
+    assert 295 <= int(parts[-1][6]) <= 330
 
 
 def test_a_new_password_registers_its_agent_at_once_and_no_other(sbc, trunk, pbx_a):
