@@ -438,6 +438,34 @@ def test_a_second_address_in_srv_is_tried_at_once_after_503(sbc, trunk, peers, t
     assert sbc.ip(14) in sbc.acli("show surrogate-agents")
 
 
+def test_a_call_goes_to_the_target_that_has_the_binding(sbc, trunk, pbx_a, pbx_b, peers, tmp_path):
+    """4.6: a 500 leads to the next target; calls of B, bound at the first one, go there"""
+    peers(Dns, tmp_path, sbc.ip(53), hosts={"one.trunk.example": sbc.ip(11),
+                                            "two.trunk.example": sbc.ip(14)},
+          srv={"_sip._udp.trunk.example": [("one.trunk.example", 5060, 10),
+                                           ("two.trunk.example", 5060, 20)]})
+    second = peers(Trunk, sbc.ip(14), sbc.ip(1), media_port=30300)
+    sbc.element("system-config")["dns-servers"] = [f"{sbc.ip(53)}:30053"]
+    agent = sbc.element("session-agent", "trunk.example")
+    del agent["ip-address"]
+    agent["port"] = "0"
+    one_aor_each(sbc)
+    trunk.register_answer = lambda request: request.host("To") == "a.trunk.example" and trunk.reply(
+        request, 500)
+    sbc.start().registered(2)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert second.invites() and not trunk.invites()
+    pbx_b.calls("0301234").until_answered().hang_up()
+    assert trunk.invites()
+    # without a policy, by route-to-registrar, it is the same
+    policies = sbc.element("local-policy")
+    policies[:] = [p for p in policies if p["source-realm"] != "pbx-a"]
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    before = len(trunk.invites()), len(second.invites())
+    pbx_a.calls("0301234").until_answered().hang_up()
+    assert len(trunk.invites()) == before[0] and len(second.invites()) > before[1]
+
+
 def test_a_302_is_followed_once(sbc, trunk, peers):
     one_aor_each(sbc)
     other = peers(Trunk, sbc.ip(14), sbc.ip(1))

@@ -247,7 +247,8 @@ static inline void sip_ports_open(void)
 	}
 }
 
-static inline void start(void)
+/* before: the plan that the database remembers, or NULL */
+static inline void start_after(const struct plan *before)
 {
 	static const struct transactions_setup times = { .t1 = 500,
 							 .t2 = 4000,
@@ -261,7 +262,12 @@ static inline void start(void)
 	assert_int_equal(shun_alloc(&f.worker.shun), 0);
 	assert_int_equal(challengers_alloc(&f.worker.challengers), 0);
 	assert_int_equal(surrogates_open(&f.s, &f.worker), 0);
-	assert_int_equal(surrogates_change(f.s, f.plan, NULL), 0);
+	assert_int_equal(surrogates_change(f.s, f.plan, before), 0);
+}
+
+static inline void start(void)
+{
+	start_after(NULL);
 }
 
 /* The process dies: what is in the database is left */

@@ -378,6 +378,41 @@ static void who_leaves_does_so_through_changes(void **s)
 	(void)s;
 }
 
+/* Stopped, changed, started: as if it had been changed while running */
+static void a_password_changed_while_it_was_down_is_tried_at_once(void **s)
+{
+	static const char *const passwords[] = { "secret-reg-a", "better" };
+
+	for (int i = 0; i < 2; i++) {
+		struct change change = { .type = &element_surrogate_agent };
+		const struct plan *before;
+		struct config *cfg;
+		void *copy;
+
+		setup(NULL);
+		reach(&plain, SUR_REFUSED);
+		die();
+		assert_int_equal(plan_alloc(&before, f.cfg), 0);
+		assert_int_equal(
+			item_copy(&copy, &element_surrogate_agent, f.a), 0);
+		item_set(&element_surrogate_agent, copy, "password",
+			 passwords[i]);
+		change.item = copy;
+		change.key_of = copy;
+		assert_int_equal(config_change(&cfg, f.cfg, &change, 1), 0);
+		config_give(f.cfg);
+		f.cfg = cfg;
+		f.a = (void *)config_at(cfg, &element_surrogate_agent, 0);
+		f.registrar = goes_along;
+		start_after(before);
+		plan_give(before);
+		run(SECOND);
+		assert_at(i ? SUR_REGISTERED : SUR_REFUSED);
+		teardown(NULL);
+	}
+	(void)s;
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -394,6 +429,8 @@ int main(void)
 		TEST(another_registrar_is_told_at_once_and_a_301_forgotten),
 		TEST(a_registrar_with_another_address_forgets_a_301),
 		TEST(the_mode_may_change_both_ways),
+		cmocka_unit_test(
+			a_password_changed_while_it_was_down_is_tried_at_once),
 		TEST(a_registrar_that_is_looked_up_keeps_its_realm),
 		TEST(who_leaves_does_so_through_changes),
 	};

@@ -570,6 +570,30 @@ static void when_it_is_back_all_others_follow_at_once(void **s)
 	(void)s;
 }
 
+/* Tries were rare for hours, and no second of late had trouble: it begins with
+ * a tenth of the rate all the same (4.5) */
+static void a_registrar_that_is_back_is_not_overrun(void **s)
+{
+	agent_add("a", "49301^^", "60");
+	f.registrar = NULL;
+	start();
+	run(4 * 3600 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 0);
+	f.seen_n = 0;
+	while (!f.seen_n)
+		run(10);
+	run(100 * SECOND); /* that one is over, too */
+	f.registrar = grants;
+	f.seen_n = 0;
+	while (!in_state(SUR_REGISTERED))
+		run(10);
+	run(900);
+	assert_in_range(f.seen_n, 2, 25);
+	run(10 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 60);
+	(void)s;
+}
+
 static void a_transport_that_refuses_is_a_failure_and_not_the_end(void **s)
 {
 	fake_port_fail(ENETUNREACH);
@@ -1373,6 +1397,7 @@ int main(void)
 		TEST(it_gives_up_when_told_so_and_an_order_ends_that),
 		TEST(a_binding_outlives_a_registrar_that_is_down),
 		TEST(when_it_is_back_all_others_follow_at_once),
+		TEST(a_registrar_that_is_back_is_not_overrun),
 		TEST(a_transport_that_refuses_is_a_failure_and_not_the_end),
 		TEST(dns_may_answer_late_or_never),
 		TEST(no_second_holds_more_registers_than_the_rate),
