@@ -151,10 +151,10 @@ static int number_next(uint32_t *np, struct pl *rest)
 	return 0;
 }
 
-uint16_t prack_match(struct leg *asked, const struct message *msg)
+uint16_t prack_match(const struct leg *asked, const struct message *msg)
 {
 	struct pl rest = message_value(msg, HDR_RACK);
-	struct prack *p = asked->prack;
+	const struct prack *p = asked->prack;
 	uint32_t rseq, cseq;
 
 	if (!rest.l || number_next(&rseq, &rest) || number_next(&cseq, &rest))
@@ -163,9 +163,17 @@ uint16_t prack_match(struct leg *asked, const struct message *msg)
 	    method_find(&rest) != INVITE)
 		return 481;
 
+	return 0;
+}
+
+void prack_done(struct leg *asked)
+{
+	struct prack *p = asked->prack;
+
+	if (!p)
+		return;
 	p->open = false;
 	p->repeat = mem_deref(p->repeat);
-	return 0;
 }
 
 /* "776656 1 INVITE" as the other side counts */

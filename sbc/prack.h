@@ -55,9 +55,11 @@ struct prack_user {
 int prack_reply(struct leg *leg, struct leg *asked, struct leg_reply *reply,
 		struct message *copy, const struct prack_user *user);
 
-/** PRACK came: nothing is repeated any more. 0; 400 no RAck that can be read;
- *  481 it is for no 1xx that waits */
-uint16_t prack_match(struct leg *asked, const struct message *msg);
+/** Is this PRACK for the 1xx that waits? 0; 400 no RAck that can be read; 481 no */
+uint16_t prack_match(const struct leg *asked, const struct message *msg);
+/** It went on to the other side: nothing is repeated any more. One that is refused
+ *  acknowledges nothing */
+void prack_done(struct leg *asked);
 
 /** Put the RAck that the other side expects into a PRACK that crosses. 0; errno */
 int prack_edit(const struct leg *asked, struct message *out);

@@ -456,8 +456,10 @@ static void request_relay(struct call *c, struct leg *leg,
 		queue_hold(&c->queue[side_of(c, leg)], relay);
 		if (invite)
 			c->reinvite = relay;
-		if (msg->method_id == PRACK)
+		if (msg->method_id == PRACK) {
+			prack_done(leg);
 			call_prack(c);
+		}
 		return;
 	}
 	if (setup.body.p)
@@ -585,6 +587,13 @@ static void serve(struct call *c, enum side side, struct leg *leg,
 		other->aimed_arg = q;
 		if (queue_return(q, t, q))
 			within_refuse(t, 503, NULL);
+		return;
+	}
+	/* Another one may have come before it meanwhile */
+	if (msg->method_id == PRACK)
+		code = prack_match(leg, msg);
+	if (code) {
+		within_refuse(t, code, NULL);
 		return;
 	}
 	transaction_handler(t, no_event, NULL);

@@ -291,6 +291,62 @@ static void a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call(void **s)
 	peer_request(&pbx, "BYE");
 }
 
+/* --- 3.5 -------------------------------------------------------------------- */
+
+/* A reliable 183 with SDP, its PRACK refused for its own SDP, and a 2xx that waits
+ * for a better one. Gives the line of a RAck for it */
+static struct message *pracks_badly(char rack[64])
+{
+	struct message *invite, *ringing;
+	struct pl rseq;
+
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", "Supported: 100rel\r\n",
+		   SDP_PBX);
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 183, "Require: 100rel\r\nRSeq: 7\r\n",
+		     SDP_TRUNK);
+	ringing = peer_answer(&pbx, 183);
+	dialog_is(ringing);
+	rseq = message_value(ringing, HDR_RSEQ);
+	snprintf(rack, 64, "RAck: %.*s %u INVITE\r\n", (int)rseq.l, rseq.p,
+		 ringing->cseq);
+	peer_says(&pbx, "PRACK", rack, "v=0\r\no=- 1 1 IN IP4\r\nm=\r\n");
+	peer_answer(&pbx, 400);
+	assert_true(peer_hears_no(&trunk, "PRACK"));
+	peer_answers(&trunk, invite, 200, NULL, NULL);
+	assert_true(peer_hears_no_answer(&pbx, 200));
+	return invite;
+}
+
+static void a_refused_prack_acknowledges_nothing(void **s)
+{
+	char rack[64];
+	(void)s;
+
+	(void)pracks_badly(rack);
+	core_run(510);
+	peer_answer(&pbx, 183); /* repeated */
+	core_run(32000);
+	peer_answer(&pbx, 504);
+	peer_request(&trunk, "ACK");
+	peer_request(&trunk, "BYE");
+}
+
+static void behind_a_refused_prack_a_better_one_lets_the_2xx_pass(void **s)
+{
+	char rack[64];
+	(void)s;
+
+	(void)pracks_badly(rack);
+	peer_says(&pbx, "PRACK", rack, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	peer_answer(&pbx, 200);
+	peer_says(&pbx, "PRACK", rack, NULL);
+	peer_answer(&pbx, 481);
+}
+
 /* --- 3.6: re-INVITE --------------------------------------------------------- */
 
 #define SDP_MOVED SDP_AT("127.0.0.11", "40300")
@@ -490,6 +546,8 @@ int main(void)
 		TEST(a_reinvite_that_is_never_answered_is_given_up),
 		TEST(who_leaves_even_the_cancel_of_a_reinvite_unanswered_is_dead),
 		TEST(a_2xx_that_crosses_the_cancel_of_a_reinvite_ends_the_call),
+		TEST(a_refused_prack_acknowledges_nothing),
+		TEST(behind_a_refused_prack_a_better_one_lets_the_2xx_pass),
 		TEST(an_answer_in_1xx_holds_with_a_2xx_without_sdp),
 		TEST(a_2xx_without_any_answer_leaves_no_offer_open),
 		TEST(a_reinvite_without_offer_has_it_in_the_2xx),
