@@ -165,8 +165,10 @@ static void begin(struct worker *w, const struct arrival *from,
 
 	err = transaction_open(&in.transaction, w->transactions, from, msg,
 			       no_event, NULL);
-	if (err == EEXIST)
-		reply_stateless(from, msg, 482, NULL, NULL);
+	if (err == EEXIST) {
+		passage_reply(&in, 482, "");
+		transaction_forget(in.transaction);
+	}
 	if (err)
 		return;
 

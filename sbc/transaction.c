@@ -1128,7 +1128,7 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 	if (err)
 		goto out;
 	err = merge_enlist(t, request);
-	if (err)
+	if (err && err != EEXIST)
 		goto out;
 
 	event_count(t, METHOD_REQUEST);
@@ -1137,7 +1137,7 @@ int transaction_open(struct transaction **tp, struct transactions *all,
 	timer_set(t);
 
 out:
-	if (err) {
+	if (err && err != EEXIST) {
 		delist(t);
 		mem_deref(t);
 	} else {

@@ -79,7 +79,8 @@ int transaction_cancel(struct transaction *t, const struct pl *reason);
  *
  * @return 0; EEXIST a merged request (RFC 3261 8.2.2.2): same From tag, Call-ID
  *         and CSeq on another branch of the same sip-port, for requests without
- *         To tag; ENOMEM
+ *         To tag; it has its transaction all the same, to be answered once;
+ *         ENOMEM
  */
 int transaction_open(struct transaction **tp, struct transactions *all,
 		     const struct arrival *from, const struct message *request,

@@ -190,6 +190,33 @@ static void every_reason_of_bye_and_cancel_goes_on(void **s)
 	assert_true(header_has(got, HDR_REASON, list));
 }
 
+/* --- 1.1, 1.2 ---------------------------------------------------------------- */
+
+static void a_merged_invite_that_is_repeated_is_answered_as_before(void **s)
+{
+	struct message *invite;
+	uint32_t first;
+	(void)s;
+
+	calls();
+	first = pbx.branch;
+	invite = peer_request(&trunk, "INVITE");
+	peer_says_same(&pbx, "INVITE", NULL, SDP_PBX); /* another branch */
+	peer_answer(&pbx, 482);
+	peer_answers(&trunk, invite, 486, NULL, NULL);
+	peer_answer(&pbx, 486);
+	pbx.branch = first - 1;
+	peer_says_same(&pbx, "ACK", NULL, NULL);
+	core_run(10000); /* the first one is forgotten */
+	assert_int_equal(core_calls(), 0);
+	peer_forgets(&pbx);
+	peer_forgets(&trunk);
+	pbx.branch = first;
+	peer_says_same(&pbx, "INVITE", NULL, SDP_PBX);
+	peer_answer(&pbx, 482);
+	assert_true(peer_hears_no(&trunk, "INVITE"));
+}
+
 /* --- 3.4: timer C --------------------------------------------------------- */
 
 static void timer_c_begins_with_100(void **s)
@@ -541,6 +568,7 @@ int main(void)
 		TEST(a_request_of_a_branch_is_rewritten_and_proved_for_its_hop),
 		TEST(behind_the_answer_nothing_goes_to_a_branch_of_another_realm),
 		TEST(every_reason_of_bye_and_cancel_goes_on),
+		TEST(a_merged_invite_that_is_repeated_is_answered_as_before),
 		TEST(timer_c_begins_with_100),
 		TEST(timer_c_begins_anew_with_each_1xx_but_100),
 		TEST(a_reinvite_that_is_never_answered_is_given_up),
