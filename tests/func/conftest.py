@@ -26,7 +26,7 @@ from peers.wire import Wire  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build")
-SLOWER = 4 if BUILD.endswith(("-tsan", "-asan")) else 1  # times that a start takes there
+SLOWER = 12 if BUILD.endswith(("-tsan", "-asan")) else 1  # times that a start takes there
 # What takes an hour is of ./test.sh soak
 collect_ignore = [] if "SBC_SOAK" in os.environ else ["test_z_soak.py"]
 SILENT = (Answerer, Baresip, Caller, Kamailio)  # they keep no messages
