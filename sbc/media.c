@@ -727,9 +727,6 @@ static void line_set(struct line *line, const struct sdp_stream *s)
 	line->remote[RTP] = s->rtp;
 	line->remote[RTCP] = s->rtcp;
 	line->direction = s->direction;
-	/* c=0.0.0.0 goes on as sendonly, or as inactive (behaviour.md 3.10) */
-	if (s->hold_zero)
-		line->direction &= (uint8_t)~SDP_RECVONLY;
 }
 
 static void proposal_destructor(void *arg)
