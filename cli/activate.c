@@ -335,6 +335,24 @@ static void show_versions(struct session *s)
 	}
 }
 
+/* to-file NAME: as behind `| save` (acli.md 2.4) */
+static void show_to_file(struct session *s, const struct words *w, uint32_t at)
+{
+	struct pl name = { NULL, 0 };
+	char *filter = NULL;
+
+	if (at == w->n) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Missing NAME");
+		return;
+	}
+	name = range_of(w->v[at]);
+	if (re_sdprintf(&filter, "save %H", value_quote, &name))
+		reply_error(&s->reply, REPLY_FAILED, "no memory");
+	else if (!reply_filter(&s->reply, filter))
+		configure_show(s, w, at + 1);
+	mem_deref(filter);
+}
+
 void show_configuration(struct session *s, const struct words *w, uint32_t at)
 {
 	if (at + 1 < w->n && !strcmp(w->v[at], "versions"))
@@ -344,6 +362,8 @@ void show_configuration(struct session *s, const struct words *w, uint32_t at)
 		show_versions(s);
 	else if (at < w->n && !strcmp(w->v[at], "diff"))
 		show_diff(s, w, at + 1);
+	else if (at < w->n && !strcmp(w->v[at], "to-file"))
+		show_to_file(s, w, at + 1);
 	else
 		configure_show(s, w, at);
 }

@@ -378,7 +378,7 @@ static const struct command commands[] = {
 	{ "show accounting",        MODE_USER,      show_accounting,       "Files of call records", true },
 	{ "set-password superuser", MODE_SUPERUSER, set_password,          "The password that enable asks for" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
-	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
+	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [to-file NAME] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
 	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },

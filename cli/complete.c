@@ -80,6 +80,8 @@ static void arguments_of(struct asked *a, const char *command, uint32_t at,
 			     "Editing against running, saved, version N", NULL);
 		choices_word(&a->c, CHOICE_VALUE, "short",
 			     "Keys and what is not default", NULL);
+		choices_word(&a->c, CHOICE_VALUE, "to-file",
+			     "Into a file, as | save: NAME", NULL);
 		choices_word(&a->c, CHOICE_VALUE, "versions",
 			     "What was saved, when and by whom", NULL);
 	}

@@ -328,6 +328,11 @@ def test_filters_may_be_chained(sbc, tmp_path):
     assert sbc.acli(f"show configuration | save {path}") == ""
     assert open(path).read() == sbc.acli("show configuration")
     assert os.stat(path).st_mode & 0o777 == 0o600
+    other = tmp_path / "with blanks.text"
+    assert sbc.acli(f'show configuration to-file "{other}" surrogate-agent') == ""
+    assert open(other).read() == sbc.acli("show configuration surrogate-agent")
+    code, output = sbc.acli_status("show configuration to-file")
+    assert code == 1 and "% Missing NAME" in output
     code, output = sbc.acli_status("show version | nonsense")
     assert code == 1 and "Unknown filter [nonsense]" in output
 

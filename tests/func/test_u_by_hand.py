@@ -132,6 +132,20 @@ def test_a_follower_in_batch_ends_with_130(sbc, trunk):
     sbc.waits("show users", r"\A.*\n.*\n\Z")  # its connection went with it
 
 
+def test_what_is_followed_keeps_no_connection_open(sbc, trunk):
+    sbc.element("system-config").update({"log-target": "file", "console-timeout": "2"})
+    sbc.start(level=None)
+    acli = subprocess.Popen([f"{sbc.build}/acli", "--socket", sbc.socket, "-c", "show logfile sbc.log follow"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(8):
+        if acli.poll() is None:
+            sbc.acli("log-level media DEBUG")
+            time.sleep(0.5)
+    out, err = acli.communicate(timeout=5)
+    assert acli.returncode == 3 and "The connection was idle, and ends" in out, (out, err)
+    assert out.count("component=media level=DEBUG") > 1
+
+
 # --- reboot
 
 def test_a_reboot_runs_the_same_configuration_in_the_same_process(sbc, pbx_a, trunk, operator):

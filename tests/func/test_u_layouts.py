@@ -83,8 +83,8 @@ MARKS = (
     (r"^((?:sbcd|commit|built|libre|OpenSSL|c-ares|SQLite|libyaml) +).*", r"\1VERSION"),
     (r"Latency=\d+\.\d{3}", "Latency=#"), (r"Rate = \d+\.\d", "Rate = #"),
     (r"(?i)(call-id +)\S+", r"\1ID"), (r"CSeq \d+", "CSeq #"), (r" [0-9a-z]{16} ", " ID "),
-    (r"\b\d{6,}@", "USER@"), (r"\b[0-9a-f]{12,}\b|\b\d{9,}\b", "ID"),
-    (r"\b(10\.0\.0\.\d+):\d{4,5}\b", r"\1:PORT"), (r" +(-|\d+(\.\d+)?)(?=s?,?( |$))", " #"),
+    (r"^\S+/cdr-\S+", "FILE"), (r"\b\d{6,}@", "USER@"), (r"\b(10\.0\.0\.\d+):\d{4,5}\b", r"\1:PORT"),
+    (r" +(-|\d+(\.\d+)?)(?=s?,?( |$))", " #"), (r"\b[0-9a-f]{12,}\b|\b\d{9,}\b", "ID"),
 )
 
 
@@ -139,6 +139,9 @@ def estate(tmp_path_factory):
         time.sleep(0.05)
     stranger = Pbx(sbc.ip(19), sbc.ip(2), "nobody.local", media_port=30300)
     assert stranger.calls("0301234").until_refused().status == 403
+    pbx.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()
+    sbc.waits("show accounting", r"/cdr-\S+ +\d")
     pbx.calls("0301234").until_answered()
     sbc.acli(f"configure terminal surrogate-agent {AGENT}", "register-retry-time 61", "done")
     sbc.acli("log-level media DEBUG for 5")
