@@ -379,6 +379,9 @@ int line_read(const char **text, struct line *line, const char *prompt)
 	line->prompt = prompt;
 	line->err = 0;
 	line->tab = false;
+	/* Before the prompt: a Ctrl-D that comes with it would become no key at
+	 * all when the terminal is set behind it */
+	el_set(line->el, EL_PREP_TERM, 1);
 	got = el_gets(line->el, &n);
 	if (line_interrupted() || line->err == EINTR) {
 		el_reset(line->el);
