@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "store/log.h"
 #include "store/number.h"
 #include "policy/agent_uri.h"
@@ -180,24 +181,34 @@ static struct branch *branch_other(const struct hunt *hunt)
 	return found;
 }
 
-/* Is nobody left in its realm, but elsewhere? Then its ports go back */
+/* Is it tried, or about to be, at an address of this family in this realm? */
+static bool is_tried_at(const struct branch *b, const struct realm *realm,
+			int af)
+{
+	return b->live && b->hop.realm == realm && b->target < b->targets.n &&
+	       sa_af(&b->targets.addr[b->target]) == af;
+}
+
+/* Is nobody left where it was tried, but elsewhere? Then its ports go back */
 static void media_part(const struct branch *b)
 {
+	static const int families[] = { AF_INET, AF_INET6 };
 	const struct hunt *hunt = b->hunt;
-	const struct branch *o;
-	bool others = false;
 
 	if (!hunt->media || list_isempty(&hunt->more))
 		return;
-	for (o = &hunt->first; o; o = branch_next(hunt, o)) {
-		if (!o->live)
-			continue;
-		if (o->hop.realm == b->hop.realm)
-			return;
-		others = true;
+	for (size_t i = 0; i < 2; i++) {
+		const struct branch *o;
+		bool others = false, here = false;
+
+		for (o = &hunt->first; o; o = branch_next(hunt, o)) {
+			others = others || o->live;
+			here = here ||
+			       is_tried_at(o, b->hop.realm, families[i]);
+		}
+		if (others && !here)
+			media_leave(hunt->media, b->hop.realm, families[i]);
 	}
-	if (others)
-		media_leave(hunt->media, b->hop.realm);
 }
 
 static void branch_drop(struct hunt *hunt, struct branch *b,

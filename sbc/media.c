@@ -1086,15 +1086,22 @@ static void face_destructor(void *arg)
 	list_unlink(&f->le);
 }
 
-static struct face *face_find(const struct media *m, const struct realm *realm)
+/* One for each family of addresses: c= names one */
+static struct face *face_find(const struct media *m, const struct realm *realm,
+			      int af)
 {
 	for (struct le *le = m->faces.head; le; le = le->next) {
 		struct face *f = le->data;
 
-		if (f->realm == realm)
+		if (f->realm == realm && sa_af(&f->peer) == af)
 			return f;
 	}
 	return NULL;
+}
+
+static bool is_here(const struct media *m, const struct realm *realm, int af)
+{
+	return m->realm[SIDE_B] == realm && sa_af(&m->peer[SIDE_B]) == af;
 }
 
 static struct face *face_add(struct media *m, const struct realm *realm,
@@ -1192,7 +1199,9 @@ static void faces_release(struct media *m)
 void media_face(struct media *m, const struct realm *realm_b,
 		const struct sa *peer_b)
 {
-	struct face *f = face_find(m, realm_b);
+	struct face *f = is_here(m, realm_b, sa_af(peer_b))
+				 ? NULL
+				 : face_find(m, realm_b, sa_af(peer_b));
 
 	if (f) {
 		face_swap(m, f);
@@ -1201,15 +1210,15 @@ void media_face(struct media *m, const struct realm *realm_b,
 			if (m->stream[i])
 				end_change(m, m->stream[i], SIDE_A);
 	}
-	if (m->realm[SIDE_B] == realm_b)
+	if (is_here(m, realm_b, sa_af(peer_b)))
 		m->peer[SIDE_B] = *peer_b;
 }
 
-void media_leave(struct media *m, const struct realm *realm_b)
+void media_leave(struct media *m, const struct realm *realm_b, int af)
 {
-	struct face *f = face_find(m, realm_b);
+	struct face *f = face_find(m, realm_b, af);
 
-	if (!f && m->realm[SIDE_B] == realm_b && m->faces.head) {
+	if (!f && is_here(m, realm_b, af) && m->faces.head) {
 		f = m->faces.head->data;
 		face_swap(m, f);
 	}
@@ -1254,8 +1263,8 @@ int media_beside(struct media *m, const struct realm *realm_b,
 		 const struct sa *peer_b, const struct pl *sdp,
 		 struct mbuf **out)
 {
-	bool here = m->realm[SIDE_B] == realm_b;
-	struct face *f = here ? NULL : face_find(m, realm_b);
+	bool here = is_here(m, realm_b, sa_af(peer_b));
+	struct face *f = here ? NULL : face_find(m, realm_b, sa_af(peer_b));
 	bool fresh = !here && !f;
 	int err = 0;
 
@@ -1342,8 +1351,7 @@ int media_alloc(struct media **mp, const struct media_setup *setup, media_h *h,
 int media_move(struct media *m, const struct realm *realm_b,
 	       const struct sa *peer_b)
 {
-	bool elsewhere = m->realm[SIDE_B] != realm_b ||
-			 sa_af(&m->peer[SIDE_B]) != sa_af(peer_b);
+	bool elsewhere = !is_here(m, realm_b, sa_af(peer_b));
 	uint32_t i;
 
 	faces_release(m);

@@ -64,8 +64,8 @@ int media_move(struct media *m, const struct realm *realm_b,
  * the offer of the INVITE as it is made there
  *
  * The caller has one session with all of them. What one realm agrees on counts
- * while it has the media (media_face). In a realm where side B is already the
- * same ports are offered.
+ * while it has the media (media_face). In a realm where side B is already, with
+ * an address of the same family, the same ports are offered.
  *
  * @param m        Media, with an offer to another hop
  * @param realm_b  Realm of the hop
@@ -84,8 +84,9 @@ int media_beside(struct media *m, const struct realm *realm_b,
 void media_face(struct media *m, const struct realm *realm_b,
 		const struct sa *peer_b);
 
-/** No hop of this realm is tried any more, while others are: its ports go back */
-void media_leave(struct media *m, const struct realm *realm_b);
+/** No hop at an address of this family (AF_INET, AF_INET6) in this realm is tried
+ *  any more, while others are: its ports go back */
+void media_leave(struct media *m, const struct realm *realm_b, int af);
 
 /** The early dialog that has the media is dead: the offer of the INVITE waits for
  *  the answer of another one */

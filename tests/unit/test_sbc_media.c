@@ -522,6 +522,50 @@ static void the_next_target_has_ports_of_its_own_family(void **state)
 	finish(w);
 }
 
+/* Hops of both families that are tried together (behaviour.md 2.4) */
+static void each_family_of_a_realm_has_an_offer_of_its_own(void **state)
+{
+	struct world *w = configure(4);
+	struct sa four = sa_of(addresses[PEER_B]),
+		  six = sa_of(addresses[PEER_6]);
+	struct sdp_stream seen[2];
+	struct mbuf *mb = NULL;
+	const struct realm *b;
+	struct pl pl;
+	(void)state;
+
+	add_pool(w, "b", "::1", 4);
+	run(w);
+	b = realm_named(w->plan->realms, "b");
+	pl = pl_text(sdp_of(w, PEER_A, ""));
+	assert_int_equal(media_move(w->media, b, &four), 0);
+	assert_int_equal(offer(w, SIDE_A, sdp_of(w, PEER_A, "")), 0);
+	seen[0] = w->seen[SIDE_B].streams[0];
+	assert_int_equal(media_beside(w->media, b, &six, &pl, &mb), 0);
+	hear(w, SIDE_B, mb, "");
+	assert_int_equal(sa_af(&w->seen[SIDE_B].streams[0].rtp), AF_INET6);
+	assert_used(w, 1, 2);
+	seen[1] = w->seen[SIDE_B].streams[0];
+	/* the same ports for one more hop there */
+	assert_int_equal(media_beside(w->media, b, &six, &pl, &mb), 0);
+	mem_deref(mb);
+	assert_used(w, 1, 2);
+
+	media_face(w->media, b, &four);
+	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_B, ""), false), 0);
+	w->seen[SIDE_B].streams[0] = seen[0];
+	assert_passes(w, PEER_A, PEER_B);
+	media_leave(w->media, b, AF_INET);
+	settle(w);
+	assert_used(w, 1, 1);
+	media_face(w->media, b, &six);
+	assert_int_equal(answer(w, SIDE_B, sdp_of(w, PEER_6, ""), true), 0);
+	media_started(w->media);
+	w->seen[SIDE_B].streams[0] = seen[1];
+	assert_passes(w, PEER_A, PEER_6);
+	finish(w);
+}
+
 static void a_refused_offer_leaves_the_session_as_it_was(void **state)
 {
 	struct world *w = begin(4);
@@ -1213,6 +1257,7 @@ int main(void)
 		T(a_later_offer_changes_nothing_before_its_final_answer),
 		T(each_side_has_the_family_of_its_own),
 		T(the_next_target_has_ports_of_its_own_family),
+		T(each_family_of_a_realm_has_an_offer_of_its_own),
 		T(a_refused_offer_leaves_the_session_as_it_was),
 		T(streams_come_and_go_with_the_answer),
 		T(a_stream_that_is_not_over_udp_gets_port_0),
