@@ -1276,6 +1276,8 @@ static void orphan_answered(struct transaction *t, enum transaction_event ev,
 	struct leg *leg = arg;
 	(void)t;
 
+	if (ev == FINAL || ev == TIMEOUT || ev == BROKEN)
+		leg->orphan_open = false;
 	if (ev != FINAL || msg->code >= 300)
 		return;
 	if (msg->cseq == leg->invite_cseq && msg->cseq != leg->ack_cseq)
@@ -1284,10 +1286,11 @@ static void orphan_answered(struct transaction *t, enum transaction_event ev,
 		leg_ack_again(leg, msg);
 }
 
-void leg_adopt(struct leg *leg, struct transaction *t)
+void leg_adopt(struct leg *leg, struct transaction *t, bool open)
 {
 	leg->orphan = transaction_forget(leg->orphan);
 	leg->orphan = t;
+	leg->orphan_open = open;
 	transaction_handler(t, orphan_answered, leg);
 	(void)transaction_cancel(t, NULL);
 }

@@ -102,6 +102,7 @@ struct leg {
 	bool standin;   /* it has no peer: sbc/transfer puts another one here */
 	bool heard;     /* remote_cseq is set */
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
+	bool orphan_open; /* it has no final answer: no other INVITE may go */
 	leg_h *h;
 	void *arg;
 };
@@ -303,9 +304,9 @@ void leg_refresh_target(struct leg *leg, const struct message *msg);
  *  of the other side's Contact in msg (behaviour.md 5.2, 5.3) */
 void leg_contact(struct leg *leg, const struct message *msg);
 
-/** Take over a re-INVITE whose maker is gone: unanswered it is cancelled, and a 2xx
- *  is acknowledged still, while the leg lives */
-void leg_adopt(struct leg *leg, struct transaction *t);
+/** Take over a re-INVITE whose maker is gone: unanswered (open) it is cancelled, and
+ *  a 2xx is acknowledged still, while the leg lives */
+void leg_adopt(struct leg *leg, struct transaction *t, bool open);
 
 /** Say good-bye to the handler: no more events; timers and 2xx stop */
 void leg_close(struct leg *leg);

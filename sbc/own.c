@@ -90,7 +90,7 @@ static bool offer_make(struct call *c, enum side side, struct mbuf **sdp)
 	const struct leg *leg = side == SIDE_A ? c->a : c->b;
 	struct pl said;
 
-	if (c->reinvite || leg->answer || leg->ack_waits ||
+	if (c->reinvite || leg->answer || leg->ack_waits || leg->orphan_open ||
 	    !media_said(c->media, !side, &said))
 		return false;
 	return !media_offer(c->media, !side, &said, sdp);

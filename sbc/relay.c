@@ -490,7 +490,7 @@ void relay_close(struct relay *r, uint16_t code)
 	/* One that is answered has its ACK, and gives way */
 	if (r->method == INVITE && r->client &&
 	    (!r->answered || !r->to->orphan)) {
-		leg_adopt(r->to, r->client);
+		leg_adopt(r->to, r->client, !r->answered);
 		r->client = NULL;
 	}
 	if (r->answered && r->to->ack_waits)

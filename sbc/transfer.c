@@ -420,7 +420,8 @@ static bool is_free(const struct call *c, enum side side)
 {
 	const struct leg *leg = leg_at(c, side);
 
-	return !c->reinvite && !leg->answer && !leg->ack_waits && !leg->asked;
+	return !c->reinvite && !leg->answer && !leg->ack_waits && !leg->asked &&
+	       !leg->orphan_open;
 }
 
 /* The next re-INVITE: to the target with what the other side said, then to the

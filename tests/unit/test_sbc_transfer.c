@@ -361,6 +361,34 @@ static void when_he_hung_up_and_the_target_refuses_the_other_side_hears_bye(
 	assert_int_equal(core_calls(), 0);
 }
 
+/* RFC 3261 14.1: it is cancelled, and until its answer no other INVITE goes */
+static void a_reinvite_that_he_leaves_behind_ends_before_the_move(void **s)
+{
+	struct message *invite, *hold;
+	(void)s;
+
+	call();
+	invite = referred(TO_TARGET);
+	peer_says(&pbx, "INVITE", NULL, SDP_PBX);
+	hold = peer_request(&trunk, "INVITE");
+	peer_says(&pbx, "BYE", NULL, NULL);
+	peer_answers(&trunk, invite, 200, NULL, MOVED);
+	core_run(2000);
+	while (!peer_hears_no(&trunk, "INVITE")) /* repeated only */
+		assert_int_equal(peer_request(&trunk, "INVITE")->cseq,
+				 hold->cseq);
+	peer_answers(&trunk, hold, 180, NULL, NULL);
+	peer_request(&trunk, "CANCEL");
+	peer_answers(&trunk, hold, 487, NULL, NULL);
+	core_run(600);
+	hold = peer_request(&trunk, "INVITE");
+	assert_true(body_has(hold, "m=audio 40300"));
+	peer_answers(&trunk, hold, 200, NULL, SDP_TRUNK);
+	core_run(1);
+	assert_int_equal(core_calls(), 1);
+	assert_true(peer_hears_no(&trunk, "BYE"));
+}
+
 static void an_other_side_that_hangs_up_ends_everything(void **s)
 {
 	struct message *invite;
@@ -707,6 +735,7 @@ int main(void)
 		T(a_move_that_meets_another_offer_is_repeated),
 		T(a_referrer_who_hangs_up_does_not_end_the_transfer),
 		T(when_he_hung_up_and_the_target_refuses_the_other_side_hears_bye),
+		T(a_reinvite_that_he_leaves_behind_ends_before_the_move),
 		T(an_other_side_that_hangs_up_ends_everything),
 		T(a_target_that_hangs_up_before_the_move_is_a_failure),
 		T(who_wants_no_notify_gets_none),
