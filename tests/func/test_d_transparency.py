@@ -58,6 +58,7 @@ def test_the_called_side_holds_and_hangs_up(sbc, trunk, pbx_a):
     call = pbx_a.calls("0301234").until_answered()
     trunk.wait(lambda m: m.method == "ACK" and m.tag("To") == trunk.tag_of(trunk.invites()[-1]))
     taken = Taken(trunk, trunk.invites()[-1])
+    sbc.waits("show sessions", "TALKING")     # the caller's own ACK may come behind this one
     hold = taken.send("INVITE", trunk.sdp(sendrecv="sendonly"))
     assert taken.answer_to(hold).status == 200
     came = pbx_a.requests("INVITE")[0]
