@@ -615,8 +615,6 @@ int leg_keep(struct leg *leg, const struct pl *tag)
 	return 0;
 }
 
-static bool leg_is_at(const struct leg *leg, const struct arrival *from);
-
 /* Early dialogs of the caller's leg have tags of their own: sbc/early tells them
  * apart */
 static bool kept_is(const struct entry *e, const void *key)
@@ -1202,7 +1200,7 @@ static bool is_at_port(const struct leg *leg, const struct arrival *from)
 /* Did it come in by the realm of the dialog (behaviour.md 1.3)? Where several
  * share the sip-interface the source says which. The peer itself is of it,
  * whatever the prefixes say */
-static bool leg_is_at(const struct leg *leg, const struct arrival *from)
+bool leg_is_at(const struct leg *leg, const struct arrival *from)
 {
 	const struct realm *top = leg->realm->interface_realm;
 

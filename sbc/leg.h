@@ -304,6 +304,9 @@ void leg_refresh_target(struct leg *leg, const struct message *msg);
  *  of the other side's Contact in msg (behaviour.md 5.2, 5.3) */
 void leg_contact(struct leg *leg, const struct message *msg);
 
+/** Did it come in by the realm of the dialog? */
+bool leg_is_at(const struct leg *leg, const struct arrival *from);
+
 /** Take over a re-INVITE whose maker is gone: unanswered (open) it is cancelled, and
  *  a 2xx is acknowledged still, while the leg lives */
 void leg_adopt(struct leg *leg, struct transaction *t, bool open);

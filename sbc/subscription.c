@@ -594,7 +594,8 @@ static struct joint *joint_notified(struct subscription *s, struct leg *placed,
 	struct joint *j = NULL;
 
 	if (!placed->uac || msg->method_id != NOTIFY ||
-	    pl_cmp(&callid, &msg->callid) || joint_alloc(&j, s, placed))
+	    !leg_is_at(placed, from) || pl_cmp(&callid, &msg->callid) ||
+	    joint_alloc(&j, s, placed))
 		return NULL;
 	if (leg_confirm_by(j->b, from, msg)) {
 		mem_deref(j);

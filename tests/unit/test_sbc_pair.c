@@ -869,6 +869,33 @@ static void requests_of_a_call_are_refused_in_a_subscription(void **s)
 	assert_int_equal(pairs(), 1);
 }
 
+static void a_stranger_begins_no_dialog_of_a_subscription(void **s)
+{
+	struct message *in;
+	struct port *port;
+	(void)s;
+
+	core_start();
+	asks(&pbx, "SUBSCRIBE", NUMBER, "Event: presence\r\n");
+	in = peer_request(&trunk, "SUBSCRIBE");
+	notifies_as(&trunk, in, "u");
+	port = trunk.port;
+	trunk.port = pbx_b.port;
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@127.0.0.13");
+	peer_says(&trunk, "NOTIFY", ACTIVE, NULL);
+	peer_answer(&trunk, 481);
+	trunk.port = port;
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@127.0.0.11");
+	core_run(10);
+
+	/* requests of the dialog go where the answer says */
+	peer_answers(&trunk, in, 200, "Expires: 600\r\n", NULL);
+	peer_answer(&pbx, 200);
+	peer_says(&pbx, "MESSAGE", NULL, "x");
+	peer_request(&trunk, "MESSAGE");
+	assert_true(peer_hears_nothing(&pbx_b));
+}
+
 static void a_stranger_reaches_no_subscription_by_its_tag(void **s)
 {
 	(void)s;
@@ -1078,6 +1105,7 @@ int main(void)
 		T(a_subscribe_without_contact_is_400),
 		T(within_a_subscription_dialogs_of_others_are_unnamed),
 		T(requests_of_a_call_are_refused_in_a_subscription),
+		T(a_stranger_begins_no_dialog_of_a_subscription),
 		T(a_stranger_reaches_no_subscription_by_its_tag),
 		T(a_refer_is_followed_by_its_notifies),
 		T(a_refer_without_subscription_leaves_nothing),
