@@ -418,13 +418,13 @@ static struct text uri_of(struct text contact)
  * none, a proxy in its place does. No comma in a line */
 static void routes_write(char *out, struct text routes)
 {
-	const char *start = routes.p, *end = routes.p + routes.l;
+	const char *first = routes.p, *end = routes.p + routes.l;
 
 	*out = '\0';
-	while (start && end > start) {
+	while (first && end > first) {
 		const char *line = end - 2;
 
-		while (line > start && line[-1] != '\n')
+		while (line > first && line[-1] != '\n')
 			--line;
 		out += print(out, "%.*s", (int)(end - line - 7), line + 7);
 		end = line;
