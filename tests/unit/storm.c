@@ -1124,6 +1124,7 @@ static void sends_fail(void)
 		step();
 	failing = false;
 	fake_port_fail(0);
+	witness_tears();
 	if (!later)
 		return;
 	fake_port_hold(false);

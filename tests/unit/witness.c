@@ -58,6 +58,7 @@ struct gave {
 	uint64_t at, final_at, cancelled, over;
 	uint16_t code;
 	bool rang, wild; /* ... an answer was wild */
+	bool torn;       /* sends failed while it was open */
 };
 
 /* A dialog that one side has by a 2xx: it must be acknowledged, where the core
@@ -98,6 +99,12 @@ static bool names_cross;
 void witness_names_cross(bool cross)
 {
 	names_cross = cross;
+}
+
+void witness_tears(void)
+{
+	for (size_t i = 0; i < gave_n; i++)
+		gave[i].torn = gave[i].torn || !gave[i].final_at;
 }
 
 const char *witness_fault(void)
@@ -385,7 +392,7 @@ static void check_invites(const struct label *n)
 
 		if (g->n.method == INVITE && !strcmp(g->n.callid, n->callid) &&
 		    !strcmp(g->n.from, n->from) && !strcmp(g->n.to, n->to) &&
-		    !g->final_at && !g->cancelled && !g->wild &&
+		    !g->final_at && !g->cancelled && !g->wild && !g->torn &&
 		    (g->rang || clock_ms() < g->at + T1_64))
 			accuse("INVITE %u while %u is open to %s", n->cseq,
 			       g->n.cseq, witness_marks[n->end]);

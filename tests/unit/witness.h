@@ -26,6 +26,9 @@ void witness_reset(void);
 void witness_names_cross(bool cross);
 /** The core gets this now. wild: not written by the rules */
 void witness_hears(int end, const struct message *msg, bool wild);
+/** Sends have failed: what the core has asked and nobody answered may be over
+ *  for it (RFC 3261 8.1.3.1), and it may ask again */
+void witness_tears(void);
 /** The core has sent this; msg NULL: it could not be scanned */
 void witness_sees(int end, struct mbuf *mb, const struct message *msg);
 /** All is over: look at what is owed still. lossy: sends have failed, so that a
