@@ -709,7 +709,7 @@ static bool has_carrier(const struct option *option,
 		callers = q->carriers;
 	else if (q->agent && q->agent->carriers.n)
 		callers = &q->agent->carriers;
-	else if (q->realm->interface)
+	else if (q->realm && q->realm->interface)
 		callers = &q->realm->interface->carriers;
 	if (callers && callers->n && !names_have(callers, &carrier))
 		return false;
@@ -935,6 +935,11 @@ static void look_up(struct search *s)
 
 		if (own)
 			pattern_index_walk(own, &s->to, to_found, s);
+	}
+	for (uint32_t i = 0; !s->q->realm && i < routes->realms->n; ++i) {
+		if (routes->by_realm[i])
+			pattern_index_walk(routes->by_realm[i], &s->to,
+					   to_found, s);
 	}
 	if (routes->any)
 		pattern_index_walk(routes->any, &s->to, to_found, s);
@@ -1174,7 +1179,7 @@ static bool has_source(const struct routes *routes,
 {
 	struct pl name, any = PL("*");
 
-	if (names_have(&policy->source_realm, &any))
+	if (!realm || names_have(&policy->source_realm, &any))
 		return true;
 	for (; realm; realm = realm_above(routes, realm)) {
 		pl_set_str(&name, realm->config->identifier);

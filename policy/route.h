@@ -25,7 +25,7 @@ struct local_time {
 };
 
 struct route_query {
-	const struct realm *realm; /* ingress */
+	const struct realm *realm; /* ingress; NULL: any, for a trial */
 	struct pl method;
 	const struct uri *from, *to; /* From URI; Request-URI */
 	const struct uri *called;    /* To URI, for next-key; or NULL */

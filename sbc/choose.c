@@ -76,9 +76,10 @@ static uint16_t route_default(struct ingress *in)
 
 	if (!in->owner.agent || !in->owner.agent->route_to_registrar ||
 	    plan_registrar(in->plan, in->owner.agent, &in->route->hops[0]))
-		return passage_refuse(in, 404, "no local-policy leads there",
-				      "realm-config",
-				      in->source.realm->config->identifier);
+		return passage_refuse(
+			in, 404, "no local-policy leads there", "realm-config",
+			in->source.realm ? in->source.realm->config->identifier
+					 : "*");
 	in->route->n = 1;
 	if (!surrogates_by_owner(in->worker->surrogates, &in->owner, &view) &&
 	    view.refused)
@@ -133,7 +134,7 @@ static uint16_t route_by_policy(struct ingress *in)
 	if (!q.from)
 		return 400;
 	/* RFC 3325 5: what a stranger asserts says nothing */
-	if (match_trusts(in->source.realm, &in->source))
+	if (in->source.realm && match_trusts(in->source.realm, &in->source))
 		q.asserted =
 			uri_in(&asserted, in->msg, HDR_P_ASSERTED_IDENTITY);
 	if (in->wishes && in->wishes->now)
@@ -253,6 +254,10 @@ static void find_owner(struct ingress *in)
 {
 	struct identity_live live = { 0 };
 
+	if (in->wishes && in->wishes->owner) {
+		in->owner = *in->wishes->owner;
+		return;
+	}
 	surrogates_identity(in->worker->surrogates, &live);
 	identity_owner(in->plan->identities, &in->source, &in->from.src,
 		       in->msg, &live, &in->owner);
@@ -435,6 +440,18 @@ uint16_t choose_find(struct ingress *in)
 		find_called(in);
 	}
 	return code ? code : map_names(in);
+}
+
+uint16_t choose_anywhere(struct ingress *in)
+{
+	uint16_t code;
+
+	if (in->wishes && in->wishes->owner)
+		in->owner = *in->wishes->owner;
+	code = route_by_policy(in);
+	if (!code)
+		find_called(in);
+	return code;
 }
 
 uint16_t choose_route(struct ingress *in)

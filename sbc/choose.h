@@ -14,6 +14,10 @@ uint16_t choose_route(struct ingress *in);
 /** Owner, called AoR and hops alone; in->route is there already */
 uint16_t choose_find(struct ingress *in);
 
+/** The same for a trial from no realm in particular (test-policy, source-realm
+ *  `*`): the policies of all realms, and no owner but the one that is wished */
+uint16_t choose_anywhere(struct ingress *in);
+
 /** To the customer next hop of in->called (5.3): 0 or a code */
 uint16_t choose_pbx(struct ingress *in);
 

@@ -866,7 +866,9 @@ static int ruri_of_agent(struct branch *b)
 	return 0;
 }
 
-static int identities(struct hunt *hunt, const struct port *port)
+/* Behaviour.md 5.2 and 5.3: as it leaves from this sip-port, and came to that one */
+static int identities_of(struct hunt *hunt, const struct sa *local,
+			 const struct sa *received_at)
 {
 	struct identity_live live = { 0 };
 	struct registration_view view;
@@ -878,8 +880,8 @@ static int identities(struct hunt *hunt, const struct port *port)
 		.egress = hunt->now->hop.realm,
 		.source = hunt->source,
 		.src = hunt->from.src,
-		.local = port_local(port),
-		.received_at = port_local(hunt->from.port),
+		.local = local,
+		.received_at = received_at,
 		.target = &hunt->now->targets.addr[hunt->now->target],
 		.hop = &hunt->now->hop,
 		.owner = hunt->owner,
@@ -903,8 +905,14 @@ static int identities(struct hunt *hunt, const struct port *port)
 	}
 	err = rewrite_request(&hunt->now->rw, hunt->now->scratch,
 			      hunt->now->out, &setup);
-	if (!err)
-		err = ruri_of_agent(hunt->now);
+	return err ? err : ruri_of_agent(hunt->now);
+}
+
+static int identities(struct hunt *hunt, const struct port *port)
+{
+	int err = identities_of(hunt, port_local(port),
+				port_local(hunt->from.port));
+
 	return err ? err : contact_transport(hunt, port_transport(port));
 }
 
@@ -1463,6 +1471,55 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 	q->method = setup->method;
 	hunt_registrar(setup, hunt->worker, hop->realm,
 		       &hunt->now->targets.addr[hunt->now->target]);
+}
+
+/* --- For a trial -------------------------------------------------------- */
+
+/* Where the hop leads as far as that is known without asking anybody */
+static void targets_known(struct hunt *hunt)
+{
+	struct branch *b = hunt->now;
+
+	if (hop_resolve(hunt) != EINPROGRESS)
+		return;
+	resolve_cancel(b->resolving);
+	b->resolving = NULL;
+	b->targets.n = 0;
+}
+
+int hunt_preview(char *uri, size_t size, struct hunt *hunt,
+		 const struct hop *hop)
+{
+	struct branch *b = hunt->now = &hunt->first;
+	const struct endpoint *from;
+	struct registration_view view;
+	int err = 0;
+
+	b->hunt = hunt;
+	b->hop = *hop;
+	compare_registrar(hunt, &view);
+	targets_known(hunt);
+	b->target = 0;
+	from = b->targets.n
+		       ? realm_endpoint(hop->realm, &b->targets.addr[0],
+					(enum transport)b->targets.transport[0])
+		       : hop->realm->endpoints[0];
+	/* the address would stand in it */
+	if (!from ||
+	    (!b->targets.n && hop->agent && !hop->agent->loose_routing))
+		err = ENOENT;
+	if (!err) {
+		b->scratch = mbuf_alloc(512);
+		err = b->scratch ? message_clone(&b->out, hunt->invite)
+				 : ENOMEM;
+	}
+	if (!err)
+		err = identities_of(hunt, &from->local, &hunt->at->local);
+	if (!err && pl_strcpy(&b->rw.ruri, uri, size))
+		err = ENOENT;
+	branch_finish(b);
+	hunt->now = NULL;
+	return err;
 }
 
 /* --- The end ------------------------------------------------------------ */

@@ -179,6 +179,22 @@ void hunt_query(struct credential_query *q, const struct hop *hop,
 void hunt_registrar(struct proof_setup *setup, const struct worker *w,
 		    const struct realm *egress, const struct sa *target);
 
+/**
+ * Request-URI with which a request would leave by a hop, for a trial: nothing is
+ * sent, and DNS only asked for what it knows already
+ *
+ * @param uri   Set to it
+ * @param size  Of uri
+ * @param hunt  Zeroed but for worker, plan, invite, from.src, source, at, owner
+ *              and called; all stay the caller's
+ * @param hop   Hop of that plan
+ *
+ * @return 0; ENOENT it depends on an address that is not known yet; EINVAL a
+ *         URI cannot be read; ENOMEM
+ */
+int hunt_preview(char *uri, size_t size, struct hunt *hunt,
+		 const struct hop *hop);
+
 /** Leave an option out of Supported or Require. 0; ENOMEM */
 int hunt_remove_option(struct message *msg, enum header_id id,
 		       const char *option);

@@ -420,13 +420,13 @@ static uint16_t try_steps(struct ingress *in, const char **step)
 	uint16_t code;
 
 	*step = "name-source";
-	if (sa_isset(&in->from.src, SA_ADDR) &&
+	if (in->source.realm && sa_isset(&in->from.src, SA_ADDR) &&
 	    !match_allows(in->at, &in->source, in->msg->method_id == REGISTER,
 			  false))
 		return 403;
 
 	*step = "choose-route";
-	code = choose_find(in);
+	code = in->source.realm ? choose_find(in) : choose_anywhere(in);
 	if (!code)
 		*step = NULL;
 
@@ -440,7 +440,7 @@ int ingress_try(struct worker *w, const struct source *source,
 	struct ingress in = {
 		.worker = w,
 		.wishes = wishes,
-		.plan = w->plan,
+		.plan = wishes && wishes->plan ? wishes->plan : w->plan,
 		.msg = msg,
 		.source = *source,
 		.forwards = 70,
@@ -448,12 +448,12 @@ int ingress_try(struct worker *w, const struct source *source,
 
 	memset(out, 0, sizeof(*out));
 	out->source = *source;
-	if (!source->realm->endpoints_n)
+	if (source->realm && !source->realm->endpoints_n)
 		return ENOTCONN;
 	if (!message_uri(msg))
 		return EINVAL;
 	in.ruri = *message_uri(msg);
-	in.at = source->realm->endpoints[0];
+	in.at = source->realm ? source->realm->endpoints[0] : NULL;
 	in.from.src = *src;
 	in.route = mem_zalloc(sizeof(*in.route), NULL);
 	if (!in.route)

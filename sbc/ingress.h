@@ -26,7 +26,8 @@ struct ingress_trial {
 	const char *step;
 };
 
-/** Put a request through the steps. wishes may be NULL. 0; EINVAL the Request-URI
+/** Put a request through the steps. wishes may be NULL; without a realm in source
+ *  only the routes are looked up, those of all realms. 0; EINVAL the Request-URI
  *  cannot be read; ENOTCONN the realm has no sip-port; ENOMEM */
 int ingress_try(struct worker *w, const struct source *source,
 		const struct sa *src, const struct message *msg,

@@ -22,6 +22,8 @@ enum {
 
 /** What a trial assumes instead of what is */
 struct ingress_wishes {
+	const struct plan *plan;      /* NULL: the one that runs */
+	const struct owner *owner;    /* NULL: as it is found */
 	const struct local_time *now; /* NULL: it is now */
 	const struct names *carriers; /* NULL: those of the source */
 };

@@ -320,7 +320,7 @@ static const void *present(const struct proof_setup *s,
 	struct pl pl = { key, 0 };
 	int n;
 
-	if (!item || !s->plan || s->plan == s->worker->plan)
+	if (!item || s->trial || !s->plan || s->plan == s->worker->plan)
 		return item;
 
 	n = re_snprintf(key, sizeof(key), "%H", item_key_spell, &ref);
@@ -390,6 +390,25 @@ static int open_agent(const struct proof_setup *s, struct credential *out)
 	return open_secret(s, user, &who.agent->password, out);
 }
 
+static const struct auth_attribute *entry_of_row(
+	const struct proof_setup *s, const struct credential_choice *choice,
+	const struct pl *auth_realm);
+
+/** Of a configuration that does not run: its entry, else an imported row; of this
+ *  auth-realm alone. 0; ENOENT; errno */
+static int open_row_of(const struct proof_setup *s,
+		       const struct credential_choice *choice,
+		       const struct credential_key *key, struct credential *out)
+{
+	const struct auth_attribute *entry =
+		entry_of_row(s, choice, &key->auth_realm);
+
+	if (entry && !pl_strcmp(&key->auth_realm, entry->auth_realm))
+		return open_secret(s, entry->username, &entry->password, out);
+
+	return credential_imported(s->worker->credentials, key, out);
+}
+
 static int open_row(const struct proof_setup *s,
 		    const struct credential_choice *choice,
 		    const struct pl *realm, struct credential *out)
@@ -400,11 +419,14 @@ static int open_row(const struct proof_setup *s,
 	pl_set_str(&key.realm, choice->realm);
 	pl_set_str(&key.lookup, choice->lookup);
 
-	err = credential_get(s->worker->credentials, &key, out);
+	err = s->trial ? open_row_of(s, choice, &key, out)
+		       : credential_get(s->worker->credentials, &key, out);
 	if (err != ENOENT)
 		return err;
 
 	pl_set_str(&key.auth_realm, "*");
+	if (s->trial)
+		return open_row_of(s, choice, &key, out);
 
 	return credential_get(s->worker->credentials, &key, out);
 }
@@ -426,8 +448,9 @@ static int open_choice(const struct proof_setup *s,
 
 static bool falls_back(const struct proof_setup *s)
 {
-	return s->worker->plan->sip->auth_lookup_miss ==
-	       AUTH_LOOKUP_MISS_FALLBACK;
+	const struct plan *plan = s->trial ? s->trial : s->worker->plan;
+
+	return plan->sip->auth_lookup_miss == AUTH_LOOKUP_MISS_FALLBACK;
 }
 
 /** Where the search stands: has the last row failed it, or is it behind it? */
@@ -1028,8 +1051,8 @@ static const struct auth_attribute *entry_of_row(
 	const struct proof_setup *s, const struct credential_choice *choice,
 	const struct pl *auth_realm)
 {
-	const struct realm *realm =
-		realm_named(s->worker->plan->realms, choice->realm);
+	const struct plan *plan = s->trial ? s->trial : s->worker->plan;
+	const struct realm *realm = realm_named(plan->realms, choice->realm);
 	const struct auth_attribute *any = NULL;
 	const struct items *all;
 
@@ -1428,6 +1451,13 @@ static bool is_wildcard(const struct proof_setup *s,
 
 	pl_set_str(&key.realm, choice->realm);
 	pl_set_str(&key.lookup, choice->lookup);
+	if (s->trial) {
+		struct credential cred;
+		int err = open_row_of(s, choice, &key, &cred);
+
+		credential_wipe(&cred);
+		return err == ENOENT;
+	}
 
 	return !credential_exists(s->worker->credentials, &key);
 }
@@ -1452,6 +1482,27 @@ static const char *row_name(const struct proof_explanation *e)
 	}
 
 	return e->choice.row;
+}
+
+uint32_t prove_realms(const struct message *challenge, struct proof_realm *out,
+		      uint32_t n)
+{
+	static const struct tries none;
+	struct picks picks;
+	uint32_t i;
+
+	picks_take(&picks, &none, challenge);
+	for (i = 0; i < picks.n && i < n; i++) {
+		const struct pick *p = &picks.of[i];
+
+		set_chars(out[i].auth_realm, sizeof(out[i].auth_realm),
+			  p->realm.p, p->realm.l);
+		out[i].algorithm =
+			digest_algorithm_name(digest_algorithm(&p->c));
+		out[i].proxy = p->proxy;
+	}
+
+	return i;
 }
 
 void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,

@@ -50,6 +50,9 @@ void tries_reset(struct tries *t);
 struct proof_setup {
 	struct worker *worker;
 	const struct plan *plan; /* that the query is of; NULL: the worker's */
+	/** Whose entries count instead of those that run, and which is that of
+	 *  the query too: of a trial only. NULL: those that run */
+	const struct plan *trial;
 	struct credential_query query;   /* all but auth_realm */
 	const struct target *target;     /* that challenged */
 	struct pl method, uri, body;     /* exactly as it will be sent */
@@ -114,6 +117,19 @@ struct proof_explanation {
 	bool any;                        /* of an entry for every auth-realm */
 	char user[256];                  /* "": none */
 };
+
+/** A realm that a 401 or 407 asks for: its strongest challenge that can be
+ *  answered */
+struct proof_realm {
+	char auth_realm[256];
+	const char *algorithm; /* "SHA-256" */
+	bool proxy;
+};
+
+/** The realms of a challenge in their order, at most n; how many there are. 0: none
+ *  can be answered, as when no credentials exist */
+uint32_t prove_realms(const struct message *challenge, struct proof_realm *out,
+		      uint32_t n);
 
 /** Would this request be answered? The choice and its reason without a
  *  challenge */

@@ -21,6 +21,8 @@ static const char *reason_of(int err)
 
 	case ENOENT:
 		return "the name does not exist";
+	case ENOTCONN:
+		return "its sip-port is open after activate-config only";
 	case EAFNOSUPPORT:
 		return "no sip-port of the realm fits";
 	case EADDRNOTAVAIL:
@@ -38,6 +40,9 @@ static int targets_find(struct registration *r, struct rehearsal *out)
 	struct resolve *pending;
 	int err = attempt_resolve(&pending, reg, &out->targets, ignore, NULL);
 
+	/* The answer stands in the cache when somebody looks again; the realm
+	 * may be gone until then */
+	resolve_cancel(pending);
 	for (uint32_t i = 0; !err && i < out->targets.n; i++)
 		out->avoided[i] = target_is_avoided(reg->worker->resolver,
 						    &out->targets.addr[i],
@@ -61,7 +66,8 @@ static int request_write(struct registration *r, struct rehearsal *out)
 
 	what.port = from ? worker_port(w, from) : NULL;
 	if (!what.port)
-		return EADDRNOTAVAIL;
+		return from && r->flock->plan != w->plan ? ENOTCONN
+							 : EADDRNOTAVAIL;
 	if (registration_contact(contact, sizeof(contact), agent, r->number,
 				 from) < 0 ||
 	    re_snprintf(ruri, sizeof(ruri),
@@ -96,6 +102,7 @@ static void proof_add(struct registration *r, struct rehearsal *out,
 	struct proof_setup setup = {
 		.worker = r->flock->worker,
 		.plan = r->flock->plan,
+		.trial = out->trial,
 		.query = {
 			.registering = r->flock->agent,
 			.owner = { r->flock->agent, r->number },
@@ -128,14 +135,9 @@ static void proofs_find(struct registration *r, struct rehearsal *out)
 	proof_add(r, out, f->agent->register_host);
 }
 
-int rehearse(struct worker *w, const struct owner *who, struct rehearsal *out)
+static int rehearse_one(struct registration *r, struct rehearsal *out)
 {
-	struct registration *r = surrogates_find(w->surrogates, who);
 	int err;
-
-	memset(out, 0, sizeof(*out));
-	if (!r)
-		return ENOENT;
 
 	str_ncpy(out->registrar, r->flock->agent->register_host,
 		 sizeof(out->registrar));
@@ -159,6 +161,57 @@ int rehearse(struct worker *w, const struct owner *who, struct rehearsal *out)
 		out->why = reason_of(err);
 
 	return 0;
+}
+
+int rehearse(struct worker *w, const struct owner *who, struct rehearsal *out)
+{
+	struct registration *r = surrogates_find(w->surrogates, who);
+
+	memset(out, 0, sizeof(*out));
+
+	return r ? rehearse_one(r, out) : ENOENT;
+}
+
+/* An AoR that runs keeps its names and goes on counting (behaviour.md 4.2), and
+ * what challenged it once will do so again */
+static void follow(struct registration *r, const struct registration *before)
+{
+	struct flock *f = r->flock;
+
+	memcpy(r->callid, before->callid, sizeof(r->callid));
+	memcpy(r->tag, before->tag, sizeof(r->tag));
+	r->cseq = before->cseq;
+	r->min_expires = before->min_expires;
+	for (f->realms_n = 0; f->realms_n < before->flock->realms_n;
+	     f->realms_n++)
+		f->realms[f->realms_n] = before->flock->realms[f->realms_n];
+}
+
+int rehearse_with(struct worker *w, const struct plan *plan,
+		  const struct owner *who, struct rehearsal *out)
+{
+	struct registration *r, *before = surrogates_find(w->surrogates, who);
+	struct registry registry = { .worker = w, .plan = plan };
+	struct flock flock = {
+		.worker = w,
+		.agent = who->agent,
+		.plan = plan,
+	};
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	out->trial = plan;
+	if (!plan_registrar(plan, who->agent, &registry.hop))
+		flock.registry = &registry;
+	err = registration_alloc(&r, &flock, who->number);
+	if (err)
+		return err;
+	if (before)
+		follow(r, before);
+	err = rehearse_one(r, out);
+	mem_deref(r);
+
+	return err;
 }
 
 void rehearsal_finish(struct rehearsal *r)

@@ -28,6 +28,8 @@ struct rehearsal {
 	} proofs[REHEARSE_REALMS];
 	uint32_t proofs_n;
 	bool guessed; /* nobody challenged yet: register-host taken for it */
+	const struct plan
+		*trial; /* whose entries count; NULL: those that run */
 };
 
 /**
@@ -42,6 +44,11 @@ struct rehearsal {
  *         ENOENT there is no such AoR; ENOMEM
  */
 int rehearse(struct worker *w, const struct owner *who, struct rehearsal *out);
+
+/** The same with a plan that does not run: as it would be after activate-config.
+ *  who is of that plan, which stays until out was read */
+int rehearse_with(struct worker *w, const struct plan *plan,
+		  const struct owner *who, struct rehearsal *out);
 
 /** Let go of its bytes */
 void rehearsal_finish(struct rehearsal *r);

@@ -30,15 +30,17 @@ enum {
 
 enum kind {
 	OF_REALM,
-	OF_AOR
+	OF_AOR,
+	IMPORTED, /* OF_REALM, without the entries that run */
+	KINDS
 };
 
 struct credentials {
 	struct database *db;
 	struct opener *opener;
 	struct connection *c;
-	struct statement *find[2]; /* by kind */
-	uint64_t announced;        /* as of what is in the cache */
+	struct statement *find[KINDS];
+	uint64_t announced; /* as of what is in the cache */
 	struct table rows;
 	struct list used; /* in the order in which they leave */
 	uint32_t count, max;
@@ -115,6 +117,9 @@ static const char find_entry[] =
 static const char find_aor[] =
 	"SELECT username, password FROM aor_credential WHERE agent = ?1"
 	" AND user = ?2 AND ?3 = ''";
+static const char find_imported[] =
+	"SELECT username, password FROM credential WHERE realm = ?1"
+	" AND auth_realm = ?2 AND lookup = ?3 AND origin = 1";
 
 int credentials_open(struct credentials **tablep, struct database *db,
 		     const struct seal *seal, uint32_t cached)
@@ -142,6 +147,9 @@ int credentials_open(struct credentials **tablep, struct database *db,
 				     find_entry);
 	if (!err)
 		err = statement_kept(&table->find[OF_AOR], table->c, find_aor);
+	if (!err)
+		err = statement_kept(&table->find[IMPORTED], table->c,
+				     find_imported);
 	if (err)
 		credentials_close(table);
 	else
@@ -325,6 +333,20 @@ int credential_get(struct credentials *table, const struct credential_key *key,
 	return answer(table,
 		      &(struct question){
 			      OF_REALM,
+			      { &key->realm, &key->auth_realm, &key->lookup } },
+		      out);
+}
+
+int credential_imported(struct credentials *table,
+			const struct credential_key *key,
+			struct credential *out)
+{
+	if (!table || !key || !out)
+		return EINVAL;
+
+	return answer(table,
+		      &(struct question){
+			      IMPORTED,
 			      { &key->realm, &key->auth_realm, &key->lookup } },
 		      out);
 }

@@ -54,6 +54,12 @@ void credentials_changed(struct credentials *table);
 int credential_get(struct credentials *table, const struct credential_key *key,
 		   struct credential *out);
 
+/** The same among imported rows alone: beside entries of a configuration that does
+ *  not run */
+int credential_imported(struct credentials *table,
+			const struct credential_key *key,
+			struct credential *out);
+
 /** Is there an entry? For verify and test-credentials: no secret is opened */
 bool credential_exists(struct credentials *table,
 		       const struct credential_key *key);

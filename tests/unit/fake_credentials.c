@@ -107,6 +107,13 @@ int credential_get(struct credentials *table, const struct credential_key *key,
 	return find(&key->realm, &key->auth_realm, &key->lookup, false, out);
 }
 
+int credential_imported(struct credentials *table,
+			const struct credential_key *key,
+			struct credential *out)
+{
+	return credential_get(table, key, out);
+}
+
 bool credential_exists(struct credentials *table,
 		       const struct credential_key *key)
 {

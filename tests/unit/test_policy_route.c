@@ -116,7 +116,8 @@ static int ask(struct fixture *f, const struct question *question,
 	q.method = pl_text(question->method ? question->method : "INVITE");
 	q.realm = realm_named(f->plan->realms,
 			      question->realm ? question->realm : "a");
-	assert_non_null(q.realm);
+	if (!question->realm || strcmp(question->realm, "*"))
+		assert_non_null(q.realm);
 
 	return route_find(f->plan->routes, &q, out);
 }
@@ -210,6 +211,20 @@ static void a_realm_sees_only_its_own_policies(void **state)
 	assert_hops(f, "a.example both.example all.example");
 	assert_hops_of(f, &b, "b.example both.example all.example");
 	assert_hops_of(f, &c, "all.example");
+}
+
+/* As test-policy asks with source-realm `*` */
+static void from_any_realm_all_policies_are_seen_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct question any = { .realm = "*" };
+
+	leads(policy(f->cfg, "*", "4930", "a"), "a.example");
+	leads(policy(f->cfg, "*", "4930", "b"), "b.example");
+	leads(policy(f->cfg, "*", "493", "a b"), "both.example");
+	leads(policy(f->cfg, "*", "49", "*"), "all.example");
+	leads(policy(f->cfg, "*", "5", "b"), "other.example");
+	assert_hops_of(f, &any, "a.example b.example both.example all.example");
 }
 
 static void what_is_disabled_is_no_candidate(void **state)
@@ -986,6 +1001,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(addresses_match_as_the_table_says),
 		T(a_realm_sees_only_its_own_policies),
+		T(from_any_realm_all_policies_are_seen_once),
 		T(what_is_disabled_is_no_candidate),
 		T(a_policy_lives_from_activate_time_to_deactivate_time),
 		T(a_window_holds_its_start_and_not_its_end),

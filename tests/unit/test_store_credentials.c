@@ -72,6 +72,21 @@ static void is_not(const char *realm, const char *auth_realm,
 	assert_false(credential_exists(table, &key));
 }
 
+/* Whose row counts beside a configuration that does not run; NULL: nobody's */
+static void imported_is(const char *realm, const char *auth_realm,
+			const char *lookup, const char *username)
+{
+	struct credential_key key = { text_pl(realm), text_pl(auth_realm),
+				      text_pl(lookup) };
+	struct credential c;
+	int err = credential_imported(table, &key, &c);
+
+	assert_int_equal(err, username ? 0 : ENOENT);
+	if (username)
+		assert_string_equal(c.username, username);
+	credential_wipe(&c);
+}
+
 struct lines {
 	unsigned n;
 	uint32_t line[16];
@@ -230,6 +245,7 @@ static void an_entry_of_the_running_version_wins(void **s)
 	is("trunk", "example.net", "tenA", "imported", "pw");
 	activate("tenA", "s3cr3t");
 	is("trunk", "example.net", "tenA", "entry", "s3cr3t");
+	imported_is("trunk", "example.net", "tenA", "imported");
 
 	/* an import does not change that, not even one that replaces */
 	assert_int_equal(import("trunk",
@@ -241,6 +257,7 @@ static void an_entry_of_the_running_version_wins(void **s)
 	activate("tenB", "other");
 	is("trunk", "example.net", "tenA", "imported", "pw2");
 	is("trunk", "example.net", "tenB", "entry", "other");
+	imported_is("trunk", "example.net", "tenB", NULL);
 	activate("tenB", NULL); /* for a plug-in: no password */
 	is("trunk", "example.net", "tenB", "entry", "");
 	activate(NULL, NULL);
