@@ -6,6 +6,7 @@
 #include "store/elements/elements.h"
 #include "store/rules.h"
 #include "cli/arguments.h"
+#include "cli/form.h"
 #include "cli/places.h"
 
 enum {
@@ -110,23 +111,6 @@ static const struct argument grammar[] = {
 	{ "notify sipd siplog", 0, NULL, "full", "Digest responses, too" },
 	{ "notify all trace", 0, NULL, "all", "All peers" },
 	{ "notify sipd register", 0, NULL, "all", "All agents", true },
-	{ "test-policy", ANYWHERE, NULL, "source-realm", "Realm where the request comes from" },
-	{ "test-credentials", ANYWHERE, NULL, "source-realm", "Realm where the request comes from" },
-	{ "test-policy", ANYWHERE, NULL, "from-address", "URI of From" },
-	{ "test-credentials", ANYWHERE, NULL, "from-address", "URI of From" },
-	{ "test-policy", ANYWHERE, NULL, "to-address", "Request-URI" },
-	{ "test-credentials", ANYWHERE, NULL, "to-address", "Request-URI" },
-	{ "test-policy", ANYWHERE, NULL, "source-address", "Address it comes from" },
-	{ "test-credentials", ANYWHERE, NULL, "source-address", "Address it comes from" },
-	{ "test-policy", ANYWHERE, NULL, "method", "Default INVITE" },
-	{ "test-credentials", ANYWHERE, NULL, "method", "Default INVITE" },
-	{ "test-policy", ANYWHERE, NULL, "time-of-day", "HHMM, default now" },
-	{ "test-credentials", ANYWHERE, NULL, "time-of-day", "HHMM, default now" },
-	{ "test-policy", ANYWHERE, NULL, "carriers", "(A B) instead of those of the realm" },
-	{ "test-credentials", ANYWHERE, NULL, "carriers", "(A B) instead of those of the realm" },
-	{ "test-policy", ANYWHERE, NULL, "media-profile", "Name of a codec" },
-	{ "test-credentials", ANYWHERE, NULL, "media-profile", "Name of a codec" },
-	{ "test-credentials", ANYWHERE, NULL, "auth-realm", "Realm of the challenge" },
 	{ "log-level", 0, NULL, "all", "All components" },
 	{ "log-level", 0, NULL, "sipd", "This component" },
 	{ "log-level", 0, NULL, "surrogate", "This component" },
@@ -219,28 +203,9 @@ static const struct {
 	{ "ping", "count", NULL, VALUE },
 	{ "ping", "source", NULL, VALUE },
 	{ "reset session-agent", NULL, &element_session_agent, OBJECT },
-	{ "test-surrogate", NULL, &element_surrogate_agent, OBJECT },
 	{ "notify sipd unregister", NULL, &element_surrogate_agent, OBJECT },
 	{ "log-level", "for", NULL, VALUE },
 	{ "activate-config", "confirm", NULL, VALUE },
-	{ "test-policy", "source-realm", &element_realm_config, OBJECT },
-	{ "test-policy", "from-address", NULL, VALUE },
-	{ "test-policy", "to-address", NULL, VALUE },
-	{ "test-policy", "source-address", NULL, VALUE },
-	{ "test-policy", "method", NULL, VALUE },
-	{ "test-policy", "time-of-day", NULL, VALUE },
-	{ "test-policy", "carriers", NULL, VALUE },
-	{ "test-policy", "media-profile", NULL, VALUE },
-	{ "test-policy", "auth-realm", NULL, VALUE },
-	{ "test-credentials", "source-realm", &element_realm_config, OBJECT },
-	{ "test-credentials", "from-address", NULL, VALUE },
-	{ "test-credentials", "to-address", NULL, VALUE },
-	{ "test-credentials", "source-address", NULL, VALUE },
-	{ "test-credentials", "method", NULL, VALUE },
-	{ "test-credentials", "time-of-day", NULL, VALUE },
-	{ "test-credentials", "carriers", NULL, VALUE },
-	{ "test-credentials", "media-profile", NULL, VALUE },
-	{ "test-credentials", "auth-realm", NULL, VALUE },
 };
 /* clang-format on */
 
@@ -320,12 +285,18 @@ static bool names_add(struct choices *c, const char *command,
 void arguments_add(struct choices *c, const char *command, char *const *words,
 		   uint32_t n, const struct config *cfg)
 {
+	const struct element *form = form_type(command);
+
+	if (form) {
+		form_arguments(c, form, words, n, cfg);
+		return;
+	}
 	if (names_add(c, command, words, n, cfg))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(grammar); i++) {
 		const struct argument *g = &grammar[i];
 		const struct choice choice = { (char *)g->word, (char *)g->help,
-					       g, CHOICE_VALUE, g->full };
+					       g->word, CHOICE_VALUE, g->full };
 
 		if (is_here(g, command, words, n))
 			choices_add(c, &choice);
@@ -351,9 +322,7 @@ bool arguments_expand(struct reply *r, const char *command, struct words *w,
 				    "Ambiguous word [%s]: %H", w->v[i],
 				    choices_print, &list);
 		else if (!err && picked->what)
-			w->v[i] =
-				(char *)((const struct argument *)picked->what)
-					->word;
+			w->v[i] = (char *)picked->what; /* of the grammar */
 		choices_clear(&c);
 	}
 	return clear;

@@ -13,6 +13,7 @@
 struct check {
 	const char *file;
 	bool only_total, detail, json, host, dns;
+	bool silent;                   /* not even the total */
 	const struct rule_text *rule;  /* only this one; or NULL */
 	const struct element *element; /* only this one; or NULL */
 };
@@ -51,7 +52,7 @@ static int check_run(struct task *task, const struct config *cfg,
 	setup.now = now.now;
 	inquiry_init(&inquiry, &ask);
 	err = verify_run(cfg, &setup, &findings, totals);
-	if (!err)
+	if (!err && !check->silent)
 		reply_print(&task->reply,
 			    check->json ? (re_printf_h *)verify_json
 					: (re_printf_h *)verify_print,
@@ -71,6 +72,14 @@ int verify_tell(struct task *task, const struct config *cfg, const char *file,
 		.host = true,
 		.dns = !only_total,
 	};
+
+	return check_run(task, cfg, &check, totals);
+}
+
+int verify_count(struct task *task, const struct config *cfg,
+		 struct verify_totals *totals)
+{
+	const struct check check = { .only_total = true, .silent = true };
 
 	return check_run(task, cfg, &check, totals);
 }

@@ -16,6 +16,10 @@ int verify_say(struct task *task, const struct config *cfg, const char *file,
 int verify_tell(struct task *task, const struct config *cfg, const char *file,
 		bool only_total, bool detail, struct verify_totals *totals);
 
+/** The same, and nothing is said */
+int verify_count(struct task *task, const struct config *cfg,
+		 struct verify_totals *totals);
+
 /** verify-config [detail] [strict] [static] [rule ID] [element E]; fails when
  *  something counts (acli.md 3.3) */
 void verify_config(struct session *s, const struct words *w, uint32_t at);

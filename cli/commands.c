@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/enable.h"
+#include "cli/form.h"
 #include "cli/rehearsal.h"
 #include "cli/restart.h"
 #include "cli/inside.h"
@@ -46,6 +47,11 @@ static void ping(struct session *s, const struct words *w, uint32_t at);
 /* One level up, where there are levels; else the connection ends */
 static void leave_mode(struct session *s, bool quits)
 {
+	bool asked = s->form;
+
+	form_close(s);
+	if (asked && (!quits || !s->configure))
+		return;
 	if (s->configure)
 		configure_leave(s, quits);
 	else if (s->mode == MODE_SUPERUSER && !quits)
@@ -72,6 +78,7 @@ static void disable(struct session *s, const struct words *w, uint32_t at)
 {
 	(void)w;
 	(void)at;
+	form_close(s);
 	if (s->configure)
 		configure_leave(s, true);
 	if (!s->configure)
@@ -802,7 +809,7 @@ static int first_pick(struct session *s, struct choices *c, const char *typed,
 	const struct choice *found;
 	int err;
 
-	if (s->configure)
+	if (s->configure || s->form)
 		place_words(c, &place);
 	commands_add(c, s->mode);
 	err = choices_pick(c, typed, &found);
@@ -858,6 +865,26 @@ static bool is_denied(const struct session *s, const char *line)
 	return denied;
 }
 
+/* Does the word belong to the test command at hand? Folders and elements lead
+ * away from it */
+static bool is_of_form(const struct session *s, const struct choice *choice)
+{
+	return s->form && (choice->kind == CHOICE_PARAMETER ||
+			   choice->kind == CHOICE_VERB);
+}
+
+static void form_word(struct session *s, const struct choice *choice,
+		      const char *rest)
+{
+	struct pl pl = range_of(rest);
+
+	while (pl.l && strchr(" \t\r\n", *pl.p))
+		pl_advance(&pl, 1);
+	while (pl.l && strchr(" \t\r\n", pl.p[pl.l - 1]))
+		pl.l--;
+	form_run(s, choice, &pl);
+}
+
 /* One word of the line; what is to be run after it, or NULL */
 static char *word_take(struct session *s, char *line)
 {
@@ -881,10 +908,14 @@ static char *word_take(struct session *s, char *line)
 		say_unknown(s, &c, typed, err);
 	else if (picked.kind == CHOICE_COMMAND || is_command_too(&picked, rest))
 		command_run(s, line, picked.word);
+	else if (is_of_form(s, &picked))
+		form_word(s, &picked, rest);
 	else if (!configure_editing(s) && !leaves(&picked))
 		configure_load(s, line);
-	else
+	else {
+		form_close(s);
 		goes_on = configure_run(s, &picked, line, rest) != NULL;
+	}
 	choices_clear(&c);
 	return goes_on ? rest : NULL;
 }

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/configure.h"
+#include "cli/form.h"
 
 enum {
 	NAMES = 50 /* existing names that help shows */
@@ -110,11 +111,28 @@ static void command_place(struct asked *a, uint32_t from)
 	arguments(a, name, from + used);
 }
 
+/* How far the words of the line have led */
+struct way {
+	struct place place;
+	bool configuring;
+	uint32_t at; /* the word that is looked at */
+};
+
 /* A list keeps its sign or its parenthesis in front of the word */
-static void value_place(struct asked *a, const struct field *f)
+static void value_place(struct asked *a, const struct field *f, uint32_t at,
+			const struct way *way)
 {
+	const struct config *editing = configure_editing(a->s);
+	const struct plan *plan =
+		!editing && a->s->sbc ? sbc_plan(a->s->sbc) : NULL;
+
 	a->parameter = f;
-	place_values(&a->c, f, configure_editing(a->s));
+	if (way->place.asks)
+		form_values(&a->c, f, a->w.v + at, a->w.n - at,
+			    plan ? plan->config : editing);
+	else
+		place_values(&a->c, f, editing);
+	plan_give(plan);
 	if (f->type->list && *a->partial && strchr("+-(", *a->partial))
 		a->sign = a->partial++;
 }
@@ -124,7 +142,7 @@ static void verb_place(struct asked *a, const char *verb, uint32_t at,
 {
 	struct keys keys = { place->type, configure_editing(a->s), NULL };
 
-	if (a->here)
+	if (a->here && !place->asks)
 		keys = configure_keys(a->s);
 	if (!strcmp(verb, "default") && a->w.n == at)
 		place_parameters(&a->c, place->type);
@@ -135,7 +153,7 @@ static void verb_place(struct asked *a, const char *verb, uint32_t at,
 		 !strcmp(verb, "copy"))
 		place_keys(&a->c, &keys, a->w.v + at, a->w.n - at);
 	else if (!strcmp(verb, "show")) {
-		if (a->w.n == at)
+		if (a->w.n == at && !place->asks)
 			choices_word(&a->c, CHOICE_VALUE, "short",
 				     "Key and what is not default", NULL);
 		command_place(a, at - 1);
@@ -151,8 +169,7 @@ static bool element_place(struct asked *a, const struct element *type,
 
 	if (in && a->here)
 		keys.items = configure_items(a->s, in);
-	place->folder = type->folder;
-	place->type = type;
+	*place = (struct place){ .folder = type->folder, .type = type };
 	if (type->flags & SINGLE)
 		return true;
 	if (!in || keys.items)
@@ -160,12 +177,11 @@ static bool element_place(struct asked *a, const struct element *type,
 	return false;
 }
 
-/* How far the words of the line have led */
-struct way {
-	struct place place;
-	bool configuring;
-	uint32_t at; /* the word that is looked at */
-};
+/* The mode of a test command is not in the tree, unless it was entered there */
+static bool is_in_tree(const struct asked *a, const struct way *way)
+{
+	return way->configuring && (!way->place.asks || a->s->configure);
+}
 
 /* What may stand at the end of the line; also from the top of the tree, as when
  * it is run */
@@ -174,7 +190,7 @@ static void end_place(struct asked *a, const struct way *way)
 	if (way->configuring)
 		place_words(&a->c, &way->place);
 	commands_add(&a->c, a->s->mode);
-	if (way->configuring && !choices_begin(&a->c, a->partial))
+	if (is_in_tree(a, way) && !choices_begin(&a->c, a->partial))
 		place_top(&a->c);
 }
 
@@ -192,7 +208,7 @@ static const struct choice *word_meaning(struct choices *c,
 	if (!choices_pick(c, word, &found))
 		return found;
 	choices_clear(c);
-	if (way->configuring)
+	if (is_in_tree(a, way))
 		place_top(c);
 	return choices_pick(c, word, &found) ? NULL : found;
 }
@@ -222,8 +238,7 @@ static bool word_follow(struct asked *a, struct way *way,
 	case CHOICE_COMMAND:
 		return command_follow(a, way, word->word);
 	case CHOICE_FOLDER:
-		way->place.folder = word->what;
-		way->place.type = NULL;
+		way->place = (struct place){ .folder = word->what };
 		return true;
 	case CHOICE_ELEMENT:
 		return element_place(a, word->what, NULL, way->at + 1,
@@ -231,7 +246,7 @@ static bool word_follow(struct asked *a, struct way *way,
 	case CHOICE_CHILD:
 		return element_place(a, f->child, f, way->at + 1, &way->place);
 	case CHOICE_PARAMETER:
-		value_place(a, f);
+		value_place(a, f, way->at + 1, way);
 		return false;
 	case CHOICE_VERB:
 		verb_place(a, word->word, way->at + 1, &way->place);
@@ -246,7 +261,7 @@ static bool word_follow(struct asked *a, struct way *way,
 static void place_find(struct asked *a)
 {
 	struct way way = { .place = configure_place(a->s),
-			   .configuring = a->s->configure != NULL };
+			   .configuring = a->s->configure || a->s->form };
 	bool goes_on = true;
 
 	a->here = way.place.type != NULL;

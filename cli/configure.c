@@ -14,6 +14,7 @@
 #include "store/text.h"
 #include "store/versions.h"
 #include "cli/configure.h"
+#include "cli/form.h"
 #include "cli/tree.h"
 #include "cli/typed.h"
 #include "cli/users.h"
@@ -100,7 +101,7 @@ const char *configure_word(const struct session *s)
 {
 	struct place place = configure_place(s);
 
-	if (!s->configure)
+	if (!s->configure && !s->form)
 		return NULL;
 	return place.type     ? place.type->name
 	       : place.folder ? place.folder
@@ -109,9 +110,9 @@ const char *configure_word(const struct session *s)
 
 struct place configure_place(const struct session *s)
 {
-	struct place place = { NULL, NULL };
+	struct place place = { .type = form_here(s), .asks = s->form };
 
-	if (s->configure) {
+	if (s->configure && !s->form) {
 		struct level *level = draft_level(&s->configure->draft);
 
 		place.folder = s->configure->draft.folder;
@@ -125,6 +126,8 @@ const void *configure_item(const struct session *s)
 	struct level *level =
 		s->configure ? draft_level(&s->configure->draft) : NULL;
 
+	if (s->form)
+		return form_item(s);
 	return level ? level->item : NULL;
 }
 
@@ -307,6 +310,7 @@ void configure_load(struct session *s, const char *line)
 
 void configure_open(struct session *s, bool exclusive, const char *line)
 {
+	form_close(s);
 	if (exclusive && !control_lock(s))
 		return;
 	if (!s->configure)

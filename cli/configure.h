@@ -21,10 +21,11 @@ void configure_open(struct session *s, bool exclusive, const char *line);
  *  NULL in the session is fine */
 void configure_close(struct session *s);
 
-/** Last word of the path, "surrogate-agent"; NULL: not in configuration mode */
+/** Last word of the path, "surrogate-agent", "test-policy"; NULL: neither in
+ *  configuration mode nor in that of a test command */
 const char *configure_word(const struct session *s);
 
-/** Where the session is, and the sub-elements of the object at hand that the
+/** Where the session is, with the arguments of a test command too, and the sub-elements of the object at hand that the
  *  field holds */
 struct place configure_place(const struct session *s);
 const struct items *configure_items(const struct session *s,

@@ -20,17 +20,20 @@ static const struct {
 };
 static const struct {
 	const char *name, *help;
-	bool multi; /* of elements with several objects */
+	enum { OF_ALL, OF_MANY, OF_ARGUMENTS } of; /* elements with several
+						      objects */
 } verbs[] = {
-	{ "copy",    "The loaded values as a new object: KEY", true },
-	{ "default", "A parameter back to its default: PARAMETER", false },
-	{ "done",    "Check and store: [all]", false },
-	{ "exit",    "One level up", false },
-	{ "new",     "A fresh object", true },
-	{ "no",      "Delete: [KEY] [force|cascade]", false },
-	{ "quit",    "Back to superuser mode", false },
-	{ "select",  "Load a stored object: [KEY]", true },
-	{ "show",    "The object at hand: [short]", false },
+	{ "copy",    "The loaded values as a new object: KEY", OF_MANY },
+	{ "default", "A parameter back to its default: PARAMETER", OF_ALL },
+	{ "default", "A parameter back to its default: PARAMETER", OF_ARGUMENTS },
+	{ "done",    "Check and store: [all]", OF_ALL },
+	{ "exit",    "One level up", OF_ALL },
+	{ "new",     "A fresh object", OF_MANY },
+	{ "no",      "Delete: [KEY] [force|cascade]", OF_ALL },
+	{ "quit",    "Back to superuser mode", OF_ALL },
+	{ "select",  "Load a stored object: [KEY]", OF_MANY },
+	{ "show",    "The object at hand: [short]", OF_ALL },
+	{ "show",    "Run it with these arguments", OF_ARGUMENTS },
 };
 /* clang-format on */
 enum {
@@ -72,6 +75,17 @@ void place_parameters(struct choices *c, const struct element *type)
 			choices_word(c, CHOICE_PARAMETER, f->name, f->help, f);
 }
 
+static void verbs_add(struct choices *c, const struct place *place)
+{
+	bool single = place->type->flags & SINGLE;
+
+	for (size_t i = 0; i < VERBS; i++)
+		if ((verbs[i].of == OF_ARGUMENTS) == place->asks &&
+		    (verbs[i].of != OF_MANY || !single))
+			choices_word(c, CHOICE_VERB, verbs[i].name,
+				     verbs[i].help, NULL);
+}
+
 static void element_words(struct choices *c, const struct element *type)
 {
 	place_parameters(c, type);
@@ -83,20 +97,18 @@ static void element_words(struct choices *c, const struct element *type)
 			choices_word(c, CHOICE_CHILD, f->child->alias, f->help,
 				     f);
 	}
-	for (size_t i = 0; i < VERBS; i++)
-		if (!verbs[i].multi || !(type->flags & SINGLE))
-			choices_word(c, CHOICE_VERB, verbs[i].name,
-				     verbs[i].help, NULL);
 }
 
 void place_words(struct choices *c, const struct place *place)
 {
-	if (place->type)
+	if (place->type) {
 		element_words(c, place->type);
-	else if (place->folder)
+		verbs_add(c, place);
+	} else if (place->folder) {
 		elements_add(c, place->folder);
-	else
+	} else {
 		folders_add(c);
+	}
 }
 
 void place_elements(struct choices *c)

@@ -13,6 +13,7 @@
 struct place {
 	const char *folder;         /* NULL: the top */
 	const struct element *type; /* NULL: no object at hand */
+	bool asks; /* it is made of arguments: `show` runs them (cli/form) */
 };
 
 /** Words of a place: folders, elements, parameters, verbs */

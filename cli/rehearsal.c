@@ -8,6 +8,7 @@
 #include "sbc/clock.h"
 #include "sbc/rehearse.h"
 #include "cli/control.h"
+#include "cli/form.h"
 #include "cli/json.h"
 #include "cli/rehearsal.h"
 
@@ -18,8 +19,9 @@ enum {
 
 struct rehearsal_task {
 	struct task task; /* first */
-	char key[1024], command[256];
-	char *user; /* NULL: the first AoR */
+	struct wishes *wishes;
+	char command[256];
+	const struct plan *plan; /* of the configuration that is asked */
 	int err;
 	bool missing; /* no credential would answer */
 };
@@ -28,21 +30,21 @@ static void destructor(void *data)
 {
 	struct rehearsal_task *t = data;
 
-	mem_deref(t->user);
+	item_free(&form_surrogate, t->wishes);
+	plan_give(t->plan);
 }
 
 static bool owner_find(struct owner *who, const struct rehearsal_task *t,
-		       const struct worker *w)
+		       const struct plan *plan)
 {
-	struct pl key = range_of(t->key), user;
+	struct pl key = range_of(t->wishes->surrogate_agent), user;
 
 	memset(who, 0, sizeof(*who));
-	who->agent =
-		config_find(w->plan->config, &element_surrogate_agent, &key);
-	if (!who->agent || !t->user)
+	who->agent = config_find(plan->config, &element_surrogate_agent, &key);
+	if (!who->agent || !*t->wishes->aor)
 		return who->agent;
-	user = range_of(t->user);
-	user.l = strcspn(t->user, "@");
+	user = range_of(t->wishes->aor);
+	user.l = strcspn(t->wishes->aor, "@");
 	return !aor_number(&who->number, who->agent, &user);
 }
 
@@ -173,12 +175,20 @@ static void on_worker(struct worker *w, void *arg)
 	struct rehearsal found = { 0 };
 	struct owner who;
 
-	t->err = owner_find(&who, t, w) ? rehearse(w, &who, &found) : ENOENT;
+	if (t->wishes->config == FORM_RUNNING)
+		t->err = owner_find(&who, t, w->plan)
+				 ? rehearse(w, &who, &found)
+				 : ENOENT;
+	else
+		t->err = owner_find(&who, t, t->plan)
+				 ? rehearse_with(w, t->plan, &who, &found)
+				 : ENOENT;
 	if (t->err == ENOENT)
 		reply_error(r, REPLY_ARGUMENT,
-			    "There is no surrogate-agent [%s]%s%s", t->key,
-			    t->user ? " with AoR " : "",
-			    t->user ? t->user : "");
+			    "There is no surrogate-agent [%s]%s%s",
+			    t->wishes->surrogate_agent,
+			    *t->wishes->aor ? " with AoR " : "",
+			    t->wishes->aor);
 	if (!t->err && r->json)
 		json_all(t, &found);
 	else if (!t->err)
@@ -211,26 +221,31 @@ static int act(struct task *task)
 	return t->err == ENOENT ? ECANCELED : t->err;
 }
 
-void test_surrogate(struct session *s, const struct words *w, uint32_t at)
+static int prepare(struct task *task)
 {
-	static const struct step steps[] = { { ON_JOB, act }, { 0 } };
-	struct rehearsal_task *t;
+	struct rehearsal_task *t = (struct rehearsal_task *)task;
 
-	if (w->n < at + 3 || w->n > at + 4) {
-		reply_error(&s->reply, REPLY_ARGUMENT,
-			    w->n < at + 3 ? "Missing register-host "
-					    "register-user realm-id"
-					  : "Unexpected word [%s]",
-			    w->n < at + 3 ? "" : w->v[at + 4]);
-		return;
-	}
-	t = mem_zalloc(sizeof(*t), destructor);
+	return form_plan(&t->plan, task, t->wishes);
+}
+
+static void begin(struct session *s, const struct wishes *wishes)
+{
+	static const struct step steps[] = { { ON_JOB, prepare },
+					     { ON_JOB, act },
+					     { ON_JOB, NULL } };
+	struct rehearsal_task *t = mem_zalloc(sizeof(*t), destructor);
+	void *copy = NULL;
+
+	if (t && item_copy(&copy, &form_surrogate, wishes))
+		t = mem_deref(t);
 	if (t) {
-		(void)re_snprintf(t->key, sizeof(t->key), "%s %s %s", w->v[at],
-				  w->v[at + 1], w->v[at + 2]);
+		t->wishes = copy;
 		str_ncpy(t->command, s->command, sizeof(t->command));
-		if (w->n > at + 3 && str_dup(&t->user, w->v[at + 3]))
-			t = mem_deref(t);
 	}
 	task_start(s, (struct task *)t, steps, false);
+}
+
+void test_surrogate(struct session *s, const struct words *w, uint32_t at)
+{
+	form_line(s, &form_surrogate, w, at, begin);
 }

@@ -21,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/complete.h"
 #include "cli/configure.h"
+#include "cli/form.h"
 #include "cli/server.h"
 
 enum {
@@ -67,6 +68,7 @@ static void bytes_wipe(struct mbuf *mb)
 static void link_close(struct link *link)
 {
 	session_event(&link->session, "logout", "");
+	form_close(&link->session);
 	configure_close(&link->session);
 	control_leave(&link->session);
 	list_unlink(&link->le);

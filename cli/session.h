@@ -18,6 +18,7 @@ enum mode {
 
 struct configure;
 struct control;
+struct form;
 struct session;
 struct task;
 
@@ -37,6 +38,7 @@ struct session {
 	bool secret;           /* the line held one: it is kept nowhere */
 	bool follows;          /* what is asked for ends with Ctrl-C alone */
 	struct configure *configure; /* NULL: not in configuration mode */
+	struct form *form;           /* of a test command; NULL: none */
 	/** Run a line, as if it had been typed */
 	void (*line)(struct session *s, const char *line);
 	/** Tell the operator something between two answers */

@@ -256,6 +256,60 @@ def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operat
     assert code == 1 and "% Ambiguous word [d]: d" in said
 
 
+def test_a_test_command_is_a_mode_with_parameters(sbc, operator):
+    sbc.start()
+    o = operator()
+    o.types("enable")
+    assert o.types("test-pol").endswith("sbc1(test-policy)# ")
+    o.keys("sou\t")
+    o.keys("\t")  # the common part is source-
+    assert "source-address" in o.reads("source-realm")
+    o.keys("\x15source-realm tr\t")
+    o.reads("unk ")
+    o.types("")
+    o.keys("?")
+    text = o.reads(r"test-policy.# ")
+    assert "media-profile" in text and re.search(r"(?m)^  show +Run it", text) and "done" not in text
+    assert "default running, now running" in o.types("config")
+    assert "now trunk" in o.types("source-realm")
+    assert "now empty" in o.types("default source-realm")
+    assert "% Missing source-realm" in o.types("show")
+    assert "% method [a b] is not a method" in o.types('method "a b"')
+    # `show` with a word is the command, and commands go on
+    assert "Severity" in o.types("show alarms")
+    assert o.types("exit").endswith("sbc1# ")
+    # in configuration mode the object at hand waits, and editing is asked
+    o.types(f"configure terminal surrogate-agent {AGENT}")
+    o.types("description waiting")
+    assert o.types("test-credentials").endswith("sbc1(test-credentials)# ")
+    assert "now editing" in o.types("config")
+    o.keys("surrogate-agent b\t")
+    o.reads(r"\.trunk\.example ")
+    o.keys("\t")
+    o.reads(r"493010\^ ")
+    o.keys("\t")
+    o.reads("pbx-b ")
+    o.types("")
+    assert "now b.trunk.example 493010^ pbx-b" in o.types("surrogate-agent")
+    assert o.types("exit").endswith("sbc1(surrogate-agent)# ")
+    assert "waiting" in o.types("show")
+    o.types("test-policy")
+    o.types("quit", until=r"\[y/n/c\] ")
+    assert o.types("n").endswith("sbc1# ")
+    o.enters("configure terminal", "test-policy")
+    assert o.types("session-router").endswith("sbc1(session-router)# ")
+    o.types("quit")
+    # behind the command, too
+    o.keys("test-cred so\t\t")
+    o.reads("source-realm")
+    o.keys("\x15test-credentials surrogate-agent b\t")
+    o.reads(r"\.trunk\.example ")
+    o.keys("\x15test-surrogate a.trunk.example 493010^ pbx-a con\t")
+    o.reads("fig ")
+    o.keys("e\t")
+    o.reads("diting ")
+
+
 def test_a_question_mark_lists_what_may_follow_at_once(sbc, operator):
     sbc.start()
     o = operator()
