@@ -5,9 +5,16 @@
  * never used stands in front and has the time 0. So among the pools of a realm
  * the head that is free for longest is the right pair: the fresh ones first,
  * through all pools in order, then the oldest (behaviour.md 3.10).
+ *
+ * All workers take and give, and none waits for another: the queue is a ring of
+ * places with a number each, which tells whose turn it is there. It is `turn`
+ * while the place is empty and waits for the pair that comes as number `turn`,
+ * and `turn` + 1 while it holds that pair. A place that was emptied waits for
+ * the pair that comes one round later.
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/base.h"
@@ -16,22 +23,40 @@
 
 enum {
 	QUIET = 2000, /* after its release a pair is silent [ms] (3.11) */
+	LINE = 64,    /* of a cache [bytes] */
+	SPARE = 64    /* places of a ring beyond those that its pairs need */
 };
-#define NONE UINT32_MAX
+
+/* One of the ring */
+struct place {
+	_Atomic uint64_t turn;
+	_Atomic uint32_t pair;
+};
+
+struct pair {
+	_Atomic uint64_t free_at; /* [ms]; 0: never used */
+	atomic_bool in_use;
+};
 
 struct pool {
 	struct entry e; /* in ports->pools, unless gone */
 	struct le le;   /* in ports->all */
 	struct sa address;
-	uint32_t start;         /* first even port */
-	uint32_t n, used, room; /* pairs; of them in use; size of the arrays */
-	uint32_t head, tail;    /* queue of free pairs, by number */
-	uint32_t *next;         /* behind it in the queue */
-	uint64_t *free_at;      /* [ms]; 0: never used */
-	uint8_t *in_use;
+	uint32_t start;     /* first even port */
+	uint32_t n;         /* pairs */
+	uint32_t room;      /* pairs that there may be; 0: there is no ring */
+	struct place *ring; /* room + SPARE places */
+	struct pair *pairs;
 	char *realm;
 	uint32_t start_port; /* as configured: part of the key */
 	bool gone, kept;
+	/* Far from what all read, and from each other */
+	uint8_t apart_all[LINE];
+	_Atomic uint64_t taken; /* turn of the next to be taken */
+	uint8_t apart_taken[LINE];
+	_Atomic uint64_t given; /* ... to be given back */
+	uint8_t apart_given[LINE];
+	_Atomic uint32_t used; /* pairs */
 };
 
 struct waiting {
@@ -46,7 +71,9 @@ struct alert {
 };
 
 struct ports {
-	struct list alerts;
+	struct list alerts;        /* while alerting is set */
+	_Atomic uint32_t alerts_n; /* of them; each call looks at this */
+	atomic_flag alerting;
 	struct table pools;
 	struct list all;
 	struct waiting *desk; /* room to sort the pairs of a pool */
@@ -58,9 +85,8 @@ static void pool_destructor(void *arg)
 	struct pool *pool = arg;
 
 	list_unlink(&pool->le);
-	mem_deref(pool->next);
-	mem_deref(pool->free_at);
-	mem_deref(pool->in_use);
+	mem_deref(pool->ring);
+	mem_deref(pool->pairs);
 	mem_deref(pool->realm);
 }
 
@@ -92,6 +118,7 @@ int ports_open(struct ports **pp)
 	table_init(&p->pools);
 	list_init(&p->all);
 	list_init(&p->alerts);
+	atomic_flag_clear(&p->alerting);
 	*pp = p;
 
 	return 0;
@@ -104,25 +131,64 @@ void ports_close(struct ports *p)
 
 /* --- the queue of a pool --- */
 
-static void push_last(struct pool *pool, uint32_t i)
+static uint64_t places(const struct pool *pool)
 {
-	pool->next[i] = NONE;
-	if (pool->tail == NONE)
-		pool->head = i;
-	else
-		pool->next[pool->tail] = i;
-	pool->tail = i;
+	return (uint64_t)pool->room + SPARE;
 }
 
-static uint32_t pop_first(struct pool *pool)
+/* There is room: a pair is never in the ring twice */
+static void push_last(struct pool *pool, uint32_t i)
 {
-	uint32_t i = pool->head;
+	uint64_t turn = atomic_fetch_add_explicit(&pool->given, 1,
+						  memory_order_relaxed);
+	struct place *place = &pool->ring[turn % places(pool)];
 
-	pool->head = pool->next[i];
-	if (pool->head == NONE)
-		pool->tail = NONE;
+	/* Only if who took from here a round ago was stopped in pop_first while
+	 * the others gave back SPARE times: he is about to say so */
+	while (atomic_load_explicit(&place->turn, memory_order_acquire) != turn)
+		;
+	atomic_store_explicit(&place->pair, i, memory_order_relaxed);
+	atomic_store_explicit(&place->turn, turn + 1, memory_order_release);
+}
 
-	return i;
+/* First of the queue, and its turn; false: it is empty */
+static bool first(const struct pool *pool, uint64_t *turn, uint32_t *i)
+{
+	const struct place *place;
+	uint64_t now;
+
+	if (!pool->room)
+		return false;
+	*turn = atomic_load_explicit(&pool->taken, memory_order_relaxed);
+	for (;;) {
+		place = &pool->ring[*turn % places(pool)];
+		now = atomic_load_explicit(&place->turn, memory_order_acquire);
+		if (now == *turn + 1)
+			break;
+		if (now <= *turn)
+			return false;
+		/* somebody else took it meanwhile */
+		*turn = atomic_load_explicit(&pool->taken,
+					     memory_order_relaxed);
+	}
+	*i = atomic_load_explicit(&place->pair, memory_order_relaxed);
+
+	return true;
+}
+
+/* Take the pair that was the first at this turn; false: somebody else has it */
+static bool pop_first(struct pool *pool, uint64_t turn)
+{
+	struct place *place = &pool->ring[turn % places(pool)];
+
+	if (!atomic_compare_exchange_strong_explicit(
+		    &pool->taken, &turn, turn + 1, memory_order_relaxed,
+		    memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&place->turn, turn + places(pool),
+			      memory_order_release);
+
+	return true;
 }
 
 static uint32_t pairs_of(const struct steering_pool *config)
@@ -151,41 +217,42 @@ static void line_up(struct ports *p, struct pool *pool)
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < pool->n; ++i) {
-		if (!pool->in_use[i])
-			v[count++] = (struct waiting){ pool->free_at[i], i };
+		const struct pair *pair = &pool->pairs[i];
+
+		if (!atomic_load(&pair->in_use))
+			v[count++] =
+				(struct waiting){ atomic_load(&pair->free_at),
+						  i };
 	}
 	if (count)
 		qsort(v, count, sizeof(*v), free_order);
 
-	pool->head = pool->tail = NONE;
+	atomic_store(&pool->taken, 0);
+	atomic_store(&pool->given, 0);
+	for (uint64_t i = 0; pool->room && i < places(pool); ++i)
+		atomic_store(&pool->ring[i].turn, i);
 	for (uint32_t i = 0; i < count; ++i)
 		push_last(pool, v[i].i);
 }
 
+/* Its pairs keep what is known of them, but stand in no line yet */
 static int make_room(struct pool *pool, uint32_t room)
 {
-	uint32_t *next = mem_zalloc(room * sizeof(*next), NULL);
-	uint64_t *free_at = mem_zalloc(room * sizeof(*free_at), NULL);
-	uint8_t *in_use = mem_zalloc(room, NULL);
+	struct place *ring = mem_zalloc((room + SPARE) * sizeof(*ring), NULL);
+	struct pair *pairs = mem_zalloc(room * sizeof(*pairs), NULL);
 
-	if (!next || !free_at || !in_use) {
-		mem_deref(next);
-		mem_deref(free_at);
-		mem_deref(in_use);
+	if (!ring || !pairs) {
+		mem_deref(ring);
+		mem_deref(pairs);
 		return ENOMEM;
 	}
 
-	if (pool->room) {
-		memcpy(next, pool->next, pool->room * sizeof(*next));
-		memcpy(free_at, pool->free_at, pool->room * sizeof(*free_at));
-		memcpy(in_use, pool->in_use, pool->room);
-	}
-	mem_deref(pool->next);
-	mem_deref(pool->free_at);
-	mem_deref(pool->in_use);
-	pool->next = next;
-	pool->free_at = free_at;
-	pool->in_use = in_use;
+	if (pool->room)
+		memcpy(pairs, pool->pairs, pool->room * sizeof(*pairs));
+	mem_deref(pool->ring);
+	mem_deref(pool->pairs);
+	pool->ring = ring;
+	pool->pairs = pairs;
 	pool->room = room;
 
 	return 0;
@@ -211,8 +278,12 @@ static int pool_reserve(struct ports *p, struct pool *pool, uint32_t n)
 {
 	int err = desk_reserve(p, n);
 
-	if (!err && n > pool->room)
+	if (!err && n > pool->room) {
 		err = make_room(pool, n);
+		/* until the change the pool goes on with what it has */
+		if (!err)
+			line_up(p, pool);
+	}
 
 	return err;
 }
@@ -292,7 +363,8 @@ out:
 	return err;
 }
 
-/* A pool that is no more cannot be found; it goes with its last pair */
+/* A pool that is no more cannot be found; it goes with the first change behind
+ * its last pair */
 static void drop_rest(struct ports *p)
 {
 	struct le *le = list_head(&p->all);
@@ -306,7 +378,7 @@ static void drop_rest(struct ports *p)
 		if (!pool->gone)
 			table_remove(&p->pools, &pool->e);
 		pool->gone = true;
-		if (!pool->used)
+		if (!atomic_load(&pool->used))
 			mem_deref(pool);
 	}
 }
@@ -361,16 +433,22 @@ int ports_change(struct ports *p, const struct config *cfg)
 
 /* --- taking and giving --- */
 
-static bool is_ready(const struct pool *pool, uint64_t now)
+/* The first of a pool that is not quiet any more */
+struct head {
+	struct pool *pool;
+	uint64_t free_at, turn;
+	uint32_t i;
+};
+
+static bool head_of(struct head *head, struct pool *pool, uint64_t now)
 {
-	uint64_t since;
-
-	if (pool->head == NONE)
+	head->pool = pool;
+	if (!first(pool, &head->turn, &head->i))
 		return false;
+	head->free_at = atomic_load_explicit(&pool->pairs[head->i].free_at,
+					     memory_order_relaxed);
 
-	since = pool->free_at[pool->head];
-
-	return !since || now >= since + QUIET;
+	return !head->free_at || now >= head->free_at + QUIET;
 }
 
 static void pair_set(struct port_pair *out, struct pool *pool, uint32_t i)
@@ -381,57 +459,74 @@ static void pair_set(struct port_pair *out, struct pool *pool, uint32_t i)
 	sa_set_port(&out->rtcp, pool->start + 2 * i + 1);
 }
 
-int ports_take(struct ports *p, const struct realm *realm, int af, uint64_t now,
-	       struct port_pair *out)
+/* The head that is free for longest. 0; ENOSPC; ENOENT */
+static int head_find(struct head *best, const struct ports *p,
+		     const struct realm *realm, int af, uint64_t now)
 {
-	struct pool *best = NULL;
+	struct head head;
 	bool any = false;
-	uint32_t i;
 
-	for (i = 0; i < realm->pools_n; ++i) {
+	best->pool = NULL;
+	for (uint32_t i = 0; i < realm->pools_n; ++i) {
 		struct pool *pool = pool_find(p, realm->pools[i]);
 
 		if (!pool || sa_af(&pool->address) != af)
 			continue;
 		any = true;
-		if (!is_ready(pool, now))
-			continue;
-		if (!best ||
-		    pool->free_at[pool->head] < best->free_at[best->head])
-			best = pool;
+		if (head_of(&head, pool, now) &&
+		    (!best->pool || head.free_at < best->free_at))
+			*best = head;
 	}
+	if (best->pool)
+		return 0;
 
-	if (!best)
-		return any ? ENOSPC : ENOENT;
+	return any ? ENOSPC : ENOENT;
+}
 
-	i = pop_first(best);
-	best->in_use[i] = true;
-	++best->used;
-	pair_set(out, best, i);
+int ports_take(struct ports *p, const struct realm *realm, int af, uint64_t now,
+	       struct port_pair *out)
+{
+	struct head best;
+	int err;
+
+	/* Each round that ends without a pair is one that somebody else took */
+	do {
+		err = head_find(&best, p, realm, af, now);
+		if (err)
+			return err;
+	} while (!pop_first(best.pool, best.turn));
+
+	atomic_store_explicit(&best.pool->pairs[best.i].in_use, true,
+			      memory_order_relaxed);
+	atomic_fetch_add_explicit(&best.pool->used, 1, memory_order_relaxed);
+	pair_set(out, best.pool, best.i);
 
 	return 0;
 }
 
-void ports_give(struct ports *p, const struct port_pair *pair, uint64_t now)
+void ports_give(struct ports *p, const struct port_pair *taken, uint64_t now)
 {
-	struct pool *pool = pair->pool;
+	struct pool *pool = taken->pool;
+	struct pair *pair;
 	uint32_t i;
 
 	(void)p;
 	if (!pool)
 		return;
 
-	i = (sa_port(&pair->rtp) - pool->start) / 2;
-	assert(i < pool->room && pool->in_use[i]);
-	if (i >= pool->room || !pool->in_use[i])
+	i = (sa_port(&taken->rtp) - pool->start) / 2;
+	assert(i < pool->room && atomic_load(&pool->pairs[i].in_use));
+	if (i >= pool->room)
+		return;
+	pair = &pool->pairs[i];
+	if (!atomic_exchange_explicit(&pair->in_use, false,
+				      memory_order_relaxed))
 		return;
 
-	pool->in_use[i] = false;
-	pool->free_at[i] = now ? now : 1;
-	--pool->used;
-	if (pool->gone && !pool->used)
-		mem_deref(pool);
-	else if (i < pool->n)
+	atomic_store_explicit(&pair->free_at, now ? now : 1,
+			      memory_order_relaxed);
+	atomic_fetch_sub_explicit(&pool->used, 1, memory_order_relaxed);
+	if (!pool->gone && i < pool->n)
 		push_last(pool, i);
 }
 
@@ -442,15 +537,30 @@ void ports_count(const struct ports *p, const struct realm *realm,
 
 	for (uint32_t i = 0; i < realm->pools_n; ++i) {
 		const struct pool *pool = pool_find(p, realm->pools[i]);
+		uint32_t now;
 
 		if (!pool)
 			continue;
-		*used += pool->used;
-		*free += pool->n > pool->used ? pool->n - pool->used : 0;
+		now = atomic_load_explicit(&pool->used, memory_order_relaxed);
+		*used += now;
+		*free += pool->n > now ? pool->n - now : 0;
 	}
 }
 
 /* --- alarms --- */
+
+/* Only while an alarm comes or goes */
+static void alerts_lock(struct ports *p)
+{
+	while (atomic_flag_test_and_set_explicit(&p->alerting,
+						 memory_order_acquire))
+		;
+}
+
+static void alerts_unlock(struct ports *p)
+{
+	atomic_flag_clear_explicit(&p->alerting, memory_order_release);
+}
 
 static struct alert *alert_find(const struct ports *p, const char *name)
 {
@@ -464,27 +574,50 @@ static struct alert *alert_find(const struct ports *p, const char *name)
 	return NULL;
 }
 
-int ports_alert(struct ports *p, const char *name)
+static int alert_alloc(struct alert **ap, const char *name)
 {
-	struct alert *a;
+	struct alert *a = mem_zalloc(sizeof(*a), alert_destructor);
 
-	if (alert_find(p, name))
-		return 0;
-	a = mem_zalloc(sizeof(*a), alert_destructor);
 	if (!a || str_dup(&a->name, name)) {
 		mem_deref(a);
 		return ENOMEM;
 	}
-	list_append(&p->alerts, &a->le, a);
+	*ap = a;
 
 	return 0;
 }
 
+int ports_alert(struct ports *p, const char *name)
+{
+	struct alert *a = NULL;
+	int err = 0;
+
+	alerts_lock(p);
+	if (!alert_find(p, name))
+		err = alert_alloc(&a, name);
+	if (a) {
+		list_append(&p->alerts, &a->le, a);
+		atomic_fetch_add(&p->alerts_n, 1);
+	}
+	alerts_unlock(p);
+
+	return err;
+}
+
 bool ports_relieve(struct ports *p, const char *name)
 {
-	struct alert *a = alert_find(p, name);
+	struct alert *a;
 
-	mem_deref(a);
+	if (!atomic_load_explicit(&p->alerts_n, memory_order_relaxed))
+		return false;
+
+	alerts_lock(p);
+	a = alert_find(p, name);
+	if (a) {
+		mem_deref(a);
+		atomic_fetch_sub(&p->alerts_n, 1);
+	}
+	alerts_unlock(p);
 
 	return a;
 }

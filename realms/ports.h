@@ -1,8 +1,9 @@
 /*
  * Media ports of the steering-pools: take the pair free for longest, give it back
  *
- * One object for the process; a lock of its own is not needed: one signalling
- * worker takes and gives (behaviour.md 3.10). Live state keyed by pool.
+ * One object for the process, live state keyed by pool (behaviour.md 3.10). Any
+ * thread takes, gives, counts and alerts, and none waits for another; the others
+ * are for one thread while nobody does.
  */
 #pragma once
 

@@ -18,7 +18,7 @@ UNIT_LIMIT = 120  # [s] for one test program
 # What more than one thread has a hand in
 THREADED = ("sbc_mailbox", "sbc_media", "sbc_forward", "sbc_counters", "sbc_worker", "sbc_job",
             "sbc_alarm", "store_database", "store_registrations", "store_records",
-            "store_credentials", "store_log")
+            "store_credentials", "store_log", "realms_ports")
 THREADED_CALLS = ("test_b_calls", "test_m_media", "test_r_registration", "test_u_change")
 SIDE_BY_SIDE = 4  # functional tests
 

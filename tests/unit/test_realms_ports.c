@@ -2,6 +2,8 @@
  * Media ports: fresh ones first, then the longest free, quiet for 2 s
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include "config_fixture.h"
 #include "realms/ports.h"
 
@@ -200,7 +202,7 @@ static void what_was_prepared_and_given_up_changes_no_pool(void **state)
 {
 	struct fixture *f = *state;
 	struct config *next = config_new();
-	struct port_pair pair;
+	struct port_pair pair, other;
 
 	pool(f->cfg, "a", "127.0.0.1", "20000", "20003");
 	pool(next, "a", "127.0.0.1", "20000", "20007");
@@ -208,6 +210,9 @@ static void what_was_prepared_and_given_up_changes_no_pool(void **state)
 	assert_int_equal(take(f, "a", 0, &pair), 20000);
 	assert_int_equal(ports_prepare(f->ports, next), 0);
 	assert_count(f, 1, 1);
+	/* calls go on meanwhile */
+	assert_int_equal(take(f, "a", 0, &other), 20002);
+	ports_give(f->ports, &other, 0);
 	assert_int_equal(ports_change(f->ports, f->cfg), 0);
 	assert_count(f, 1, 1);
 
@@ -251,6 +256,70 @@ static void an_alarm_ends_once_and_for_its_own_pools_only(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- Several threads ------------------------------------------------------ */
+
+enum {
+	TAKERS = 4,
+	PAIRS = 3, /* fewer, so that the pool runs dry */
+	TURNS = 20000,
+	LATER = 10000 /* all are quiet no more [ms] */
+};
+
+struct takers {
+	struct fixture *f;
+	const struct realm *realm;
+	atomic_uint holders[PAIRS]; /* of each pair */
+	atomic_uint taken, wrong;
+};
+
+static void *taker_main(void *arg)
+{
+	struct takers *t = arg;
+	struct port_pair pair;
+
+	for (unsigned i = 0; i < TURNS; i++) {
+		unsigned n;
+
+		if (ports_take(t->f->ports, t->realm, AF_INET, LATER, &pair))
+			continue;
+		n = (sa_port(&pair.rtp) - 20000u) / 2;
+		if (n >= PAIRS || atomic_fetch_add(&t->holders[n], 1))
+			atomic_fetch_add(&t->wrong, 1);
+		atomic_fetch_add(&t->taken, 1);
+		if (n < PAIRS)
+			atomic_fetch_sub(&t->holders[n], 1);
+		ports_give(t->f->ports, &pair, 1);
+	}
+
+	return NULL;
+}
+
+static void no_pair_is_taken_twice_by_any_thread(void **state)
+{
+	struct fixture *f = *state;
+	struct takers t = { .f = f };
+	pthread_t threads[TAKERS];
+	struct port_pair pair;
+	unsigned seen = 0;
+
+	pool(f->cfg, "a", "127.0.0.1", "20000", "20005");
+	t.realm = realm(f, "a");
+	for (unsigned i = 0; i < TAKERS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, taker_main, &t), 0);
+	for (unsigned i = 0; i < TAKERS; i++)
+		pthread_join(threads[i], NULL);
+
+	assert_int_equal(t.wrong, 0);
+	assert_true(t.taken > TURNS / 2);
+	/* and none was lost */
+	assert_count(f, 0, PAIRS);
+	for (unsigned i = 0; i < PAIRS; i++)
+		seen |= 1u << (take(f, "a", LATER, &pair) - 20000) / 2;
+	assert_int_equal(seen, (1u << PAIRS) - 1);
+	assert_int_equal(take(f, "a", LATER, &pair), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +332,7 @@ int main(void)
 		T(what_was_prepared_and_given_up_changes_no_pool),
 		T(a_pool_that_is_gone_lives_until_its_last_pair),
 		T(an_alarm_ends_once_and_for_its_own_pools_only),
+		T(no_pair_is_taken_twice_by_any_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
