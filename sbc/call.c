@@ -45,20 +45,33 @@ void call_feed(struct call *c, enum call_event ev, const struct message *msg)
 
 /* --- What an answer carries across -------------------------------------- */
 
-/* The called side of the present hop; none is left when the best answer so far
- * goes back */
-static struct sides sides_of(const struct call *c)
+static const struct hop *hop_of(const struct call *c)
 {
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = c->hunt.now->leg };
+	return c->hunt ? &c->hunt->now->hop : &c->found.hop;
+}
 
-	return s;
+struct sides call_sides(const struct call *c, const struct leg *b)
+{
+	struct sides s = {
+		.worker = c->worker,
+		.plan = c->plan,
+		.source = &c->source,
+		.owner = &c->owner,
+		.called = &c->called,
+		.hop = &c->found.hop,
+		.to_trunk = c->found.to_trunk,
+		.a = c->a,
+		.b = b,
+	};
+
+	return c->hunt ? sides_hunted(c->hunt, c->a, b) : s;
 }
 
 /* Identities in a message inside the call, edited in a clone of it */
 int call_edit(const struct call *c, const struct leg *b, bool to_b,
 	      struct message *out, const struct message *msg)
 {
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = b };
+	struct sides s = call_sides(c, b);
 
 	return sides_edit(&s, to_b, out, msg);
 }
@@ -69,7 +82,8 @@ static void answer_copy(const struct call *c, struct leg_reply *r,
 			struct message **copyp, const struct message *msg,
 			bool challenge)
 {
-	struct sides s = sides_of(c);
+	/* none is left when the best answer so far goes back */
+	struct sides s = call_sides(c, c->hunt->now->leg);
 
 	sides_answer(&s, r, copyp, msg, challenge);
 }
@@ -133,9 +147,8 @@ static bool has_transfer(const struct realm *realm,
 
 bool call_transfers(const struct call *c, enum side side)
 {
-	return side == SIDE_A
-		       ? has_transfer(c->a->realm, c->hunt.source.agent)
-		       : has_transfer(c->b->realm, c->hunt.now->hop.agent);
+	return side == SIDE_A ? has_transfer(c->a->realm, c->source.agent)
+			      : has_transfer(c->b->realm, hop_of(c)->agent);
 }
 
 static int hop_edit(struct message *out, const struct realm *egress, void *arg)
@@ -143,9 +156,8 @@ static int hop_edit(struct message *out, const struct realm *egress, void *arg)
 	struct call *c = arg;
 
 	refresh_use(&c->timers[SIDE_B], refresh_profile(c->plan, egress));
-	if (!timers_pass(c) ||
-	    has_transfer(c->a->realm, c->hunt.source.agent) ||
-	    has_transfer(egress, c->hunt.now->hop.agent))
+	if (!timers_pass(c) || has_transfer(c->a->realm, c->source.agent) ||
+	    has_transfer(egress, c->hunt->now->hop.agent))
 		media_keep(c->media);
 	return call_timers(c, true, out, out);
 }
@@ -157,11 +169,11 @@ static bool is_raised(struct call *c, const struct message *msg)
 		return false;
 	/* hops that are tried together may have a profile each */
 	refresh_use(&c->timers[SIDE_B],
-		    refresh_profile(c->plan, c->hunt.now->hop.realm));
+		    refresh_profile(c->plan, c->hunt->now->hop.realm));
 	if (!refresh_raise(&c->timers[SIDE_B], msg))
 		return false;
-	return !call_timers(c, true, c->hunt.now->out, c->hunt.now->out) &&
-	       !hunt_repeat(&c->hunt);
+	return !call_timers(c, true, c->hunt->now->out, c->hunt->now->out) &&
+	       !hunt_repeat(c->hunt);
 }
 
 /* --- The caller is answered --------------------------------------------- */
@@ -213,12 +225,12 @@ static enum cdr_reason reason_of(const struct hunt *hunt, uint16_t code)
 /* A refusal is counted and recorded under its step (behaviour.md 1.1) */
 static void refused(struct call *c, uint16_t code)
 {
-	const struct message *best = c->hunt.best;
+	const struct message *best = c->hunt->best;
 
 	c->cdr.status = code;
-	cdr_end(&c->cdr, best ? CDR_EGRESS : CDR_SBC, reason_of(&c->hunt, code),
+	cdr_end(&c->cdr, best ? CDR_EGRESS : CDR_SBC, reason_of(c->hunt, code),
 		cdr_cause(best));
-	hunt_refused(&c->hunt, code);
+	hunt_refused(c->hunt, code);
 	if (code == 401 || code == 407)
 		c->cdr.refused_step = refusal_step_name(REFUSAL_AUTHENTICATE);
 	else if (!best)
@@ -230,27 +242,29 @@ static int refuse_a(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 	struct message *copy = NULL;
-	struct leg_reply r = { .code = c->hunt.code };
+	struct leg_reply r = { .code = c->hunt->code };
 	const struct pl no_sdp = { "", 0 };
 	struct mbuf *extra = mbuf_alloc(32);
-	bool silent = hunt_is_silent(&c->hunt) && c->a->asked &&
+	bool silent = hunt_is_silent(c->hunt) && c->a->asked &&
 		      transaction_is_silent(c->a->asked);
 	(void)msg;
 
 	if (r.code == HUNT_SILENCE)
 		r.code = 480;
-	if (c->hunt.best) {
-		if (c->plan->sip->dialog_transparency && c->hunt.best->to_tag.l)
-			(void)leg_keep(c->a, &c->hunt.best->to_tag);
-		answer_copy(c, &r, &copy, c->hunt.best, true);
+	if (c->hunt->best) {
+		if (c->plan->sip->dialog_transparency &&
+		    c->hunt->best->to_tag.l)
+			(void)leg_keep(c->a, &c->hunt->best->to_tag);
+		answer_copy(c, &r, &copy, c->hunt->best, true);
 		leg_reply_body(&r, copy, &no_sdp);
 		if (extra && r.code < 400 &&
-		    !redirect_pass(extra, c->hunt.best, port_local(c->a->port)))
+		    !redirect_pass(extra, c->hunt->best,
+				   port_local(c->a->port)))
 			r.extra = bytes_of(extra);
 	} else {
-		r.reason = c->hunt.phrase;
-		if (c->hunt.retry_after && extra) {
-			retry_after(extra, c->hunt.retry_after);
+		r.reason = c->hunt->phrase;
+		if (c->hunt->retry_after && extra) {
+			retry_after(extra, c->hunt->retry_after);
 			r.extra = bytes_of(extra);
 		}
 	}
@@ -309,7 +323,7 @@ static void early_dead(struct call *c, struct leg *b)
 
 static struct parting_setup parting_of(struct call *c, const struct leg *b)
 {
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = b };
+	struct sides s = call_sides(c, b);
 	struct parting_setup setup = {
 		.list = &c->home->lingering,
 		.plan = c->plan,
@@ -364,7 +378,7 @@ static void early_forget(void *arg)
 static void early_end(struct call *c)
 {
 	if (list_count(&c->early) > 1 || c->a->prack)
-		timer_start(&c->forget, 64ULL * c->a->t1, early_forget, c);
+		timer_start(&c->ringing, 64ULL * c->a->t1, early_forget, c);
 	else
 		early_forget(c);
 }
@@ -388,7 +402,7 @@ static enum call_event event_of(enum hunt_verdict v)
 /* The hop that was tried before takes its leg along; NULL: none is there yet */
 static void leg_b_follow(struct call *c)
 {
-	c->b = c->hunt.now->leg;
+	c->b = c->hunt->now->leg;
 }
 
 static void hunted(enum hunt_verdict v, void *arg)
@@ -405,19 +419,19 @@ static int first_hop(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	return event_of(hunt_start(&c->hunt));
+	return event_of(hunt_start(c->hunt));
 }
 
 static int next_hop(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	uint16_t code = msg ? msg->code : c->hunt.now->leg->code;
+	uint16_t code = msg ? msg->code : c->hunt->now->leg->code;
 	enum hunt_verdict v;
 
-	if (!hunt_is_forked(&c->hunt))
-		timer_cancel(&c->timer_c);
+	if (!hunt_is_forked(c->hunt))
+		timer_cancel(&c->ringing);
 	accounting_moment(&c->accounting, ACCOUNT_FAILED, code);
-	v = hunt_failed(&c->hunt, code, msg);
+	v = hunt_failed(c->hunt, code, msg);
 	leg_b_follow(c);
 	return event_of(v);
 }
@@ -432,7 +446,7 @@ static int sent(void *obj, const struct message *msg)
 		c->trying = true;
 		reply_trying(c);
 	}
-	account_placed(&c->cdr, &c->hunt);
+	account_placed(&c->cdr, c->hunt);
 	accounting_moment(&c->accounting, ACCOUNT_SENT, 0);
 	return 0;
 }
@@ -447,11 +461,11 @@ static void timer_c_over(void *arg)
 /* RFC 3261 16.6: begins with the first 1xx, anew with each 101-199 */
 static void timer_c_start(struct call *c)
 {
-	uint32_t s = c->hunt.now->hop.realm->interface->invite_expire;
+	uint32_t s = c->hunt->now->hop.realm->interface->invite_expire;
 
 	if (!s)
 		s = c->plan->sip->invite_expire;
-	timer_start(&c->timer_c, (uint64_t)s * 1000, timer_c_over, c);
+	timer_start(&c->ringing, (uint64_t)s * 1000, timer_c_over, c);
 }
 
 static void no_prack(void *arg)
@@ -462,7 +476,7 @@ static void no_prack(void *arg)
 /* Did the caller say that he acknowledges 1xx (RFC 3262 4), and did we say so? */
 static bool offers_100rel(const struct call *c)
 {
-	const struct message *invite = c->hunt.invite;
+	const struct message *invite = c->hunt->invite;
 
 	return message_has_token(invite, HDR_REQUIRE, "100rel") ||
 	       (message_has_token(invite, HDR_SUPPORTED, "100rel") &&
@@ -581,7 +595,7 @@ out:
 static int pass_progress(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	struct early_call all = early_of(c, c->hunt.now->leg);
+	struct early_call all = early_of(c, c->hunt->now->leg);
 	enum prack_verdict verdict = PRACK_PLAIN;
 	struct early *e = NULL;
 	int err;
@@ -590,7 +604,7 @@ static int pass_progress(void *obj, const struct message *msg)
 		c->cdr.ring = clock_ms();
 	accounting_moment(&c->accounting, ACCOUNT_RANG, msg->code);
 	timer_c_start(c);
-	hunt_agent_answered(&c->hunt, msg->code);
+	hunt_agent_answered(c->hunt, msg->code);
 
 	if (msg->to_tag.l && early_take(&e, &all, msg))
 		return 0; /* no room for one more dialog */
@@ -628,7 +642,7 @@ static int answer_media(struct call *c, const struct message *msg,
 		return media_copy(c->media, SIDE_B, &sdp, out);
 	if (media_offer_open(c->media, &from) && from == SIDE_A)
 		return media_answer(c->media, SIDE_B, &sdp, MEDIA_FINAL, out);
-	if (c->hunt.has_offer)
+	if (c->hunt->has_offer)
 		return 0;
 	c->b->ack_waits = true;
 	return media_offer(c->media, SIDE_B, &sdp, out);
@@ -639,17 +653,25 @@ static void life_over(void *arg)
 	call_feed(arg, LIFE_OVER, NULL);
 }
 
+/* The search is over, and the call has its leg. What it may have to ask of it is
+ * in found */
+static void settle(struct call *c)
+{
+	hunt_yield(c->hunt, &c->found);
+	c->hunt = mem_deref(c->hunt);
+}
+
 static void call_answered(struct call *c)
 {
 	c->answered = c->cdr.connect = clock_ms();
 	c->cdr.status = 200;
-	timer_cancel(&c->timer_c);
-	timer_cancel(&c->expires);
+	timer_cancel(&c->ringing);
+	timer_cancel(&c->limit);
 	media_started(c->media);
-	hunt_finish(&c->hunt);
+	settle(c);
 	early_end(c);
 	if (c->plan->sip->session_max_life_limit)
-		timer_start(&c->life,
+		timer_start(&c->limit,
 			    c->plan->sip->session_max_life_limit * 1000ULL,
 			    life_over, c);
 	accounting_moment(&c->accounting, ACCOUNT_ANSWERED, 200);
@@ -664,10 +686,10 @@ static void accepted(struct call *c, const struct message *msg)
 	struct proof_report report;
 	struct proof_setup setup;
 
-	hunt_proof(&c->hunt, &setup, NULL);
-	if (prove_report(&setup, &c->hunt.now->tries, &report))
+	hunt_proof(c->hunt, &setup, NULL);
+	if (prove_report(&setup, &c->hunt->now->tries, &report))
 		cdr_proved(&c->cdr, &report, msg->code);
-	prove_accepted(&setup, &c->hunt.now->tries, msg);
+	prove_accepted(&setup, &c->hunt->now->tries, msg);
 }
 
 static int pass_answer(void *obj, const struct message *msg)
@@ -680,7 +702,7 @@ static int pass_answer(void *obj, const struct message *msg)
 	int err, event = 0;
 
 	memset(&r, 0, sizeof(r));
-	hunt_agent_answered(&c->hunt, msg->code);
+	hunt_agent_answered(c->hunt, msg->code);
 	accepted(c, msg);
 
 	answer_copy(c, &r, &copy, msg, false);
@@ -719,11 +741,11 @@ static int hold_answer(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 
-	timer_cancel(&c->timer_c);
-	timer_cancel(&c->expires);
+	timer_cancel(&c->ringing);
+	timer_cancel(&c->limit);
 	mem_deref(c->held);
 	c->held = mem_ref((void *)msg);
-	if (c->hunt.has_offer)
+	if (c->hunt->has_offer)
 		(void)leg_ack(c->b, NULL, NULL);
 	return 0;
 }
@@ -752,18 +774,18 @@ static int prove(void *obj, const struct message *msg)
 	enum proof result;
 
 	memset(&report, 0, sizeof(report));
-	if (!hunt_is_forked(&c->hunt))
-		timer_cancel(&c->timer_c);
-	hunt_agent_answered(&c->hunt, msg->code);
+	if (!hunt_is_forked(c->hunt))
+		timer_cancel(&c->ringing);
+	hunt_agent_answered(c->hunt, msg->code);
 	c->credentials = mbuf_alloc(512);
 	if (!c->credentials)
 		return NO_PROOF;
 
-	hunt_proof(&c->hunt, &setup, msg);
-	result = prove_challenge(&setup, &c->hunt.now->tries, c->credentials,
+	hunt_proof(c->hunt, &setup, msg);
+	result = prove_challenge(&setup, &c->hunt->now->tries, c->credentials,
 				 &report, NULL, NULL);
 	if (result == PROOF_SPENT)
-		(void)prove_report(&setup, &c->hunt.now->tries, &report);
+		(void)prove_report(&setup, &c->hunt->now->tries, &report);
 	cdr_challenged(&c->cdr, result, &report, false);
 	if (result == PROOF_READY)
 		return PROOF;
@@ -772,20 +794,20 @@ static int prove(void *obj, const struct message *msg)
 	if (result != PROOF_MISSING)
 		return B_REFUSE;
 
-	hunt_end(&c->hunt, msg->code, msg);
+	hunt_end(c->hunt, msg->code, msg);
 	return NO_PROOF;
 }
 
 static int send_again(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
-	int err = hunt_again(&c->hunt, c->credentials);
+	int err = hunt_again(c->hunt, c->credentials);
 	(void)msg;
 
 	c->credentials = mem_deref(c->credentials);
 	if (!err)
 		return 0;
-	c->hunt.now->leg->code = 503;
+	c->hunt->now->leg->code = 503;
 	return B_REFUSE;
 }
 
@@ -841,13 +863,13 @@ static struct pl reasons_of(const struct message *msg, struct mbuf **listp)
 /* Give the called side up. Without an INVITE under way there is nobody */
 static int cancel_b(struct call *c, const struct pl *reason)
 {
-	timer_cancel(&c->timer_c);
-	timer_cancel(&c->expires);
-	hunt_keep_one(&c->hunt, reason);
+	timer_cancel(&c->ringing);
+	timer_cancel(&c->limit);
+	hunt_keep_one(c->hunt, reason);
 	leg_b_follow(c);
-	if (!c->hunt.now->leg || !c->hunt.now->leg->invite)
+	if (!c->hunt->now->leg || !c->hunt->now->leg->invite)
 		return B_REFUSE;
-	leg_cancel(c->hunt.now->leg, reason);
+	leg_cancel(c->hunt->now->leg, reason);
 	return 0;
 }
 
@@ -935,8 +957,8 @@ static int cancelled(void *obj, const struct message *msg)
 {
 	struct call *c = obj;
 
-	if (!msg && c->hunt.now->leg && c->hunt.now->leg->invite)
-		part(c, c->hunt.now->leg);
+	if (!msg && c->hunt->now->leg && c->hunt->now->leg->invite)
+		part(c, c->hunt->now->leg);
 	return BOTH_GONE;
 }
 
@@ -1021,12 +1043,10 @@ static void closing(struct call *c)
 		ack_at_last(c->a);
 		ack_at_last(c->b);
 	}
-	timer_cancel(&c->timer_c);
-	timer_cancel(&c->expires);
-	timer_cancel(&c->life);
+	timer_cancel(&c->ringing);
+	timer_cancel(&c->limit);
 	refresh_stop(&c->timers[SIDE_A]);
 	refresh_stop(&c->timers[SIDE_B]);
-	timer_cancel(&c->forget);
 	unanswered_end(c);
 	if (c->transfer)
 		c->home->transfer->over(c);
@@ -1106,7 +1126,7 @@ static int answer_too_late(void *obj, const struct message *msg)
 	struct call *c = obj;
 	(void)msg;
 
-	c->b = c->hunt.now->leg;
+	c->b = c->hunt->now->leg;
 	(void)leg_ack(c->b, NULL, NULL);
 	closing(c);
 	leg_close(c->a);
@@ -1277,10 +1297,11 @@ static int end(void *obj, const struct message *msg)
 
 	closing(c);
 	list_flush(&c->relays);
-	leave(c, c->hunt.now->leg);
+	leave(c, c->hunt ? c->hunt->now->leg : c->b);
 	early_forget(c);
 	leave(c, c->a);
-	hunt_finish(&c->hunt);
+	if (c->hunt)
+		hunt_finish(c->hunt);
 	if (c->answered)
 		gauge(COUNT_SESSIONS_ESTABLISHED, -1);
 	log_info(SIPD, "call-end", "call=%" PRIu64 " status=%u reason=%s",
@@ -1425,11 +1446,11 @@ static void answer_came(struct call *c, struct leg *leg,
 	}
 	pl_set_str(&elsewhere,
 		   "SIP;cause=200;text=\"Call completed elsewhere\"");
-	hunt_keep_one(&c->hunt,
+	hunt_keep_one(c->hunt,
 		      c->plan->sip->add_reason_header ? &elsewhere : NULL);
-	if (!list_isempty(&c->hunt.more))
+	if (!list_isempty(&c->hunt->more))
 		/* the one that won, not the one that was sent to last */
-		account_placed(&c->cdr, &c->hunt);
+		account_placed(&c->cdr, c->hunt);
 	call_feed(c,
 		  c->state <= CALL_EARLY && prack_blocks(c->a) ? B_ANSWER_EARLY
 							       : B_ANSWER,
@@ -1442,13 +1463,13 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 	struct call *c = arg;
 
 	/* of a hop: which one; after that the leg is that of the dialog */
-	if (!leg->confirmed && hunt_turn(&c->hunt, leg))
+	if (!leg->confirmed && c->hunt && hunt_turn(c->hunt, leg))
 		c->b = leg;
 
 	switch (ev) {
 
 	case LEG_TRYING:
-		if (c->state <= CALL_EARLY && !timer_is_running(&c->timer_c))
+		if (c->state <= CALL_EARLY && !timer_is_running(&c->ringing))
 			timer_c_start(c);
 		break;
 
@@ -1471,9 +1492,9 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 			break;
 		}
 		if (msg)
-			hunt_agent_answered(&c->hunt, msg->code);
+			hunt_agent_answered(c->hunt, msg->code);
 		else
-			hunt_agent_silent(&c->hunt);
+			hunt_agent_silent(c->hunt);
 		if (msg)
 			accepted(c, msg);
 		if (msg && is_raised(c, msg))
@@ -1513,8 +1534,12 @@ static void leg_settle(struct call *c, enum side side)
 	leg->arg = c;
 	leg->h = side == SIDE_A ? leg_a : leg_b;
 	leg->aimed = NULL;
-	if (side == SIDE_B)
-		c->hunt.now->leg = leg;
+	if (side == SIDE_A)
+		return;
+	if (c->hunt)
+		c->hunt->now->leg = leg;
+	else
+		c->found.leg = leg;
 }
 
 static bool plan_is_kept(const struct call *c, const struct plan *plan)
@@ -1622,7 +1647,7 @@ static void pracked(void *arg)
 void call_prack(struct call *c)
 {
 	if (c->state == CALL_HELD && !prack_blocks(c->a))
-		timer_start(&c->forget, 0, pracked, c);
+		timer_start(&c->ringing, 0, pracked, c);
 }
 
 void call_end(struct call *c, enum cdr_party by, enum cdr_reason reason)
@@ -1647,19 +1672,18 @@ static void destructor(void *data)
 		c->home->transfer->forget(c);
 	if (c->by_id_entered)
 		table_remove(&c->home->ids, &c->by_id);
-	timer_cancel(&c->timer_c);
-	timer_cancel(&c->expires);
-	timer_cancel(&c->life);
+	timer_cancel(&c->ringing);
+	timer_cancel(&c->limit);
 	refresh_stop(&c->timers[SIDE_A]);
 	refresh_stop(&c->timers[SIDE_B]);
 	queue_end(&c->queue[SIDE_A], 0);
 	queue_end(&c->queue[SIDE_B], 0);
-	timer_cancel(&c->forget);
 	timer_cancel(&c->accounting.timer);
 	list_flush(&c->accounting.later);
 	list_flush(&c->relays);
 	list_flush(&c->early);
-	hunt_clear(&c->hunt);
+	mem_deref(c->hunt);
+	found_clear(&c->found);
 	mem_deref(c->a);
 	mem_deref(c->held);
 	mem_deref(c->media);
@@ -1754,9 +1778,10 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 	return err;
 }
 
-static void hunt_make(struct call *c, const struct call_setup *setup)
+/* Takes over the route */
+static void hunt_fill(struct call *c, const struct call_setup *setup)
 {
-	struct hunt *hunt = &c->hunt;
+	struct hunt *hunt = c->hunt;
 	struct pl sdp;
 
 	hunt->worker = c->worker;
@@ -1781,12 +1806,12 @@ static void hunt_make(struct call *c, const struct call_setup *setup)
 static void account_call(struct call *c)
 {
 	const struct account_request request = {
-		.msg = c->hunt.invite,
+		.msg = c->hunt->invite,
 		.plan = c->plan,
-		.source = &c->hunt.source,
-		.from = &c->hunt.from,
-		.owner = &c->hunt.owner,
-		.called = &c->hunt.called,
+		.source = &c->source,
+		.from = &c->hunt->from,
+		.owner = &c->owner,
+		.called = &c->called,
 	};
 
 	account_begin(&c->cdr, &request);
@@ -1808,6 +1833,9 @@ uint16_t call_place(const struct call_setup *setup)
 	c->worker = setup->home->worker;
 	c->plan = plan_take(setup->plan);
 	c->id = random_u64() >> 1;
+	c->source = setup->source;
+	c->owner = setup->owner;
+	c->called = setup->called;
 	for (int side = SIDE_A; side <= SIDE_B; side++) {
 		queue_init(&c->queue[side], c->plan->sip->max_timer,
 			   c->home->serve[side], c);
@@ -1818,6 +1846,8 @@ uint16_t call_place(const struct call_setup *setup)
 		plans_keep(c, setup->lender);
 	else if (setup->lender)
 		err = ENOMEM;
+	if (!err)
+		err = hunt_alloc(&c->hunt);
 	if (!err)
 		err = media_make(c, setup);
 	if (!err)
@@ -1833,11 +1863,10 @@ uint16_t call_place(const struct call_setup *setup)
 	c->by_id_entered = true;
 	list_append(&c->home->calls, &c->le, c);
 	c->seat = setup->seat;
-	hunt_make(c, setup);
+	hunt_fill(c, setup);
 	c->cdr.id = c->id;
 	account_call(c);
-	c->pbx = c->hunt.owner.agent ? c->hunt.owner.agent
-				     : c->hunt.called.agent;
+	c->pbx = c->owner.agent ? c->owner.agent : c->called.agent;
 	if (c->pbx)
 		surrogates_call(c->worker->surrogates, c->pbx, 1);
 	refresh_use(&c->timers[SIDE_A], refresh_profile(c->plan, c->a->realm));
@@ -1852,7 +1881,7 @@ uint16_t call_place(const struct call_setup *setup)
 		*setup->placed = c;
 	}
 	if (expires)
-		timer_start(&c->expires, expires, expires_over, c);
+		timer_start(&c->limit, expires, expires_over, c);
 
 	call_feed(c, CALL_BEGIN, NULL);
 	return 0;

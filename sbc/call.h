@@ -10,7 +10,7 @@
 
 #include "sbc/account.h"
 #include "sbc/early.h"
-#include "sbc/hunt.h"
+#include "sbc/sides.h"
 #include "sbc/relay.h"
 #include "sbc/machine.h"
 #include "sbc/refresh.h"
@@ -108,7 +108,10 @@ struct call {
 	uint64_t id;
 	uint8_t state;
 	struct leg *a, *b;
-	struct hunt hunt;
+	struct source source;       /* who calls */
+	struct owner owner, called; /* whose call it is */
+	struct hunt *hunt;          /* until the answer; has leg b until then */
+	struct found found;         /* from then on */
 	struct media *media;
 	struct seat seat;                  /* inbound session taken */
 	const struct surrogate_agent *pbx; /* of the plan; knows of the call */
@@ -121,7 +124,8 @@ struct call {
 	void *watch_arg;
 	struct relay *reinvite; /* the one that is unanswered */
 	struct queue queue[2];  /* by the side that asks */
-	struct timer timer_c, expires, life, forget;
+	struct timer ringing; /* timer C; after the answer dialogs that lost */
+	struct timer limit;   /* Expires; after the answer the longest life */
 	struct refresh timers[2];   /* by side */
 	uint32_t byes;              /* of ours, unanswered */
 	bool by_id_entered, trying; /* in the table; 100 was sent */
@@ -172,6 +176,9 @@ bool call_may_lend(const struct call *c, const struct call *other);
 /** Media between a leg of c, on this side, and a leg of another call. 0; ENOMEM */
 int call_media(struct media **mp, struct call *c, enum side side,
 	       const struct leg *mine, const struct leg *others);
+
+/** Who is on the two sides; b is the called side's leg of the dialog */
+struct sides call_sides(const struct call *c, const struct leg *b);
 
 /** Feed an event; the call may be gone afterwards */
 void call_feed(struct call *c, enum call_event ev, const struct message *msg);

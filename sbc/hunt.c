@@ -1546,6 +1546,43 @@ void hunt_clear(struct hunt *hunt)
 	hunt->first.leg = mem_deref(hunt->first.leg);
 }
 
+static void hunt_destructor(void *arg)
+{
+	hunt_clear(arg);
+}
+
+int hunt_alloc(struct hunt **hp)
+{
+	struct hunt *hunt = mem_zalloc(sizeof(*hunt), hunt_destructor);
+
+	if (!hunt)
+		return ENOMEM;
+	*hp = hunt;
+
+	return 0;
+}
+
+void hunt_yield(struct hunt *hunt, struct found *found)
+{
+	struct branch *b = hunt->now;
+
+	hunt_finish(hunt);
+	found->hop = b->hop;
+	found->to_trunk = b->to_trunk;
+	found->seat = b->seat;
+	memset(&b->seat, 0, sizeof(b->seat));
+	found->leg = b->leg;
+	b->leg = NULL;
+	redirects_move(&found->redirects, &hunt->redirects);
+}
+
+void found_clear(struct found *found)
+{
+	seat_give(&found->seat);
+	redirects_clear(&found->redirects);
+	found->leg = mem_deref(found->leg);
+}
+
 void hunt_refused(const struct hunt *hunt, uint16_t code)
 {
 	const bool challenged = code == 401 || code == 407;

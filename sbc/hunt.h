@@ -215,3 +215,19 @@ bool hunt_is_silent(const struct hunt *hunt);
 void hunt_finish(struct hunt *hunt);
 /** And of the rest */
 void hunt_clear(struct hunt *hunt);
+
+/** One by itself, zeroed; mem_deref clears it. 0; ENOMEM */
+int hunt_alloc(struct hunt **hp);
+
+/** Who took the request: what is needed of a search that is over */
+struct found {
+	struct hop hop;
+	struct seat seat;           /* outbound session taken */
+	struct redirects redirects; /* hop may point into them */
+	bool to_trunk;
+	struct leg *leg;
+};
+/** End the search, and hand over what it has of the present hop */
+void hunt_yield(struct hunt *hunt, struct found *found);
+/** Let go of it */
+void found_clear(struct found *found);

@@ -272,7 +272,7 @@ static void reply(struct pair *p, struct wire_response *r)
 static void pass(struct pair *p, const struct message *msg,
 		 const struct leg *leg)
 {
-	struct sides s = { .hunt = &p->hunt, .b = p->hunt.now->leg };
+	struct sides s = sides_hunted(&p->hunt, NULL, p->hunt.now->leg);
 	struct message *copy = NULL;
 	struct leg_reply r = { .code = 0 };
 	struct wire_response out = { .code = 0 };

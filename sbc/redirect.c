@@ -35,6 +35,16 @@ static void followed_destructor(void *arg)
 	mem_deref(f->next_hop);
 }
 
+void redirects_move(struct redirects *to, struct redirects *from)
+{
+	struct le *le;
+
+	while ((le = from->kept.head)) {
+		list_unlink(le);
+		list_append(&to->kept, le, le->data);
+	}
+}
+
 void redirects_clear(struct redirects *r)
 {
 	list_flush(&r->kept);

@@ -62,5 +62,7 @@ uint32_t redirect_follow(struct redirects *r, struct route *route, uint32_t at,
 			 const struct plan *plan, const struct hop *hop,
 			 const struct pl *ruri, const struct message *answer);
 
+/** Give them to another list, which has none */
+void redirects_move(struct redirects *to, struct redirects *from);
 /** Let go of them; no hop of theirs may be used any more */
 void redirects_clear(struct redirects *r);

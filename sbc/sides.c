@@ -7,19 +7,32 @@
 #include "sbc/clock.h"
 #include "sbc/sides.h"
 
-/* Of hops that are tried together the one of side B */
-static const struct branch *branch_of(const struct sides *s)
+struct sides sides_hunted(const struct hunt *hunt, const struct leg *a,
+			  const struct leg *b)
 {
-	return hunt_branch(s->hunt, s->b);
+	const struct branch *branch = hunt_branch(hunt, b);
+	struct sides s = {
+		.worker = hunt->worker,
+		.plan = hunt->plan,
+		.source = &hunt->source,
+		.owner = &hunt->owner,
+		.called = &hunt->called,
+		.from = &hunt->from,
+		.hop = &branch->hop,
+		.to_trunk = branch->to_trunk,
+		.a = a,
+		.b = b,
+	};
+
+	return s;
 }
 
 void sides_heard(const struct sides *s, bool side_b)
 {
-	const struct hunt *hunt = s->hunt;
 	const struct session_agent *config =
-		side_b ? branch_of(s)->hop.agent : hunt->source.agent;
+		side_b ? s->hop->agent : s->source->agent;
 	struct agent *agent =
-		config ? agents_find(hunt->worker->agents, config) : NULL;
+		config ? agents_find(s->worker->agents, config) : NULL;
 
 	if (agent)
 		agent_heard(agent, clock_ms());
@@ -29,61 +42,58 @@ void sides_heard(const struct sides *s, bool side_b)
 
 static const struct realm *realm_a(const struct sides *s)
 {
-	return s->a ? s->a->realm : s->hunt->source.realm;
+	return s->a ? s->a->realm : s->source->realm;
 }
 
 static const struct realm *realm_b(const struct sides *s)
 {
-	return s->b ? s->b->realm : branch_of(s)->hop.realm;
+	return s->b ? s->b->realm : s->hop->realm;
 }
 
 /* Is the peer of this side trusted with identities, and in them (RFC 3325)? */
 static bool is_trusted(const struct sides *s, bool side_b)
 {
-	struct source called = { .realm = branch_of(s)->hop.realm,
-				 .agent = branch_of(s)->hop.agent,
+	struct source called = { .realm = s->hop->realm,
+				 .agent = s->hop->agent,
 				 .in_prefix = true };
 
 	if (side_b)
 		return match_trusts(called.realm, &called);
 
-	return match_trusts(realm_a(s), &s->hunt->source);
+	return match_trusts(realm_a(s), s->source);
 }
 
 /* Does the peer of this side get identities of the other's? */
 static bool is_told(const struct sides *s, bool side_b)
 {
-	struct source called = { .realm = branch_of(s)->hop.realm,
-				 .agent = branch_of(s)->hop.agent,
+	struct source called = { .realm = s->hop->realm,
+				 .agent = s->hop->agent,
 				 .in_prefix = true };
 
 	if (side_b)
 		return match_tells(called.realm, &called);
 
-	return match_tells(realm_a(s), &s->hunt->source);
+	return match_tells(realm_a(s), s->source);
 }
 
 /* For the tables of behaviour.md 5.2 and 5.3, a message to side B */
 static void towards_b(const struct sides *s, struct rewrite_setup *r)
 {
-	const struct hunt *hunt = s->hunt;
-
 	r->ingress = realm_a(s);
 	r->egress = realm_b(s);
-	r->src = s->a ? s->a->to.dst : hunt->from.src;
-	r->received_at = port_local(s->a ? s->a->port : hunt->from.port);
+	r->src = s->a ? s->a->to.dst : s->from->src;
+	r->received_at = port_local(s->a ? s->a->port : s->from->port);
 	r->local = port_local(s->b->port);
 	r->target = &s->b->to.dst;
-	r->hop = &branch_of(s)->hop;
-	r->owner = hunt->owner;
-	r->called = hunt->called;
-	r->to_trunk = branch_of(s)->to_trunk;
+	r->hop = s->hop;
+	r->owner = *s->owner;
+	r->called = *s->called;
+	r->to_trunk = s->to_trunk;
 }
 
 /* Back to where it came from: the PBX and the trunk change their places */
 static void towards_a(const struct sides *s, struct rewrite_setup *r)
 {
-	const struct hunt *hunt = s->hunt;
 	struct hop registrar;
 
 	r->ingress = realm_b(s);
@@ -92,12 +102,12 @@ static void towards_a(const struct sides *s, struct rewrite_setup *r)
 		r->src = s->b->to.dst;
 		r->received_at = port_local(s->b->port);
 	}
-	r->local = port_local(s->a ? s->a->port : hunt->from.port);
-	r->target = s->a ? &s->a->to.dst : &hunt->from.src;
-	r->called = hunt->owner;
-	r->owner = hunt->called;
+	r->local = port_local(s->a ? s->a->port : s->from->port);
+	r->target = s->a ? &s->a->to.dst : &s->from->src;
+	r->called = *s->owner;
+	r->owner = *s->called;
 	r->to_trunk = r->owner.agent &&
-		      !plan_registrar(hunt->plan, r->owner.agent, &registrar) &&
+		      !plan_registrar(s->plan, r->owner.agent, &registrar) &&
 		      registrar.realm == r->egress;
 }
 
@@ -111,7 +121,7 @@ int sides_edit(const struct sides *s, bool to_b, struct message *out,
 	if (!scratch)
 		return ENOMEM;
 	memset(&setup, 0, sizeof(setup));
-	setup.plan = s->hunt->plan;
+	setup.plan = s->plan;
 	setup.msg = msg;
 	if (to_b)
 		towards_b(s, &setup);
@@ -134,7 +144,7 @@ void sides_answer(const struct sides *s, struct leg_reply *r,
 		.trusted = true,
 		.challenge =
 			challenge && (msg->code == 401 || msg->code == 407),
-		.local = port_local(s->a ? s->a->port : s->hunt->from.port),
+		.local = port_local(s->a ? s->a->port : s->from->port),
 	};
 
 	r->code = msg->code;
@@ -172,7 +182,7 @@ static const struct policy_attribute *route_back(const struct sides *s,
 	route = mem_zalloc(sizeof(*route), NULL);
 	if (!route)
 		return NULL;
-	if (!route_find(s->hunt->plan->routes, &q, route)) {
+	if (!route_find(s->plan->routes, &q, route)) {
 		for (uint32_t i = 0; i < route->n && !found; i++)
 			if (route->hops[i].realm == s->a->realm)
 				found = route->hops[i].attribute;
@@ -197,16 +207,14 @@ static void query_of(struct credential_query *q,
 
 void sides_who(struct sides_who *who, const struct sides *s)
 {
-	const struct hunt *hunt = s->hunt;
-
 	memset(who, 0, sizeof(*who));
-	who->worker = hunt->worker;
+	who->worker = s->worker;
 	who->realm = s->b->realm;
-	who->attribute = branch_of(s)->hop.attribute;
-	who->egress = branch_of(s)->hop.agent;
-	who->ingress = hunt->source.agent;
-	if (!hunt->called.agent)
-		who->owner = hunt->owner;
+	who->attribute = s->hop->attribute;
+	who->egress = s->hop->agent;
+	who->ingress = s->source->agent;
+	if (!s->called->agent)
+		who->owner = *s->owner;
 }
 
 void sides_who_proof(const struct sides_who *who, const struct sa *target,
@@ -223,14 +231,13 @@ void sides_who_proof(const struct sides_who *who, const struct sa *target,
 
 static void proof_back(const struct sides *s, struct proof_setup *setup)
 {
-	const struct hunt *hunt = s->hunt;
 	struct credential_query *q = &setup->query;
 
-	q->egress = hunt->source.agent;
-	q->ingress = branch_of(s)->hop.agent;
+	q->egress = s->source->agent;
+	q->ingress = s->hop->agent;
 	query_of(q, route_back(s, &setup->method), s->a->realm);
-	q->owner = hunt->called;
-	hunt_registrar(setup, hunt->worker, s->a->realm, &s->a->to.dst);
+	q->owner = *s->called;
+	hunt_registrar(setup, s->worker, s->a->realm, &s->a->to.dst);
 }
 
 void sides_proof(const struct sides *s, bool to_b, struct proof_setup *setup)

@@ -10,10 +10,21 @@
 #include "sbc/hunt.h"
 
 struct sides {
-	const struct hunt *hunt;
+	struct worker *worker;
+	const struct plan *plan;
+	const struct source *source;        /* of side A */
+	const struct owner *owner, *called; /* of the request */
+	const struct arrival *from; /* the request; NULL where there is leg A */
+	const struct hop *hop;      /* that led to side B */
+	bool to_trunk;              /* it is the owner's registrar's realm */
 	const struct leg *a; /* NULL: no dialog there, the request's source */
 	const struct leg *b; /* NULL: no hop is left */
 };
+
+/** Those of a request that hunt places or has placed; of hops that are tried
+ *  together that of leg b */
+struct sides sides_hunted(const struct hunt *hunt, const struct leg *a,
+			  const struct leg *b);
 
 /** A request came from the peer of this side: pings of it need not ask (2.5) */
 void sides_heard(const struct sides *s, bool side_b);

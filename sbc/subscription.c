@@ -58,9 +58,7 @@ static void joint_destructor(void *data)
 
 static struct sides sides_of(const struct joint *j)
 {
-	struct sides s = { .hunt = j->s->setup.hunt, .a = j->a, .b = j->b };
-
-	return s;
+	return sides_hunted(j->s->setup.hunt, j->a, j->b);
 }
 
 static enum side side_of(const struct joint *j, const struct leg *leg)

@@ -219,13 +219,14 @@ static void fail(struct transfer *t, uint16_t code)
 /* --- The legs change their places ------------------------------------------ */
 
 /* A side of a call has another peer now: who it is, for identities,
- * credentials and trust */
+ * credentials and trust. Both calls are answered */
 static void describe(struct call *c, enum side side, const struct call *from,
 		     enum side from_side)
 {
-	const struct hop *hop = &from->hunt.now->hop;
-	struct source source = from->hunt.source;
+	const struct hop *hop = &from->found.hop;
+	struct source source = from->source;
 	const struct leg *leg = leg_at(c, side);
+	struct hop *mine = &c->found.hop;
 
 	if (from_side == SIDE_B) {
 		memset(&source, 0, sizeof(source));
@@ -234,17 +235,22 @@ static void describe(struct call *c, enum side side, const struct call *from,
 	}
 	source.realm = leg->realm;
 	if (side == SIDE_A) {
-		c->hunt.source = source;
+		c->source = source;
 		return;
 	}
 	if (from_side == SIDE_B) {
-		c->hunt.now->hop = *hop;
+		*mine = *hop;
+		/* what a 3xx named goes with its call */
+		if (mine->redirected) {
+			mine->host = (struct pl){ 0 };
+			mine->ruri = NULL;
+		}
 		return;
 	}
-	memset(&c->hunt.now->hop, 0, sizeof(c->hunt.now->hop));
-	c->hunt.now->hop.realm = leg->realm;
-	c->hunt.now->hop.agent = source.agent;
-	c->hunt.now->hop.next_hop = source.agent ? source.agent->hostname : "";
+	memset(mine, 0, sizeof(*mine));
+	mine->realm = leg->realm;
+	mine->agent = source.agent;
+	mine->next_hop = source.agent ? source.agent->hostname : "";
 }
 
 static void timers_move(struct call *to, enum side at, struct call *old,
@@ -271,7 +277,6 @@ static void complete(struct transfer *t, struct relay *relay,
 	cdr_set_str(&to->cdr, CDR_CALLID + t->at, leg_at(to, t->at)->callid);
 	if (t->media) {
 		to->media = t->media;
-		to->hunt.media = t->media;
 		t->media = NULL;
 		mem_deref(before);
 	}

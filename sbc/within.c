@@ -66,7 +66,7 @@ void within_proved(struct relay *r, const struct proof_report *report,
 void within_proof(struct relay *r, struct proof_setup *setup, void *arg)
 {
 	const struct call *c = arg;
-	struct sides s = { .hunt = &c->hunt, .a = c->a, .b = leg_b_of(c, r) };
+	struct sides s = call_sides(c, leg_b_of(c, r));
 
 	sides_proof(&s, !call_is_a(c, relay_to(r)), setup);
 }
@@ -627,9 +627,7 @@ void within_serve_b(struct transaction *t, void *arg)
 static void heard(const struct call *c, const struct leg *leg)
 {
 	bool is_a = call_is_a(c, leg);
-	struct sides s = { .hunt = &c->hunt,
-			   .a = c->a,
-			   .b = is_a ? c->b : leg };
+	struct sides s = call_sides(c, is_a ? c->b : leg);
 
 	sides_heard(&s, !is_a);
 }
