@@ -103,7 +103,7 @@ void account_refused(const struct account_request *request, const char *step,
 		cdr.refused_step = step;
 		cdr_end(&cdr, CDR_SBC, cdr_reason_of(code, true), 0);
 	}
-	cdr_write(&cdr, db);
+	cdr_write(&cdr, NULL, db);
 	cdr_clear(&cdr);
 }
 
@@ -176,9 +176,11 @@ void accounting_open(struct accounting *a, struct cdr *cdr,
 
 static void put(struct accounting *a, enum cdr_type type, uint16_t status)
 {
-	media_report(*a->media, &a->cdr->media);
-	cdr_write_early(a->cdr, type, status, a->at_close ? &a->later : NULL,
-			a->db);
+	struct media_report media;
+	const struct cdr_early early = { type, status, &media };
+
+	media_report(*a->media, &media);
+	cdr_write_early(a->cdr, &early, a->at_close ? &a->later : NULL, a->db);
 }
 
 /* First the counters are asked for, then they are written */

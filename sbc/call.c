@@ -669,6 +669,7 @@ static void call_answered(struct call *c)
 	timer_cancel(&c->limit);
 	media_started(c->media);
 	settle(c);
+	cdr_settle(&c->cdr);
 	early_end(c);
 	if (c->plan->sip->session_max_life_limit)
 		timer_start(&c->limit,
@@ -1260,12 +1261,10 @@ static void record(const struct media_report *report, void *arg)
 	struct call *c = arg;
 	struct call_home *home = c->home;
 
-	if (report)
-		c->cdr.media = *report;
 	if (!c->cdr.disconnect)
 		c->cdr.disconnect = clock_ms();
 	accounting_close(&c->accounting);
-	cdr_write(&c->cdr, c->worker->db);
+	cdr_write(&c->cdr, report, c->worker->db);
 	mem_deref(c);
 	if (home->gone)
 		home->gone(home);

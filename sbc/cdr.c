@@ -218,6 +218,16 @@ const char *cdr_get(const struct cdr *cdr, unsigned which)
 	return cdr->text[which] ? cdr->room + cdr->text[which] : "";
 }
 
+void cdr_settle(struct cdr *cdr)
+{
+	char *room = cdr->used ? mem_realloc(cdr->room, cdr->used) : NULL;
+
+	if (!room)
+		return;
+	cdr->room = room;
+	cdr->size = cdr->used;
+}
+
 void cdr_clear(struct cdr *cdr)
 {
 	mem_deref(cdr->room);
@@ -410,9 +420,10 @@ static void put_end(struct writer *w, const struct cdr *cdr)
 	put_str(w, F_STEP, cdr->refused_step);
 }
 
-static struct writer *record_make(const struct cdr *cdr, enum cdr_type type,
-				  uint16_t status)
+static struct writer *record_make(const struct cdr *cdr,
+				  const struct cdr_early *e)
 {
+	static const struct media_report none;
 	struct writer *w = mem_alloc(sizeof(*w), NULL);
 
 	if (!w)
@@ -420,7 +431,7 @@ static struct writer *record_make(const struct cdr *cdr, enum cdr_type type,
 	memset(&w->record, 0, sizeof(w->record));
 	w->at = 0;
 
-	put_str(w, F_TYPE, type_of(cdr, type));
+	put_str(w, F_TYPE, type_of(cdr, e->type));
 	put_str(w, F_VERSION, "1");
 	put_str(w, F_NODE, cdr->node);
 	put_number(w, F_SESSION, cdr->id);
@@ -444,11 +455,11 @@ static struct writer *record_make(const struct cdr *cdr, enum cdr_type type,
 	put_number(w, F_ROUTES, cdr->routes_tried);
 	put_auth(w, cdr);
 	put_str(w, F_AOR, cdr_get(cdr, CDR_AOR));
-	if (status)
-		put_number(w, F_STATUS, status);
-	if (type == CDR_LAST)
+	if (e->status)
+		put_number(w, F_STATUS, e->status);
+	if (e->type == CDR_LAST)
 		put_end(w, cdr);
-	put_media(w, &cdr->media);
+	put_media(w, e->media ? e->media : &none);
 	put_number(w, F_CONFIG, cdr->config_version);
 
 	return w;
@@ -465,15 +476,17 @@ static void lost(uint64_t id, int err)
 		  strerror(err));
 }
 
-void cdr_write(const struct cdr *cdr, struct database *db)
+void cdr_write(const struct cdr *cdr, const struct media_report *media,
+	       struct database *db)
 {
+	const struct cdr_early last = { CDR_LAST, cdr->status, media };
 	struct writer *w;
 	int err;
 
 	if (is_unrecorded(cdr))
 		return;
 
-	w = record_make(cdr, CDR_LAST, cdr->status);
+	w = record_make(cdr, &last);
 	err = w ? records_put(db, &w->record) : ENOMEM;
 	if (err)
 		lost(cdr->id, err);
@@ -524,7 +537,7 @@ static int keep(struct list *list, uint64_t id, const struct record *record)
 	return 0;
 }
 
-void cdr_write_early(const struct cdr *cdr, enum cdr_type type, uint16_t status,
+void cdr_write_early(const struct cdr *cdr, const struct cdr_early *early,
 		     struct list *later, struct database *db)
 {
 	struct writer *w;
@@ -533,7 +546,7 @@ void cdr_write_early(const struct cdr *cdr, enum cdr_type type, uint16_t status,
 	if (is_unrecorded(cdr))
 		return;
 
-	w = record_make(cdr, type, status);
+	w = record_make(cdr, early);
 	if (w)
 		err = later ? keep(later, cdr->id, &w->record)
 			    : records_put(db, &w->record);

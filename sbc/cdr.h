@@ -80,7 +80,6 @@ struct cdr {
 	uint16_t status, q850;
 	uint8_t ended_by, reason;
 	const char *refused_step;
-	struct media_report media;
 	uint32_t config_version;
 
 	/* the texts, packed: a call lives long, and has a dozen of them */
@@ -89,6 +88,8 @@ struct cdr {
 	uint16_t text[CDR_TEXTS]; /* place in room; 0: none */
 };
 
+/** The call is answered: hold no more room than the texts take, for long */
+void cdr_settle(struct cdr *cdr);
 /** Free the texts */
 void cdr_clear(struct cdr *cdr);
 
@@ -122,12 +123,18 @@ void cdr_proved(struct cdr *cdr, const struct proof_report *report,
 /** Field auth-source: "none", "policy", ..., "passed", "failed" */
 const char *cdr_auth_source(const struct cdr *cdr);
 
-/** Write the record behind; its loss is logged */
-void cdr_write(const struct cdr *cdr, struct database *db);
+/** Write the record behind, media NULL: it had none; its loss is logged */
+void cdr_write(const struct cdr *cdr, const struct media_report *media,
+	       struct database *db);
 
-/** Write one before the last, with this status. It is kept for cdr_release where
- *  `later` is a list */
-void cdr_write_early(const struct cdr *cdr, enum cdr_type type, uint16_t status,
+/** What one before the last says beyond the others */
+struct cdr_early {
+	enum cdr_type type;
+	uint16_t status;
+	const struct media_report *media;
+};
+/** Write it. It is kept for cdr_release where `later` is a list */
+void cdr_write_early(const struct cdr *cdr, const struct cdr_early *early,
 		     struct list *later, struct database *db);
 
 /** Write those that were kept */

@@ -134,8 +134,8 @@ struct media {
 	struct share share[2]; /* by side */
 	struct list faces;     /* struct face */
 
-	struct media_report report;
-	media_report_h *report_h; /* of media_close */
+	struct media_report *report; /* NULL: nothing is known yet */
+	media_report_h *report_h;    /* of media_close */
 	void *report_arg;
 	uint32_t closing; /* flows whose last news is to come */
 };
@@ -570,15 +570,28 @@ static struct stream *first_audio(const struct media *m)
 	return NULL;
 }
 
+/* NULL: without memory for it the record says nothing */
+static struct media_report *report_of(struct media *m)
+{
+	if (!m->report)
+		m->report = mem_zalloc(sizeof(*m->report), NULL);
+
+	return m->report;
+}
+
 static void report_take(struct media *m, enum side side,
 			const struct flow_report *r)
 {
-	m->report.remote[side] = r->remote;
-	m->report.packets[side] = r->packets;
-	m->report.octets[side] = r->octets;
-	m->report.lost[side] = r->lost;
-	m->report.jitter[side] = r->jitter;
-	m->report.latched[side] = r->latched;
+	struct media_report *mine = report_of(m);
+
+	if (!mine)
+		return;
+	mine->remote[side] = r->remote;
+	mine->packets[side] = r->packets;
+	mine->octets[side] = r->octets;
+	mine->lost[side] = r->lost;
+	mine->jitter[side] = r->jitter;
+	mine->latched[side] = r->latched;
 }
 
 static void tell_silent(struct media *m)
@@ -791,6 +804,7 @@ static bool is_on(const struct proposal *p, uint32_t i)
 static int apply(struct media *m)
 {
 	const struct proposal *p = m->proposal;
+	struct media_report *report = report_of(m);
 	enum side from = p->from;
 	uint32_t i;
 	int err = 0;
@@ -813,8 +827,10 @@ static int apply(struct media *m)
 		err = stream_apply(m, s);
 	}
 
-	memcpy(m->report.codec[from], p->codec[0], CODEC);
-	memcpy(m->report.codec[!from], p->codec[1], CODEC);
+	if (report) {
+		memcpy(report->codec[from], p->codec[0], CODEC);
+		memcpy(report->codec[!from], p->codec[1], CODEC);
+	}
 
 	return err;
 }
@@ -1301,6 +1317,7 @@ static void media_destructor(void *arg)
 	mem_deref(m->first);
 	mem_deref(m->said[SIDE_A]);
 	mem_deref(m->said[SIDE_B]);
+	mem_deref(m->report);
 }
 
 static uint8_t early_media(const struct media_setup *setup)
@@ -1746,7 +1763,10 @@ void media_report(const struct media *m, struct media_report *out)
 	const struct stream *s = first_audio(m);
 	int side;
 
-	*out = m->report;
+	if (m->report)
+		*out = *m->report;
+	else
+		memset(out, 0, sizeof(*out));
 	for (side = SIDE_A; side <= SIDE_B; side++) {
 		if (s && s->end[side].pair.pool)
 			out->local[side] = s->end[side].pair.rtp;

@@ -221,7 +221,7 @@ static void record_write(struct pair *p, uint16_t code, enum cdr_party by)
 	if (by == CDR_SBC)
 		cdr->refused_step = "place-call";
 	cdr->disconnect = clock_ms();
-	cdr_write(cdr, p->home->worker->db);
+	cdr_write(cdr, NULL, p->home->worker->db);
 	p->cdr = mem_deref(cdr);
 }
 
