@@ -115,7 +115,7 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 	struct address addr;
 	char *key = NULL;
 
-	cdr_set_str(cdr, CDR_CALLID + SIDE_B, now->leg->callid);
+	cdr_set_str(cdr, CDR_CALLID + SIDE_B, leg_text(now->leg, LEG_CALLID));
 	cdr_set(cdr, CDR_CALLED + SIDE_B, &now->rw.ruri);
 	if (!address_read(&addr, &now->rw.from))
 		cdr_set(cdr, CDR_CALLING + SIDE_B, &addr.spec);

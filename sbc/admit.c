@@ -33,8 +33,8 @@ static bool is_loop(const struct ingress *in)
 		leg = pairs_by_tag(in->worker->pairs, &msg->from_tag);
 	if (!leg || !leg->uac || leg->confirmed)
 		return false;
-	callid = range_of(leg->callid);
-	sent = range_of(leg->ruri);
+	callid = leg_range(leg, LEG_CALLID);
+	sent = leg_range(leg, LEG_RURI);
 
 	return !pl_cmp(&callid, &msg->callid) && !pl_cmp(&sent, &msg->ruri);
 }

@@ -659,6 +659,8 @@ static void settle(struct call *c)
 {
 	hunt_yield(c->hunt, &c->found);
 	c->hunt = mem_deref(c->hunt);
+	leg_pack(c->a);
+	leg_pack(c->b);
 }
 
 static void call_answered(struct call *c)
@@ -711,7 +713,7 @@ static int pass_answer(void *obj, const struct message *msg)
 	err = answer_media(c, msg, &sdp_out);
 	if (err) {
 		count(COUNT_SDP_ANSWER_ERRORS, 1);
-		if (!c->b->ack)
+		if (!c->b->acked)
 			(void)leg_ack(c->b, NULL, NULL);
 		reply_a(c, err == ENOSPC ? 503 : 488);
 		event = MEDIA_BAD;
@@ -726,7 +728,7 @@ static int pass_answer(void *obj, const struct message *msg)
 		(void)call_timers(c, false, copy, msg);
 	/* RFC 3261 13.2.2.4: with the offer in the INVITE the ACK needs nothing
 	 * of the caller */
-	if (!c->b->ack_waits && !c->b->ack)
+	if (!c->b->ack_waits && !c->b->acked)
 		(void)leg_ack(c->b, NULL, NULL);
 	final_a(c, &r);
 	call_answered(c);
@@ -1140,7 +1142,7 @@ static int answer_too_late(void *obj, const struct message *msg)
 static int held_end(struct call *c, uint16_t code)
 {
 	reply_a(c, code);
-	if (!c->b->ack)
+	if (!c->b->acked)
 		(void)leg_ack(c->b, NULL, NULL);
 	closing(c);
 	leg_close(c->a);

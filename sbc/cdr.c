@@ -81,7 +81,7 @@ static const char *const parties[] = {
 };
 
 enum {
-	ROOM_FIRST = 512 /* most calls need no more [bytes] */
+	ROOM_FIRST = 480 /* most calls need no more [bytes] */
 };
 
 /* The record being written: texts that are made for it lie in `room` */
@@ -160,49 +160,12 @@ uint16_t cdr_cause(const struct message *msg)
 	return 0;
 }
 
-/* Room for n more bytes behind what is used */
-static int room_make(struct cdr *cdr, size_t n)
-{
-	size_t size = cdr->size ? cdr->size : ROOM_FIRST;
-	char *room;
-
-	while (size < cdr->used + n)
-		size *= 2;
-	if (size == cdr->size)
-		return 0;
-	if (size > UINT16_MAX)
-		return EMSGSIZE;
-
-	room = cdr->room ? mem_realloc(cdr->room, size) : mem_alloc(size, NULL);
-	if (!room)
-		return ENOMEM;
-	cdr->room = room;
-	cdr->size = (uint16_t)size;
-	if (!cdr->used)
-		cdr->used = 1; /* place 0 says that there is none */
-
-	return 0;
-}
-
 void cdr_set(struct cdr *cdr, unsigned which, const struct pl *text)
 {
-	const size_t n = text->l + 1;
-	uint16_t at = cdr->text[which];
-
-	cdr->text[which] = 0;
-	if (!text->l)
-		return;
-
-	/* what is set again for the next route mostly fits where it stood */
-	if (!at || strlen(cdr->room + at) < text->l) {
-		if (room_make(cdr, n + 1))
-			return;
-		at = cdr->used;
-		cdr->used = (uint16_t)(at + n);
-	}
-	memcpy(cdr->room + at, text->p, text->l);
-	cdr->room[at + text->l] = '\0';
-	cdr->text[which] = at;
+	if (!cdr->texts.room)
+		(void)texts_reserve(&cdr->texts, ROOM_FIRST);
+	if (texts_set(&cdr->texts, &cdr->text[which], text))
+		cdr->text[which] = 0;
 }
 
 void cdr_set_str(struct cdr *cdr, unsigned which, const char *text)
@@ -215,22 +178,19 @@ void cdr_set_str(struct cdr *cdr, unsigned which, const char *text)
 
 const char *cdr_get(const struct cdr *cdr, unsigned which)
 {
-	return cdr->text[which] ? cdr->room + cdr->text[which] : "";
+	const char *text = texts_get(&cdr->texts, cdr->text[which]);
+
+	return text ? text : "";
 }
 
 void cdr_settle(struct cdr *cdr)
 {
-	char *room = cdr->used ? mem_realloc(cdr->room, cdr->used) : NULL;
-
-	if (!room)
-		return;
-	cdr->room = room;
-	cdr->size = cdr->used;
+	texts_pack(&cdr->texts, cdr->text, CDR_TEXTS);
 }
 
 void cdr_clear(struct cdr *cdr)
 {
-	mem_deref(cdr->room);
+	texts_clear(&cdr->texts);
 	memset(cdr, 0, sizeof(*cdr));
 }
 

@@ -8,6 +8,7 @@
 
 #include "sbc/media.h"
 #include "sbc/prove.h"
+#include "sbc/texts.h"
 
 enum cdr_party {
 	CDR_NOBODY,
@@ -83,9 +84,8 @@ struct cdr {
 	uint32_t config_version;
 
 	/* the texts, packed: a call lives long, and has a dozen of them */
-	char *room;
-	uint16_t used, size;
-	uint16_t text[CDR_TEXTS]; /* place in room; 0: none */
+	struct texts texts;
+	uint16_t text[CDR_TEXTS]; /* places in them */
 };
 
 /** The call is answered: hold no more room than the texts take, for long */

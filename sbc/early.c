@@ -31,10 +31,11 @@ static bool tags_equal(const struct pl *a, const struct pl *b)
 	return a->l == b->l && !memcmp(a->p, b->p, a->l);
 }
 
-/* Twins share the Call-ID of their leg */
-static bool is_of(const struct early *e, const struct leg *b)
+static bool has_tag(const struct leg *leg, const struct pl *tag)
 {
-	return e->b->callid == b->callid;
+	struct pl own = leg_remote_tag(leg);
+
+	return tags_equal(&own, tag);
 }
 
 static struct early *find(const struct list *all, const struct leg *b,
@@ -43,7 +44,7 @@ static struct early *find(const struct list *all, const struct leg *b,
 	for (struct le *le = all->head; le; le = le->next) {
 		struct early *e = le->data;
 
-		if (is_of(e, b) && tags_equal(&e->b->remote_tag, remote_tag))
+		if (leg_is_twin(e->b, b) && has_tag(e->b, remote_tag))
 			return e;
 	}
 	return NULL;
@@ -99,7 +100,7 @@ int early_take(struct early **ep, const struct early_call *c,
 		err = early_make(&e, c);
 		if (!err)
 			err = leg_learn(e->b, msg);
-		if (!err && c->b->kept)
+		if (!err && c->b->text[LEG_KEPT])
 			err = leg_keep(e->a, &msg->to_tag);
 		if (err) {
 			mem_deref(e);
@@ -135,10 +136,10 @@ struct leg *early_leg_b(const struct list *all, struct leg *leg,
 		struct pl tag = range_of(leg_tag(e->b));
 
 		if (tags_equal(&tag, &msg->to_tag) &&
-		    tags_equal(&e->b->remote_tag, &msg->from_tag))
+		    has_tag(e->b, &msg->from_tag))
 			return e->b;
 	}
-	return leg && tags_equal(&leg->remote_tag, &msg->from_tag) ? leg : NULL;
+	return leg && has_tag(leg, &msg->from_tag) ? leg : NULL;
 }
 
 struct leg *early_other(const struct leg *leg)
@@ -180,7 +181,7 @@ int early_choose(const struct early_call *c, const struct message *msg)
 		legs_change(c->relays, e, c->a->early, false);
 	if (e && e->twin_b)
 		legs_change(c->relays, e, c->b->early, true);
-	err = c->b->kept ? leg_keep(c->a, &msg->to_tag) : 0;
+	err = c->b->text[LEG_KEPT] ? leg_keep(c->a, &msg->to_tag) : 0;
 	return err ? err : leg_choose(c->b, msg);
 }
 
@@ -233,7 +234,7 @@ static void relays_end(struct list *relays, const struct leg *leg)
 static struct early *first_of_another(const struct early_call *c)
 {
 	for (struct le *le = c->all->head; le; le = le->next)
-		if (!is_of(le->data, c->b))
+		if (!leg_is_twin(((struct early *)le->data)->b, c->b))
 			return le->data;
 	return NULL;
 }
@@ -247,13 +248,14 @@ int early_fail(const struct early_call *c)
 	if (!any)
 		return 0;
 	/* The caller's leg stays with a dialog that lives */
-	if (other && other->twin_a && c->a->early && is_of(c->a->early, c->b))
+	if (other && other->twin_a && c->a->early &&
+	    leg_is_twin(c->a->early->b, c->b))
 		legs_change(c->relays, other, c->a->early, false);
 	while (le) {
 		struct early *e = le->data;
 
 		le = le->next;
-		if (!is_of(e, c->b))
+		if (!leg_is_twin(e->b, c->b))
 			continue;
 		relays_end(c->relays, e->a);
 		relays_end(c->relays, e->b);

@@ -244,12 +244,11 @@ bool hunt_turn(struct hunt *hunt, const struct leg *leg)
 	return false;
 }
 
-/* Twins share the Call-ID of their leg */
 const struct branch *hunt_branch(const struct hunt *hunt, const struct leg *leg)
 {
 	const struct branch *b = leg ? &hunt->first : NULL;
 
-	while (b && !(b->leg && b->leg->callid == leg->callid))
+	while (b && !(b->leg && leg_is_twin(b->leg, leg)))
 		b = branch_next(hunt, b);
 
 	return b ? b : hunt->now;
@@ -1465,7 +1464,7 @@ void hunt_proof(const struct hunt *hunt, struct proof_setup *setup,
 	if (challenge && hunt->now->out)
 		setup->body = body_of(hunt);
 	setup->challenge = challenge;
-	pl_set_str(&setup->callid, hunt->now->leg->callid);
+	setup->callid = leg_range(hunt->now->leg, LEG_CALLID);
 
 	hunt_query(q, hop, &hunt->owner, &hunt->called, hunt->source.agent);
 	q->method = setup->method;

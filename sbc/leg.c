@@ -31,15 +31,25 @@ static void callid_leave(struct leg *leg)
 	leg->by_callid.hash = 0;
 }
 
+static void losers_forget(struct leg *leg)
+{
+	while (leg->losers) {
+		struct leg *loser = leg->losers;
+
+		leg->losers = loser->next;
+		loser->next = NULL;
+		mem_deref(loser);
+	}
+}
+
 static void destructor(void *data)
 {
 	struct leg *leg = data;
 
-	list_unlink(&leg->le);
 	tag_leave(leg);
 	callid_leave(leg);
 	timer_cancel(&leg->settle);
-	list_flush(&leg->losers);
+	losers_forget(leg);
 	resolve_cancel(leg->resolving);
 	transaction_forget(leg->asked);
 	transaction_forget(leg->invite);
@@ -48,54 +58,66 @@ static void destructor(void *data)
 	mem_deref(leg->answer);
 	mem_deref(leg->prack);
 	mem_deref(leg->ack);
-	mem_deref(leg->credentials);
-	mem_deref(leg->callid);
-	mem_deref(leg->kept);
-	mem_deref(leg->local);
-	mem_deref(leg->remote);
-	mem_deref(leg->target);
-	mem_deref(leg->ruri);
-	mem_deref(leg->routes);
-	mem_deref(leg->contact);
+	texts_clear(&leg->texts);
 	plan_give(leg->plan);
 	mem_deref(leg->most);
 }
 
-/* Text of a range, zero-ended, as an object of libre */
-static char *text_of(const struct pl *pl)
-{
-	char *s = mem_alloc(pl->l + 1, NULL);
+/* --- Texts -------------------------------------------------------------- */
 
-	if (!s)
-		return NULL;
-	memcpy(s, pl->p, pl->l);
-	s[pl->l] = '\0';
-	return s;
+enum {
+	TEXTS_A = 48, /* room for a Contact behind the texts of an INVITE */
+	TEXTS_B = 432 /* of most INVITEs without credentials [bytes] */
+};
+
+static int text_put(struct leg *leg, enum leg_text which, const struct pl *pl)
+{
+	return texts_set(&leg->texts, &leg->text[which], pl);
+}
+
+static void text_drop(struct leg *leg, enum leg_text which)
+{
+	leg->text[which] = 0;
 }
 
 /* A header value and a tag behind it */
-static char *text_tagged(const struct pl *value, const char *tag)
+static int text_tagged(struct leg *leg, enum leg_text which,
+		       const struct pl *value, const char *tag)
 {
-	size_t n = strlen(tag);
-	char *s = mem_alloc(value->l + 5 + n + 1, NULL);
+	const struct pl parts[] = { *value, { ";tag=", 5 }, range_of(tag) };
 
-	if (!s)
-		return NULL;
-	memcpy(s, value->p, value->l);
-	memcpy(s + value->l, ";tag=", 5);
-	memcpy(s + value->l + 5, tag, n + 1);
-	return s;
+	return texts_join(&leg->texts, &leg->text[which], parts, 3);
 }
 
-static int text_put(char **where, const struct pl *pl)
+/* The remote target is the Request-URI until the peer names another one */
+static int target_put(struct leg *leg, const struct pl *uri)
 {
-	char *s = text_of(pl);
+	if (leg->text[LEG_TARGET] == leg->text[LEG_RURI])
+		text_drop(leg, LEG_TARGET);
 
-	if (!s)
-		return ENOMEM;
-	mem_deref(*where);
-	*where = s;
+	return text_put(leg, LEG_TARGET, uri);
+}
+
+static int remote_put(struct leg *leg, const struct pl *value,
+		      const struct pl *tag)
+{
+	int err = text_put(leg, LEG_REMOTE, value);
+
+	if (err)
+		return err;
+	leg->tag_at = (uint16_t)(tag->l ? tag->p - value->p : 0);
+	leg->tag_l = (uint16_t)tag->l;
 	return 0;
+}
+
+void leg_pack(struct leg *leg)
+{
+	texts_pack(&leg->texts, leg->text, LEG_TEXTS);
+}
+
+bool leg_is_twin(const struct leg *leg, const struct leg *other)
+{
+	return leg == other || (leg->most && leg->most == other->most);
 }
 
 static int tag_enter(struct leg *leg)
@@ -111,7 +133,8 @@ static int tag_enter(struct leg *leg)
 /* A hash of 0 says that it is not there */
 static int callid_enter(struct leg *leg)
 {
-	uint64_t hash = hash_bytes(leg->callid, strlen(leg->callid));
+	struct pl callid = leg_range(leg, LEG_CALLID);
+	uint64_t hash = hash_bytes(callid.p, callid.l);
 	int err = table_add(&leg->tables->callids, &leg->by_callid,
 			    hash ? hash : 1);
 
@@ -156,7 +179,7 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 /* First URI of the route set, else the remote target (RFC 3261 12.2.1.1) */
 static int next_uri(const struct leg *leg, struct uri *uri)
 {
-	struct pl rest = range_of(leg->routes), value;
+	struct pl rest = leg_range(leg, LEG_ROUTES), value;
 	struct address addr;
 
 	if (rest.l && !list_next(&rest, &value) &&
@@ -165,7 +188,7 @@ static int next_uri(const struct leg *leg, struct uri *uri)
 		return 0;
 	}
 
-	value = range_of(leg->target);
+	value = leg_range(leg, LEG_TARGET);
 	return uri_read(uri, &value);
 }
 
@@ -216,74 +239,32 @@ static void retarget(struct leg *leg)
 		target_resolved(err, &found, leg);
 }
 
-/* Value of a Record-Route turned round for the UAC (12.1.2): last first */
-static int routes_reversed(char **routesp, const struct message *msg)
-{
-	const struct header *h;
-	struct pl list[32];
-	size_t n = 0, size = 0, at = 0;
-	char *s;
+enum {
+	ROUTES_MAX = 70 /* values of a route set */
+};
 
-	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
+/* Route set out of Record-Route: the UAS takes it as it stands (12.1.1), for the
+ * UAC it is turned round (12.1.2) */
+static int routes_put(struct leg *leg, const struct message *msg, bool reversed)
+{
+	struct pl list[ROUTES_MAX], part[2 * ROUTES_MAX];
+	const struct pl comma = { ", ", 2 };
+	size_t n = 0, parts = 0;
+
+	for (const struct header *h = message_first(msg, HDR_RECORD_ROUTE); h;
 	     h = message_next(msg, h)) {
 		struct pl rest = header_value(msg, h), value;
 
-		while (n < 32 && !list_next(&rest, &value)) {
+		while (n < ROUTES_MAX && !list_next(&rest, &value))
 			list[n++] = value;
-			size += value.l + 2;
-		}
 	}
-	if (!n)
-		return 0;
-
-	s = mem_alloc(size + 1, NULL);
-	if (!s)
-		return ENOMEM;
-	while (n--) {
-		if (at) {
-			memcpy(s + at, ", ", 2);
-			at += 2;
-		}
-		memcpy(s + at, list[n].p, list[n].l);
-		at += list[n].l;
+	for (size_t i = 0; i < n; i++) {
+		if (parts)
+			part[parts++] = comma;
+		part[parts++] = list[reversed ? n - 1 - i : i];
 	}
-	s[at] = '\0';
-	mem_deref(*routesp);
-	*routesp = s;
-	return 0;
-}
 
-/* The UAS takes Record-Route as it stands (12.1.1) */
-static int routes_straight(char **routesp, const struct message *msg)
-{
-	const struct header *h;
-	size_t size = 0, at = 0;
-	char *s;
-
-	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
-	     h = message_next(msg, h))
-		size += header_value(msg, h).l + 2;
-	if (!size)
-		return 0;
-
-	s = mem_alloc(size + 1, NULL);
-	if (!s)
-		return ENOMEM;
-	for (h = message_first(msg, HDR_RECORD_ROUTE); h;
-	     h = message_next(msg, h)) {
-		struct pl value = header_value(msg, h);
-
-		if (at) {
-			memcpy(s + at, ", ", 2);
-			at += 2;
-		}
-		memcpy(s + at, value.p, value.l);
-		at += value.l;
-	}
-	s[at] = '\0';
-	mem_deref(*routesp);
-	*routesp = s;
-	return 0;
+	return texts_join(&leg->texts, &leg->text[LEG_ROUTES], part, parts);
 }
 
 static int contact_uri(struct pl *uri, const struct message *msg)
@@ -299,11 +280,61 @@ static int contact_uri(struct pl *uri, const struct message *msg)
 	return 0;
 }
 
+/* --- The ACK of a 2xx --------------------------------------------------- */
+
+/* What an ACK says besides the dialog */
+struct ack {
+	const char *branch;
+	uint32_t cseq;
+	const struct pl *body, *ctype; /* or NULL */
+};
+
+static int ack_write(struct mbuf **mbp, const struct leg *leg,
+		     const struct ack *ack)
+{
+	struct wire_request r = {
+		.method = ACK,
+		.ruri = leg_range(leg, LEG_TARGET),
+		.port = leg->port,
+		.branch = ack->branch,
+		.from = leg_range(leg, LEG_LOCAL),
+		.to = leg_range(leg, LEG_REMOTE),
+		.callid = leg_range(leg, LEG_CALLID),
+		.cseq = ack->cseq,
+		.max_forwards = 70,
+		.contact = leg_range(leg, LEG_CONTACT),
+		.routes = leg_range(leg, LEG_ROUTES),
+	};
+
+	if (ack->cseq == leg->invite_cseq)
+		r.extra = leg_range(leg, LEG_CREDENTIALS);
+	if (ack->body) {
+		r.body = *ack->body;
+		r.ctype = *ack->ctype;
+	}
+	return wire_request(mbp, &r);
+}
+
+/* What it says is about to change: from now on its bytes are kept */
+static void ack_freeze(struct leg *leg)
+{
+	const struct ack ack = {
+		.branch = leg_text(leg, LEG_BRANCH),
+		.cseq = leg->ack_cseq,
+	};
+
+	if (leg->acked && !leg->ack && ack_write(&leg->ack, leg, &ack))
+		leg->acked = false;
+}
+
+/* --- Target refresh ----------------------------------------------------- */
+
 void leg_refresh_target(struct leg *leg, const struct message *msg)
 {
 	struct pl uri;
 
-	if (contact_uri(&uri, msg) || text_put(&leg->target, &uri))
+	ack_freeze(leg);
+	if (contact_uri(&uri, msg) || target_put(leg, &uri))
 		return;
 	retarget(leg);
 }
@@ -329,14 +360,19 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	leg->to = leg->first;
 	leg->remote_cseq = leg->invite_cseq = invite->cseq;
 	leg->heard = true;
-	leg->callid = text_of(&invite->callid);
-	leg->local = text_tagged(&to, leg->tag.text);
-	leg->remote = text_of(&from_value);
-	leg->target = text_of(&uri);
-	if (!leg->callid || !leg->local || !leg->remote || !leg->target)
-		err = ENOMEM;
-	else
-		err = routes_straight(&leg->routes, invite);
+	err = texts_reserve(&leg->texts, invite->callid.l + to.l + TAG_SIZE +
+						 from_value.l + uri.l +
+						 TEXTS_A);
+	if (!err)
+		err = text_put(leg, LEG_CALLID, &invite->callid);
+	if (!err)
+		err = text_tagged(leg, LEG_LOCAL, &to, leg->tag.text);
+	if (!err)
+		err = remote_put(leg, &from_value, &invite->from_tag);
+	if (!err)
+		err = target_put(leg, &uri);
+	if (!err)
+		err = routes_put(leg, invite, false);
 	if (!err)
 		err = callid_enter(leg);
 	if (err) {
@@ -344,8 +380,6 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 		return err;
 	}
 
-	leg->remote_tag = invite->from_tag;
-	leg->remote_tag.p = leg->remote + (invite->from_tag.p - from_value.p);
 	retarget(leg);
 
 	*legp = leg;
@@ -425,7 +459,7 @@ int leg_reply(struct leg *leg, const struct leg_reply *reply)
 		.code = reply->code,
 		.reason = reply->reason,
 		.to_tag = reply->tag ? reply->tag : leg_tag(leg),
-		.contact = range_of(leg->contact),
+		.contact = leg_range(leg, LEG_CONTACT),
 		.src = reply->src,
 		.without = reply->without,
 		.extra = reply->extra,
@@ -486,9 +520,11 @@ int leg_open(struct leg **legp, const struct leg_setup *setup)
 	leg->cseq = setup->cseq;
 	names_callid(callid, setup->worker->number);
 	pl = setup->callid.l ? setup->callid : range_of(callid);
-	err = text_put(&leg->callid, &pl);
+	err = texts_reserve(&leg->texts, TEXTS_B - 1);
+	if (!err)
+		err = text_put(leg, LEG_CALLID, &pl);
 	if (!err && setup->tag.l)
-		err = text_put(&leg->kept, &setup->tag);
+		err = text_put(leg, LEG_KEPT, &setup->tag);
 	if (!err)
 		err = callid_enter(leg);
 	if (err)
@@ -506,19 +542,9 @@ static bool tags_equal(const struct pl *a, const struct pl *b)
 
 static bool leg_is_remote(const struct leg *leg, const struct message *msg)
 {
-	return tags_equal(&leg->remote_tag, &msg->to_tag);
-}
+	struct pl tag = leg_remote_tag(leg);
 
-static int remote_put(struct leg *leg, const struct pl *value,
-		      const struct pl *tag)
-{
-	int err = text_put(&leg->remote, value);
-
-	if (err)
-		return err;
-	leg->remote_tag = *tag;
-	leg->remote_tag.p = leg->remote + (tag->p - value->p);
-	return 0;
+	return tags_equal(&tag, &msg->to_tag);
 }
 
 /* Remote tag, route set and remote target of a 1xx or 2xx (12.1.2). A 2xx sets
@@ -532,10 +558,9 @@ static int dialog_take(struct leg *leg, const struct message *msg)
 	if (err)
 		return err;
 
-	leg->routes = mem_deref(leg->routes);
-	err = routes_reversed(&leg->routes, msg);
+	err = routes_put(leg, msg, true);
 	if (!err && !contact_uri(&uri, msg))
-		err = text_put(&leg->target, &uri);
+		err = target_put(leg, &uri);
 	return err;
 }
 
@@ -543,8 +568,8 @@ static int dialog_take(struct leg *leg, const struct message *msg)
 static void dialog_drop(struct leg *leg)
 {
 	leg->resolving = (resolve_cancel(leg->resolving), NULL);
-	leg->remote_tag = (struct pl){ 0 };
-	leg->routes = mem_deref(leg->routes);
+	leg->tag_l = 0;
+	text_drop(leg, LEG_ROUTES);
 	leg->remote_cseq = 0;
 	leg->heard = false;
 }
@@ -566,7 +591,7 @@ static int confirm(struct leg *leg, const struct message *msg,
 	if (err)
 		return err;
 	leg->confirmed = true;
-	leg->ruri = mem_deref(leg->ruri);
+	text_drop(leg, LEG_RURI);
 	leg->first = leg->to = *went;
 	retarget(leg);
 	return 0;
@@ -579,7 +604,7 @@ int leg_choose(struct leg *leg, const struct message *msg)
 
 bool leg_has_dialog(const struct leg *leg)
 {
-	return leg->remote_tag.l > 0 || leg->confirmed;
+	return leg->tag_l > 0 || leg->confirmed;
 }
 
 /* --- Names kept across (dialog-transparency) ----------------------------- */
@@ -587,7 +612,7 @@ bool leg_has_dialog(const struct leg *leg)
 /* Our From or To without its tag */
 static struct pl untagged(const struct leg *leg)
 {
-	struct pl local = range_of(leg->local);
+	struct pl local = leg_range(leg, LEG_LOCAL);
 
 	local.l -= sizeof(";tag=") - 1 + strlen(leg_tag(leg));
 	return local;
@@ -595,24 +620,22 @@ static struct pl untagged(const struct leg *leg)
 
 int leg_keep(struct leg *leg, const struct pl *tag)
 {
-	struct pl local = untagged(leg);
-	char *kept, *fresh;
+	const struct pl old = leg_range(leg, LEG_KEPT);
+	uint16_t kept = 0;
+	struct pl local;
+	int err;
 
-	if (leg->kept && tag->l == strlen(leg->kept) &&
-	    !memcmp(leg->kept, tag->p, tag->l))
+	if (old.l && tags_equal(&old, tag))
 		return 0;
-	kept = text_of(tag);
-	fresh = kept ? text_tagged(&local, kept) : NULL;
-	if (!fresh) {
-		mem_deref(kept);
-		return ENOMEM;
-	}
+	err = texts_set(&leg->texts, &kept, tag);
+	if (err)
+		return err;
+	local = untagged(leg);
+	err = text_tagged(leg, LEG_LOCAL, &local, texts_get(&leg->texts, kept));
+	if (!err)
+		leg->text[LEG_KEPT] = kept;
 
-	mem_deref(leg->kept);
-	leg->kept = kept;
-	mem_deref(leg->local);
-	leg->local = fresh;
-	return 0;
+	return err;
 }
 
 /* Early dialogs of the caller's leg have tags of their own: sbc/early tells them
@@ -622,16 +645,18 @@ static bool kept_is(const struct entry *e, const void *key)
 	const struct leg *leg = (const void *)((const char *)e -
 					       offsetof(struct leg, by_callid));
 	const struct leg_names *n = key;
-	struct pl callid = range_of(leg->callid), tag = range_of(leg->kept);
+	struct pl callid = leg_range(leg, LEG_CALLID);
+	struct pl tag = leg_range(leg, LEG_KEPT);
 
-	if (!leg->kept || leg->closed || !tags_equal(&callid, n->callid) ||
+	if (!tag.l || leg->closed || !tags_equal(&callid, n->callid) ||
 	    (n->from && !leg_is_at(leg, n->from)) ||
 	    (n->realm && !realm_same(leg->realm, n->realm)))
 		return false;
 	if (leg->uac || leg->confirmed)
 		return tags_equal(&tag, n->ours);
 
-	return tags_equal(&leg->remote_tag, n->peers);
+	tag = leg_remote_tag(leg);
+	return tags_equal(&tag, n->peers);
 }
 
 struct leg *leg_kept(const struct leg_tables *tables,
@@ -679,28 +704,29 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->to = leg->first;
 	twin->cseq = twin->invite_cseq = leg->invite_cseq;
 	twin->most = mem_ref(leg->most);
-	twin->callid = mem_ref(leg->callid);
-	twin->target = mem_ref(leg->target);
-	twin->contact = mem_ref(leg->contact);
-	twin->credentials = mem_ref(leg->credentials);
+	err = texts_copy(&twin->texts, &leg->texts);
+	if (err)
+		goto out;
+	memcpy(twin->text, leg->text, sizeof(twin->text));
 	if (leg->uac) {
 		memcpy(twin->tag.text, leg->tag.text, TAG_SIZE);
-		twin->kept = mem_ref(leg->kept);
-		twin->local = mem_ref(leg->local);
+		text_drop(twin, LEG_REMOTE);
+		text_drop(twin, LEG_ROUTES);
 		goto out;
 	}
 
 	/* One more tag for the same INVITE, whose number is where requests
 	 * begin to count */
-	twin->remote = mem_ref(leg->remote);
-	twin->remote_tag = leg->remote_tag;
+	twin->tag_at = leg->tag_at;
+	twin->tag_l = leg->tag_l;
 	twin->remote_cseq = leg->invite_cseq;
 	twin->heard = true;
-	twin->routes = mem_ref(leg->routes);
 	local = untagged(leg);
+	text_drop(twin, LEG_KEPT);
 	names_tag(twin->tag.text, twin->worker->number);
-	twin->local = text_tagged(&local, twin->tag.text);
-	err = twin->local ? tag_enter(twin) : ENOMEM;
+	err = text_tagged(twin, LEG_LOCAL, &local, twin->tag.text);
+	if (!err)
+		err = tag_enter(twin);
 out:
 	if (err)
 		mem_deref(twin);
@@ -729,9 +755,9 @@ int leg_confirm_by(struct leg *leg, const struct arrival *from,
 	if (!err)
 		err = remote_put(leg, &value, &request->from_tag);
 	if (!err)
-		err = routes_straight(&leg->routes, request);
+		err = routes_put(leg, request, false);
 	if (!err)
-		err = text_put(&leg->target, &uri);
+		err = target_put(leg, &uri);
 	if (err)
 		return err;
 
@@ -777,17 +803,16 @@ static void tags_swap(struct leg *leg, struct leg *twin)
 
 void leg_swap(struct leg *leg, struct leg *twin)
 {
-	SWAP(leg->local, twin->local);
-	SWAP(leg->remote, twin->remote);
-	SWAP(leg->remote_tag, twin->remote_tag);
-	SWAP(leg->target, twin->target);
-	SWAP(leg->routes, twin->routes);
+	SWAP(leg->texts, twin->texts);
+	for (size_t i = 0; i < LEG_TEXTS; i++)
+		SWAP(leg->text[i], twin->text[i]);
+	SWAP(leg->tag_at, twin->tag_at);
+	SWAP(leg->tag_l, twin->tag_l);
 	SWAP(leg->to, twin->to);
 	SWAP(leg->cseq, twin->cseq);
 	SWAP(leg->remote_cseq, twin->remote_cseq);
 	SWAP(leg->heard, twin->heard);
 	SWAP(leg->prack, twin->prack);
-	SWAP(leg->kept, twin->kept);
 	if (!leg->uac)
 		tags_swap(leg, twin);
 
@@ -802,20 +827,29 @@ int leg_renew(struct leg *leg)
 {
 	struct pl local = untagged(leg);
 	char text[TAG_SIZE];
-	char *fresh;
+	int err;
 
 	names_tag(text, leg->worker->number);
-	fresh = text_tagged(&local, text);
-	if (!fresh)
-		return ENOMEM;
+	err = text_tagged(leg, LEG_LOCAL, &local, text);
+	if (err)
+		return err;
 
-	mem_deref(leg->local);
-	leg->local = fresh;
-	leg->kept = mem_deref(leg->kept);
+	text_drop(leg, LEG_KEPT);
 	leg->remote_cseq = leg->invite_cseq;
 	tag_leave(leg);
 	memcpy(leg->tag.text, text, TAG_SIZE);
 	return tag_enter(leg);
+}
+
+static void loser_keep(struct leg *leg, struct leg *loser)
+{
+	struct leg **end = &leg->losers;
+	uint32_t n = 0;
+
+	for (; *end && n < LOSERS_MAX; n++)
+		end = &(*end)->next;
+	if (n < LOSERS_MAX)
+		*end = mem_ref(loser);
 }
 
 int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer)
@@ -831,8 +865,7 @@ int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer)
 		mem_deref(loser);
 		return err;
 	}
-	if (list_count(&leg->losers) < LOSERS_MAX)
-		list_append(&leg->losers, &loser->le, mem_ref(loser));
+	loser_keep(leg, loser);
 	*legp = loser;
 
 	return 0;
@@ -840,10 +873,11 @@ int leg_loser(struct leg **legp, struct leg *leg, const struct message *answer)
 
 static struct leg *loser_find(const struct leg *leg, const struct message *msg)
 {
-	for (struct le *le = leg->losers.head; le; le = le->next)
-		if (leg_is_remote(le->data, msg))
-			return le->data;
-	return NULL;
+	struct leg *loser = leg->losers;
+
+	while (loser && !leg_is_remote(loser, msg))
+		loser = loser->next;
+	return loser;
 }
 
 static void answered(struct leg *leg, const struct message *msg)
@@ -908,28 +942,21 @@ static void client(struct transaction *t, enum transaction_event ev,
 
 static int invite_texts(struct leg *leg, const struct leg_invite *invite)
 {
-	char *local;
-	int err;
+	int err = 0;
 
-	if (!leg->local) {
-		local = text_tagged(&invite->from, leg_tag(leg));
-		if (!local)
-			return ENOMEM;
-		leg->local = local;
-	}
-	err = text_put(&leg->contact, &invite->contact);
+	if (!leg->text[LEG_LOCAL])
+		err = text_tagged(leg, LEG_LOCAL, &invite->from, leg_tag(leg));
 	if (!err)
-		err = text_put(&leg->remote, &invite->to_value);
+		err = text_put(leg, LEG_CONTACT, &invite->contact);
 	if (!err)
-		err = text_put(&leg->target, &invite->ruri);
-	if (!err) {
-		mem_deref(leg->ruri);
-		leg->ruri = mem_ref(leg->target);
-	}
-	if (!err && invite->credentials.l)
-		err = text_put(&leg->credentials, &invite->credentials);
+		err = text_put(leg, LEG_REMOTE, &invite->to_value);
+	if (!err)
+		err = text_put(leg, LEG_RURI, &invite->ruri);
+	if (err)
+		return err;
 
-	return err;
+	leg->text[LEG_TARGET] = leg->text[LEG_RURI];
+	return text_put(leg, LEG_CREDENTIALS, &invite->credentials);
 }
 
 static int lines_join(char **linesp, const struct pl *a, const struct pl *b)
@@ -992,7 +1019,6 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 	char *joined = NULL;
 	int err;
 
-	leg->credentials = mem_deref(leg->credentials);
 	dialog_drop(leg);
 	err = invite_texts(leg, invite);
 	if (err)
@@ -1000,8 +1026,8 @@ int leg_invite(struct leg *leg, const struct leg_invite *invite)
 
 	leg->method = (uint8_t)method;
 	names_branch(branch, leg->worker->number);
-	r.from = range_of(leg->local);
-	r.callid = range_of(leg->callid);
+	r.from = leg_range(leg, LEG_LOCAL);
+	r.callid = leg_range(leg, LEG_CALLID);
 	if (!invite->same_cseq)
 		(void)cseq_next(leg);
 	r.cseq = leg->invite_cseq = leg->cseq;
@@ -1031,68 +1057,71 @@ static void settled(void *arg)
 	struct leg *leg = arg;
 
 	leg->ack = mem_deref(leg->ack);
-	list_flush(&leg->losers);
+	leg->acked = false;
+	losers_forget(leg);
+	text_drop(leg, LEG_BRANCH);
 	if (leg->confirmed)
 		leg->invite = transaction_forget(leg->invite);
+	/* a re-INVITE that is unanswered has others */
+	if (leg->ack_cseq == leg->invite_cseq)
+		text_drop(leg, LEG_CREDENTIALS);
+	leg_pack(leg);
 }
 
-static int ack_write(struct mbuf **mbp, struct leg *leg, uint32_t cseq,
-		     const struct pl *body, const struct pl *ctype)
+/* One without a body is written again when the 2xx comes again: of it the branch
+ * is kept */
+static int ack_keep(struct leg *leg, const struct ack *ack, struct mbuf *mb)
 {
-	char branch[BRANCH_SIZE];
-	struct wire_request r = {
-		.method = ACK,
-		.ruri = range_of(leg->target),
-		.port = leg->port,
-		.branch = branch,
-		.from = range_of(leg->local),
-		.to = range_of(leg->remote),
-		.callid = range_of(leg->callid),
-		.cseq = cseq,
-		.max_forwards = 70,
-		.contact = range_of(leg->contact),
-		.routes = range_of(leg->routes),
-	};
+	const struct pl branch = range_of(ack->branch);
 
-	if (cseq == leg->invite_cseq)
-		r.extra = range_of(leg->credentials);
-	if (body) {
-		r.body = *body;
-		r.ctype = *ctype;
-	}
-	names_branch(branch, leg->worker->number);
-	return wire_request(mbp, &r);
+	leg->ack = mem_deref(leg->ack);
+	if (!ack->body)
+		return text_put(leg, LEG_BRANCH, &branch);
+	leg->ack = mem_ref(mb);
+
+	return 0;
 }
 
 int leg_ack(struct leg *leg, const struct pl *body, const struct pl *ctype)
 {
+	char branch[BRANCH_SIZE];
+	const struct ack ack = { branch, leg->invite_cseq, body, ctype };
 	struct mbuf *mb;
 	int err;
 
-	err = ack_write(&mb, leg, leg->invite_cseq, body, ctype);
+	names_branch(branch, leg->worker->number);
+	err = ack_write(&mb, leg, &ack);
 	if (err)
 		return err;
 
-	mem_deref(leg->ack);
-	leg->ack = mb;
+	/* without memory for it a repeated 2xx is not answered */
+	leg->acked = !ack_keep(leg, &ack, mb);
 	leg->ack_cseq = leg->invite_cseq;
 	timer_start(&leg->settle, leg->expire, settled, leg);
 	leg->ack_waits = false;
-	return large_send(leg->port, &leg->to, mb);
+	err = large_send(leg->port, &leg->to, mb);
+	mem_deref(mb);
+
+	return err;
 }
 
 void leg_ack_again(struct leg *leg, const struct message *msg)
 {
-	struct mbuf *mb;
+	char branch[BRANCH_SIZE];
+	struct ack ack = { .branch = branch, .cseq = msg->cseq };
+	struct mbuf *mb = NULL;
 
 	count(COUNT_MULTIPLE_OK_DROPS, 1);
-	if (leg->ack && msg->cseq == leg->ack_cseq) {
-		(void)large_send(leg->port, &leg->to, leg->ack);
-		return;
+	if (leg->acked && msg->cseq == leg->ack_cseq) {
+		mb = mem_ref(leg->ack);
+		ack.branch = leg_text(leg, LEG_BRANCH);
+	} else if (msg->cseq != leg->invite_cseq) {
+		/* a re-INVITE has been sent since */
+		names_branch(branch, leg->worker->number);
+	} else {
+		return; /* its ACK may wait for a body */
 	}
-	/* A re-INVITE has been sent since; its own ACK may wait for a body */
-	if (msg->cseq == leg->invite_cseq ||
-	    ack_write(&mb, leg, msg->cseq, NULL, NULL))
+	if (!mb && ack_write(&mb, leg, &ack))
 		return;
 	(void)large_send(leg->port, &leg->to, mb);
 	mem_deref(mb);
@@ -1109,9 +1138,7 @@ void leg_cancel(struct leg *leg, const struct pl *reason)
 /* RFC 3261 13.2.2.4: the ACK has those of the INVITE that it is for */
 static int credentials_keep(struct leg *leg, const struct pl *credentials)
 {
-	leg->credentials = mem_deref(leg->credentials);
-
-	return credentials->l ? text_put(&leg->credentials, credentials) : 0;
+	return text_put(leg, LEG_CREDENTIALS, credentials);
 }
 
 int leg_request(struct transaction **tp, struct leg *leg,
@@ -1121,17 +1148,11 @@ int leg_request(struct transaction **tp, struct leg *leg,
 	struct wire_request r = {
 		.method = request->method,
 		.method_name = request->method_name,
-		.ruri = range_of(leg->target),
 		.port = leg->port,
 		.branch = branch,
 		.origin = request->origin,
-		.from = range_of(leg->local),
-		.to = range_of(leg->remote),
-		.callid = range_of(leg->callid),
 		.cseq = cseq_next(leg),
 		.max_forwards = request->max_forwards,
-		.contact = range_of(leg->contact),
-		.routes = range_of(leg->routes),
 		.src = request->src,
 		.without = request->without,
 		.body = request->body,
@@ -1153,13 +1174,19 @@ int leg_request(struct transaction **tp, struct leg *leg,
 		/* ... and of the one before, which nobody answers any more */
 		if (leg->ack_waits)
 			(void)leg_ack(leg, NULL, NULL);
+		ack_freeze(leg);
 		leg->invite_cseq = leg->cseq;
 		err = credentials_keep(leg, &request->credentials);
 		if (err)
 			return err;
 	}
-	if (request->method == BYE)
-		r.contact = (struct pl){ 0 };
+	r.ruri = leg_range(leg, LEG_TARGET);
+	r.from = leg_range(leg, LEG_LOCAL);
+	r.to = leg_range(leg, LEG_REMOTE);
+	r.callid = leg_range(leg, LEG_CALLID);
+	r.routes = leg_range(leg, LEG_ROUTES);
+	if (request->method != BYE)
+		r.contact = leg_range(leg, LEG_CONTACT);
 	names_branch(branch, leg->worker->number);
 	err = lines_join(&extra, &request->extra, &request->credentials);
 	if (err)
@@ -1216,12 +1243,12 @@ bool leg_is_at(const struct leg *leg, const struct arrival *from)
 uint16_t leg_admit(struct leg *leg, const struct arrival *from,
 		   const struct message *request)
 {
-	struct pl callid = range_of(leg->callid);
+	struct pl callid = leg_range(leg, LEG_CALLID);
+	struct pl tag = leg_remote_tag(leg);
 
 	if (!tags_equal(&callid, &request->callid))
 		return 481;
-	if (leg->remote_tag.l &&
-	    !tags_equal(&leg->remote_tag, &request->from_tag))
+	if (tag.l && !tags_equal(&tag, &request->from_tag))
 		return 481;
 	if (!leg_is_at(leg, from))
 		return 481;
@@ -1241,31 +1268,25 @@ void leg_contact(struct leg *leg, const struct message *msg)
 {
 	struct address addr = { .uri = { .has_user = false } };
 	const enum transport transport = port_transport(leg->port);
-	const struct pl *local = port_sent_by(leg->port);
-	struct mbuf *mb;
-	int err;
+	struct pl part[6];
+	size_t n = 0;
 
-	if (leg->contact)
+	if (leg->text[LEG_CONTACT])
 		return;
 	(void)message_address(&addr, msg, HDR_CONTACT);
-	mb = mbuf_alloc(addr.uri.user.l + local->l + 32);
-	if (!mb)
-		return;
 
-	err = mbuf_write_str(mb, "sip:");
+	part[n++] = range_of("sip:");
 	if (addr.uri.user.l) {
-		err |= mbuf_write_pl(mb, &addr.uri.user);
-		err |= mbuf_write_u8(mb, '@');
+		part[n++] = addr.uri.user;
+		part[n++] = range_of("@");
 	}
-	err |= mbuf_write_pl(mb, local);
+	part[n++] = *port_sent_by(leg->port);
 	if (transport != TRANSPORT_UDP) {
-		err |= mbuf_write_str(mb, ";transport=");
-		err |= mbuf_write_str(mb, transport_name(transport));
+		part[n++] = range_of(";transport=");
+		part[n++] = range_of(transport_name(transport));
 	}
-	mb->pos = 0;
-	if (!err)
-		(void)mbuf_strdup(mb, &leg->contact, mb->end);
-	mem_deref(mb);
+	/* without memory it is tried with the next answer */
+	(void)texts_join(&leg->texts, &leg->text[LEG_CONTACT], part, n);
 }
 
 static void orphan_answered(struct transaction *t, enum transaction_event ev,

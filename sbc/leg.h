@@ -14,6 +14,7 @@
 #include "store/hash.h"
 #include "sbc/names.h"
 #include "sbc/repeat.h"
+#include "sbc/texts.h"
 #include "sbc/transaction.h"
 #include "sbc/worker.h"
 #include "sbc/wire.h"
@@ -54,8 +55,24 @@ enum leg_event {
 typedef void(leg_h)(struct leg *leg, enum leg_event ev,
 		    const struct message *msg, void *arg);
 
+/** Texts of a dialog */
+enum leg_text {
+	LEG_CALLID,
+	LEG_KEPT,  /* dialog-transparency: tag on this side's wire, instead of
+		     * ours; none: ours */
+	LEG_LOCAL, /* header values, tags in them once known */
+	LEG_REMOTE,
+	LEG_TARGET,      /* remote target: URI of the peer's Contact */
+	LEG_RURI,        /* of the INVITE that is unanswered: a loop has it */
+	LEG_ROUTES,      /* route set as the value of Route */
+	LEG_CONTACT,     /* URI of our Contact */
+	LEG_BRANCH,      /* of our ACK, while it may have to be sent again */
+	LEG_CREDENTIALS, /* lines of the INVITE that got the 2xx */
+	LEG_TEXTS
+};
+
 struct leg {
-	struct le le; /* of losers */
+	struct leg *next; /* of losers */
 	struct worker *worker;
 	struct leg_tables *tables; /* of all calls; hold these two */
 	struct leg_tag tag;
@@ -71,16 +88,10 @@ struct leg {
 	struct resolve *resolving; /* of a remote target that is a name */
 	void (*aimed)(void *arg);  /* told when that is over; or NULL */
 	void *aimed_arg;
-	char *callid;
-	char *kept; /* dialog-transparency: tag on this side's wire, instead of
-		     * ours; NULL: ours */
-	char *local, *remote; /* header values, tags in them once known */
-	struct pl remote_tag; /* within remote */
-	char *target;         /* remote target: URI of the peer's Contact */
-	char *ruri;     /* of the INVITE that is unanswered: a loop has it */
-	char *routes;   /* route set as the value of Route, or NULL */
-	char *contact;  /* URI of our Contact */
-	uint32_t cseq;  /* last one we used */
+	struct texts texts;
+	uint16_t text[LEG_TEXTS]; /* places in them */
+	uint16_t tag_at, tag_l;   /* remote tag within LEG_REMOTE; l 0: none */
+	uint32_t cseq;            /* last one we used */
 	uint32_t *most; /* ... in any dialog of the INVITE; NULL: it has one */
 	uint32_t remote_cseq;       /* last one the peer used */
 	uint32_t invite_cseq;       /* of our last INVITE */
@@ -89,18 +100,19 @@ struct leg {
 				     * the request that hunt placed instead */
 	struct transaction *orphan; /* re-INVITE of ours that nobody relays */
 	struct repeat *answer;      /* our 2xx until its ACK */
-	struct mbuf *ack;           /* our ACK, for repeated 2xx */
+	struct mbuf *ack;           /* our ACK, while it may be sent again and
+				     * has a body */
 	uint32_t ack_cseq;          /* ... of this INVITE */
 	uint32_t answer_cseq;       /* of the INVITE that our 2xx answers */
 	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
-	struct list losers;      /* twins: other 2xx of the INVITE, hung up */
-	char *credentials;       /* lines of the INVITE that got the 2xx */
+	struct leg *losers;      /* twins: other 2xx of the INVITE, hung up */
 	uint32_t t1, t2, expire; /* [ms] */
 	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
 	uint8_t method;          /* UAC: of the request that was placed */
 	bool uac, confirmed, closed;
 	bool standin;   /* it has no peer: sbc/transfer puts another one here */
 	bool heard;     /* remote_cseq is set */
+	bool acked;     /* the 2xx of ack_cseq; when it comes again, again */
 	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
 	bool orphan_open; /* it has no final answer: no other INVITE may go */
 	leg_h *h;
@@ -123,11 +135,38 @@ struct leg_setup {
 	void *arg;
 };
 
+/** One text, good until one is set; NULL: there is none */
+static inline const char *leg_text(const struct leg *leg, enum leg_text which)
+{
+	return texts_get(&leg->texts, leg->text[which]);
+}
+static inline struct pl leg_range(const struct leg *leg, enum leg_text which)
+{
+	return range_of(leg_text(leg, which));
+}
+
 /** Our tag as this side knows it */
 static inline const char *leg_tag(const struct leg *leg)
 {
-	return leg->kept ? leg->kept : leg->tag.text;
+	const char *kept = leg_text(leg, LEG_KEPT);
+
+	return kept ? kept : leg->tag.text;
 }
+/** The peer's; empty: there is no dialog */
+static inline struct pl leg_remote_tag(const struct leg *leg)
+{
+	struct pl tag = { "", leg->tag_l };
+
+	if (leg->tag_l)
+		tag.p = leg_text(leg, LEG_REMOTE) + leg->tag_at;
+	return tag;
+}
+
+/** Are they dialogs of one INVITE, or the same? */
+bool leg_is_twin(const struct leg *leg, const struct leg *other);
+
+/** The call is answered: its legs live long. No more room than the texts take */
+void leg_pack(struct leg *leg);
 
 /** dialog-transparency: on the caller's side the dialog has the tag that the called
  *  side gave it. 0; ENOMEM */

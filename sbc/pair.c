@@ -292,8 +292,8 @@ static void pass(struct pair *p, const struct message *msg,
 	out.extra = bytes_of(extra);
 	if (leg) {
 		out.to_tag = leg_tag(leg);
-		out.contact = range_of(leg->contact);
-	} else if (p->hunt.now->leg && p->hunt.now->leg->kept &&
+		out.contact = leg_range(leg, LEG_CONTACT);
+	} else if (p->hunt.now->leg && p->hunt.now->leg->text[LEG_KEPT] &&
 		   msg->to_tag.l && msg->to_tag.l < sizeof(tag)) {
 		(void)pl_strcpy(&msg->to_tag, tag, sizeof(tag));
 		out.to_tag = tag;

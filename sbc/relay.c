@@ -179,8 +179,7 @@ static void reply(struct relay *r, uint16_t code, const struct message *msg)
 		struct mbuf *mb;
 
 		if (refreshes_target(r->method) && lr.code < 300)
-			pl_set_str(&wr.contact,
-				   r->from->contact ? r->from->contact : "");
+			wr.contact = leg_range(r->from, LEG_CONTACT);
 		if (wr.request && !respond_write(&mb, &wr)) {
 			(void)transaction_reply(r->server, lr.code, mb);
 			mem_deref(mb);
@@ -211,9 +210,9 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
 		p->method = r->request->method;
 	else
 		pl_set_str(&p->method, method_name(r->method));
-	pl_set_str(&p->uri, r->to->target);
+	p->uri = leg_range(r->to, LEG_TARGET);
 	p->body = body_of(r);
-	pl_set_str(&p->callid, r->to->callid);
+	p->callid = leg_range(r->to, LEG_CALLID);
 	p->in_dialog = true;
 	p->query.method = p->method;
 	r->user->proof(r, p, r->arg);

@@ -55,7 +55,7 @@ static struct leg *by_tags(const struct leg_tables *tables,
 	struct leg_names names = { NULL, realm, callid, ours, peers };
 	struct entry *e = NULL;
 	struct leg *leg;
-	struct pl id;
+	struct pl id, tag;
 
 	if (ours->l == TAG_SIZE - 1)
 		e = table_find(&tables->tags, hash_bytes(ours->p, ours->l),
@@ -64,11 +64,11 @@ static struct leg *by_tags(const struct leg_tables *tables,
 	if (!leg)
 		return NULL;
 
-	pl_set_str(&id, leg->callid);
+	id = leg_range(leg, LEG_CALLID);
+	tag = leg_remote_tag(leg);
 	return leg->confirmed && !leg->closed &&
 			       realm_same(leg->realm, realm) &&
-			       equal(&id, callid) &&
-			       equal(&leg->remote_tag, peers)
+			       equal(&id, callid) && equal(&tag, peers)
 		       ? leg
 		       : NULL;
 }
@@ -90,7 +90,7 @@ struct leg *replaces_find(const struct leg_tables *tables,
 int replaces_write(struct mbuf *mb, const struct leg *leg,
 		   const struct pl *value)
 {
-	struct pl name, text, ours;
+	struct pl name, text, ours, peers = leg_remote_tag(leg);
 	struct names3 n;
 	int err;
 
@@ -99,9 +99,9 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 	pl_set_str(&ours, leg_tag(leg));
 
 	/* Whoever gets it is the peer of that leg: to-tag is his */
-	err = mbuf_write_str(mb, leg->callid);
+	err = mbuf_write_str(mb, leg_text(leg, LEG_CALLID));
 	err |= mbuf_write_str(mb, ";to-tag=");
-	err |= mbuf_write_pl(mb, &leg->remote_tag);
+	err |= mbuf_write_pl(mb, &peers);
 	err |= mbuf_write_str(mb, ";from-tag=");
 	err |= mbuf_write_pl(mb, &ours);
 	while (!err && !param_next(&n.params, &name, &text)) {
@@ -125,15 +125,16 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 static int target_write(struct mbuf *mb, const struct leg *leg, bool local_ours,
 			const struct pl *params)
 {
-	struct pl rest = *params, name, text, ours;
+	struct pl rest = *params, name, text;
+	struct pl ours, peers = leg_remote_tag(leg);
 	int err;
 
 	pl_set_str(&ours, leg_tag(leg));
-	err = mbuf_write_str(mb, leg->callid);
+	err = mbuf_write_str(mb, leg_text(leg, LEG_CALLID));
 	err |= mbuf_write_str(mb, ";local-tag=");
-	err |= mbuf_write_pl(mb, local_ours ? &ours : &leg->remote_tag);
+	err |= mbuf_write_pl(mb, local_ours ? &ours : &peers);
 	err |= mbuf_write_str(mb, ";remote-tag=");
-	err |= mbuf_write_pl(mb, local_ours ? &leg->remote_tag : &ours);
+	err |= mbuf_write_pl(mb, local_ours ? &peers : &ours);
 	while (!err && !param_next(&rest, &name, &text)) {
 		if (!pl_strcasecmp(&name, "local-tag") ||
 		    !pl_strcasecmp(&name, "remote-tag"))
@@ -367,7 +368,7 @@ static bool is_replied(const struct entry *e, const void *key)
 	const struct leg *leg = (const void *)((const char *)e -
 					       offsetof(struct leg, by_callid));
 	struct replied *r = (struct replied *)(uintptr_t)key;
-	struct pl id = range_of(leg->callid);
+	struct pl id = leg_range(leg, LEG_CALLID);
 	const struct leg *other;
 
 	if (leg->closed || !realm_same(leg->realm, r->from) ||
@@ -390,7 +391,7 @@ static int replied_write(struct mbuf *mb, const struct leg_tables *tables,
 		return 0; /* unnamed */
 	if (mb->pos)
 		err = mbuf_write_str(mb, ", ");
-	return err ? err : mbuf_write_str(mb, r->found->callid);
+	return err ? err : mbuf_write_str(mb, leg_text(r->found, LEG_CALLID));
 }
 
 /* RFC 3261 20.21: Call-IDs of calls that this one answers. One that is over, or

@@ -168,7 +168,8 @@ static const struct policy_attribute *route_back(const struct sides *s,
 						 const struct pl *method)
 {
 	struct route_query q = { .realm = s->b->realm, .method = *method };
-	struct pl from = range_of(s->b->remote), to = range_of(s->b->local);
+	struct pl from = leg_range(s->b, LEG_REMOTE);
+	struct pl to = leg_range(s->b, LEG_LOCAL);
 	struct address from_addr, to_addr;
 	struct route *route;
 	const struct policy_attribute *found = NULL;

@@ -565,8 +565,9 @@ static void joint_enter(struct joint *j, const struct message *msg)
 
 static bool tag_is(const struct leg *leg, const struct pl *tag)
 {
-	return leg->remote_tag.l == tag->l &&
-	       !memcmp(leg->remote_tag.p, tag->p, tag->l);
+	const struct pl own = leg_remote_tag(leg);
+
+	return own.l == tag->l && !memcmp(own.p, tag->p, tag->l);
 }
 
 static struct joint *joint_of(const struct subscription *s,
@@ -588,7 +589,7 @@ static struct joint *joint_notified(struct subscription *s, struct leg *placed,
 				    const struct arrival *from,
 				    const struct message *msg)
 {
-	struct pl callid = range_of(placed->callid);
+	struct pl callid = leg_range(placed, LEG_CALLID);
 	struct joint *j = NULL;
 
 	if (!placed->uac || msg->method_id != NOTIFY ||

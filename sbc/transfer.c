@@ -274,7 +274,8 @@ static void complete(struct transfer *t, struct relay *relay,
 	describe(to, t->at, old, !t->by);
 	relay_move(relay, &to->relays, to);
 	timers_move(to, t->at, old, !t->by, msg);
-	cdr_set_str(&to->cdr, CDR_CALLID + t->at, leg_at(to, t->at)->callid);
+	cdr_set_str(&to->cdr, CDR_CALLID + t->at,
+		    leg_text(leg_at(to, t->at), LEG_CALLID));
 	if (t->media) {
 		to->media = t->media;
 		t->media = NULL;
@@ -519,7 +520,7 @@ static int invite_write(struct mbuf *mb, const struct transfer *t,
 	err |= mbuf_write_str(mb, "Via: SIP/2.0/UDP transfer.invalid;branch=");
 	err |= mbuf_write_str(mb, branch);
 	err |= mbuf_write_str(mb, "\r\n");
-	pl_set_str(&pl, leg->remote);
+	pl = leg_range(leg, LEG_REMOTE);
 	err |= line(mb, "From: ", &pl);
 	err |= mbuf_write_str(mb, "To: <");
 	err |= mbuf_write_pl(mb, &uri);
@@ -531,7 +532,7 @@ static int invite_write(struct mbuf *mb, const struct transfer *t,
 	if (pl.l)
 		err |= line(mb, "Max-Forwards: ", &pl);
 	err |= mbuf_write_str(mb, "Contact: <");
-	err |= mbuf_write_str(mb, leg->target);
+	err |= mbuf_write_str(mb, leg_text(leg, LEG_TARGET));
 	err |= mbuf_write_str(mb, ">\r\n");
 	pl = message_value(refer, HDR_REFERRED_BY);
 	if (pl.l)
@@ -726,9 +727,9 @@ static void accept_refer(struct transaction *server, const struct leg *leg,
 	struct mbuf *mb = mbuf_alloc(256);
 	int err = mb ? 0 : ENOMEM;
 
-	if (!err && leg->contact) {
+	if (!err && leg->text[LEG_CONTACT]) {
 		err = mbuf_write_str(mb, "Contact: <");
-		err |= mbuf_write_str(mb, leg->contact);
+		err |= mbuf_write_str(mb, leg_text(leg, LEG_CONTACT));
 		err |= mbuf_write_str(mb, ">\r\n");
 	}
 	if (!err && silent)

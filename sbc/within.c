@@ -646,7 +646,7 @@ void within_request(struct leg *leg, const struct arrival *from,
 
 	if (!call_is_a(c, leg))
 		leg = early_leg_b(&c->early, leg, msg);
-	else if (leg->kept)
+	else if (leg->text[LEG_KEPT])
 		leg = early_leg_a(&c->early, leg, msg);
 	code = !leg || leg->closed ? 481 : leg_admit(leg, from, msg);
 	if (!code)

@@ -24,12 +24,19 @@ static struct leg a, b;
 static void enter(struct leg *leg, struct realm *realm, const char *tag,
 		  const char *callid, const char *peer)
 {
+	struct pl text;
+
 	memset(leg, 0, sizeof(*leg));
 	memcpy(leg->tag.text, tag, TAG_SIZE);
 	leg->tag.leg = leg;
 	leg->realm = realm;
-	leg->callid = (char *)(uintptr_t)callid;
-	pl_set_str(&leg->remote_tag, peer);
+	text = range_of(callid);
+	assert_int_equal(texts_set(&leg->texts, &leg->text[LEG_CALLID], &text),
+			 0);
+	text = range_of(peer);
+	assert_int_equal(texts_set(&leg->texts, &leg->text[LEG_REMOTE], &text),
+			 0);
+	leg->tag_l = (uint16_t)text.l;
 	leg->confirmed = true;
 	assert_int_equal(table_add(&tables.tags, &leg->tag.entry,
 				   hash_bytes(leg->tag.text, TAG_SIZE - 1)),
@@ -51,6 +58,8 @@ static int teardown(void **state)
 	table_remove(&tables.tags, &a.tag.entry);
 	table_remove(&tables.tags, &b.tag.entry);
 	table_finish(&tables.tags);
+	texts_clear(&a.texts);
+	texts_clear(&b.texts);
 	return 0;
 }
 
