@@ -10,6 +10,7 @@
 #include "cli/acceptance.h"
 #include "cli/activate.h"
 #include "cli/agents.h"
+#include "cli/aors.h"
 #include "cli/backups.h"
 #include "cli/bulk.h"
 #include "cli/roster.h"

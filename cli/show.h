@@ -5,10 +5,6 @@
 
 #include "cli/session.h"
 
-/** show surrogate-agents [KEY] [summary | detail] [state S] [realm R]
- *  [registrar H] [limit N] */
-void show_surrogate_agents(struct session *s, const struct words *w,
-			   uint32_t at);
 /** show sessions [ID] [realm R] [agent A] [user U] [state S] [limit N] */
 void show_sessions(struct session *s, const struct words *w, uint32_t at);
 /** clear-alarm ID */

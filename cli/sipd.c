@@ -10,6 +10,7 @@
 #include "realms/ports.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
+#include "sbc/health.h"
 #include "sbc/counters.h"
 #include "sbc/doors.h"
 #include "sbc/methods.h"
@@ -254,6 +255,7 @@ static void capacity_take_over(struct party *p, struct capacity *c)
 
 struct agent_ask {
 	struct session *s;
+	struct worker *worker;
 	const char *only;
 	uint32_t n;
 };
@@ -312,7 +314,8 @@ static uint32_t constraints_of(struct constraint out[8],
 }
 
 static void detail_json(struct reply *r, const struct agent_report *a,
-			const struct constraint *limits, uint32_t n)
+			const struct constraint *limits, uint32_t n,
+			const struct health_targets *t)
 {
 	const uint64_t now = clock_ms();
 
@@ -324,6 +327,15 @@ static void detail_json(struct reply *r, const struct agent_report *a,
 	json_number(r, "timeouts-in-row", a->timeouts_in_row);
 	json_number(r, "targets", a->targets);
 	json_number(r, "targets-out", a->targets_out);
+	json_open(r, "target-health", '[');
+	for (uint32_t i = 0; i < t->n; i++) {
+		json_open(r, NULL, '{');
+		json_print(r, "target", (re_printf_h *)health_target_print,
+			   &t->of[i]);
+		json_text(r, "health", health_name(t->of[i].health));
+		json_close(r, '}');
+	}
+	json_close(r, ']');
 	if (a->pinged) {
 		json_open(r, "last-ping", '{');
 		json_flag(r, "good", a->ping_good);
@@ -347,7 +359,8 @@ static void detail_json(struct reply *r, const struct agent_report *a,
 }
 
 static void detail_text(struct reply *r, const struct agent_report *a,
-			const struct constraint *limits, uint32_t n)
+			const struct constraint *limits, uint32_t n,
+			const struct health_targets *t)
 {
 	uint64_t now = clock_ms();
 	struct duration since = { (now - a->since) / 1000 };
@@ -370,6 +383,9 @@ static void detail_text(struct reply *r, const struct agent_report *a,
 				   : number(&text, true, limits[i].value),
 			   limits[i].limit);
 	}
+	for (uint32_t i = 0; i < t->n; i++)
+		reply_line(r, "Target      %H %s", health_target_print,
+			   &t->of[i], health_name(t->of[i].health));
 	if (!a->pinged) {
 		reply_line(r, "Last ping   never");
 		return;
@@ -380,20 +396,22 @@ static void detail_text(struct reply *r, const struct agent_report *a,
 		   duration_print, &pinged);
 }
 
-static void agent_detail(struct session *s, const struct agent_report *a)
+static void agent_detail(struct reply *r, struct worker *w,
+			 const struct agent_report *a)
 {
-	const struct plan *plan = sbc_plan(s->sbc);
 	struct pl key = range_of(a->hostname);
 	const struct session_agent *config =
-		config_find(plan->config, &element_session_agent, &key);
+		config_find(w->plan->config, &element_session_agent, &key);
+	struct health_targets targets = { .n = 0 };
 	struct constraint limits[8];
 	uint32_t n = config ? constraints_of(limits, config, a) : 0;
 
-	if (s->reply.json)
-		detail_json(&s->reply, a, limits, n);
+	if (config)
+		health_of_agent(w, config, &targets);
+	if (r->json)
+		detail_json(r, a, limits, n, &targets);
 	else
-		detail_text(&s->reply, a, limits, n);
-	plan_give(plan);
+		detail_text(r, a, limits, n, &targets);
 }
 
 static void agent_line(struct agent *agent, void *arg)
@@ -421,12 +439,13 @@ static void agent_line(struct agent *agent, void *arg)
 	};
 	party_say(&ask->s->reply, "session-agent", &p);
 	if (ask->only)
-		agent_detail(ask->s, &a);
+		agent_detail(&ask->s->reply, ask->worker, &a);
 	party_end(&ask->s->reply);
 }
 
 static void agents_rows(struct worker *w, void *arg)
 {
+	((struct agent_ask *)arg)->worker = w;
 	agents_walk(w->agents, agent_line, arg);
 }
 
@@ -440,7 +459,7 @@ static void say_none(struct session *s, const char *what, const char *name)
 
 static void show_agents(struct session *s, const char *only)
 {
-	struct agent_ask ask = { s, only, 0 };
+	struct agent_ask ask = { .s = s, .only = only };
 
 	parties_begin(s, "Session Agent");
 	sbc_ask(s->sbc, agents_rows, &ask);

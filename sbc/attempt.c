@@ -673,6 +673,8 @@ static void take_final(struct registration *r, const struct message *msg)
 			      a->to.transport);
 	if (msg->code != 401 && msg->code != 407)
 		prove_accepted(&setup, &a->tries, msg);
+	if (a->tries.n)
+		r->nc = a->tries.of[0].nc;
 	a->retry_after = register_retry_after(msg);
 	a->waits = msg->code == 503 && a->retry_after;
 

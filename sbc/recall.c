@@ -266,6 +266,7 @@ static void resume(struct registration *r, struct loaded *l)
 	r->min_expires = row->min_expires;
 	r->failures = row->failures > UINT16_MAX ? UINT16_MAX
 						 : (uint16_t)row->failures;
+	r->failing = (uint32_t)(clock_ms() / 1000); /* at least since */
 	if (!r->flock->enabled)
 		return;
 

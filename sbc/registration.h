@@ -153,6 +153,8 @@ struct registration {
 	uint64_t
 		expires; /* end of the binding, also when it is over; 0: none */
 	uint32_t number, granted, cseq, reserved, min_expires;
+	uint32_t nc;         /* of the last answer to a challenge; 0: none */
+	uint32_t failing;    /* since, with failures; monotonic [s] */
 	uint16_t code;       /* last answer; 0: none */
 	uint16_t failures;   /* in a row */
 	uint8_t refusals;    /* in a row */

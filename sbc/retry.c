@@ -105,6 +105,14 @@ static uint64_t not_before(uint32_t seconds)
 	return (uint64_t)seconds * random_between(1000, 1100);
 }
 
+static void count_failure(struct registration *r)
+{
+	if (!r->failures)
+		r->failing = (uint32_t)(clock_ms() / 1000);
+	if (r->failures < UINT16_MAX)
+		r->failures++;
+}
+
 void retry_failed(struct registration *r, uint32_t retry_after, bool told)
 {
 	uint64_t now = clock_ms(), wait, left;
@@ -115,8 +123,7 @@ void retry_failed(struct registration *r, uint32_t retry_after, bool told)
 		return;
 	}
 
-	if (r->failures < UINT16_MAX)
-		r->failures++;
+	count_failure(r);
 	wait = jittered(
 		retry_pause(r->flock->agent->register_retry_time, r->failures));
 	/* a valid binding is not left to run out behind a long pause */
@@ -139,8 +146,7 @@ void retry_refused(struct registration *r)
 	uint64_t wait;
 	char aor[AOR_SIZE];
 
-	if (r->failures < UINT16_MAX)
-		r->failures++;
+	count_failure(r);
 	if (r->refusals < UINT8_MAX)
 		r->refusals++;
 	if (pause < REFUSED_MIN)

@@ -492,6 +492,8 @@ static void report(const struct registration *r, registration_h *h, void *arg)
 			: r->next     ? seconds_until(r->next, now)
 				      : UINT32_MAX,
 		.tries = r->failures,
+		.failing = r->failures ? (uint32_t)(now / 1000) - r->failing
+				       : UINT32_MAX,
 		.contact = r->contact ? r->contact : "",
 		.callid = r->callid,
 		.reason = r->reason ? r->reason : "",

@@ -124,6 +124,7 @@ struct registration_report {
 	uint16_t last;    /* last answer; 0: none */
 	uint32_t next;    /* until the next try [s]; UINT32_MAX: none */
 	uint32_t tries;   /* failures in a row */
+	uint32_t failing; /* for so long [s]; UINT32_MAX: it does not */
 	const char *contact, *callid, *reason;
 	uint32_t cseq, granted;
 	uint8_t transport;  /* of the target */

@@ -312,6 +312,9 @@ def test_of_several_addresses_one_that_is_out_is_skipped_and_comes_back(sbc, tru
     assert len(best.invites()) == 1 and len(trunk.invites()) == 1
     letter(sbc, "trunk.example", "I")
     assert "session-agent-down" not in alarms(sbc)
+    shown = sbc.acli("show sipd agents trunk.example")
+    assert re.findall(r"(?m)^Target +(\S+) UDP (\w+)$", shown) == [
+        (f"{sbc.ip(14)}:5060", "out"), (f"{sbc.ip(11)}:5060", "good")]
 
     best.deaf = False
     limit = time.monotonic() + 6

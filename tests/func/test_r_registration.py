@@ -7,6 +7,7 @@ tests/unit/test_sbc_surrogates.c).
 - What refusals, 302, 423, 503, silence and odd 200s do, and that they do not touch other tenants.
 - Triggered mode.
 """
+import json
 import re
 import sqlite3
 import subprocess
@@ -436,6 +437,58 @@ def test_a_second_address_in_srv_is_tried_at_once_after_503(sbc, trunk, peers, t
     assert accepted[0].call_id == refused[0].call_id and accepted[0].cseq > refused[0].cseq
     assert accepted[0].time - refused[0].time < 1.0
     assert sbc.ip(14) in sbc.acli("show surrogate-agents")
+    # the targets with their health: who asked for 20 s is put last
+    found = sbc.acli(f"show surrogate-agents {AGENT_A} detail")
+    assert re.findall(r"(?m)^    target (\S+) UDP (.*)$", found) == [
+        (f"{sbc.ip(14)}:5060", "good, in use"), (f"{sbc.ip(11)}:5060", "avoided")]
+
+
+def test_what_is_known_of_an_aor_is_in_its_detail(sbc, trunk, pbx_a):
+    """acli 2.3: contact, asked and granted, nonce count, response, next hop, last activity"""
+    one_aor_each(sbc)
+    sbc.element("surrogate-agent", "b.trunk.example").update(
+        {"register-mode": "triggered", "customer-next-hop": sbc.ip(77)})
+    trunk.granted = 300
+    sbc.start().waits("show surrogate-agents", r"1 registered")
+
+    def detail():
+        aors = json.loads(sbc.acli("show surrogate-agents detail | json"))["data"]["aors"]
+        return {a["aor"].split("@")[1][0]: a for a in aors}
+
+    a = detail()["a"]
+    assert (a["asked"], a["granted"], a["nonce-count"], a["response"]) == (600, 300, 1, "OK")
+    assert a["targets"] == [{"target": f"{sbc.ip(11)}:5060 UDP", "health": "good", "in-use": True}]
+    assert a["next-hop"] == {"name": "pbx-a.example", "state": "I", "targets": [
+        {"target": f"{sbc.ip(12)}:5060 UDP", "health": "good"}]}
+    assert a["last-activity"] is None  # nobody looks
+    b = detail()["b"]
+    assert b["response"] is None and b["nonce-count"] == 0 and b["last-activity"].startswith("20")
+    assert b["next-hop"]["state"] is None and b["next-hop"]["targets"][0]["target"] == f"{sbc.ip(77)}:5060 UDP"
+    # the nonce is used once more, unasked
+    sbc.acli(f"notify sipd register {AGENT_A}")
+    trunk.wait(lambda m: len(trunk.registers()) == 3)
+    sbc.waits("show surrogate-agents detail", r"nonce count 2\n    response 200 OK\n")
+
+
+def test_the_summary_tells_since_when_the_first_of_an_agent_fails(sbc, trunk):
+    trunk.passwords["reg-a"] = "another"
+    sbc.start()
+    sbc.waits("show surrogate-agents", "10 refused")
+    data = json.loads(sbc.acli("show surrogate-agents summary | json"))
+    a, b = data["data"]["agents"]
+    assert (a["refused"], b["refused"]) == (10, 0) and b["oldest-failure"] is None
+    first = a["oldest-failure"]
+    assert first <= data["time"]
+    # the next refusal of one is not the first; a success ends it
+    sbc.acli(f"notify sipd register {AGENT_A} 4930103")
+    sbc.waits("show surrogate-agents", r"4930103@a.* 2\n")
+    again = json.loads(sbc.acli("show surrogate-agents summary | json"))["data"]["agents"][0]
+    assert abs(int(again["oldest-failure"][17:19]) - int(first[17:19])) in (0, 1, 59)
+    trunk.passwords["reg-a"] = "secret-reg-a"
+    sbc.acli(f"notify sipd register {AGENT_A}")
+    sbc.registered()
+    said = sbc.acli("show surrogate-agents summary")
+    assert re.search(r"(?m)^a\.trunk\.example .* 0 +-$", said), said
 
 
 def test_a_call_goes_to_the_target_that_has_the_binding(sbc, trunk, pbx_a, pbx_b, peers, tmp_path):
