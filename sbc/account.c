@@ -70,8 +70,9 @@ void account_begin(struct cdr *cdr, const struct account_request *request)
 		account_uri(cdr, CDR_DIVERSION, msg, HDR_HISTORY_INFO);
 	a->realm = realm->config->identifier;
 	a->agent = agent ? agent->hostname : "";
-	a->remote = request->from->src;
-	a->local = *port_local(request->from->port);
+	cdr_set_address(cdr, CDR_REMOTE + SIDE_A, &request->from->src);
+	cdr_set_address(cdr, CDR_LOCAL + SIDE_A,
+			port_local(request->from->port));
 	a->transport = (uint8_t)port_transport(request->from->port);
 	a->unrecorded = !realm->config->accounting_enable;
 	account_owner(cdr,
@@ -124,8 +125,8 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 			    HDR_P_ASSERTED_IDENTITY);
 	b->realm = now->hop.realm->config->identifier;
 	b->agent = now->hop.agent ? now->hop.agent->hostname : "";
-	b->remote = now->leg->to.dst;
-	b->local = *port_local(now->leg->port);
+	cdr_set_address(cdr, CDR_REMOTE + SIDE_B, &now->leg->to.dst);
+	cdr_set_address(cdr, CDR_LOCAL + SIDE_B, port_local(now->leg->port));
 	b->transport = now->leg->to.transport;
 	b->unrecorded = !now->hop.realm->config->accounting_enable;
 	cdr->next_hop = now->hop.next_hop;

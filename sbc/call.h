@@ -105,8 +105,10 @@ struct call {
 	/* Those of legs that came by transfer, and of what came with them */
 	const struct plan *lent[PLANS_LENT];
 	uint32_t lent_n;
-	uint64_t id;
 	uint8_t state;
+	bool by_id_entered, trying; /* in the table; 100 was sent */
+	bool referred;              /* a REFER was carried out */
+	uint64_t id;
 	struct leg *a, *b;
 	struct source source;       /* who calls */
 	struct owner owner, called; /* whose call it is */
@@ -119,19 +121,17 @@ struct call {
 	struct message *held; /* the 2xx of HELD */
 	struct list relays;
 	struct transfer *transfer; /* that it has a part in, or NULL */
-	bool referred;             /* a REFER was carried out */
 	call_watch_h *watch;
 	void *watch_arg;
 	struct relay *reinvite; /* the one that is unanswered */
 	struct queue queue[2];  /* by the side that asks */
 	struct timer ringing; /* timer C; after the answer dialogs that lost */
 	struct timer limit;   /* Expires; after the answer the longest life */
-	struct refresh timers[2];   /* by side */
-	uint32_t byes;              /* of ours, unanswered */
-	bool by_id_entered, trying; /* in the table; 100 was sent */
-	struct mbuf *credentials;   /* between PROVING and the retry */
-	uint16_t code;              /* why leg A is refused */
-	uint16_t reason;            /* SIP code, why BYE is sent */
+	struct refresh timers[2]; /* by side */
+	uint32_t byes;            /* of ours, unanswered */
+	uint16_t code;            /* why leg A is refused */
+	uint16_t reason;          /* SIP code, why BYE is sent */
+	struct mbuf *credentials; /* between PROVING and the retry */
 	struct cdr cdr;
 	struct accounting accounting;
 	uint64_t answered; /* [ms, monotonic] */

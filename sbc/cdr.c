@@ -176,6 +176,16 @@ void cdr_set_str(struct cdr *cdr, unsigned which, const char *text)
 	cdr_set(cdr, which, &pl);
 }
 
+void cdr_set_address(struct cdr *cdr, unsigned which, const struct sa *sa)
+{
+	char buf[ADDRESS_TEXT];
+	struct pl text = { buf, 0 };
+
+	if (sa_isset(sa, SA_ALL))
+		text.l = address_write(buf, sa, true);
+	cdr_set(cdr, which, &text);
+}
+
 const char *cdr_get(const struct cdr *cdr, unsigned which)
 {
 	const char *text = texts_get(&cdr->texts, cdr->text[which]);
@@ -292,12 +302,15 @@ static void put_address(struct writer *w, size_t field, const struct sa *sa)
 		put_bytes(w, field, buf, address_write(buf, sa, true));
 }
 
-static void put_side(struct writer *w, size_t first, const struct cdr_side *s)
+static void put_side(struct writer *w, size_t first, const struct cdr *cdr,
+		     enum side side)
 {
+	const struct cdr_side *s = &cdr->side[side];
+
 	put_str(w, first, s->realm);
 	put_str(w, first + 1, s->agent);
-	put_address(w, first + 2, &s->remote);
-	put_address(w, first + 3, &s->local);
+	put_str(w, first + 2, cdr_get(cdr, CDR_REMOTE + side));
+	put_str(w, first + 3, cdr_get(cdr, CDR_LOCAL + side));
 	if (s->realm)
 		put_str(w, first + 4,
 			transport_name((enum transport)s->transport));
@@ -408,8 +421,8 @@ static struct writer *record_make(const struct cdr *cdr,
 	put_str(w, F_OUT_CALLED_URI, cdr_get(cdr, CDR_CALLED + SIDE_B));
 	put_str(w, F_ASSERTED, cdr_get(cdr, CDR_ASSERTED));
 	put_str(w, F_DIVERSION, cdr_get(cdr, CDR_DIVERSION));
-	put_side(w, F_SIDE, &cdr->side[SIDE_A]);
-	put_side(w, F_SIDE + 5, &cdr->side[SIDE_B]);
+	put_side(w, F_SIDE, cdr, SIDE_A);
+	put_side(w, F_SIDE + 5, cdr, SIDE_B);
 	put_str(w, F_POLICY, cdr_get(cdr, CDR_POLICY));
 	put_str(w, F_NEXT_HOP, cdr->next_hop);
 	put_number(w, F_ROUTES, cdr->routes_tried);

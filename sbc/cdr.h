@@ -39,7 +39,9 @@ enum cdr_text {
 	CDR_CALLID,
 	CDR_CALLING = CDR_CALLID + 2, /* URI of From */
 	CDR_CALLED = CDR_CALLING + 2, /* Request-URI */
-	CDR_ASSERTED = CDR_CALLED + 2,
+	CDR_REMOTE = CDR_CALLED + 2,  /* addresses with ports */
+	CDR_LOCAL = CDR_REMOTE + 2,
+	CDR_ASSERTED = CDR_LOCAL + 2,
 	CDR_DIVERSION,
 	CDR_CALLING_NUMBER,
 	CDR_CALLED_NUMBER,
@@ -54,7 +56,6 @@ enum cdr_text {
 /** One side, as it was met */
 struct cdr_side {
 	const char *realm, *agent; /* of the plan; agent "" none */
-	struct sa remote, local;
 	uint8_t transport;
 	bool unrecorded; /* its realm has accounting-enable disabled */
 };
@@ -97,6 +98,7 @@ void cdr_clear(struct cdr *cdr);
  *  64 KiB in all: it stays empty */
 void cdr_set(struct cdr *cdr, unsigned which, const struct pl *text);
 void cdr_set_str(struct cdr *cdr, unsigned which, const char *text);
+void cdr_set_address(struct cdr *cdr, unsigned which, const struct sa *sa);
 /** One text, "" if there is none; good until the next is set */
 const char *cdr_get(const struct cdr *cdr, unsigned which);
 

@@ -10,6 +10,25 @@ struct queued {
 	struct transaction *t;
 };
 
+/* Most queues never have one: a call with a BYE needs none */
+struct queue_line {
+	struct list waiting; /* of struct queued */
+	struct timer timer;
+};
+
+static struct queue_line *line_of(struct queue *q)
+{
+	if (!q->line)
+		q->line = mem_zalloc(sizeof(*q->line), NULL);
+
+	return q->line;
+}
+
+static struct le *first(const struct queue *q)
+{
+	return q->line ? q->line->waiting.head : NULL;
+}
+
 static void destructor(void *data)
 {
 	struct queued *e = data;
@@ -32,8 +51,8 @@ static void next(void *arg)
 	struct queue *q = arg;
 
 	q->ahead = NULL;
-	while (!q->ahead && q->waiting.head)
-		q->h(take(q->waiting.head->data), q->arg);
+	while (!q->ahead && first(q))
+		q->h(take(first(q)->data), q->arg);
 }
 
 static void answer(struct transaction *t, uint16_t code)
@@ -77,7 +96,8 @@ static struct queued *queued(struct transaction *t)
 
 void queue_init(struct queue *q, uint32_t patience, queue_h *h, void *arg)
 {
-	list_init(&q->waiting);
+	q->ahead = NULL;
+	q->line = NULL;
 	q->patience = patience;
 	q->h = h;
 	q->arg = arg;
@@ -91,34 +111,34 @@ int queue_put(struct queue *q, struct transaction *t)
 		q->h(t, q->arg);
 		return 0;
 	}
-	e = queued(t);
+	e = line_of(q) ? queued(t) : NULL;
 	if (!e)
 		return ENOMEM;
-	list_append(&q->waiting, &e->le, e);
+	list_append(&q->line->waiting, &e->le, e);
 	return 0;
 }
 
 int queue_return(struct queue *q, struct transaction *t, const void *who)
 {
-	struct queued *e = queued(t);
+	struct queued *e = line_of(q) ? queued(t) : NULL;
 
 	if (!e)
 		return ENOMEM;
-	list_prepend(&q->waiting, &e->le, e);
+	list_prepend(&q->line->waiting, &e->le, e);
 	queue_hold(q, who);
 	return 0;
 }
 
 void queue_hold(struct queue *q, const void *who)
 {
-	q->ahead = who;
-	if (who)
-		timer_start(&q->timer, q->patience, next, q);
+	q->ahead = who && line_of(q) ? who : NULL;
+	if (q->ahead)
+		timer_start(&q->line->timer, q->patience, next, q);
 }
 
 bool queue_is_busy(const struct queue *q)
 {
-	return q->ahead || q->waiting.head;
+	return q->ahead || first(q);
 }
 
 void queue_pass(struct queue *q, const void *who)
@@ -126,15 +146,15 @@ void queue_pass(struct queue *q, const void *who)
 	if (!who || q->ahead != who)
 		return;
 	q->ahead = NULL;
-	if (q->waiting.head)
-		timer_start(&q->timer, 0, next, q);
+	if (first(q))
+		timer_start(&q->line->timer, 0, next, q);
 	else
-		timer_cancel(&q->timer);
+		timer_cancel(&q->line->timer);
 }
 
 bool queue_has(const struct queue *q, enum method_id method)
 {
-	for (struct le *le = q->waiting.head; le; le = le->next) {
+	for (struct le *le = first(q); le; le = le->next) {
 		const struct queued *e = le->data;
 		const struct message *msg = transaction_request(e->t);
 
@@ -146,7 +166,7 @@ bool queue_has(const struct queue *q, enum method_id method)
 
 void queue_refuse(struct queue *q, enum method_id method, uint16_t code)
 {
-	struct le *le = q->waiting.head;
+	struct le *le = first(q);
 
 	while (le) {
 		struct queued *e = le->data;
@@ -162,13 +182,15 @@ void queue_refuse(struct queue *q, enum method_id method, uint16_t code)
 
 void queue_end(struct queue *q, uint16_t code)
 {
-	timer_cancel(&q->timer);
 	q->ahead = NULL;
-	while (q->waiting.head) {
-		struct queued *e = q->waiting.head->data;
+	while (first(q)) {
+		struct queued *e = first(q)->data;
 
 		if (code)
 			answer(e->t, code);
 		mem_deref(e);
 	}
+	if (q->line)
+		timer_cancel(&q->line->timer);
+	q->line = mem_deref(q->line);
 }

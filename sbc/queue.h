@@ -14,11 +14,12 @@
 /** The turn of a request came; the transaction is handed over */
 typedef void(queue_h)(struct transaction *t, void *arg);
 
+struct queue_line; /* in queue.c */
+
 struct queue {
-	struct list waiting; /* of struct queued, in queue.c */
-	const void *ahead;   /* who holds the others up; NULL: nobody */
-	struct timer timer;
-	uint32_t patience; /* [ms] */
+	const void *ahead;       /* who holds the others up; NULL: nobody */
+	struct queue_line *line; /* NULL: nobody has ever been held up */
+	uint32_t patience;       /* [ms] */
 	queue_h *h;
 	void *arg;
 };
@@ -43,7 +44,7 @@ void queue_init(struct queue *q, uint32_t patience, queue_h *h, void *arg);
  */
 int queue_put(struct queue *q, struct transaction *t);
 
-/** From now on `who` holds the others up. NULL: nobody */
+/** From now on `who` holds the others up. NULL, or without memory: nobody */
 void queue_hold(struct queue *q, const void *who);
 /** Is anybody ahead, or waiting? */
 bool queue_is_busy(const struct queue *q);
