@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/configure.h"
 #include "cli/enable.h"
+#include "cli/entries.h"
 #include "cli/form.h"
 #include "cli/rehearsal.h"
 #include "cli/restart.h"
@@ -387,7 +388,7 @@ static const struct command commands[] = {
 	{ "set-password superuser", MODE_SUPERUSER, set_password,          "The password that enable asks for" },
 	{ "show alarms",            MODE_USER,      show_alarms,           "Alarms that are up; history", true },
 	{ "show configuration",     MODE_SUPERUSER, show_configuration,    "Editing: [short] [to-file NAME] [ELEMENT [KEY]]; diff [saved|running|version N], versions", true },
-	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L]; seen: who challenged us", true },
+	{ "show credentials",       MODE_SUPERUSER, show_credentials,      "Who has an entry: [realm R] [lookup L] [limit N]; seen: who challenged us", true },
 	{ "show dns",               MODE_USER,      show_dns,              "What the resolver knows: [NAME]", true },
 	{ "show health",            MODE_USER,      show_health,           "Checks, and the worst of them", true },
 	{ "show logfile",           MODE_SUPERUSER, show_logfile,          "Its last lines: NAME [last N] [follow]", true },

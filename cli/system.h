@@ -15,5 +15,3 @@ bool health_say(struct session *s);
 void show_health(struct session *s, const struct words *w, uint32_t at);
 /** show dns [NAME]: the cache of the resolver */
 void show_dns(struct session *s, const struct words *w, uint32_t at);
-/** show credentials [realm R] [lookup L]: never a password */
-void show_credentials(struct session *s, const struct words *w, uint32_t at);

@@ -14,6 +14,7 @@ enum health {
 	HEALTH_AVOIDED, /* failed of late: put last */
 	HEALTH_OUT      /* gets no new calls */
 };
+/** "good", "avoided", "out" */
 const char *health_name(enum health h);
 
 struct health_target {

@@ -13,6 +13,7 @@
 #include "store/log.h"
 #include "sbc/alarm.h"
 #include "sbc/challengers.h"
+#include "sbc/usage.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/prove.h"
@@ -602,6 +603,52 @@ static void tell_there(const struct credential_choice *choice)
 	alarm_clear("auth-lookup-missing", object);
 }
 
+/** The entry of a row 2 or 3b that has this key: it, or the one for every
+ *  auth-realm. False: the row has no entry in the table */
+static bool entry_key(struct credential_key *key, const struct proof_setup *s,
+		      const struct credential_choice *choice,
+		      const struct pl *realm)
+{
+	if (!choice->realm || !choice->lookup)
+		return false;
+	pl_set_str(&key->realm, choice->realm);
+	pl_set_str(&key->lookup, choice->lookup);
+	key->auth_realm = *realm;
+	if (!credential_exists(s->worker->credentials, key))
+		pl_set_str(&key->auth_realm, "*");
+
+	return true;
+}
+
+static void note_answered(const struct proof_setup *s,
+			  const struct credential_choice *choice,
+			  const struct pl *realm)
+{
+	struct credential_key key;
+
+	if (entry_key(&key, s, choice, realm))
+		usage_answered(s->worker->usage, &key, clock_wall());
+}
+
+/** Whose credentials a slot holds */
+static void note_refused(const struct proof_setup *s, const struct tries *t,
+			 uint32_t i)
+{
+	enum credential_by from = BY_REGISTER;
+	struct credential_choice choice = { 0 };
+	struct credential_key key;
+	struct pl realm;
+
+	pl_set_str(&realm, t->of[i].realm);
+	while (choose(s, &realm, &from, &choice)) {
+		if (choice.by != t->of[i].by)
+			continue;
+		if (entry_key(&key, s, &choice, &realm))
+			usage_refused(s->worker->usage, &key, clock_wall());
+		return;
+	}
+}
+
 static void tell_refused(const struct proof_setup *s, const struct tries *t,
 			 uint32_t i)
 {
@@ -611,6 +658,7 @@ static void tell_refused(const struct proof_setup *s, const struct tries *t,
 	if (s->query.registering)
 		return; /* surrogate-credentials-refused says it */
 
+	note_refused(s, t, i);
 	refused_object(object, t, i);
 	alarm_raise("auth-credentials-refused", ALARM_MAJOR, object,
 		    "refused twice with fresh nonces, row %s, method %.*s",
@@ -898,6 +946,7 @@ static int retry_slot(struct retry *r, uint32_t i)
 			tell(r->report, &realm, &choice, cred.username);
 		count_answer(choice.by);
 		tell_there(&choice);
+		note_answered(r->s, &choice, &realm);
 	}
 	credential_wipe(&cred);
 
@@ -1164,6 +1213,7 @@ static int ahead_realm(const struct proof_setup *s, struct tries *t,
 	struct credential_choice choice = { 0 };
 	struct credential cred;
 	struct nonce_key key = { .target = s->target, .realm = *realm };
+	uint32_t before = t->n;
 	int err = 0;
 
 	if (fetch(s, realm, &cred, &choice) != FOUND)
@@ -1172,6 +1222,8 @@ static int ahead_realm(const struct proof_setup *s, struct tries *t,
 	pl_set_str(&key.user, cred.username);
 	if (may_go_ahead(s, &choice, realm))
 		err = ahead_headers(s, t, &key, &cred, choice.by, headers);
+	if (t->n > before)
+		note_answered(s, &choice, realm);
 	credential_wipe(&cred);
 
 	return err;

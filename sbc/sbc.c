@@ -35,6 +35,7 @@
 #include "sbc/terms.h"
 #include "sbc/transaction.h"
 #include "sbc/transfer.h"
+#include "sbc/usage.h"
 
 enum {
 	SIGNALLING = 1,         /* threads */
@@ -164,6 +165,8 @@ static int tables_open(struct worker *w)
 	if (!err)
 		err = challengers_alloc(&w->challengers);
 	if (!err)
+		err = usage_alloc(&w->usage);
+	if (!err)
 		err = pings_open(&w->pings, w);
 	if (!err)
 		err = sources_open(&w->sources, w);
@@ -219,6 +222,7 @@ static void finish(struct worker *w, void *arg)
 	surrogates_close(w->surrogates);
 	mem_deref(w->shun);
 	mem_deref(w->challengers);
+	mem_deref(w->usage);
 	w->surrogates = NULL;
 	transactions_close(w->transactions);
 	doors_close(w->doors);

@@ -42,6 +42,7 @@ struct worker {
 	struct surrogates *surrogates;
 	struct shun *shun;               /* targets that get no new calls */
 	struct challengers *challengers; /* who challenged us */
+	struct usage *usage;             /* of credentials */
 	struct pings *pings;             /* of session-agents */
 	struct capacities *capacities;   /* of realms and sip-interfaces */
 	/* media threads; a call stays on one of them */

@@ -265,3 +265,38 @@ def test_an_import_says_who_brought_what_is_new_and_leaves_what_is_not(sbc, trun
     assert not re.search(r"last-modified-by +\S+@local", before)
     other = sbc.acli("show configuration session-agent pbx-a.example")
     assert not re.search(r"last-modified-by +\S+@local", other)
+
+
+# --- how often each answered (2.4)
+
+def usage(sbc):
+    """{(auth-realm, lookup): (used, last used, last refused)}"""
+    rows = json.loads(sbc.acli("show credentials realm trunk | json"))["data"]
+    return {(r["auth-realm"], r["lookup"]): (r["used"], r["last-used"], r["last-refused"]) for r in rows}
+
+
+def test_each_entry_tells_how_often_it_answered_and_when_it_was_refused(sbc, trunk, pbx_a):
+    entries = sbc.element("realm-config", "trunk")["auth-attributes"]
+    entries[:] = [dict(entries[0], **{"auth-realm": "*"}), dict(entries[0], **{"auth-user-lookup": "tenZ"})]
+    any_realm, other = ("*", "tenA"), ("trunk.example", "tenZ")
+    sbc.start().registered()
+    sbc.acli(f"test-credentials source-realm pbx-a from-address sip:4930100@pbx-a.local "
+             f"to-address sip:0301234@{sbc.ip(2)} auth-realm trunk.example")
+    assert set(usage(sbc).values()) == {(0, None, None)}, "a trial is no use"
+    pbx_a.calls("0301234").until_answered().hang_up()
+    used, first, refused = usage(sbc)[any_realm]
+    assert used >= 1 and first.startswith("20") and refused is None
+    # once more, unasked this time
+    pbx_a.calls("0301235").until_answered().hang_up()
+    again, last, refused = usage(sbc)[any_realm]
+    assert again > used and last >= first and refused is None
+    trunk.passwords["a1"] = "another"
+    assert pbx_a.calls("0301236").until_refused().status == 407
+    assert usage(sbc)[any_realm][2] >= last
+    assert usage(sbc)[other] == (0, None, None)
+    said = sbc.acli("show credentials realm trunk limit 1")
+    assert said.endswith("... 1 more\n") and said.count("\n") == 3, said
+    for wrong, says in (("limit x", "limit [x] is not a number"), ("realm", "Missing R"),
+                        ("colour red", "Unknown word [colour], possible here: limit N, lookup L, realm R, seen")):
+        code, said = sbc.acli_status(f"show credentials {wrong}")
+        assert code == 1 and says in said, said
