@@ -12,13 +12,16 @@
 #include "store/verify.h"
 #include "store/versions.h"
 #include "sbc/alarm.h"
+#include "sbc/calls.h"
 #include "sbc/clock.h"
 #include "cli/activate.h"
 #include "cli/configure.h"
+#include "cli/draft.h"
 #include "cli/tree.h"
 
 enum {
-	SHOWN = 1000 /* differences that are listed */
+	SHOWN = 1000, /* differences that are listed */
+	SLICE = 200   /* calls that are looked at in one turn */
 };
 
 /* What the commands of this file work with */
@@ -626,31 +629,143 @@ static int count_edits(struct task *task)
 	return err;
 }
 
+/* Calls of a sip-interface that is switched off end; NULL: of all */
+struct ending {
+	struct sbc *sbc;
+	const char *interface;
+	size_t next;
+	uint32_t n;
+};
+
+static void ending_slice(struct worker *w, void *arg)
+{
+	struct ending *e = arg;
+
+	e->next = calls_on(w->calls, e->interface, e->next, SLICE, &e->n);
+}
+
+static uint32_t ending_count(struct sbc *sbc, const char *interface)
+{
+	struct ending e = { .sbc = sbc, .interface = interface };
+
+	do {
+		sbc_ask(sbc, ending_slice, &e);
+	} while (e.next);
+
+	return e.n;
+}
+
+/* Does the change switch it off, and which? */
+static bool switches_off(const struct difference *d, const char **interface)
+{
+	*interface = NULL;
+	if (d->what != DIFF_CHANGED)
+		return false;
+	if (d->type == &element_sip_config) {
+		const struct sip_config *a = d->before, *b = d->after;
+
+		return a->state && !b->state;
+	}
+	if (d->type == &element_sip_interface) {
+		const struct sip_interface *a = d->before, *b = d->after;
+
+		*interface = b->realm_id;
+		return a->state && !b->state;
+	}
+	return false;
+}
+
+/* The port with the same address, port and transport of an interface that is on;
+ * NULL */
+static const void *port_twin(const struct sip_interface *i,
+			     const struct sip_port *port)
+{
+	for (uint32_t k = 0; i && i->state && k < i->sip_ports.n; k++) {
+		const struct sip_port *p = i->sip_ports.v[k];
+
+		if (sa_cmp(&p->address, &port->address, SA_ADDR) &&
+		    p->port == port->port &&
+		    p->transport_protocol == port->transport_protocol)
+			return p;
+	}
+	return NULL;
+}
+
+/* sip-ports that one side has and the other has not, and with `changed` those
+ * that both have and that are opened anew */
+static int ports_print(struct re_printf *pf, const struct sip_interface *of,
+		       const struct sip_interface *other, bool changed,
+		       bool *any)
+{
+	int err = 0;
+
+	for (uint32_t k = 0; of && of->state && k < of->sip_ports.n; k++) {
+		struct item_ref ref = { &element_sip_port, of->sip_ports.v[k] };
+		const struct difference d = {
+			.what = DIFF_CHANGED,
+			.type = ref.type,
+			.before = port_twin(other, ref.item),
+			.after = ref.item,
+		};
+
+		if (d.before &&
+		    (!changed || difference_cost(&d) != COST_REOPEN))
+			continue;
+		err |= re_hprintf(pf, "%s[%H]", *any ? ", " : " ",
+				  item_key_print, &ref);
+		*any = true;
+	}
+	return err;
+}
+
+/* What it takes until the change is in force (acli.md 1.7) */
+static int cost_print(struct re_printf *pf, const struct difference *d)
+{
+	bool any = false;
+	int err;
+
+	switch (difference_cost(d)) {
+
+	case COST_LIVE:
+		return re_hprintf(pf, "live");
+	case COST_RESTART:
+		return re_hprintf(pf, "at the next start");
+	case COST_REOPEN:
+		break;
+	}
+	err = re_hprintf(pf, "restarts sip-port");
+	if (d->type == &element_sip_interface) {
+		err |= ports_print(pf, d->before, d->after, false, &any);
+		err |= ports_print(pf, d->after, d->before, true, &any);
+	}
+	return err;
+}
+
 static void cost_say(const struct difference *d, void *arg)
 {
-	static const char *const costs[] = {
-		[COST_LIVE] = "live",
-		[COST_REOPEN] = "restarts sip-port",
-		[COST_RESTART] = "at the next start",
-	};
 	static const char *const whats[] = {
 		[DIFF_ADDED] = "added",
 		[DIFF_REMOVED] = "removed",
 		[DIFF_CHANGED] = "changed",
 	};
-	struct item_ref ref = { d->type, d->after ? d->after : d->before };
+	struct object object = { d->type,
+				 (void *)(d->after ? d->after : d->before) };
 	struct work *work = arg;
+	const char *interface;
+	char ends[32] = "";
 
 	difference_count(d, arg);
 	if (work->differences > SHOWN)
 		return;
-	if (d->type->flags & SINGLE)
-		reply_line(&work->task.reply, "%s %s  %s", d->type->name,
-			   whats[d->what], costs[difference_cost(d)]);
-	else
-		reply_line(&work->task.reply, "%s [%H] %s  %s", d->type->name,
-			   item_key_print, &ref, whats[d->what],
-			   costs[difference_cost(d)]);
+	if (switches_off(d, &interface)) {
+		uint32_t n =
+			ending_count(work->task.control->setup.sbc, interface);
+
+		(void)re_snprintf(ends, sizeof(ends), ", ends %u call%s", n,
+				  n == 1 ? "" : "s");
+	}
+	reply_line(&work->task.reply, "%H %s  %H%s", object_print, &object,
+		   whats[d->what], cost_print, d, ends);
 }
 
 static int say_costs(struct task *task)

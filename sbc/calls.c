@@ -245,6 +245,32 @@ size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
 	return le ? i : 0;
 }
 
+static bool leg_is_on(const struct leg *leg, const char *interface)
+{
+	return leg && leg->realm->interface &&
+	       !strcmp(leg->realm->interface->realm_id, interface);
+}
+
+size_t calls_on(const struct calls *c, const char *interface, size_t from,
+		size_t limit, uint32_t *n)
+{
+	struct le *le = c->home.calls.head;
+	size_t i;
+
+	for (i = 0; le && i < from; i++)
+		le = le->next;
+	for (; le && limit; limit--, i++) {
+		const struct call *call = le->data;
+
+		le = le->next;
+		if (call->state < CALL_CLOSING &&
+		    (!interface || leg_is_on(call->a, interface) ||
+		     leg_is_on(call->b, interface)))
+			++*n;
+	}
+	return le ? i : 0;
+}
+
 static bool id_is(const struct entry *e, const void *key)
 {
 	const struct call *c =

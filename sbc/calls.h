@@ -56,6 +56,10 @@ typedef void(call_h)(const struct call_report *r, void *arg);
 /** Walk a slice; from 0, returns where to go on, 0 at the end */
 size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
 		  void *arg);
+/** Count a slice of those that lie on a sip-interface, by its realm-id (NULL: on
+ *  any), and would end with it; *n is raised. Returns as calls_walk */
+size_t calls_on(const struct calls *c, const char *interface, size_t from,
+		size_t limit, uint32_t *n);
 /** One of them. 0; ENOENT */
 int calls_report(struct calls *c, uint64_t id, call_h *h, void *arg);
 

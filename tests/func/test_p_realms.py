@@ -25,7 +25,7 @@ def interface(sbc, realm):
 
 
 def changed(sbc):
-    sbc.acli(f"import-config {sbc.write()} replace", "save-config", "activate-config")
+    return sbc.acli(f"import-config {sbc.write()} replace", "save-config", "activate-config")
 
 
 # --- Realms below a realm: they have its sip-interface and its media ports
@@ -121,7 +121,9 @@ def test_a_sip_interface_that_is_switched_off_ends_its_calls_with_bye(sbc, trunk
     sbc.start().registered()
     mine, theirs = pbx_a.calls("0301234").until_answered(), pbx_b.calls("0305678").until_answered()
     interface(sbc, "pbx-a")["state"] = "disabled"
-    changed(sbc)
+    # what it costs is said before (acli 1.7)
+    assert f"sip-interface [pbx-a] changed  restarts sip-port [{sbc.ip(2)} 5060 UDP], ends 1 call\n" \
+        in changed(sbc)
     pbx_a.wait(lambda m: m.status is None and m.method == "BYE")
     trunk.wait(lambda m: m.status is None and m.method == "BYE")
     sbc.waits("show sessions", r"(?m)^1 session")
@@ -143,8 +145,9 @@ def test_without_sip_no_port_is_open(sbc, trunk, pbx_a):
     changed(sbc)
     sbc.registered()
     call = pbx_a.calls("0301234").until_answered()
+    pbx_a.calls("0301235").until_answered()
     sbc.element("sip-config")["state"] = "disabled"
-    changed(sbc)
+    assert "sip-config changed  live, ends 2 calls\n" in changed(sbc)
     pbx_a.wait(lambda m: m.status is None and m.method == "BYE")
     trunk.wait(lambda m: m.status is None and m.method == "BYE")
     assert call and pbx_a.calls("0301234").until_refused().status == 503

@@ -255,7 +255,7 @@ def test_a_port_that_is_added_serves_at_once_and_touches_no_registration(sbc, tr
     since = settled(trunk)
     ports_of(sbc, "pbx-a").append({"address": sbc.ip(2), "port": "5080", "transport-protocol": "UDP",
                                    "allow-anonymous": "agents-only"})
-    assert "restarts sip-port" in changed(sbc)
+    assert f"sip-interface [pbx-a] changed  restarts sip-port [{sbc.ip(2)} 5080 UDP]\n" in changed(sbc)
     pbx_a.sbc = (sbc.ip(2), 5080)
     pbx_a.calls("0301234").until_answered().hang_up()
     pbx_a.sbc = (sbc.ip(2), 5060)
@@ -269,7 +269,8 @@ def test_a_port_that_moves_serves_its_calls_to_their_end_and_no_new_ones(sbc, tr
     call = pbx_a.calls("0301234").until_answered()
     since = settled(trunk)
     ports_of(sbc, "pbx-a")[0]["port"] = "5080"
-    changed(sbc)
+    # the one that goes drains: no call ends
+    assert f"restarts sip-port [{sbc.ip(2)} 5060 UDP], [{sbc.ip(2)} 5080 UDP]\n" in changed(sbc)
     old, new = (sbc.ip(2), 5060), (sbc.ip(2), 5080)
     assert pbx_a.calls("0301234").until_refused().status == 503
     pbx_a.sbc = new
