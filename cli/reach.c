@@ -104,12 +104,110 @@ static const char *why(int err)
 	}
 }
 
+/* --- A name and words behind it -------------------------------------------- */
+
+struct reach {
+	struct task task; /* first */
+	struct ask ask;
+};
+
+/* A word, and what stands behind it; NULL: nothing. False: said what is wrong */
+struct option {
+	const char *word, *value;
+	bool (*take)(struct reach *r, struct reply *reply,
+		     const struct option *o, const struct pl *value);
+};
+
+struct kind {
+	const char *name; /* of what is asked for */
+	size_t size;      /* of the task, which begins with a reach */
+	mem_destroy_h *destructor;
+	void (*init)(struct reach *r);
+	const struct option *options; /* ended by a NULL word */
+	const struct step *steps;
+};
+
+struct options {
+	const struct option *v;
+};
+
+static int options_print(struct re_printf *pf, const struct options *options)
+{
+	int err = 0;
+
+	for (const struct option *o = options->v; o->word; o++)
+		err |= re_hprintf(pf, "%s%s%s%s", o == options->v ? "" : ", ",
+				  o->word, o->value ? " " : "",
+				  o->value ? o->value : "");
+	return err;
+}
+
+static bool words_take(struct reach *r, struct reply *reply,
+		       const struct option *options, const struct words *w,
+		       uint32_t at)
+{
+	struct options known = { options };
+
+	for (; at < w->n; at++) {
+		const struct option *o = options;
+		struct pl value = { NULL, 0 };
+
+		while (o->word && strcasecmp(o->word, w->v[at]) != 0)
+			o++;
+		if (!o->word) {
+			reply_error(reply, REPLY_UNKNOWN,
+				    "Unknown word [%s], possible here: %H",
+				    w->v[at], options_print, &known);
+			return false;
+		}
+		if (o->value && at + 1 == w->n) {
+			reply_error(reply, REPLY_ARGUMENT, "Missing %s",
+				    o->value);
+			return false;
+		}
+		if (o->value)
+			value = range_of(w->v[++at]);
+		if (!o->take(r, reply, o, &value))
+			return false;
+	}
+	return true;
+}
+
+static void reach_destructor(void *data)
+{
+	struct reach *r = data;
+
+	sem_destroy(&r->ask.done);
+}
+
+static void begin(struct session *s, const struct kind *kind,
+		  const struct words *w, uint32_t at)
+{
+	struct reach *r;
+
+	if (at == w->n) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Missing %s",
+			    kind->name);
+		return;
+	}
+	r = mem_zalloc(kind->size, kind->destructor);
+	if (r) {
+		sem_init(&r->ask.done, 0, 0);
+		str_ncpy(r->ask.host, w->v[at], sizeof(r->ask.host));
+		kind->init(r);
+		if (!words_take(r, &s->reply, kind->options, w, at + 1)) {
+			mem_deref(r);
+			return;
+		}
+	}
+	task_start(s, (struct task *)r, kind->steps, false);
+}
+
 /* --- dns lookup ------------------------------------------------------------ */
 
 struct dns_ask {
-	struct task task; /* first */
-	struct ask ask;
-	const char *type; /* NULL: all */
+	struct reach reach; /* first */
+	const char *type;   /* NULL: all */
 	size_t next;
 	uint32_t rows;
 };
@@ -124,13 +222,6 @@ static const struct column target_columns[] = {
 	{ "State", 0 }, { NULL, 0 },
 };
 
-static void dns_destructor(void *data)
-{
-	struct dns_ask *d = data;
-
-	sem_destroy(&d->ask.done);
-}
-
 /* The name, its services, and where SRV and NAPTR led to */
 static bool is_asked(const struct dns_ask *d, const struct resolver_row *row)
 {
@@ -141,12 +232,12 @@ static bool is_asked(const struct dns_ask *d, const struct resolver_row *row)
 		return false;
 	while (*name == '_' && strchr(name, '.'))
 		name = strchr(name, '.') + 1;
-	if (!strcasecmp(name, d->ask.host) ||
-	    !strcasecmp(row->name, d->ask.host))
+	if (!strcasecmp(name, d->reach.ask.host) ||
+	    !strcasecmp(row->name, d->reach.ask.host))
 		return true;
-	for (uint32_t i = 0; i < d->ask.found.n; i++) {
+	for (uint32_t i = 0; i < d->reach.ask.found.n; i++) {
 		(void)re_snprintf(address, sizeof(address), "%j",
-				  &d->ask.found.addr[i]);
+				  &d->reach.ask.found.addr[i]);
 		if (*row->type == 'A' && strstr(row->answers, address))
 			return true;
 	}
@@ -166,7 +257,7 @@ static void record_row(const struct resolver_row *row, void *arg)
 	if (!is_asked(d, row) || !*row->answers)
 		return;
 	d->rows++;
-	table_row(&d->task.reply, record_columns, cells);
+	table_row(&d->reach.task.reply, record_columns, cells);
 }
 
 static void record_slice(struct worker *w, void *arg)
@@ -180,9 +271,9 @@ static void target_rows(struct worker *w, void *arg)
 {
 	struct dns_ask *d = arg;
 
-	for (uint32_t i = 0; i < d->ask.found.n; i++) {
-		const struct sa *addr = &d->ask.found.addr[i];
-		const uint8_t transport = d->ask.found.transport[i];
+	for (uint32_t i = 0; i < d->reach.ask.found.n; i++) {
+		const struct sa *addr = &d->reach.ask.found.addr[i];
+		const uint8_t transport = d->reach.ask.found.transport[i];
 		char text[64];
 		const struct cell cells[] = {
 			NUMBER_CELL(i + 1),
@@ -195,7 +286,7 @@ static void target_rows(struct worker *w, void *arg)
 		};
 
 		(void)re_snprintf(text, sizeof(text), "%J", addr);
-		table_row(&d->task.reply, target_columns, cells);
+		table_row(&d->reach.task.reply, target_columns, cells);
 	}
 }
 
@@ -203,7 +294,7 @@ static int dns_act(struct task *task)
 {
 	struct dns_ask *d = (struct dns_ask *)task;
 	struct sbc *sbc = task->control->setup.sbc;
-	int err = ask(&d->ask, task);
+	int err = ask(&d->reach.ask, task);
 
 	if (err == ECANCELED)
 		return err;
@@ -220,7 +311,7 @@ static int dns_act(struct task *task)
 	}
 	if (!err && (d->rows || !d->type))
 		return 0;
-	reply_error(&task->reply, REPLY_FAILED, "[%s] %s%s", d->ask.host,
+	reply_error(&task->reply, REPLY_FAILED, "[%s] %s%s", d->reach.ask.host,
 		    err ? why(err) : "has no answer of type ",
 		    err ? "" : d->type);
 	return ECANCELED;
@@ -239,61 +330,69 @@ static const struct dns_type {
 	{ "a", "A", TRANSPORT_UDP, 5060 },
 };
 
-/* [TYPE] [realm R]; false: said so */
-static bool dns_words(struct dns_ask *d, struct session *s,
-		      const struct words *w, uint32_t at)
+static bool dns_type_take(struct reach *r, struct reply *reply,
+			  const struct option *o, const struct pl *value)
 {
-	for (; at < w->n; at++) {
-		size_t i = 0;
+	struct dns_ask *d = (struct dns_ask *)r;
+	const struct dns_type *type = dns_types;
 
-		while (i < ARRAY_SIZE(dns_types) &&
-		       strcasecmp(dns_types[i].word, w->v[at]) != 0)
-			i++;
-		if (i < ARRAY_SIZE(dns_types) && !d->type) {
-			d->type = dns_types[i].type;
-			d->ask.transport = dns_types[i].transport;
-			d->ask.port = dns_types[i].port;
-		} else if (!strcmp(w->v[at], "realm") && at + 1 < w->n) {
-			str_ncpy(d->ask.realm, w->v[++at],
-				 sizeof(d->ask.realm));
-		} else {
-			reply_error(&s->reply, REPLY_UNKNOWN,
-				    "Unknown word [%s], possible here: naptr, "
-				    "srv, a, aaaa, realm R",
-				    w->v[at]);
-			return false;
-		}
+	(void)value;
+	if (d->type) {
+		reply_error(reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    o->word);
+		return false;
 	}
+	while (strcmp(type->word, o->word) != 0)
+		type++;
+	d->type = type->type;
+	r->ask.transport = type->transport;
+	r->ask.port = type->port;
 	return true;
+}
+
+static bool dns_realm_take(struct reach *r, struct reply *reply,
+			   const struct option *o, const struct pl *value)
+{
+	(void)reply;
+	(void)o;
+	/* one that is too long is the name of none */
+	if (pl_strcpy(value, r->ask.realm, sizeof(r->ask.realm)))
+		str_ncpy(r->ask.realm, value->p, sizeof(r->ask.realm));
+	return true;
+}
+
+static void dns_init(struct reach *r)
+{
+	r->ask.transport = TRANSPORT_NONE;
 }
 
 void dns_lookup(struct session *s, const struct words *w, uint32_t at)
 {
 	static const struct step steps[] = { { ON_JOB, dns_act }, { 0 } };
-	struct dns_ask *d;
+	static const struct option options[] = {
+		{ "naptr", NULL, dns_type_take },
+		{ "srv", NULL, dns_type_take },
+		{ "a", NULL, dns_type_take },
+		{ "aaaa", NULL, dns_type_take },
+		{ "realm", "R", dns_realm_take },
+		{ NULL, NULL, NULL },
+	};
+	static const struct kind kind = {
+		.name = "NAME",
+		.size = sizeof(struct dns_ask),
+		.destructor = reach_destructor,
+		.init = dns_init,
+		.options = options,
+		.steps = steps,
+	};
 
-	if (at == w->n) {
-		reply_error(&s->reply, REPLY_ARGUMENT, "Missing NAME");
-		return;
-	}
-	d = mem_zalloc(sizeof(*d), dns_destructor);
-	if (d) {
-		sem_init(&d->ask.done, 0, 0);
-		d->ask.transport = TRANSPORT_NONE;
-		str_ncpy(d->ask.host, w->v[at], sizeof(d->ask.host));
-		if (!dns_words(d, s, w, at + 1)) {
-			mem_deref(d);
-			return;
-		}
-	}
-	task_start(s, (struct task *)d, steps, false);
+	begin(s, &kind, w, at);
 }
 
 /* --- ping ------------------------------------------------------------------ */
 
 struct ping {
-	struct task task; /* first */
-	struct ask ask;
+	struct reach reach; /* first */
 	struct sa to, from; /* from AF_UNSPEC: any */
 	uint32_t count;
 	int fd;
@@ -309,7 +408,7 @@ static void ping_destructor(void *data)
 
 	if (p->fd >= 0)
 		(void)close(p->fd);
-	sem_destroy(&p->ask.done);
+	reach_destructor(data);
 }
 
 static bool is_v6(const struct ping *p)
@@ -409,7 +508,7 @@ static uint64_t echo_wait(struct ping *p, uint16_t number)
 
 static void echo_count(struct ping *p, uint16_t number, uint64_t took)
 {
-	struct reply *r = &p->task.reply;
+	struct reply *r = &p->reach.task.reply;
 
 	if (!took) {
 		reply_line(r, "no reply from %j, seq %u", &p->to, number);
@@ -427,8 +526,8 @@ static void echo_count(struct ping *p, uint16_t number, uint64_t took)
 
 static int ping_fails(struct ping *p, int err)
 {
-	reply_error(&p->task.reply, REPLY_FAILED, "%s cannot be asked: %m",
-		    p->ask.host, err);
+	reply_error(&p->reach.task.reply, REPLY_FAILED,
+		    "%s cannot be asked: %m", p->reach.ask.host, err);
 	return ECANCELED;
 }
 
@@ -450,14 +549,14 @@ static int ping_run(struct ping *p)
 	}
 	avg = p->received ? p->sum / p->received : 0;
 	if (p->received)
-		reply_line(&p->task.reply,
+		reply_line(&p->reach.task.reply,
 			   "sent %u, received %u, lost %u, min %llu.%03llu, "
 			   "avg %llu.%03llu, max %llu.%03llu ms",
 			   p->sent, p->received, p->sent - p->received,
 			   p->min / 1000, p->min % 1000, avg / 1000, avg % 1000,
 			   p->max / 1000, p->max % 1000);
 	else
-		reply_error(&p->task.reply, REPLY_FAILED,
+		reply_error(&p->reach.task.reply, REPLY_FAILED,
 			    "sent %u, received 0, lost %u", p->sent, p->sent);
 	return p->received ? 0 : ECANCELED;
 }
@@ -465,77 +564,78 @@ static int ping_run(struct ping *p)
 static int ping_act(struct task *task)
 {
 	struct ping *p = (struct ping *)task;
-	int err = ask(&p->ask, task);
+	int err = ask(&p->reach.ask, task);
 
 	if (err == ECANCELED)
 		return err;
 	if (err) {
-		reply_error(&task->reply, REPLY_FAILED, "[%s] %s", p->ask.host,
-			    why(err));
+		reply_error(&task->reply, REPLY_FAILED, "[%s] %s",
+			    p->reach.ask.host, why(err));
 		return ECANCELED;
 	}
-	p->to = p->ask.found.addr[0];
+	p->to = p->reach.ask.found.addr[0];
 	err = ping_socket(p);
 	return err ? ping_fails(p, err) : ping_run(p);
 }
 
-/* [count N] [source IP]; false: said so */
-static bool ping_words(struct ping *p, struct session *s, const struct words *w,
-		       uint32_t at)
+static bool ping_count_take(struct reach *r, struct reply *reply,
+			    const struct option *o, const struct pl *value)
 {
-	for (; at < w->n; at += 2) {
-		struct pl value = at + 1 < w->n ? range_of(w->v[at + 1])
-						: (struct pl){ NULL, 0 };
-		uint64_t n;
+	struct ping *p = (struct ping *)r;
+	uint64_t n;
 
-		if (!strcmp(w->v[at], "count")) {
-			if (uint_parse(&n, &value, COUNT_MAX) || !n) {
-				reply_error(&s->reply, REPLY_ARGUMENT,
-					    "count [%r] is out of range 1-%u",
-					    &value, COUNT_MAX);
-				return false;
-			}
-			p->count = (uint32_t)n;
-		} else if (!strcmp(w->v[at], "source")) {
-			if (!value.l || sa_set(&p->from, &value, 0)) {
-				reply_error(&s->reply, REPLY_ARGUMENT,
-					    "source [%r] is not an address",
-					    &value);
-				return false;
-			}
-		} else {
-			reply_error(&s->reply, REPLY_UNKNOWN,
-				    "Unknown word [%s], possible here: "
-				    "count N, source IP",
-				    w->v[at]);
-			return false;
-		}
+	(void)o;
+	if (uint_parse(&n, value, COUNT_MAX) || !n) {
+		reply_error(reply, REPLY_ARGUMENT,
+			    "count [%r] is out of range 1-%u", value,
+			    COUNT_MAX);
+		return false;
+	}
+	p->count = (uint32_t)n;
+	return true;
+}
+
+static bool ping_source_take(struct reach *r, struct reply *reply,
+			     const struct option *o, const struct pl *value)
+{
+	struct ping *p = (struct ping *)r;
+
+	(void)o;
+	if (!value->l || sa_set(&p->from, value, 0)) {
+		reply_error(reply, REPLY_ARGUMENT,
+			    "source [%r] is not an address", value);
+		return false;
 	}
 	return true;
+}
+
+static void ping_init(struct reach *r)
+{
+	struct ping *p = (struct ping *)r;
+
+	p->fd = -1;
+	p->count = COUNT;
+	p->id = (uint16_t)random_between(1, UINT16_MAX);
+	r->ask.transport = TRANSPORT_UDP;
+	r->ask.port = 5060;
 }
 
 void ping_host(struct session *s, const struct words *w, uint32_t at)
 {
 	static const struct step steps[] = { { ON_JOB, ping_act }, { 0 } };
-	struct ping *p;
+	static const struct option options[] = {
+		{ "count", "N", ping_count_take },
+		{ "source", "IP", ping_source_take },
+		{ NULL, NULL, NULL },
+	};
+	static const struct kind kind = {
+		.name = "HOST",
+		.size = sizeof(struct ping),
+		.destructor = ping_destructor,
+		.init = ping_init,
+		.options = options,
+		.steps = steps,
+	};
 
-	if (at == w->n) {
-		reply_error(&s->reply, REPLY_ARGUMENT, "Missing HOST");
-		return;
-	}
-	p = mem_zalloc(sizeof(*p), ping_destructor);
-	if (p) {
-		sem_init(&p->ask.done, 0, 0);
-		p->fd = -1;
-		p->count = COUNT;
-		p->id = (uint16_t)random_between(1, UINT16_MAX);
-		p->ask.transport = TRANSPORT_UDP;
-		p->ask.port = 5060;
-		str_ncpy(p->ask.host, w->v[at], sizeof(p->ask.host));
-		if (!ping_words(p, s, w, at + 1)) {
-			mem_deref(p);
-			return;
-		}
-	}
-	task_start(s, (struct task *)p, steps, false);
+	begin(s, &kind, w, at);
 }
