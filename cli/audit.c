@@ -114,18 +114,10 @@ void audit_mask(char *out, size_t size, const char *line, bool first)
 static int file_open(struct audit *a)
 {
 	struct stat st;
+	int err = rotate_open(&a->fd, a->path, O_NOFOLLOW, 0640, &st);
 
-	a->fd = open(a->path,
-		     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-			     O_NONBLOCK,
-		     0640);
-	if (a->fd < 0)
-		return errno;
-	if (fstat(a->fd, &st) || !S_ISREG(st.st_mode)) {
-		close(a->fd);
-		a->fd = -1;
-		return EINVAL;
-	}
+	if (err)
+		return err;
 	a->size = (uint64_t)st.st_size;
 	/* Where the group is not ours to give, the owner still reads it */
 	(void)!fchown(a->fd, a->owner, a->group);

@@ -135,16 +135,16 @@ static int bytes_write(struct capture *c, const struct front *f, const char *p,
 static int file_open(struct capture *c)
 {
 	struct front f = { .n = 0 };
+	struct stat st;
+	int err;
 
 	if (c->fd >= 0)
 		(void)close(c->fd); /* what could be written is */
 	c->size = 0;
-	c->fd = open(c->path,
-		     O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC |
-			     O_NOFOLLOW,
-		     0600);
-	if (c->fd < 0)
-		return errno;
+	c->fd = -1;
+	err = rotate_open(&c->fd, c->path, O_TRUNC | O_NOFOLLOW, 0600, &st);
+	if (err)
+		return err;
 	put_native(&f, 0xa1b2c3d4); /* microseconds */
 	put_native(&f, 2 | 4 << 16);
 	put_native(&f, 0);

@@ -81,7 +81,9 @@ static int capture_failing;
 static int file_open(void)
 {
 	struct stat st;
-	int fd = open(file_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+	/* A FIFO of this name holds nobody */
+	int fd = open(file_path,
+		      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
 		      0640);
 
 	if (fd < 0)

@@ -1,6 +1,8 @@
 /*
  * Rotate a file: FILE becomes FILE.1, that FILE.2, and the last one goes
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -31,4 +33,27 @@ void rotate(const char *path, uint32_t kept)
 	}
 	if (kept == 1)
 		(void)unlink(path);
+}
+
+int rotate_open(int *fdp, const char *path, int flags, mode_t mode,
+		struct stat *st)
+{
+	int err = 0, fd;
+
+	fd = open(path,
+		  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK |
+			  flags,
+		  mode);
+	if (fd < 0)
+		return errno == ENXIO ? EINVAL : errno; /* nobody reads it */
+	if (fstat(fd, st))
+		err = errno;
+	else if (!S_ISREG(st->st_mode))
+		err = EINVAL;
+	if (err)
+		(void)close(fd);
+	else
+		*fdp = fd;
+
+	return err;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,33 @@ static void a_message_is_a_datagram_with_right_sums(void **s)
 	capture_close(c);
 }
 
+static void only_a_regular_file_is_written_and_a_fifo_holds_nobody(void **s)
+{
+	struct capture *c;
+	char target[160];
+	int reader;
+	(void)s;
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0);
+	assert_int_equal(capture_open(&c, path, NULL), EINVAL);
+	(void)close(reader);
+	assert_int_equal(capture_open(&c, path, NULL), EINVAL);
+	assert_int_equal(unlink(path), 0);
+
+	/* nor is what a link leads to */
+	snprintf(target, sizeof(target), "%s/target", folder);
+	assert_int_equal(symlink(target, path), 0);
+	assert_int_equal(capture_open(&c, path, NULL), ELOOP);
+	assert_int_not_equal(access(target, F_OK), 0);
+	assert_int_equal(unlink(path), 0);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(capture_open(&c, path, NULL), EISDIR);
+	assert_int_equal(rmdir(path), 0);
+}
+
 static void one_address_is_that_of_either_end(void **s)
 {
 	const struct sa only = address("198.51.100.2", 0);
@@ -198,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_message_is_a_datagram_with_right_sums),
+		T(only_a_regular_file_is_written_and_a_fifo_holds_nobody),
 		T(one_address_is_that_of_either_end),
 		T(what_no_datagram_holds_is_left_out),
 		T(a_full_file_makes_room_for_the_next),
