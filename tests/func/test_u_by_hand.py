@@ -1,11 +1,14 @@
 """
 What an operator asks by hand (acli.md 2.1): names, machines, log files, a restart.
 """
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -118,13 +121,50 @@ def test_what_is_written_is_followed_until_ctrl_c(sbc, operator, trunk):
     assert "sbcd" in o.types("show version")
 
 
+class Between:
+    """A control socket that passes one connection on, and listens to what the daemon says"""
+
+    def __init__(self, sbc):
+        self.path = f"{sbc.folder}/between.sock"
+        self.said, self.news = b"", threading.Condition()
+        self.door = socket.socket(socket.AF_UNIX)
+        self.door.bind(self.path)
+        self.door.listen(1)
+        threading.Thread(target=self.serve, args=(sbc.socket,), daemon=True).start()
+
+    def serve(self, path):
+        near, far = self.door.accept()[0], socket.socket(socket.AF_UNIX)
+        far.connect(path)
+        threading.Thread(target=self.copy, args=(near, far), daemon=True).start()
+        self.copy(far, near, self.listen)
+
+    def copy(self, source, to, told=lambda bytes: None):
+        with contextlib.suppress(OSError):  # who went away is gone on the other side, too
+            while data := source.recv(4096):
+                told(data)
+                to.sendall(data)
+        with contextlib.suppress(OSError):
+            to.shutdown(socket.SHUT_RDWR)
+
+    def listen(self, data):
+        with self.news:
+            self.said += data
+            self.news.notify()
+
+    def heard(self, what, count, within=8.0):
+        with self.news:
+            assert self.news.wait_for(lambda: self.said.count(what) >= count, within)
+
+
 def test_a_follower_in_batch_ends_with_130(sbc, trunk):
     sbc.element("system-config")["log-target"] = "file"
     sbc.start(level=None)
-    acli = subprocess.Popen([f"{sbc.build}/acli", "--socket", sbc.socket, "--timeout", "2", "-c",
+    wire = Between(sbc)
+    acli = subprocess.Popen([f"{sbc.build}/acli", "--socket", wire.path, "--timeout", "2", "-c",
                              "show logfile sbc.log follow"], stdout=subprocess.PIPE, text=True)
     assert " sipd start " in acli.stdout.readline()
-    time.sleep(3.2)  # longer than its patience: there are signs of life
+    # one sign of life each second: after the third its patience would have been over
+    wire.heard(b"5000-", 3)
     assert acli.poll() is None
     acli.send_signal(signal.SIGINT)
     assert acli.wait(5) == 130
@@ -138,9 +178,12 @@ def test_what_is_followed_keeps_no_connection_open(sbc, trunk):
     acli = subprocess.Popen([f"{sbc.build}/acli", "--socket", sbc.socket, "-c", "show logfile sbc.log follow"],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(8):
-        if acli.poll() is None:
-            sbc.acli("log-level media DEBUG")
-            time.sleep(0.5)
+        sbc.acli("log-level media DEBUG")
+        try:
+            acli.wait(0.5)
+            break
+        except subprocess.TimeoutExpired:
+            pass
     out, err = acli.communicate(timeout=5)
     assert acli.returncode == 3 and "The connection was idle, and ends" in out, (out, err)
     assert out.count("component=media level=DEBUG") > 1
