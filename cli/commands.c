@@ -400,7 +400,7 @@ static const struct command commands[] = {
 	{ "show records",           MODE_USER,      show_records,          "The newest call records: [N]", true },
 	{ "show refusals",          MODE_USER,      show_refusals,         "What the SBC itself refused: [last N] [step S]", true },
 	{ "show registration",      MODE_USER,      show_registration,     "Registrations, counted; sipd by-user|by-realm|by-ip|by-registrar|by-route VALUE [brief|detailed]", true },
-	{ "show running-config",    MODE_SUPERUSER, show_running_config,   "ACLI text: [ELEMENT [KEY]]", true },
+	{ "show running-config",    MODE_SUPERUSER, configure_show_running,   "ACLI text: [ELEMENT [KEY]]", true },
 	{ "show sessions",          MODE_USER,      show_sessions,         "Calls: [ID [ladder]] [realm R] [agent A] [user U] [state S] [limit N]", true },
 	{ "show sip interface",     MODE_USER,      show_sip_interface,    "Sip-ports with their connections", true },
 	{ "show sipd",              MODE_USER,      show_sipd,             "status, sessions, transactions, errors, policy, authentication, METHOD, agents|realms|interface [NAME [METHOD]], rate, registration-queue, endpoint-ip USER|IP", true },

@@ -1624,15 +1624,12 @@ static const struct element *element_pick(struct session *s, const char *typed)
 	return type;
 }
 
-void configure_show(struct session *s, const struct words *w, uint32_t at)
+/* [ELEMENT [KEY]]; without a configuration editing is loaded */
+static void show_begin(struct session *s, struct showing *sh,
+		       const struct words *w, uint32_t at)
 {
-	struct showing *sh = mem_zalloc(sizeof(*sh), showing_destructor);
 	struct typed_key key = { .n = 0 };
 
-	if (sh && at < w->n && !strcmp(w->v[at], "short")) {
-		sh->brief = true;
-		at++;
-	}
 	if (sh && at < w->n) {
 		sh->only = element_pick(s, w->v[at++]);
 		if (!sh->only) {
@@ -1647,7 +1644,30 @@ void configure_show(struct session *s, const struct words *w, uint32_t at)
 		sh = mem_deref(sh);
 	if (sh)
 		str_ncpy(sh->command, s->command, sizeof(sh->command));
+	task_start(s, (struct task *)sh, show_steps, false);
+}
+
+void configure_show(struct session *s, const struct words *w, uint32_t at)
+{
+	struct showing *sh = mem_zalloc(sizeof(*sh), showing_destructor);
+
+	if (sh && at < w->n && !strcmp(w->v[at], "short")) {
+		sh->brief = true;
+		at++;
+	}
 	if (sh && configure_editing(s))
 		sh->cfg = config_take(configure_editing(s));
-	task_start(s, (struct task *)sh, show_steps, false);
+	show_begin(s, sh, w, at);
+}
+
+void configure_show_running(struct session *s, const struct words *w,
+			    uint32_t at)
+{
+	struct showing *sh = mem_zalloc(sizeof(*sh), showing_destructor);
+	const struct plan *plan = sbc_plan(s->sbc);
+
+	if (sh)
+		sh->cfg = config_take(plan->config);
+	plan_give(plan);
+	show_begin(s, sh, w, at);
 }

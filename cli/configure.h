@@ -76,3 +76,7 @@ void configure_end(struct session *s);
 
 /** `show configuration [short] [ELEMENT [KEY]]`: words from `at` */
 void configure_show(struct session *s, const struct words *w, uint32_t at);
+
+/** `show running-config [ELEMENT [KEY]]`: words from `at` */
+void configure_show_running(struct session *s, const struct words *w,
+			    uint32_t at);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "store/base.h"
+#include "store/text.h"
 #include "sbc/calls.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
@@ -27,6 +28,7 @@
 #include "cli/sipd.h"
 #include "cli/statistics.h"
 #include "cli/system.h"
+#include "cli/tree.h"
 
 /* --- show users ---------------------------------------------------------------- */
 
@@ -359,20 +361,39 @@ static void health(struct session *s, const struct words *w, uint32_t at)
 static void statistics(struct session *s, const struct words *w, uint32_t at)
 {
 	static const char *const tables[] = {
-		"status", "sessions", "transactions",
-		"errors", "policy",   "authentication"
+		"status",
+		"sessions",
+		"transactions",
+		"errors",
+		"policy",
+		"authentication",
+		"agents",
+		"realms",
+		"interface",
+		"rate",
+		"registration-queue",
+		"invite",
+		"cancel",
+		"bye",
+		"options",
+		"register",
+		"info",
+		"prack",
+		"update",
+		"refer",
+		"subscribe",
+		"notify",
+		"message",
+		"publish",
 	};
-	static const enum method_id methods[] = { INVITE, REGISTER, OPTIONS };
 	(void)w;
 	(void)at;
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		const struct words one = { .v = { (char *)tables[i] }, .n = 1 };
+
 		part_name(s, "sipd", tables[i]);
-		(void)statistics_sipd(s, tables[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
-		part_name(s, "sipd", method_name(methods[i]));
-		statistics_method(s, methods[i], METHODS_OF_ALL, NULL);
+		show_sipd(s, &one, 0);
 	}
 	part_name(s, "registration", NULL);
 	statistics_registration(s);
@@ -380,6 +401,25 @@ static void statistics(struct session *s, const struct words *w, uint32_t at)
 	statistics_media(s, false);
 	part_name(s, "media", "errors");
 	statistics_media(s, true);
+}
+
+static void running_config(struct session *s, const struct words *w,
+			   uint32_t at)
+{
+	const struct plan *plan = sbc_plan(s->sbc);
+	const struct text_setup text = { .cfg = plan->config };
+	const struct tree_setup tree = { .cfg = plan->config };
+	(void)w;
+	(void)at;
+
+	if (s->reply.json) {
+		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
+		tree_json(&s->reply, &tree);
+		json_end(&s->reply);
+	} else {
+		reply_print(&s->reply, (re_printf_h *)text_print, &text);
+	}
+	plan_give(plan);
 }
 
 /* Nothing where the log is no file */
@@ -419,7 +459,7 @@ void show_support_info(struct session *s, const struct words *w, uint32_t at)
 		{ "realm", show_realm },
 		{ "statistics", statistics },
 		{ "refusals", show_refusals },
-		{ "running-config", show_running_config },
+		{ "running-config", running_config },
 		{ "log", log_last },
 	};
 	const struct words none = { .n = 0 };

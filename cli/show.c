@@ -304,59 +304,27 @@ void clear_alarm(struct session *s, const struct words *w, uint32_t at)
 		reply_line(&s->reply, "Alarm %llu cleared.", id);
 }
 
-/* --- show running-config, records ------------------------------ */
-
-void show_running_config(struct session *s, const struct words *w, uint32_t at)
-{
-	const struct plan *plan;
-	struct text_setup setup = { 0 };
-	struct pl name;
-	char key[1024] = "";
-
-	if (at < w->n) {
-		name = range_of(w->v[at]);
-		setup.only = element_find(&name);
-		if (!setup.only) {
-			reply_error(&s->reply, REPLY_UNKNOWN,
-				    "Unknown element [%s]", w->v[at]);
-			return;
-		}
-	}
-	for (at++; at < w->n; at++)
-		(void)re_snprintf(key + strlen(key), sizeof(key) - strlen(key),
-				  "%s%s", *key ? " " : "", w->v[at]);
-
-	plan = sbc_plan(s->sbc);
-	setup.cfg = plan->config;
-	setup.key = range_of(key);
-	if (*key && !config_find(plan->config, setup.only, &setup.key))
-		reply_error(&s->reply, REPLY_ARGUMENT, "There is no %s [%s]",
-			    setup.only->name, key);
-	else if (s->reply.json) {
-		const struct tree_setup tree = { .cfg = setup.cfg,
-						 .only = setup.only,
-						 .key = setup.key };
-
-		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-		tree_json(&s->reply, &tree);
-		json_end(&s->reply);
-	} else
-		reply_print(&s->reply, (re_printf_h *)text_print, &setup);
-	plan_give(plan);
-}
+/* --- Call records ------------------------------------------------------- */
 
 static void record_line(const struct record *record, void *arg)
 {
 	struct session_list *list = arg;
 
+	struct reply *r = &list->s->reply;
+	uint64_t n;
+
 	list->rows++;
-	json_open(&list->s->reply, NULL, '{');
+	json_open(r, NULL, '{');
 	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		if (record->field[i].l)
-			json_pl(&list->s->reply, record_names[i],
-				&record->field[i]);
+		const struct pl *text = &record->field[i];
+
+		if (text->l && record_is_number(i) &&
+		    !uint_parse(&n, text, INT64_MAX))
+			json_number(r, record_names[i], (int64_t)n);
+		else if (text->l)
+			json_pl(r, record_names[i], text);
 	}
-	json_close(&list->s->reply, '}');
+	json_close(r, '}');
 	for (size_t i = 0; i < RECORD_FIELDS && !list->s->reply.json; i++) {
 		if (record->field[i].l)
 			reply_line(&list->s->reply, "%-24s %r", record_names[i],

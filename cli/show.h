@@ -11,8 +11,6 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at);
 void clear_alarm(struct session *s, const struct words *w, uint32_t at);
 /** show alarms [history]; display-alarms */
 void show_alarms(struct session *s, const struct words *w, uint32_t at);
-/** show running-config [ELEMENT [KEY]]: ACLI text, secrets masked */
-void show_running_config(struct session *s, const struct words *w, uint32_t at);
 /** show records [N]: the newest call records, one line each */
 void show_records(struct session *s, const struct words *w, uint32_t at);
 void show_accounting(struct session *s, const struct words *w, uint32_t at);

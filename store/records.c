@@ -46,6 +46,22 @@ enum {
 };
 
 /* clang-format off */
+bool record_is_number(size_t n)
+{
+	static const char *const names[] = {
+		"record-version", "sequence",  "duration-ms",  "setup-ms",
+		"routes-tried",   "challenges", "status",      "q850",
+		"in-packets",     "in-octets", "in-lost",      "in-jitter-ms",
+		"out-packets",    "out-octets", "out-lost",    "out-jitter-ms",
+		"config-version",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(record_names[n], names[i]))
+			return true;
+	return false;
+}
+
 const char *const record_names[RECORD_FIELDS] = {
 	"record-type", "record-version", "sequence", "node",
 	"session-id", "ingress-call-id", "egress-call-id",

@@ -20,6 +20,10 @@ enum {
 /** Names of the fields, in order: "record-type" ... "config-version" */
 extern const char *const record_names[RECORD_FIELDS];
 
+/** Is the n-th field a number that fits every reader of JSON? Ids of sessions
+ *  have 64 bits, and telephone numbers are texts */
+bool record_is_number(size_t n);
+
 /** One record: the text of each field, empty where l is 0 */
 struct record {
 	struct pl field[RECORD_FIELDS];

@@ -180,8 +180,11 @@ def test_support_info_is_one_document_with_all_parts(sbc, pbx_a, trunk):
     assert list(parts) == [
         "version", "uptime", "health", "alarms", "memory", "users", "log-level", "sip-interface",
         "realm", "sipd-status", "sipd-sessions", "sipd-transactions", "sipd-errors", "sipd-policy",
-        "sipd-authentication", "sipd-invite", "sipd-register", "sipd-options", "registration",
-        "media", "media-errors", "refusals", "running-config", "log"]
+        "sipd-authentication", "sipd-agents", "sipd-realms", "sipd-interface", "sipd-rate",
+        "sipd-registration-queue", *(f"sipd-{m}" for m in (
+            "invite", "cancel", "bye", "options", "register", "info", "prack", "update", "refer",
+            "subscribe", "notify", "message", "publish")),
+        "registration", "media", "media-errors", "refusals", "running-config", "log"]
     assert parts["health"]["health"] == "ok" and parts["alarms"] == []
     assert parts["sipd-invite"]["invite-requests"]["server"]["total"] == 1
     assert any(" sipd start " in line for line in parts["log"])
