@@ -406,7 +406,7 @@ void show_surrogate_agents(struct session *s, const struct words *w,
 	}
 	table_begin(&s->reply, list.summary ? "agents" : "aors", columns);
 	do {
-		sbc_ask(s->sbc, registrations_slice, &list);
+		session_ask(s, registrations_slice, &list);
 	} while (list.next);
 	if (list.summary)
 		summary_end(&list);

@@ -242,7 +242,7 @@ static void bindings_say(struct bindings *b)
 	else if (r->json)
 		json_open(r, NULL, '[');
 	do {
-		sbc_ask(b->s->sbc, bindings_slice, b);
+		session_ask(b->s, bindings_slice, b);
 	} while (b->next);
 	if (r->json) {
 		json_close(r, ']');

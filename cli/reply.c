@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include "cli/choices.h"
 #include "cli/reply.h"
@@ -329,6 +330,74 @@ void reply_change(struct reply *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)mbuf_vprintf(r->change, fmt, ap);
 	va_end(ap);
+}
+
+void reply_part(struct reply *r, struct reply_part *part)
+{
+	struct mbuf *mb = mbuf_alloc(4096);
+	struct mbuf *doc = r->doc ? mbuf_alloc(4096) : NULL;
+
+	*part = (struct reply_part){ .mb = NULL };
+	if (!mb || (r->doc && !doc)) {
+		/* As it is, then */
+		mem_deref(mb);
+		mem_deref(doc);
+		return;
+	}
+	part->mb = r->mb;
+	part->doc = r->doc;
+	part->filters = r->filters;
+	/* The last byte says whether a comma is due (cli/json) */
+	if (doc && r->doc->end) {
+		(void)mbuf_write_u8(doc, r->doc->buf[r->doc->end - 1]);
+		part->begun = 1;
+	}
+	r->mb = mb;
+	r->doc = doc;
+	r->filters = NULL;
+}
+
+/* Lines of output once more, this time through the filters */
+static void lines_pass(struct reply *r, const char *p, size_t n)
+{
+	const char *end;
+	char code[8];
+
+	(void)snprintf(code, sizeof(code), "%04u-", (unsigned)REPLY_OUTPUT);
+	for (; n; n -= (size_t)(end - p) + 1, p = end + 1) {
+		end = memchr(p, '\n', n);
+		if (!end)
+			return;
+		if (n > 5 && !memcmp(p, code, 5))
+			pass(r, 0, p + 5, (size_t)(end - p) - 5);
+		else
+			(void)mbuf_write_mem(r->mb, (const uint8_t *)p,
+					     (size_t)(end - p) + 1);
+	}
+}
+
+void reply_join(struct reply *r, struct reply_part *part)
+{
+	struct mbuf *mb = r->mb, *doc = r->doc;
+
+	if (!part->mb)
+		return;
+	r->mb = part->mb;
+	r->doc = part->doc;
+	r->filters = part->filters;
+	if (r->filters)
+		lines_pass(r, (const char *)mb->buf, mb->end);
+	else
+		(void)mbuf_write_mem(r->mb, mb->buf, mb->end);
+	if (!r->doc) {
+		r->doc = doc; /* it began there */
+		doc = NULL;
+	}
+	if (doc)
+		(void)mbuf_write_mem(r->doc, doc->buf + part->begun,
+				     doc->end - part->begun);
+	mem_deref(mb);
+	mem_deref(doc);
 }
 
 void reply_add(struct reply *r, const struct reply *more)

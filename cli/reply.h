@@ -90,6 +90,25 @@ int reply_file(struct reply *r, const char *name, const struct pl *bytes);
  *  and the like */
 void reply_note(struct reply *r, enum reply_code code, const char *fmt, ...);
 
+/**
+ * What is said from now on is gathered apart, in little room
+ *
+ * A long answer grows by moving all of it; whoever speaks on a thread that must
+ * not be held up speaks between these two, and the rest is done by reply_join.
+ *
+ * @param r     Answer
+ * @param part  Holds what was said before, until reply_join
+ */
+struct reply_part {
+	struct mbuf *mb, *doc;
+	struct filters *filters;
+	size_t begun; /* of doc: byte that only tells where it goes on */
+};
+void reply_part(struct reply *r, struct reply_part *part);
+
+/** Join it to the answer, through its filters */
+void reply_join(struct reply *r, struct reply_part *part);
+
 /** Go on with the lines of another one */
 void reply_add(struct reply *r, const struct reply *more);
 

@@ -69,6 +69,16 @@ void session_pause(struct session *s, uint32_t ms, void (*h)(struct session *s))
 	timer_start(&s->pause, ms, pause_over, s);
 }
 
+void session_ask(struct session *s, void (*fn)(struct worker *w, void *arg),
+		 void *arg)
+{
+	struct reply_part part;
+
+	reply_part(&s->reply, &part);
+	sbc_ask(s->sbc, fn, arg);
+	reply_join(&s->reply, &part);
+}
+
 struct audit_who session_who(const struct session *s, const char *path)
 {
 	struct audit_who who = {

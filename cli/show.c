@@ -229,7 +229,7 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at)
 	if (!list.only)
 		table_begin(&s->reply, NULL, session_columns);
 	do {
-		sbc_ask(s->sbc, sessions_slice, &list);
+		session_ask(s, sessions_slice, &list);
 	} while (list.next);
 	if (!list.only)
 		table_end(&s->reply);

@@ -462,7 +462,7 @@ static void show_agents(struct session *s, const char *only)
 	struct agent_ask ask = { .s = s, .only = only };
 
 	parties_begin(s, "Session Agent");
-	sbc_ask(s->sbc, agents_rows, &ask);
+	session_ask(s, agents_rows, &ask);
 	if (only && !ask.n)
 		say_none(s, "session-agent", only);
 	else

@@ -99,7 +99,7 @@ static void show_sessions_of(struct session *s, const char *id)
 		json_begin(r, s->command, JSON_NO_WINDOW);
 	table_begin(r, NULL, session_columns);
 	do {
-		sbc_ask(s->sbc, streams_slice, &list);
+		session_ask(s, streams_slice, &list);
 	} while (list.next);
 	table_end(r);
 	if (list.only && !list.rows) {

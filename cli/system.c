@@ -319,13 +319,13 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 		json_open(&s->reply, NULL, '{');
 	}
 	table_begin(&s->reply, "servers", server_columns);
-	sbc_ask(s->sbc, servers_rows, &list);
+	session_ask(s, servers_rows, &list);
 	table_end(&s->reply);
 	if (!s->reply.json)
 		reply_line(&s->reply, "");
 	table_begin(&s->reply, "cache", dns_columns);
 	do {
-		sbc_ask(s->sbc, dns_slice, &list);
+		session_ask(s, dns_slice, &list);
 	} while (list.next);
 	table_end(&s->reply);
 	if (s->reply.json) {
