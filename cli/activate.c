@@ -817,6 +817,7 @@ static int commit(struct task *task)
 	struct work *work = (struct work *)task;
 	const struct control_setup *setup = &task->control->setup;
 
+	control_retire(task->control, work->running);
 	sbc_commit(setup->sbc);
 	setup->activated(work->plan, setup->arg);
 	alarm_clear("config-activation-failed", "configuration");

@@ -15,7 +15,8 @@
 #include "cli/control.h"
 
 enum {
-	CHANGES = 20 /* that the audit log names one by one */
+	CHANGES = 20, /* that the audit log names one by one */
+	REAP = 1000   /* between two looks for plans that nobody has [ms] */
 };
 
 /* What the job does with one step */
@@ -24,10 +25,70 @@ struct errand {
 	int err;
 };
 
+/* --- Plans that ran ------------------------------------------------------- */
+
+struct retired {
+	struct le le;
+	const struct plan *plan;
+};
+
+static void retired_destructor(void *arg)
+{
+	struct retired *r = arg;
+
+	list_unlink(&r->le);
+	plan_give(r->plan);
+}
+
+static void retired_free(void *arg)
+{
+	struct retired *r = arg;
+
+	plan_give(r->plan);
+	r->plan = NULL;
+}
+
+static void retired_gone(void *arg)
+{
+	mem_deref(arg);
+}
+
+static void reap(void *arg)
+{
+	struct control *c = arg;
+	struct le *le = c->retired.head;
+
+	while (le) {
+		struct retired *r = le->data;
+
+		le = le->next;
+		if (!c->job || !plan_is_last(r->plan))
+			continue;
+		list_unlink(&r->le);
+		if (job_run(c->job, retired_free, retired_gone, r))
+			mem_deref(r);
+	}
+	if (c->retired.head)
+		timer_start(&c->reaping, REAP, reap, c);
+}
+
+void control_retire(struct control *c, const struct plan *plan)
+{
+	struct retired *r = mem_zalloc(sizeof(*r), retired_destructor);
+
+	if (!r)
+		return;
+	r->plan = plan_take(plan);
+	list_append(&c->retired, &r->le, r);
+	timer_start(&c->reaping, REAP, reap, c);
+}
+
 static void control_destructor(void *arg)
 {
 	struct control *c = arg;
 
+	timer_cancel(&c->reaping);
+	list_flush(&c->retired);
 	config_give(c->editing);
 	timer_cancel(&c->probation.timer);
 	list_flush(&c->mistakes);

@@ -70,7 +70,9 @@ struct control {
 	char since[32];              /* of the lock */
 	char password[PASSWORD_TEXT]; /* hash of the superuser's, or "" */
 	struct list mistakes;         /* wrong passwords (cli/login) */
-	bool edited, unequal;         /* editing and saved, saved and running */
+	struct list retired;          /* plans that ran, see control_retire */
+	struct timer reaping;
+	bool edited, unequal; /* editing and saved, saved and running */
 };
 
 /** Where a step runs */
@@ -137,6 +139,10 @@ bool control_break(struct session *s);
 /** The session has saved, discarded or ended. `configure exclusive` keeps the lock
  *  until then */
 void control_unlock(struct control *c, const struct session *s);
+
+/** A plan runs no more: a reference is kept until nobody else has one, so that the
+ *  job thread frees it, and none that has calls to serve */
+void control_retire(struct control *c, const struct plan *plan);
 
 /** Look how editing, saved and running version differ: the mark of the prompt */
 void control_look(struct control *c);

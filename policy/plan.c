@@ -15,6 +15,7 @@ static void plan_destructor(void *arg)
 {
 	struct plan *plan = arg;
 
+	mem_deref((void *)plan->by_name);
 	mem_deref(plan->identities);
 	mem_deref(plan->routes);
 	mem_deref(plan->match);
@@ -30,6 +31,43 @@ static const struct realm *registrar_realm(const struct surrogate_agent *agent,
 	return plan_registrar(arg, agent, &hop) ? NULL : hop.realm;
 }
 
+static bool is_by_name(const struct plan *plan,
+		       const struct surrogate_agent *agent)
+{
+	const struct realm *realm = realm_named(plan->realms, agent->realm_id);
+	struct hop hop;
+
+	return agent->state && realm && !agent->source_ip_prefix.n &&
+	       !hop_read(&hop, plan->routes, agent->customer_next_hop, realm) &&
+	       !sa_isset(&hop.addr, SA_ADDR);
+}
+
+static int by_name_find(struct plan *plan)
+{
+	size_t n = config_count(plan->config, &element_surrogate_agent);
+	size_t room = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct surrogate_agent *agent =
+			config_at(plan->config, &element_surrogate_agent, i);
+		void *more;
+
+		if (!is_by_name(plan, agent))
+			continue;
+		if (plan->by_name_n == room) {
+			room = room ? 2 * room : 16;
+			more = mem_reallocarray((void *)plan->by_name, room,
+						sizeof(*plan->by_name), NULL);
+			if (!more)
+				return ENOMEM;
+			plan->by_name = more;
+		}
+		plan->by_name[plan->by_name_n++] = agent;
+	}
+
+	return 0;
+}
+
 static int compile(struct plan *plan)
 {
 	int err = realms_alloc(&plan->realms, plan->config);
@@ -41,6 +79,8 @@ static int compile(struct plan *plan)
 	if (!err)
 		err = identities_alloc(&plan->identities, plan->realms,
 				       plan->match, registrar_realm, plan);
+	if (!err)
+		err = by_name_find(plan);
 
 	return err == ENOMEM ? ENOMEM : err ? EINVAL : 0;
 }
@@ -73,6 +113,11 @@ const struct plan *plan_take(const struct plan *plan)
 	atomic_fetch_add(&((struct plan *)plan)->refs, 1);
 
 	return plan;
+}
+
+bool plan_is_last(const struct plan *plan)
+{
+	return atomic_load(&((struct plan *)plan)->refs) == 1;
 }
 
 void plan_give(const struct plan *plan)

@@ -22,6 +22,10 @@ struct plan {
 	struct match *match;
 	struct routes *routes;
 	struct identities *identities;
+	/** surrogate-agents whose customer-next-hop only DNS knows, in order: found
+	 *  here, so that nobody has to look at all of them while calls go on */
+	const struct surrogate_agent **by_name;
+	size_t by_name_n;
 };
 
 /**
@@ -35,6 +39,10 @@ struct plan {
 int plan_alloc(const struct plan **planp, const struct config *cfg);
 const struct plan *plan_take(const struct plan *plan);
 void plan_give(const struct plan *plan);
+
+/** Has nobody else a reference? Then plan_give frees it, which takes as long as
+ *  there are objects */
+bool plan_is_last(const struct plan *plan);
 
 /**
  * Where a surrogate-agent registers (behaviour.md 4.1)

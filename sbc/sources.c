@@ -164,20 +164,15 @@ static int agents_add(struct sources *s)
 static int next_hops_add(struct sources *s)
 {
 	const struct plan *plan = s->worker->plan;
-	size_t n = config_count(plan->config, &element_surrogate_agent);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct surrogate_agent *pbx =
-			config_at(plan->config, &element_surrogate_agent, i);
+	for (size_t i = 0; i < plan->by_name_n; i++) {
+		const struct surrogate_agent *pbx = plan->by_name[i];
 		const struct realm *realm =
 			realm_named(plan->realms, pbx->realm_id);
 		struct named *name;
 		struct hop hop;
 
-		if (!pbx->state || !realm || pbx->source_ip_prefix.n ||
-		    hop_read(&hop, plan->routes, pbx->customer_next_hop,
-			     realm) ||
-		    sa_isset(&hop.addr, SA_ADDR))
+		if (hop_read(&hop, plan->routes, pbx->customer_next_hop, realm))
 			continue;
 		name = name_add(s, &hop);
 		if (!name)
