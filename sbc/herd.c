@@ -278,24 +278,14 @@ void herd_bury(struct registration *r)
 	herd_dismiss(h);
 }
 
-void herd_retire(struct herd *h)
+static void take_retire(void *arg);
+
+/** The last one buried takes the herd with it */
+static void retire_some(struct herd *h, uint32_t limit)
 {
-	struct surrogates *all = h->all;
-	uint32_t n = h->n;
-
-	h->retired = true;
-	h->f.enabled = false;
-	timer_cancel(&h->quiet);
-	timer_cancel(&h->sweep);
-	list_append(&all->retired, &h->le, h);
-
-	for (uint32_t i = 0; i < n; i++)
-		if (h->v[i])
-			h->v[i]->slot = i;
-
-	mem_ref(h); /* the last one buried takes the herd with it */
-	for (uint32_t i = 0; i < n; i++) {
-		struct registration *r = h->v[i];
+	mem_ref(h);
+	for (; limit && h->swept < h->n; limit--) {
+		struct registration *r = h->v[h->swept++];
 
 		if (!r)
 			continue;
@@ -304,7 +294,45 @@ void herd_retire(struct herd *h)
 		else
 			surrogate_feed(r, SUR_GONE, NULL);
 	}
+	if (h->swept < h->n && mem_nrefs(h) > 1)
+		timer_start(&h->sweep, 1, take_retire, h);
 	mem_deref(h);
+}
+
+static void take_retire(void *arg)
+{
+	retire_some(arg, HERD_SLICE);
+}
+
+void herd_retire(struct herd *h)
+{
+	struct surrogates *all = h->all;
+
+	h->retired = true;
+	h->f.enabled = false;
+	timer_cancel(&h->quiet);
+	timer_cancel(&h->sweep);
+	h->sweep_event = 0;
+	list_append(&all->retired, &h->le, h);
+
+	for (uint32_t i = 0; i < h->n; i++)
+		if (h->v[i])
+			h->v[i]->slot = i;
+	h->swept = 0;
+	retire_some(h, HERD_SLICE);
+}
+
+void herds_retire_now(struct surrogates *all)
+{
+	struct le *le = all->retired.head;
+
+	while (le) {
+		struct herd *h = le->data;
+
+		le = le->next;
+		timer_cancel(&h->sweep);
+		retire_some(h, UINT32_MAX);
+	}
 }
 
 /* Sweeps --------------------------------------------------------------------- */

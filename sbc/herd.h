@@ -30,7 +30,8 @@ struct herd {
 	uint64_t sweep_conn;
 	struct sa
 		sweep_addr; /* of a sweep, when set: only who is bound there */
-	bool retired, seen;
+	uint32_t seen;      /* in this muster */
+	bool retired;
 };
 
 /** All AoRs */
@@ -47,6 +48,8 @@ struct surrogates {
 	uint32_t counts[SUR_STATES];
 	uint64_t written; /* of the database, wall [s] */
 	struct timer stop;
+	struct muster *muster; /* under way; NULL: none */
+	uint32_t musters;      /* begun so far */
 	void (*done)(void *arg);
 	void *done_arg;
 	bool triggered; /* an agent is, in the present plan */
@@ -110,5 +113,7 @@ void herd_forget(struct registration *r);
 /** Free a registration that is disabled, and its herd with the last one */
 void herd_bury(struct registration *r);
 /** Leave for good, under no table: each AoR leaves by the table of 4.3 and is
- *  buried when it is disabled */
+ *  buried when it is disabled; a slice in each turn */
 void herd_retire(struct herd *h);
+/** Those that are left of it now */
+void herds_retire_now(struct surrogates *all);

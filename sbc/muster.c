@@ -1,10 +1,14 @@
 /*
  * A plan taken over: AoRs made, told of changes, renumbered, sent away
  *
- * Nothing else walks all AoRs but the load at start and the stop.
+ * While calls go on it is done a little in each turn of the loop. An agent that
+ * its turn has not come to is the former one until then; who looks for a new one
+ * finds none, as before it registers.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
+#include "store/log.h"
 #include "sbc/activity.h"
 #include "sbc/clock.h"
 #include "sbc/muster.h"
@@ -32,8 +36,8 @@ static void herd_welcome(struct herd *h, struct registration *r)
 	recall_take(r);
 }
 
-/** All AoRs exist: take them up. A triggered agent with bindings was active
- *  before the restart, and is taken as such until it is silent too long */
+/** All AoRs exist. A triggered agent with bindings was active before the restart,
+ *  and is taken as such until it is silent too long */
 static void herd_begin(struct herd *h)
 {
 	bool any = false;
@@ -43,21 +47,21 @@ static void herd_begin(struct herd *h)
 	h->f.active = any && herd_is_triggered(h);
 	h->last_active = clock_ms();
 	activity_watch(h);
-
-	for (uint32_t i = 0; i < h->n; i++) {
-		struct registration *r = h->v[i];
-
-		if (herd_is_triggered(h) && !h->f.active &&
-		    r->state != SUR_DISABLED)
-			herd_set_state(r, SUR_DISABLED);
-		retry_remind(r);
-		if (r->state != SUR_DISABLED)
-			surrogate_arm(r);
-		else if (h->f.enabled)
-			surrogate_feed(r, SUR_ENABLED, NULL);
-	}
 }
 
+/** One of them is taken up */
+static void begin_one(struct herd *h, struct registration *r)
+{
+	if (herd_is_triggered(h) && !h->f.active && r->state != SUR_DISABLED)
+		herd_set_state(r, SUR_DISABLED);
+	retry_remind(r);
+	if (r->state != SUR_DISABLED)
+		surrogate_arm(r);
+	else if (h->f.enabled)
+		surrogate_feed(r, SUR_ENABLED, NULL);
+}
+
+/** One of an agent that has none yet */
 static int herd_new(struct surrogates *all, const struct plan *plan,
 		    const struct surrogate_agent *agent, struct herd **hp)
 {
@@ -73,16 +77,7 @@ static int herd_new(struct surrogates *all, const struct plan *plan,
 		goto out;
 
 	h->v = mem_zalloc(agent->aor_count * sizeof(*h->v), NULL);
-	if (!h->v) {
-		err = ENOMEM;
-		goto out;
-	}
-	h->n = agent->aor_count;
-	err = fill_gaps(h->v, h->n, h);
-	if (!err)
-		err = herd_enter(h);
-	for (uint32_t i = 0; !err && i < h->n; i++)
-		herd_welcome(h, h->v[i]);
+	err = h->v ? herd_enter(h) : ENOMEM;
 
 out:
 	if (err)
@@ -120,17 +115,6 @@ static bool check_contact(struct registration *r)
 	surrogate_feed(r, SUR_CONTACT, NULL);
 
 	return false;
-}
-
-static void check_contacts(struct herd *h, bool changed)
-{
-	for (uint32_t i = 0; i < h->n; i++) {
-		bool fits = !h->v[i]->bound || check_contact(h->v[i]);
-
-		/* a sip-port moves all of them, or none */
-		if (!changed && h->v[i]->bound && fits)
-			return;
-	}
 }
 
 /* Other numbers ---------------------------------------------------------------- */
@@ -297,52 +281,154 @@ static void leave_again(struct registration *r)
 		surrogate_feed(r, SUR_NO_TARGET, NULL);
 }
 
-/** An agent that was there before */
+/* Telling ------------------------------------------------------------------------ */
+
+/** What the AoRs of an agent are told, one after the other */
+struct tell {
+	struct herd *h; /* NULL: nobody is told anything */
+	uint32_t next;
+	bool fresh;    /* it was not there before */
+	bool makes;    /* its AoRs are made still */
+	bool same;     /* the agent is as it was */
+	bool was;      /* it was enabled */
+	bool moved;    /* to another registrar */
+	bool contacts; /* who is bound compares his Contact still */
+	bool other;    /* than the one that the database remembers */
+};
+
+struct muster {
+	struct surrogates *all;
+	const struct plan *now, *before; /* references */
+	size_t next;                     /* agent of the configuration */
+	size_t at; /* chain of the table, while those leave that are gone */
+	bool leaving, triggered;
+	struct tell tell;
+	struct timer timer;
+	int err;
+};
+
+/** In the order of the configuration, once all its AoRs are there */
+static void order_put(struct herd *h)
+{
+	struct surrogates *s = h->all;
+
+	h->first = s->rows;
+	s->rows += h->n;
+	s->order[s->n++] = h;
+}
+
+/** An agent that was there before: all but what each AoR does */
 static int herd_change(struct herd *h, const struct plan *plan,
-		       const struct surrogate_agent *agent)
+		       const struct surrogate_agent *agent, struct tell *t)
 {
 	const struct surrogate_agent *old = h->f.agent;
-	bool same =
-		old == agent || item_same(&element_surrogate_agent, old, agent);
-	bool was = h->f.enabled, mode = old->register_mode, moved = false;
+	bool mode = old->register_mode;
 	int err;
 
+	t->same =
+		old == agent || item_same(&element_surrogate_agent, old, agent);
+	t->was = h->f.enabled;
 	herd_sweep_end(h);
 
-	err = numbers_differ(old, agent) ? renumber(h, plan, agent, &moved)
-					 : herd_use(h, plan, agent, &moved);
+	err = numbers_differ(old, agent) ? renumber(h, plan, agent, &t->moved)
+					 : herd_use(h, plan, agent, &t->moved);
 	if (err)
 		return err;
 
-	h->f.no_path = h->f.no_path && same;
+	h->f.no_path = h->f.no_path && t->same;
 	if (mode != agent->register_mode && herd_is_triggered(h)) {
 		/* whoever is registered counts as active, until it is silent */
 		h->f.active = h->f.bound > 0;
 		h->last_active = clock_ms();
 	}
 	activity_watch(h);
-
-	for (uint32_t i = 0; i < h->n && office_is_changed(h->f.registry); i++)
-		h->v[i]->moved = mem_deref(h->v[i]->moved);
-	for (uint32_t i = 0; i < h->n && (!same || moved); i++) {
-		struct registration *r = h->v[i];
-
-		if (moved)
-			leave_again(r);
-		if (was && !h->f.enabled)
-			surrogate_feed(r, SUR_GONE, NULL);
-		else if (h->f.enabled && (!was || r->state == SUR_DISABLED))
-			surrogate_feed(r, SUR_ENABLED, NULL);
-		else if (h->f.enabled && !herd_is_triggered(h) &&
-			 (r->state == SUR_IDLE || r->state == SUR_SILENT))
-			surrogate_feed(r, SUR_ORDER_IN, NULL);
-		else if (h->f.enabled)
-			surrogate_feed(r, moved ? SUR_ANEW : SUR_CHANGED, NULL);
-	}
-	if (h->f.enabled)
-		check_contacts(h, !same || moved);
+	t->h = h;
+	t->contacts = h->f.enabled;
 
 	return 0;
+}
+
+static void change_one(struct tell *t, struct registration *r)
+{
+	struct herd *h = t->h;
+
+	if (office_is_changed(h->f.registry))
+		r->moved = mem_deref(r->moved);
+	if (t->same && !t->moved)
+		return;
+
+	if (t->moved)
+		leave_again(r);
+	if (t->was && !h->f.enabled)
+		surrogate_feed(r, SUR_GONE, NULL);
+	else if (h->f.enabled && (!t->was || r->state == SUR_DISABLED))
+		surrogate_feed(r, SUR_ENABLED, NULL);
+	else if (h->f.enabled && !herd_is_triggered(h) &&
+		 (r->state == SUR_IDLE || r->state == SUR_SILENT))
+		surrogate_feed(r, SUR_ORDER_IN, NULL);
+	else if (h->f.enabled)
+		surrogate_feed(r, t->moved ? SUR_ANEW : SUR_CHANGED, NULL);
+}
+
+/** A sip-port moves all Contacts of an agent, or none: where nothing else has
+ *  changed, the first that fits says so */
+static void compare_one(struct tell *t, struct registration *r)
+{
+	bool fits = !r->bound || check_contact(r);
+
+	if (t->same && !t->moved && r->bound && fits)
+		t->contacts = false;
+}
+
+static void tell_one(struct tell *t, struct registration *r)
+{
+	if (t->fresh)
+		begin_one(t->h, r);
+	else
+		change_one(t, r);
+	if (t->contacts)
+		compare_one(t, r);
+	if (t->other)
+		surrogate_feed(r, SUR_CHANGED, NULL);
+}
+
+/** AoRs of a new agent, at most so many; how many that were. Without memory it has
+ *  fewer */
+static uint32_t make_some(struct muster *m, uint32_t limit)
+{
+	struct tell *t = &m->tell;
+	struct herd *h = t->h;
+	uint32_t from = h->n;
+	int err = 0;
+
+	while (!err && h->n < h->f.agent->aor_count && h->n - from < limit) {
+		err = registration_alloc(&h->v[h->n], &h->f, h->n);
+		if (!err)
+			herd_welcome(h, h->v[h->n++]);
+	}
+	limit = h->n - from + (err != 0);
+	m->err = err ? err : m->err;
+	if (err || h->n == h->f.agent->aor_count) {
+		t->makes = false;
+		herd_begin(h);
+		order_put(h);
+	}
+
+	return limit;
+}
+
+/** At most so many of them; how many that were */
+static uint32_t tell_some(struct tell *t, uint32_t limit)
+{
+	uint32_t from = t->next;
+
+	while (t->next < t->h->n && t->next - from < limit)
+		tell_one(t, t->h->v[t->next++]);
+	limit = t->next - from;
+	if (t->next == t->h->n)
+		t->h = NULL;
+
+	return limit;
 }
 
 /** Another agent than the one that the database remembers? What was refused or
@@ -361,14 +447,6 @@ static bool is_other(const struct herd *h, const struct plan *before)
 	return !old || !item_same(&element_surrogate_agent, old, h->f.agent);
 }
 
-static void changed_meanwhile(struct herd *h, const struct plan *before)
-{
-	bool other = h->f.enabled && is_other(h, before);
-
-	for (uint32_t i = 0; other && i < h->n; i++)
-		surrogate_feed(h->v[i], SUR_CHANGED, NULL);
-}
-
 static void forget_order(struct surrogates *all)
 {
 	all->order = mem_deref(all->order);
@@ -376,63 +454,163 @@ static void forget_order(struct surrogates *all)
 	all->rows = 0;
 }
 
-static void mark_unseen(struct herd *h, void *arg)
+/* The whole ------------------------------------------------------------------------ */
+
+static void muster_destructor(void *arg)
 {
-	h->seen = false;
-	(void)arg;
+	struct muster *m = arg;
+
+	timer_cancel(&m->timer);
+	plan_give(m->now);
+	plan_give(m->before);
 }
 
-static void retire_unseen(struct herd *h, void *arg)
+static void retire_unseen(struct entry *e, void *arg)
 {
+	struct herd *h = (struct herd *)((char *)e - offsetof(struct herd, e));
 	struct surrogates *all = arg;
 
-	if (h->seen)
+	if (h->seen == all->musters)
 		return;
 	table_remove(&all->herds, &h->e);
 	activity_end(h);
 	herd_retire(h);
 }
 
+/** The next agent of the configuration; how much that was */
+static uint32_t agent_next(struct muster *m)
+{
+	struct surrogates *s = m->all;
+	const struct surrogate_agent *agent =
+		config_at(m->now->config, &element_surrogate_agent, m->next++);
+	struct herd *h = herd_find(s, agent);
+	struct tell *t = &m->tell;
+	bool fresh = !h, renumbers;
+	int err;
+
+	*t = (struct tell){ .fresh = fresh, .moved = true, .contacts = true };
+	renumbers = fresh || numbers_differ(h->f.agent, agent);
+	err = fresh ? herd_new(s, m->now, agent, &h)
+		    : herd_change(h, m->now, agent, t);
+	/* one agent without memory does not stop the others */
+	m->err = err ? err : m->err;
+	if (!h)
+		return 1;
+
+	h->seen = s->musters;
+	m->triggered |= herd_is_triggered(h) && h->f.enabled;
+	s->triggered |= m->triggered;
+	if (!fresh) {
+		order_put(h);
+	} else if (!err) {
+		t->h = h;
+		t->makes = true;
+		t->other = h->f.enabled && is_other(h, m->before);
+	}
+
+	return renumbers ? h->n + 1 : 1;
+}
+
+/** A slice; false: that was the last one */
+static bool muster_some(struct muster *m)
+{
+	const size_t n = config_count(m->now->config, &element_surrogate_agent);
+	struct surrogates *s = m->all;
+	uint32_t done = 0;
+
+	while (!m->leaving && done < HERD_SLICE) {
+		if (m->tell.makes)
+			done += make_some(m, HERD_SLICE - done);
+		else if (m->tell.h)
+			done += tell_some(&m->tell, HERD_SLICE - done);
+		else if (m->next < n)
+			done += agent_next(m);
+		else
+			m->leaving = true;
+	}
+	if (!m->leaving || done >= HERD_SLICE)
+		return true;
+
+	m->at = table_walk(&s->herds, m->at, HERD_SLICE, retire_unseen, s);
+	if (m->at)
+		return true;
+	s->triggered = m->triggered;
+	offices_settle(&s->offices, m->now);
+	recall_drop(s);
+
+	return false;
+}
+
+static void go_on(void *arg)
+{
+	struct muster *m = arg;
+	struct surrogates *s = m->all;
+
+	if (muster_some(m)) {
+		timer_start(&m->timer, 1, go_on, m);
+		return;
+	}
+	if (m->err)
+		log_error(SURROGATE, "change", "text=\"%s\"", strerror(m->err));
+	s->muster = mem_deref(m);
+}
+
+void muster_end(struct surrogates *s)
+{
+	struct muster *m = s->muster;
+
+	while (m && muster_some(m))
+		;
+	s->muster = mem_deref(m);
+}
+
+static struct muster *muster_alloc(struct surrogates *s, const struct plan *now,
+				   const struct plan *before)
+{
+	size_t n = config_count(now->config, &element_surrogate_agent);
+	struct muster *m;
+
+	forget_order(s);
+	s->order = mem_zalloc((n ? n : 1) * sizeof(*s->order), NULL);
+	m = s->order ? mem_zalloc(sizeof(*m), muster_destructor) : NULL;
+	if (!m)
+		return NULL;
+	m->all = s;
+	m->now = plan_take(now);
+	m->before = before ? plan_take(before) : NULL;
+	s->musters++;
+	offices_unsee(&s->offices);
+
+	return m;
+}
+
 int muster(struct surrogates *s, const struct plan *now,
 	   const struct plan *before)
 {
-	size_t n = config_count(now->config, &element_surrogate_agent);
-	int err = 0;
+	struct muster *m;
+	int err;
 
-	offices_unsee(&s->offices);
-	herd_walk(s, mark_unseen, s);
-	forget_order(s);
-	s->triggered = false;
-	s->order = mem_zalloc((n ? n : 1) * sizeof(*s->order), NULL);
-	if (!s->order)
+	muster_end(s);
+	m = muster_alloc(s, now, before);
+	if (!m)
 		return ENOMEM;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct surrogate_agent *agent =
-			config_at(now->config, &element_surrogate_agent, i);
-		struct herd *h = herd_find(s, agent);
-		bool fresh = !h;
-		int e = fresh ? herd_new(s, now, agent, &h)
-			      : herd_change(h, now, agent);
-
-		/* one agent without memory does not stop the others */
-		err = e ? e : err;
-		if (!h)
-			continue;
-		h->seen = true;
-		s->triggered |= herd_is_triggered(h) && h->f.enabled;
-		h->first = s->rows;
-		s->rows += h->n;
-		s->order[s->n++] = h;
-		if (!e && fresh) {
-			herd_begin(h);
-			check_contacts(h, true);
-			changed_meanwhile(h, before);
-		}
-	}
-	herd_walk(s, retire_unseen, s);
-	offices_settle(&s->offices, now);
-	recall_drop(s);
+	s->triggered = false;
+	while (muster_some(m))
+		;
+	err = m->err;
+	mem_deref(m);
 
 	return err;
+}
+
+int muster_begin(struct surrogates *s, const struct plan *now,
+		 const struct plan *before)
+{
+	muster_end(s);
+	s->muster = muster_alloc(s, now, before);
+	if (!s->muster)
+		return ENOMEM;
+	go_on(s->muster);
+
+	return 0;
 }

@@ -283,7 +283,7 @@ static void commit(void *arg, void *x)
 		log_error(DNS, "change", "text=\"no memory\"");
 	nonces_resize(w->nonces, w->plan->sip->nonce_cache_size);
 	credentials_changed(w->credentials);
-	if (surrogates_change(w->surrogates, w->plan, before))
+	if (surrogates_change_later(w->surrogates, w->plan, before))
 		log_error(SURROGATE, "change", "text=\"no memory\"");
 	if (sources_change(w->sources))
 		log_error(DNS, "change", "text=\"no memory\"");

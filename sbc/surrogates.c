@@ -25,6 +25,12 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 	return muster(s, now, before);
 }
 
+int surrogates_change_later(struct surrogates *s, const struct plan *now,
+			    const struct plan *before)
+{
+	return muster_begin(s, now, before);
+}
+
 /* The host of the machines -------------------------------------------------- */
 
 static void stop_look(struct surrogates *all);
@@ -121,6 +127,7 @@ static void surrogates_destructor(void *arg)
 	struct surrogates *all = arg;
 
 	timer_cancel(&all->stop);
+	mem_deref(all->muster);
 	herd_walk(all, close_herd, all);
 	while (all->retired.head) {
 		struct herd *h = all->retired.head->data;
@@ -198,6 +205,8 @@ static void stop_look(struct surrogates *all)
 void surrogates_stop(struct surrogates *s, uint32_t timeout_ms,
 		     void (*done)(void *arg), void *arg)
 {
+	muster_end(s);
+	herds_retire_now(s);
 	s->done = done;
 	s->done_arg = arg;
 	timer_start(&s->stop, timeout_ms, stop_end, s);

@@ -34,6 +34,11 @@ void surrogates_close(struct surrogates *s);
 int surrogates_change(struct surrogates *s, const struct plan *now,
 		      const struct plan *before);
 
+/** The same while calls go on: a slice in each turn of the loop, beginning now. A
+ *  change that is under way is done to its end first. 0; ENOMEM */
+int surrogates_change_later(struct surrogates *s, const struct plan *now,
+			    const struct plan *before);
+
 /** What a call needs to know of an AoR */
 struct registration_view {
 	struct owner owner;

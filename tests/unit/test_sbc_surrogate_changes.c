@@ -413,6 +413,183 @@ static void a_password_changed_while_it_was_down_is_tried_at_once(void **s)
 	(void)s;
 }
 
+/* --- In slices, while calls go on --------------------------------------------- */
+
+enum {
+	MANY = 1000 /* agents: some slices */
+};
+
+static void use_later(struct config *cfg)
+{
+	const struct plan *plan;
+
+	assert_int_equal(plan_alloc(&plan, cfg), 0);
+	f.worker.plan = plan;
+	assert_int_equal(surrogates_change_later(f.s, plan, f.plan), 0);
+	plan_give(f.plan);
+	config_give(f.cfg);
+	f.plan = plan;
+	f.cfg = cfg;
+}
+
+/* More agents like the one there is, with one AoR each; or these gone again */
+static void change_many(bool more)
+{
+	static struct change changes[MANY];
+	struct config *cfg;
+	char user[32];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		void *item = NULL;
+
+		assert_int_equal(
+			item_copy(&item, &element_surrogate_agent, f.a), 0);
+		snprintf(user, sizeof(user), "u%u", i);
+		item_set(&element_surrogate_agent, item, "register-user", user);
+		item_set(&element_surrogate_agent, item,
+			 "register-contact-user", user);
+		changes[i] = (struct change){ .type = &element_surrogate_agent,
+					      .item = more ? item : NULL,
+					      .key_of = more ? NULL : item };
+	}
+	assert_int_equal(config_change(&cfg, f.cfg, changes, MANY), 0);
+	for (unsigned i = 0; i < MANY && !more; i++)
+		item_free(&element_surrogate_agent, (void *)changes[i].key_of);
+	use_later(cfg);
+}
+
+static uint32_t all_of_them(void)
+{
+	uint32_t counts[SUR_STATES], n = 0;
+
+	surrogates_count(f.s, counts);
+	for (int i = 0; i < SUR_STATES; i++)
+		n += counts[i];
+
+	return n;
+}
+
+static void one_registered(void)
+{
+	agent_add("a", "493010^", "1");
+	f.sip->registration_rate = 0; /* no pacing */
+	f.registrar = goes_along;
+	start();
+	run(2 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+}
+
+static void many_agents_come_and_go_a_slice_in_a_turn(void **s)
+{
+	one_registered();
+	change_many(true);
+	/* the first slice, and no more before the loop has turned */
+	assert_in_range(all_of_them(), 50, 250);
+	run(2);
+	assert_in_range(all_of_them(), 100, 700);
+	run(60 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	assert_int_equal(f.seen_n, MANY + 1); /* each once */
+
+	change_many(false);
+	assert_true(all_of_them() > MANY / 2);
+	run(SECOND);
+	assert_int_equal(all_of_them(), 1);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	assert_int_equal(f.seen_n, MANY + 1);
+	(void)s;
+}
+
+static void a_change_in_the_middle_of_one_counts_alone(void **s)
+{
+	one_registered();
+	change_many(true);
+	run(1);
+	change_many(false);
+	run(60 * SECOND);
+	assert_int_equal(all_of_them(), 1);
+	change_many(true);
+	change_many(false);
+	change_many(true);
+	run(60 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	(void)s;
+}
+
+/* One agent with many AoRs comes, changes, and goes */
+static void change_large(bool more, const char *retry)
+{
+	struct change change = { .type = &element_surrogate_agent };
+	struct config *cfg;
+	void *item = NULL;
+
+	assert_int_equal(item_copy(&item, &element_surrogate_agent, f.a), 0);
+	item_set(&element_surrogate_agent, item, "register-user", "7^^^^");
+	item_set(&element_surrogate_agent, item, "register-contact-user",
+		 "c7^^^^");
+	item_set(&element_surrogate_agent, item, "aor-count", "1000");
+	item_set(&element_surrogate_agent, item, "register-retry-time", retry);
+	if (more)
+		change.item = item;
+	else
+		change.key_of = item;
+	assert_int_equal(config_change(&cfg, f.cfg, &change, 1), 0);
+	if (!more)
+		item_free(&element_surrogate_agent, item);
+	use_later(cfg);
+}
+
+static void a_large_agent_comes_and_goes_a_slice_in_a_turn(void **s)
+{
+	one_registered();
+	change_large(true, "30");
+	assert_in_range(all_of_them(), 50, 250);
+	run(60 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	assert_int_equal(f.seen_n, MANY + 1);
+	assert_string_equal(report(MANY).aor, "70999@a.trunk.example");
+
+	change_large(true, "40");
+	run(5 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	assert_int_equal(f.seen_n, MANY + 1);
+
+	change_large(false, "40");
+	assert_true(all_of_them() > MANY / 2);
+	/* and back, while it leaves still */
+	change_large(true, "40");
+	run(60 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	change_large(false, "40");
+	run(5 * SECOND);
+	assert_int_equal(all_of_them(), 1);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	(void)s;
+}
+
+static void note_end(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static void an_end_in_the_middle_of_a_change_leaves_nobody_behind(void **s)
+{
+	bool ended = false;
+
+	one_registered();
+	change_many(true);
+	surrogates_stop(f.s, 5000, note_end, &ended);
+	run(5 * SECOND);
+	assert_true(ended);
+	assert_int_equal(in_state(SUR_REGISTERING), 0);
+	/* and one that is closed at once only frees */
+	teardown(NULL);
+	setup(NULL);
+	one_registered();
+	change_many(true);
+	(void)s;
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -433,6 +610,10 @@ int main(void)
 			a_password_changed_while_it_was_down_is_tried_at_once),
 		TEST(a_registrar_that_is_looked_up_keeps_its_realm),
 		TEST(who_leaves_does_so_through_changes),
+		TEST(many_agents_come_and_go_a_slice_in_a_turn),
+		TEST(a_change_in_the_middle_of_one_counts_alone),
+		TEST(a_large_agent_comes_and_goes_a_slice_in_a_turn),
+		TEST(an_end_in_the_middle_of_a_change_leaves_nobody_behind),
 	};
 	int err = libre_init();
 
