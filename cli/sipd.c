@@ -255,7 +255,6 @@ static void capacity_take_over(struct party *p, struct capacity *c)
 
 struct agent_ask {
 	struct session *s;
-	struct worker *worker;
 	const char *only;
 	uint32_t n;
 };
@@ -396,22 +395,39 @@ static void detail_text(struct reply *r, const struct agent_report *a,
 		   duration_print, &pinged);
 }
 
-static void agent_detail(struct reply *r, struct worker *w,
-			 const struct agent_report *a)
-{
-	struct pl key = range_of(a->hostname);
-	const struct session_agent *config =
-		config_find(w->plan->config, &element_session_agent, &key);
-	struct health_targets targets = { .n = 0 };
-	struct constraint limits[8];
-	uint32_t n = config ? constraints_of(limits, config, a) : 0;
+/* Targets of one, on the worker */
+struct target_ask {
+	const struct session_agent *agent;
+	const struct plan *plan; /* it is of */
+	struct health_targets targets;
+};
 
-	if (config)
-		health_of_agent(w, config, &targets);
-	if (r->json)
-		detail_json(r, a, limits, n, &targets);
+static void targets_find(struct worker *w, void *arg)
+{
+	struct target_ask *ask = arg;
+
+	if (w->plan == ask->plan)
+		health_of_agent(w, ask->agent, &ask->targets);
+}
+
+static void agent_detail(struct session *s, const struct agent_report *a)
+{
+	const struct plan *plan = sbc_plan(s->sbc);
+	struct pl key = range_of(a->hostname);
+	struct target_ask ask = { .plan = plan };
+	struct constraint limits[8];
+	uint32_t n = 0;
+
+	ask.agent = config_find(plan->config, &element_session_agent, &key);
+	if (ask.agent) {
+		n = constraints_of(limits, ask.agent, a);
+		sbc_ask(s->sbc, targets_find, &ask);
+	}
+	if (s->reply.json)
+		detail_json(&s->reply, a, limits, n, &ask.targets);
 	else
-		detail_text(r, a, limits, n, &targets);
+		detail_text(&s->reply, a, limits, n, &ask.targets);
+	plan_give(plan);
 }
 
 static void agent_line(struct agent *agent, void *arg)
@@ -439,14 +455,13 @@ static void agent_line(struct agent *agent, void *arg)
 	};
 	party_say(&ask->s->reply, "session-agent", &p);
 	if (ask->only)
-		agent_detail(&ask->s->reply, ask->worker, &a);
+		agent_detail(ask->s, &a);
 	party_end(&ask->s->reply);
 }
 
-static void agents_rows(struct worker *w, void *arg)
+static void agents_get(struct worker *w, void *arg)
 {
-	((struct agent_ask *)arg)->worker = w;
-	agents_walk(w->agents, agent_line, arg);
+	*(struct agents **)arg = w->agents;
 }
 
 /* Nothing of this name: the answer fails, and has no document */
@@ -460,9 +475,12 @@ static void say_none(struct session *s, const char *what, const char *name)
 static void show_agents(struct session *s, const char *only)
 {
 	struct agent_ask ask = { .s = s, .only = only };
+	struct agents *agents = NULL;
 
+	/* Their words are atomic: the worker is not asked for each */
+	sbc_ask(s->sbc, agents_get, &agents);
 	parties_begin(s, "Session Agent");
-	session_ask(s, agents_rows, &ask);
+	agents_walk(agents, agent_line, &ask);
 	if (only && !ask.n)
 		say_none(s, "session-agent", only);
 	else
@@ -914,20 +932,30 @@ static const struct column realm_columns[] = {
 struct realm_ask {
 	struct uses *uses;
 	const char *only;
-	uint32_t n;
+	uint32_t next, n;
+	uint32_t *agents; /* by number of the realm */
 };
 
-static uint32_t agents_in(const struct config *cfg, const char *realm)
+static int agents_count(struct realm_ask *ask)
 {
+	const struct plan *plan = ask->uses->plan;
 	const struct element *type = &element_session_agent;
-	uint32_t n = 0;
+	size_t n = config_count(plan->config, type);
 
-	for (size_t i = 0; i < config_count(cfg, type); i++) {
-		const struct session_agent *a = config_at(cfg, type, i);
+	ask->agents =
+		mem_zalloc((plan->realms->n + 1) * sizeof(*ask->agents), NULL);
+	if (!ask->agents)
+		return ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct session_agent *a =
+			config_at(plan->config, type, i);
+		const struct realm *realm =
+			realm_named(plan->realms, a->realm_id);
 
-		n += !strcmp(a->realm_id, realm);
+		if (realm)
+			ask->agents[realm->number]++;
 	}
-	return n;
+	return 0;
 }
 
 static const char *trust_name(const struct realm_config *config)
@@ -956,8 +984,7 @@ static void realm_row(struct worker *w, struct realm_ask *ask,
 					  ? realm->parent->config->identifier
 					  : NULL),
 			NUMBER_CELL(realm->endpoints_n),
-			NUMBER_CELL(
-				agents_in(w->plan->config, config->identifier)),
+			NUMBER_CELL(ask->agents[realm->number]),
 			NUMBER_CELL(use->calls[INBOUND]),
 			NUMBER_CELL(use->calls[OUTBOUND]),
 			NUMBER_CELL(used),
@@ -973,16 +1000,18 @@ static void realm_row(struct worker *w, struct realm_ask *ask,
 	}
 }
 
-static void realm_rows(struct worker *w, void *arg)
+static void realm_slice(struct worker *w, void *arg)
 {
 	struct realm_ask *ask = arg;
+	const struct realms *realms = ask->uses->plan->realms;
+	uint32_t end = ask->next + SLICE;
 
-	for (uint32_t i = 0; i < w->plan->realms->n; i++) {
-		const struct realm *realm = &w->plan->realms->all[i];
+	/* The plan may have changed since the calls were counted */
+	if (w->plan != ask->uses->plan)
+		end = ask->next = realms->n;
+	for (; ask->next < end && ask->next < realms->n; ask->next++) {
+		const struct realm *realm = &realms->all[ask->next];
 
-		/* The plan may have changed since the calls were counted */
-		if (w->plan != ask->uses->plan)
-			return;
 		if (ask->only &&
 		    strcmp(ask->only, realm->config->identifier) != 0)
 			continue;
@@ -999,14 +1028,22 @@ void show_realm(struct session *s, const struct words *w, uint32_t at)
 
 	if (!uses_open(&u, s))
 		return;
+	if (agents_count(&ask)) {
+		reply_error(&s->reply, REPLY_FAILED, "no memory");
+		uses_close(&u);
+		return;
+	}
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, realm_columns);
-	sbc_ask(s->sbc, realm_rows, &ask);
+	do {
+		session_ask(s, realm_slice, &ask);
+	} while (ask.next < u.plan->realms->n);
 	table_end(&s->reply);
 	if (ask.only && !ask.n)
 		say_none(s, "realm-config", ask.only);
 	else if (s->reply.json)
 		json_end(&s->reply);
+	mem_deref(ask.agents);
 	uses_close(&u);
 }
