@@ -19,6 +19,7 @@ struct asked {
 	struct words w;   /* before the word that is being typed */
 	char *partial;    /* that word, "" at a blank */
 	const char *sign; /* of a list, in front of the word: kept */
+	bool quoted;      /* it stands in quotes that are open */
 	struct choices c; /* what it may be */
 	const struct field *parameter; /* whose value it is, or NULL */
 	bool here;                     /* of the object at hand */
@@ -277,17 +278,34 @@ static void place_find(struct asked *a)
 		end_place(a, &way);
 }
 
-/* The words before the one that is typed; false: a quote is open, or a filter */
+static bool is_quoted(const char *line)
+{
+	bool quoted = false;
+
+	for (; *line; line++) {
+		if (quoted && *line == '\\' && line[1])
+			line++;
+		else if (*line == '"')
+			quoted = !quoted;
+	}
+	return quoted;
+}
+
+/* The words before the one that is typed; a quote that is open is closed here.
+ * False: there is a filter */
 static bool line_cut(struct asked *a, const char *line)
 {
 	size_t n = strlen(line) - 1;
 	bool fresh;
 
-	if (n > LINE_MAX_BYTES)
+	if (n >= LINE_MAX_BYTES)
 		return false;
 	memcpy(a->line, line, n);
 	a->line[n] = '\0';
-	fresh = !n || strchr(" \t", a->line[n - 1]);
+	a->quoted = is_quoted(a->line);
+	fresh = !a->quoted && (!n || strchr(" \t", a->line[n - 1]));
+	if (a->quoted)
+		strcpy(a->line + n, "\"");
 	if (words_cut(&a->w, a->line) || a->w.filter)
 		return false;
 	a->partial = fresh || !a->w.n ? "" : a->w.v[--a->w.n];
@@ -296,6 +314,17 @@ static bool line_cut(struct asked *a, const char *line)
 
 /* --- Answers ------------------------------------------------------------ */
 
+/* Also what needs no quotes has those that were begun */
+static int quoted_print(struct re_printf *pf, const char *word)
+{
+	int err = re_hprintf(pf, "\"");
+
+	for (; *word; word++)
+		err |= re_hprintf(pf, "%s%c", strchr("\"\\", *word) ? "\\" : "",
+				  *word);
+	return err | re_hprintf(pf, "\"");
+}
+
 static void say_words(struct asked *a)
 {
 	struct reply *r = &a->s->reply;
@@ -303,6 +332,13 @@ static void say_words(struct asked *a)
 	choices_narrow(&a->c, a->partial);
 	for (size_t i = 0; i < a->c.n; i++) {
 		struct pl word = range_of(a->c.v[i].word);
+
+		if (a->quoted) {
+			reply_note(r, REPLY_CHOICE, "%s%H",
+				   a->sign ? (char[]){ *a->sign, '\0' } : "",
+				   quoted_print, a->c.v[i].word);
+			continue;
+		}
 
 		reply_note(r, REPLY_CHOICE, "%s%H",
 			   a->sign ? (char[]){ *a->sign, '\0' } : "",

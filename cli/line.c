@@ -128,17 +128,47 @@ static const char *last_word(const char *typed)
 	return word;
 }
 
+/* A name as it is typed: in quotes where it needs them or has them already; those
+ * of a folder stay open */
+static void file_spell(char *out, size_t size, const char *name, bool quoted)
+{
+	size_t n = 0;
+
+	quoted = quoted || strpbrk(name, " \t()#?|\"\\");
+	if (quoted)
+		out[n++] = '"';
+	for (const char *p = name; *p && n + 4 < size; p++) {
+		if (quoted && (*p == '"' || *p == '\\'))
+			out[n++] = '\\';
+		out[n++] = *p;
+	}
+	if (quoted && out[n - 1] != '/')
+		out[n++] = '"';
+	out[n] = '\0';
+}
+
 static void files_add(struct line_words *words, const char *begin)
 {
-	char pattern[4096];
+	char pattern[4096], name[2 * 4096];
+	bool quoted = *begin == '"';
+	size_t n = 0;
 	glob_t found;
 
-	if (strlen(begin) + 2 > sizeof(pattern) || strpbrk(begin, "*?["))
+	for (begin += quoted; *begin && n + 2 < sizeof(pattern); begin++) {
+		if (quoted && *begin == '\\' && begin[1])
+			begin++;
+		pattern[n++] = *begin;
+	}
+	pattern[n] = '\0';
+	if (*begin || strpbrk(pattern, "*?["))
 		return;
-	snprintf(pattern, sizeof(pattern), "%s*", begin);
-	if (!glob(pattern, GLOB_MARK, NULL, &found)) {
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			line_words_add(words, found.gl_pathv[i]);
+	strcpy(pattern + n, "*");
+	if (!glob(pattern, GLOB_MARK | GLOB_NOESCAPE, NULL, &found)) {
+		for (size_t i = 0; i < found.gl_pathc; i++) {
+			file_spell(name, sizeof(name), found.gl_pathv[i],
+				   quoted);
+			line_words_add(words, name);
+		}
 		globfree(&found);
 	}
 }
@@ -198,8 +228,16 @@ static unsigned char completed(struct line *line, const char *typed,
 	if (!words->n)
 		return CC_ERROR;
 	n = common(words);
-	if (n < have || strncmp(words->v[0], word, have))
-		return CC_ERROR;
+	/* What was typed needs quotes: it is typed anew with them */
+	if (n && *words->v[0] == '"' && *word != '"') {
+		el_deletestr(line->el, (int)have);
+		have = 0;
+	}
+	if (n < have || strncmp(words->v[0], word, have)) {
+		if (words->n == 1)
+			return CC_ERROR;
+		n = have; /* some need them, some do not */
+	}
 	if (n > have || words->n == 1) {
 		char *last = words->v[0] + strlen(words->v[0]) - 1;
 

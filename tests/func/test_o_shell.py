@@ -5,6 +5,7 @@ The operator's shell as somebody uses it: he types and reads (acli.md 1).
 - Two operators at once, a connection that is cut in the middle of an edit, a broken lock.
 - Batch: exit status, questions, objects that were not stored; a database without its daemon.
 """
+import json
 import os
 import re
 import subprocess
@@ -229,6 +230,63 @@ def test_tab_completes_words_and_names(sbc, operator):
     o.keys("\x15realm-id t\t")
     o.reads("runk ")
     assert o.types("") and "now trunk" in o.types("realm-id")
+
+
+ODD = ["a b", 'q"uote', "back\\slash", "hash#x", "bar|x", "ask?x", "(par)", "+49301", "-x", "plain"]
+
+
+def in_quotes(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_names_with_odd_characters_are_kept_shown_and_completed(sbc, operator, tmp_path):
+    sbc.start()
+    o = operator()
+    o.enters("enable", "configure terminal", "surrogate-agent")
+    for user in ODD:
+        o.enters(f"surrogate-agent odd.example {in_quotes(user)} pbx-a", "customer-next-hop pbx-a.example")
+        assert f"surrogate-agent odd.example {in_quotes(user)} pbx-a".endswith("pbx-a")
+        text = o.types("done")
+        assert re.search(rf"register-user +({re.escape(in_quotes(user))}|{re.escape(user)})\n", text), text
+    data = json.loads(sbc.acli("show configuration surrogate-agent | json"))["data"]
+    assert [a["register-user"] for a in data["session-router"]["surrogate-agent"]][2:] == ODD
+    # begun with its quote, without it, and one that needs none
+    for typed, more in (('"q', r'\"uote" '), ('"q\\"u', 'ote" '), ("q", r'"q\"uote" '), ("a ", None),
+                        ("ha", '"hash#x" '), ('"pl', 'ain" '), ("pl", "ain "), ('"a ', 'b" '),
+                        ("+", "49301 "), ('"+', '49301" '), ('"ba', None)):
+        o.keys(f"\x15surrogate-agent odd.example {typed}\t")
+        if more:
+            o.reads(re.escape(more))
+            o.keys("pbx\t")
+            o.reads("-a ")
+            assert o.types("").endswith("(surrogate-agent)# ")
+            shown = o.types("register-user")
+            assert "now " in shown, shown
+    # a list goes out as text and comes in unchanged
+    o.enters("quit", "save-config")
+    path = tmp_path / "odd.text"
+    sbc.acli(f"export-config {path} editing text", f"import-config {path}")
+    assert json.loads(sbc.acli("show configuration surrogate-agent | json"))["data"] == data
+
+
+def test_names_of_files_are_completed_in_quotes_too(sbc, operator, tmp_path):
+    sbc.start()
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    (folder / "one two.yaml").write_text("x")
+    (tmp_path / "plain.yaml").write_text("x")
+    o = operator()
+    o.types("enable")
+    o.keys(f'import-config "{tmp_path}/my\t')
+    o.reads("files/")
+    o.keys("on\t")
+    o.reads('two.yaml" ')
+    o.keys(f"\x15import-config {tmp_path}/my\t")
+    o.reads("files/")
+    o.keys("on\t")
+    o.reads('two.yaml" ')
+    o.keys(f"\x15import-config {tmp_path}/pl\t")
+    o.reads("ain.yaml ")
 
 
 def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operator):
