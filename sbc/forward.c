@@ -61,6 +61,7 @@ enum {
 enum order_kind {
 	ORDER_OPEN,
 	ORDER_CHANGE,
+	ORDER_EXPECT,
 	ORDER_CLOSE,
 	ORDER_REPORT,
 	ORDER_STOP
@@ -97,6 +98,7 @@ struct flow {
 	struct reception reception;
 	uint32_t clock_rate; /* [Hz] */
 	bool raw, mute, rtcp_blocked, rtcp_counts;
+	bool expecting; /* a new address: the kernel keeps nobody out */
 	bool closing;
 
 	/* guard timers */
@@ -216,15 +218,16 @@ static void count_stranger(struct flow *flow)
 	count(COUNT_MEDIA_STRANGERS, 1);
 }
 
-/* Connect to the one source that counts; or let go while none does */
-static void settle(struct channel *c)
+/* Connect to the one source that counts; or let go while none does, or another one
+ * may come */
+static void settle(struct channel *c, bool expecting)
 {
 	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
 
 	if (c->fd < 0)
 		return;
 
-	if (latch_is_locked(&c->latch)) {
+	if (!expecting && latch_is_locked(&c->latch)) {
 		/* no way there: the source is compared, sendto tells */
 		c->connected =
 			!connect(c->fd, &c->latch.from.u.sa, c->latch.from.len);
@@ -263,7 +266,7 @@ static bool admit(struct forward *f, struct flow *flow, int i,
 	case LATCH_FRIEND:
 		return true;
 	case LATCH_MOVED:
-		settle(c);
+		settle(c, flow->expecting);
 		if (i == RTP) {
 			count(COUNT_MEDIA_LATCHED, 1);
 			news_want(f, flow, FLOW_LATCHED);
@@ -538,8 +541,10 @@ static void guard_begin(struct forward *f, struct flow *flow,
 static void flow_apply(struct forward *f, struct flow *flow,
 		       const struct flow_setup *s)
 {
+	bool expecting = flow->expecting;
 	int i;
 
+	flow->expecting = false;
 	flow->partner = s->partner;
 	flow->raw = s->raw;
 	flow->mute = s->mute;
@@ -549,8 +554,19 @@ static void flow_apply(struct forward *f, struct flow *flow,
 	guard_begin(f, flow, s);
 
 	for (i = RTP; i <= RTCP; i++)
-		if (latch_name(&flow->channel[i].latch, &s->remote[i], f->now))
-			settle(&flow->channel[i]);
+		if (latch_name(&flow->channel[i].latch, &s->remote[i],
+			       f->now) ||
+		    expecting)
+			settle(&flow->channel[i], false);
+}
+
+/* RFC 3264 5.1: whoever answers may send before its answer is here, and the
+ * kernel would drop that for a connected socket */
+static void flow_open_up(struct flow *flow)
+{
+	flow->expecting = true;
+	settle(&flow->channel[RTP], true);
+	settle(&flow->channel[RTCP], true);
 }
 
 static void flow_begin(struct forward *f, const struct order *o)
@@ -609,6 +625,10 @@ static void obey(struct forward *f, const struct order *o)
 	case ORDER_CHANGE:
 		if (flow && !flow->closing)
 			flow_apply(f, flow, &o->setup);
+		break;
+	case ORDER_EXPECT:
+		if (flow && !flow->closing)
+			flow_open_up(flow);
 		break;
 	case ORDER_CLOSE:
 		if (flow)
@@ -979,6 +999,14 @@ void flow_change(struct forward *f, uint32_t flow,
 
 	if (o && !o->closing)
 		order_give(f, ORDER_CHANGE, flow, setup);
+}
+
+void flow_expect(struct forward *f, uint32_t flow)
+{
+	const struct owner *o = owner_find(f, flow);
+
+	if (o && !o->closing)
+		order_give(f, ORDER_EXPECT, flow, NULL);
 }
 
 void flow_close(struct forward *f, uint32_t flow)

@@ -100,6 +100,11 @@ int flow_open(uint32_t *flowp, struct forward *f,
 void flow_change(struct forward *f, uint32_t flow,
 		 const struct flow_setup *setup);
 
+/** The peer has got another offer, or made one: until the next flow_change its
+ *  packets may come from a new address before we know that (RFC 3264 5.1). What
+ *  comes meanwhile waits in the socket and is judged as ever */
+void flow_expect(struct forward *f, uint32_t flow);
+
 /** Close; FLOW_CLOSED with the final counters is the last news */
 void flow_close(struct forward *f, uint32_t flow);
 

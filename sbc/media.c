@@ -1474,6 +1474,29 @@ static int offer(struct media *m, enum side from, const struct pl *sdp,
 	return err;
 }
 
+/* Each side may send from a new address before the answer tells of it */
+static void flows_expect(const struct media *m)
+{
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		const struct stream *s = m->stream[i];
+
+		for (int side = SIDE_A; s && side <= SIDE_B; side++)
+			if (s->end[side].flow)
+				flow_expect(m->forward, s->end[side].flow);
+	}
+}
+
+/* ... and that is over without an answer */
+static void flows_return(struct media *m)
+{
+	for (uint32_t i = 0; i < SDP_STREAMS; i++) {
+		struct stream *s = m->stream[i];
+
+		for (int side = SIDE_A; s && side <= SIDE_B; side++)
+			end_change(m, s, (enum side)side);
+	}
+}
+
 int media_offer(struct media *m, enum side from, const struct pl *sdp,
 		struct mbuf **out)
 {
@@ -1482,6 +1505,8 @@ int media_offer(struct media *m, enum side from, const struct pl *sdp,
 	int err = offer(m, from, sdp, out);
 
 	mem_deref(said);
+	if (!err)
+		flows_expect(m);
 	return err;
 }
 
@@ -1695,8 +1720,10 @@ int media_agree(struct media *m)
 
 void media_offer_failed(struct media *m)
 {
-	if (m->proposal)
+	if (m->proposal) {
 		shares_restore(m);
+		flows_return(m);
+	}
 	m->proposal = mem_deref(m->proposal);
 
 	/* before the first answer the ports serve the next hop */

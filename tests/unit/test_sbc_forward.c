@@ -539,6 +539,49 @@ static void only_an_sdp_with_another_address_opens_the_latch(void **state)
 	assert_int_equal(next_rtp(w->peer[B][RTP]), 7);
 }
 
+/* A peer that has an offer may send from another address before its answer is here
+ * (RFC 3264 5.1): the kernel must not keep that out */
+static void while_an_offer_is_open_packets_wait_to_be_judged(void **state)
+{
+	struct world *w = *state;
+
+	w->setup[A].latch = LATCH_NONE;
+	join(w);
+	send_rtp(w->peer[A][RTP], &w->local[A][RTP], 1);
+	assert_int_equal(next_rtp(w->peer[B][RTP]), 1);
+	send_rtp(w->peer[A][RTCP], &w->local[A][RTP], 2);
+	settle(w, A);
+	assert_int_equal(w->asked.last.strangers, 0); /* not even seen */
+
+	flow_expect(w->forward, w->flow[A]);
+	settle(w, A);
+	send_rtp(w->peer[A][RTCP], &w->local[A][RTP], 3);
+	send_rtp(w->peer[A][RTP], &w->local[A][RTP], 4);
+	assert_int_equal(next_rtp(w->peer[B][RTP]), 4);
+	settle(w, A);
+	assert_int_equal(w->asked.last.strangers, 1);
+
+	/* answered: from there it comes now, and only from there */
+	w->setup[A].remote[RTP] = w->at[A][RTCP];
+	change(w, A);
+	settle(w, A);
+	send_rtp(w->peer[A][RTP], &w->local[A][RTP], 5);
+	send_rtp(w->peer[A][RTCP], &w->local[A][RTP], 6);
+	assert_int_equal(next_rtp(w->peer[B][RTP]), 6);
+	settle(w, A);
+	assert_int_equal(w->asked.last.strangers, 1);
+
+	/* refused: as before, and the kernel sees to it again */
+	flow_expect(w->forward, w->flow[A]);
+	change(w, A);
+	settle(w, A);
+	send_rtp(w->peer[A][RTP], &w->local[A][RTP], 7);
+	send_rtp(w->peer[A][RTCP], &w->local[A][RTP], 8);
+	assert_int_equal(next_rtp(w->peer[B][RTP]), 8);
+	settle(w, A);
+	assert_int_equal(w->asked.last.strangers, 1);
+}
+
 static void a_burst_passes_whole_and_in_order(void **state)
 {
 	struct world *w = *state;
@@ -860,6 +903,7 @@ int main(void)
 		T(a_mute_flow_counts_and_is_silent),
 		T(the_latch_is_told_with_the_source),
 		T(only_an_sdp_with_another_address_opens_the_latch),
+		T(while_an_offer_is_open_packets_wait_to_be_judged),
 		T(a_burst_passes_whole_and_in_order),
 		T(a_peer_whose_port_is_closed_gets_the_packets_after_it_is_back),
 		cmocka_unit_test(guard_timers_tell_silence),
