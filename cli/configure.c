@@ -612,6 +612,70 @@ static bool asks_about_references(struct session *s, const struct level *level)
 	return true;
 }
 
+/* What editing has now in the place of the object that was loaded; NULL: it was
+ * deleted */
+static const void *stored_now(const struct session *s,
+			      const struct level *level)
+{
+	struct keys keys = { level->type, configure_editing(s), NULL };
+	const void *item;
+	char *key = NULL;
+
+	if (level->type->flags & SINGLE)
+		return config_single(keys.cfg, level->type);
+	if (key_text(&key, level->type, level->loaded))
+		return level->loaded;
+	item = keys_find(&keys, key);
+	mem_deref(key);
+
+	return item && is_same_key(level->type, item, level->loaded) ? item
+								     : NULL;
+}
+
+static void outer_go_on(struct session *s)
+{
+	if (!asks_about_references(s, &s->configure->draft.level[0]))
+		outer_write(s, false);
+}
+
+static void overwrite_answered(struct session *s, const struct pl *answer)
+{
+	if (answer->l && (*answer->p == 'y' || *answer->p == 'Y'))
+		outer_go_on(s);
+	else
+		reply_line(&s->reply, "Nothing was changed.");
+}
+
+/* Somebody else stored it since it was loaded: what he changed would be lost
+ * without a word */
+static bool asks_to_overwrite(struct session *s, const struct level *level)
+{
+	struct object object = { level->type, level->item };
+	struct pl by = PL("last-modified-by");
+	const struct field *f = field_find(level->type, &by);
+	struct difference d = { .type = level->type };
+
+	if (!level->loaded)
+		return false;
+	object.item = level->loaded;
+	d.after = stored_now(s, level);
+	if (d.after && item_same(level->type, level->loaded, d.after))
+		return false;
+	if (d.after && f && !field_is_empty(f, d.after))
+		reply_ask(&s->reply, REPLY_QUESTION,
+			  "%H was changed by %H since it was loaded. "
+			  "Overwrite? [y/n] ",
+			  object_print, &object, modified_print, &d);
+	else
+		reply_ask(&s->reply, REPLY_QUESTION,
+			  "%H was %s since it was loaded. %s? [y/n] ",
+			  object_print, &object,
+			  d.after ? "changed" : "deleted",
+			  d.after ? "Overwrite" : "Store it again");
+	s->asks = overwrite_answered;
+	return true;
+}
+
 static void outer_store(struct session *s)
 {
 	struct level *level = &s->configure->draft.level[0];
@@ -626,8 +690,8 @@ static void outer_store(struct session *s)
 	}
 	if (!control_is_free(s))
 		return;
-	if (!asks_about_references(s, level))
-		outer_write(s, false);
+	if (!asks_to_overwrite(s, level))
+		outer_go_on(s);
 }
 
 /* Store a sub-element in its parent. False: refused, and said so */
