@@ -7,12 +7,13 @@ Several operators, and a machine that runs out of room (acli.md 1.7 to 1.9).
 """
 import json
 import os
-import re
-import subprocess
+import threading
 
 import pytest
 
-from test_o_shell import AGENT, batch, operator  # noqa: F401
+import conftest
+
+from test_o_shell import AGENT, operator  # noqa: F401
 from test_u_change import versions
 
 
@@ -79,3 +80,116 @@ def test_a_single_element_is_watched_too(sbc, operator):
     sbc.acli("configure terminal sip-config", "trans-expire 20", "done", "quit", "save-config")
     assert "sip-config was changed by root@local" in a.types("done", until=r"\[y/n\] ")
     a.types("n")
+
+
+# --- a version on trial, while others work
+
+def test_a_trial_that_is_taken_back_leaves_what_others_edit(sbc, operator, trunk, pbx_a):
+    sbc.start().registered()
+    sbc.acli("configure terminal sip-config", "trans-expire 20", "done", "quit", "save-config",
+             "activate-config confirm 5")
+    b = operator()
+    b.enters("enable", f"configure terminal surrogate-agent {AGENT}", "description b1", "done", "description b2")
+    code, said = sbc.acli_status("activate-config rollback")
+    assert code == 1 and "% Configuration is locked by root@local" in said
+    b.types("exit", until=r"\[y/n/c\] ")
+    b.types("c")
+    assert "unlocked" in sbc.acli("unlock-config", "activate-config rollback")
+    assert versions(sbc) == (2, 1)
+    # b was told, has his object at hand still, and what he stored is in editing
+    b.reads("broken by root@local")
+    b.reads(r"Version 2 was taken back\. Running is version 1\.")
+    b.types("")
+    assert "b2" in b.enters("done", "show short") and stored(sbc)["description"] == "b2"
+    assert "trans-expire                    20" in sbc.acli("show configuration sip-config")
+
+
+def test_calls_do_not_notice_trials_that_come_and_go(sbc, trunk, pbx_a):
+    sbc.start().registered()
+    sbc.acli("configure terminal", "local-policy * * pbx-a", "policy-attributes trunk.example trunk 0", "cost 5",
+             "done all", "quit", "save-config")
+    over, made, wrong = threading.Event(), [], []
+
+    def caller():
+        while not over.is_set():
+            try:
+                pbx_a.calls(f"03012{len(made):02}").until_answered().hang_up()
+                made.append(1)
+            except BaseException as e:  # told in the test's own thread
+                wrong.append(e)
+                return
+
+    thread = threading.Thread(target=caller)
+    thread.start()
+    try:
+        for end in ("rollback", "rollback", "accept"):
+            before = len(made)
+            sbc.acli("activate-config confirm 5")
+            sbc.waits("show version", r"running configuration +2")
+            sbc.acli(f"activate-config {end}")
+            trunk.wait(lambda m: len(made) > before + 3 or wrong, 5.0)
+    finally:
+        over.set()
+        thread.join()
+    assert not wrong and len(made) > 10 and versions(sbc) == (2, 2)
+    sbc.no_session_is_left()
+
+
+# --- a disk that is full
+
+class Disk:
+    """A file system of 6 MB that only the daemon sees, a third of it taken by somebody else"""
+
+    def __init__(self, sbc, folder, monkeypatch):
+        self.sbc, self.path = sbc, folder / "disk"
+        programs = folder / "programs"
+        for made in (self.path, programs):
+            made.mkdir()
+        (programs / "sbcd").write_text(
+            f"#!/bin/sh\nexec unshare {'-m' if os.geteuid() == 0 else '-rm'} sh -c 'mount -t tmpfs -o size=6m tmpfs "
+            f"{self.path} && head -c 2000000 /dev/zero > {self.path}/ballast && exec \"$@\"' "
+            f"sh {conftest.BUILD}/sbcd \"$@\"\n")
+        (programs / "sbcd").chmod(0o755)
+        os.symlink(f"{conftest.BUILD}/acli", programs / "acli")
+        monkeypatch.setattr(conftest, "BUILD", str(programs))
+        sbc.database = f"{self.path}/sbc.db"
+
+    def has_room_again(self):
+        os.unlink(f"/proc/{self.sbc.process.pid}/root{self.path}/ballast")
+
+
+@pytest.fixture
+def disk(sbc, tmp_path, monkeypatch):
+    return Disk(sbc, tmp_path, monkeypatch)
+
+
+def rows(path, n):
+    path.write_text("auth-realm,auth-user-lookup,username,password\n" +
+                    "".join(f"trunk.example,lookup{i},user{i},word{i}\n" for i in range(n)))
+    return path
+
+
+def test_an_import_that_fills_the_disk_changes_nothing_and_calls_go_on(sbc, disk, trunk, pbx_a, tmp_path):
+    sbc.start().registered()
+    sbc.acli(f"import-credentials {rows(tmp_path / 'few.csv', 3)} realm trunk")
+    code, said = sbc.acli_status(f"import-credentials {rows(tmp_path / 'many.csv', 100000)} realm trunk")
+    assert (code, said) == (1, "% The disk is full, nothing was changed\n")
+    known = json.loads(sbc.acli("show credentials realm trunk | json"))["data"]
+    assert [r["lookup"] for r in known if r["origin"] == "imported"] == ["lookup0", "lookup1", "lookup2"]
+    # the largest configuration that there can be is refused alike
+    text = open(sbc.write()).read().replace("  surrogate-agent:\n", "  surrogate-agent:\n" + "".join(
+        f"  - {{register-host: x.example, register-user: u{i}, realm-id: pbx-a, customer-next-hop: pbx-a.example, "
+        f"description: {'x' * 400}}}\n" for i in range(20000)))
+    (tmp_path / "large.yaml").write_text(text)
+    code, said = sbc.acli_status(f"import-config {tmp_path / 'large.yaml'}")
+    assert code == 1 and said.endswith("% The disk is full, nothing was changed\n"), said[-300:]
+    assert "No differences." in sbc.acli("show configuration diff")
+    sbc.waits("show alarms", "disk-space", 8.0)
+    pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.registered()
+    disk.has_room_again()
+    assert sbc.records()[0]["called-number"] == "0301234"
+    sbc.acli(f"import-credentials {rows(tmp_path / 'few.csv', 5)} realm trunk",
+             "configure terminal sip-config", "trans-expire 20", "done", "quit", "save-config", "activate-config")
+    assert versions(sbc) == (2, 2)
+    sbc.waits("show alarms", "No alarms", 15.0)
