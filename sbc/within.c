@@ -138,6 +138,17 @@ static bool is_agreed(const struct call *c, const struct relay *r,
 	       !is_loser(c, relay_to(r));
 }
 
+/* The caller has answered an offer of a branch that lost meanwhile: that has no
+ * media any more, and what the call has now is of another realm maybe */
+static bool is_too_late(const struct call *c, const struct relay *r,
+			const struct message *msg)
+{
+	struct pl sdp;
+
+	return is_loser(c, relay_to(r)) && call_is_a(c, relay_to(r)) &&
+	       carries_offers(relay_method(r)) && body_sdp(msg, &sdp);
+}
+
 static void relay_answer(struct relay *r, const struct message *msg,
 			 struct leg_reply *reply, struct mbuf **sdp, void *arg)
 {
@@ -145,6 +156,11 @@ static void relay_answer(struct relay *r, const struct message *msg,
 
 	if (msg->code >= 300) {
 		offer_failed(c, r);
+		return;
+	}
+	if (is_too_late(c, r, msg)) {
+		reply->code = 488;
+		reply->reason = (struct pl){ 0 };
 		return;
 	}
 	leg_contact(relay_from(r), msg);

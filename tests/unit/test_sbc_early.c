@@ -3,6 +3,7 @@
  * the races of CANCEL with them (behaviour.md 3.2 to 3.5), in virtual time
  */
 #include <stdlib.h>
+#include "policy/body.h"
 #include "sbc/clock.h"
 #include "tests/unit/core_fixture.h"
 #include "tests/unit/fake_clock.h"
@@ -1200,6 +1201,31 @@ static void dialogs_of_hops_tried_together_stay_apart(void **s)
 	assert_int_equal(pl_cmp(&request->from_tag, &two->to_tag), 0);
 }
 
+/* What the call has then may be of another realm: nothing of it goes there */
+static void an_offer_of_a_hop_that_lost_gets_no_media(void **s)
+{
+	struct message *update, *answer;
+	struct pl sdp;
+	(void)s;
+
+	hops_ring();
+	into(one);
+	pracks(one, NULL);
+	peer_answers(&trunk, peer_request(&trunk, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	into(two);
+	pracks_with(rseq_of(two), invite_cseq, "INVITE", NULL);
+	peer_answers(&third, peer_request(&third, "PRACK"), 200, NULL, NULL);
+	core_run(1);
+	peer_says(&third, "UPDATE", NULL, SDP_B);
+	update = peer_request(&pbx, "UPDATE");
+	says("one", 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+	peer_answers(&pbx, update, 200, NULL, SDP_PBX);
+	answer = peer_answer(&third, 488);
+	assert_false(body_sdp(answer, &sdp));
+}
+
 static void the_hop_that_answers_first_has_the_call(void **s)
 {
 	(void)s;
@@ -1931,6 +1957,7 @@ int main(void)
 		T(each_branch_answers_the_offer_of_the_invite),
 		T(media_go_back_to_the_branch_that_wins_without_sdp),
 		T(dialogs_of_hops_tried_together_stay_apart),
+		T(an_offer_of_a_hop_that_lost_gets_no_media),
 		T(the_hop_that_answers_first_has_the_call),
 		T(a_hop_that_fails_takes_its_dialog_alone),
 		T(a_2xx_waits_for_its_prack_when_a_hop_beside_it_failed),
