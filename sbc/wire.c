@@ -15,9 +15,10 @@
 #include "sbc/wire.h"
 
 enum {
-	FRAME = 320,       /* names, numbers and our Via, estimated [bytes] */
-	NAME = 12,         /* that a short name grows by [bytes] */
-	MAX_FORWARDS = 70, /* RFC 3261 8.1.1.6 */
+	FRAME = 320,        /* names, numbers and our Via, estimated [bytes] */
+	ANSWER_FRAME = 128, /* status line, received, rport, tag */
+	NAME = 12,          /* that a short name grows by [bytes] */
+	MAX_FORWARDS = 70,  /* RFC 3261 8.1.1.6 */
 	SIP_PORT = 5060,
 	SIPS_PORT = 5061
 };
@@ -435,7 +436,7 @@ int wire_response(struct mbuf **mbp, const struct wire_response *r)
 	/* An answer may stay for 32 s, so what is not copied takes no room */
 	err = pen_open(
 		&pen,
-		FRAME + headers_size(request, answer_set) +
+		ANSWER_FRAME + headers_size(request, answer_set) +
 			headers_size(r->src, ~(r->without.bits | frame_set)) +
 			r->contact.l + r->extra.l + rest_body(&rest).l +
 			r->ctype.l + agent.l + r->reason.l);
