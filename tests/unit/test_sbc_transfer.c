@@ -601,6 +601,66 @@ static void two_calls_are_joined(void **s)
 	assert_int_equal(core_calls(), 0);
 }
 
+/* A 3xx led to him, in a call that is gone by then; in the one that he moved into he
+ * is the called side */
+static void who_was_redirected_to_is_joined_to_another_call(void **s)
+{
+	char refer_to[512], own[sizeof(trunk.contact)];
+	struct peer first_pbx;
+	struct message *m;
+	(void)s;
+
+	strcpy(own, trunk.contact);
+	enable();
+	item_set(&element_session_agent, core.agent_trunk, "redirect-action",
+		 "recurse");
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	m = peer_request(&trunk, "INVITE");
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:777@%s", third.ip);
+	peer_answers(&trunk, m, 302, NULL, NULL);
+	peer_request(&trunk, "ACK");
+	peer_answers(&third, peer_request(&third, "INVITE"), 200, NULL,
+		     SDP_AT("127.0.0.14", "40400"));
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	peer_request(&third, "ACK");
+	first_pbx = pbx;
+
+	strcpy(trunk.contact, own);
+	peer_calls(&trunk, "sip:4930100@127.0.0.1", NULL, SDP_TRUNK);
+	peer_answers(&pbx, peer_request(&pbx, "INVITE"), 200, NULL, SDP_PBX);
+	peer_answer(&trunk, 200);
+	peer_acks(&trunk, NULL);
+	peer_request(&pbx, "ACK");
+	escape(refer_to, pbx.callid, tag_of(pbx.remote), tag_of(pbx.local));
+	memcpy(pbx.callid, first_pbx.callid, sizeof(pbx.callid));
+	memcpy(pbx.local, first_pbx.local, sizeof(pbx.local));
+	memcpy(pbx.remote, first_pbx.remote, sizeof(pbx.remote));
+	memcpy(pbx.target, first_pbx.target, sizeof(pbx.target));
+	pbx.cseq += 10;
+	peer_says(&pbx, "REFER", refer_to, NULL);
+	peer_answer(&pbx, 202);
+	notified(100, false);
+	peer_answers(&trunk, peer_request(&trunk, "INVITE"), 200, NULL, MOVED);
+	core_run(1);
+	peer_answers(&third, peer_request(&third, "INVITE"), 200, NULL,
+		     SDP_AT("127.0.0.14", "40400"));
+	notified(200, true);
+	peer_answers(&pbx, peer_request(&pbx, "BYE"), 200, NULL, NULL);
+	peer_answers(&pbx, peer_request(&pbx, "BYE"), 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 1);
+
+	trunk.branch = 7000;
+	trunk.cseq = 300;
+	peer_says(&trunk, "INFO", NULL, NULL);
+	m = peer_request(&third, "INFO");
+	assert_false(memcmp(m->ruri.p, "sip:", 4));
+	peer_answers(&third, m, 200, NULL, NULL);
+	peer_answer(&trunk, 200);
+}
+
 /* Both are in a call of their own with the referrer; one of them hangs up while
  * the other is asked to move */
 static void the_end_of_the_first_call_gives_the_target_back(void **s)
@@ -743,6 +803,7 @@ int main(void)
 		T(a_refer_to_that_cannot_be_read_gets_400),
 		T(the_called_side_may_refer_too),
 		T(two_calls_are_joined),
+		T(who_was_redirected_to_is_joined_to_another_call),
 		T(the_end_of_the_first_call_gives_the_target_back),
 		T(a_call_of_another_tenant_is_no_call),
 	};
