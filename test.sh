@@ -18,7 +18,7 @@ case $part in
 asan|tsan|fuzz)
 	;;
 bench)
-	build build-release -Dbuildtype=release
+	build build-release -Dbuildtype=release -Ddebug=true
 	export SBC_BUILD=$PWD/build-release
 	;;
 *)

@@ -12,17 +12,21 @@ What quality.md compares, media not through the SBC and a rate that keeps the th
 measured, too.
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held registrations scale programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held structures registrations refresh scale programs
 """
+import bisect
 import json
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, f"{ROOT}/tests/func")
@@ -32,7 +36,8 @@ CALLS, RATE, RUNS = 16000, 2000, 3
 SLOW_CALLS, SLOW_RATE = 4000, 400  # a rate at which nearly every message wakes the thread up
 QUOTED, FIRST = 0.070, 0.120  # Kamailio's plain call in quality.md; what a challenged call may take at first
 OVERLOAD_FROM, OVERLOAD_TO, OVERLOAD_SECONDS = 4000, 24000, 8
-HELD, HELD_RATE = 5000, 500
+HELD, HELD_RATE, HOLD = 20000, 1000, 64000  # [ms]
+REST = 36  # 64*T1 and some seconds: nothing waits for a late answer any more [s]
 AORS = 10000
 TICK = os.sysconf("SC_CLK_TCK")
 rows = []
@@ -140,7 +145,7 @@ class Bench(Load):
             change(self.sbc)
 
     def __enter__(self):
-        self.sbc.start(level="WARNING")
+        self.sbc.start(level="WARNING", within=60)
         return self
 
     def __exit__(self, *failure):
@@ -259,23 +264,207 @@ def bench_kamailio():
     row(f"Kamailio, stateful proxy, default allocator, plain, {RATE}/s", figures, "s CPU / 1000", "(quality.md: 0.23)")
 
 
+class Tally:
+    """What an SBC has allocated: bench_tally.so asks jemalloc. With `stacks` also by whom, which makes it slow"""
+
+    def __init__(self, bench, stacks=False):
+        self.bench, self.stem, self.n = bench, f"{bench.folder.name}/tally", 0
+        bench.sbc.environment = {"LD_PRELOAD": f"{BUILD}/tests/bench_tally.so", "TALLY": self.stem}
+        if stacks:
+            bench.sbc.environment["MALLOC_CONF"] = "prof:true,lg_prof_sample:0"
+
+    def take(self):
+        """(bytes allocated, bytes resident) now, when what is free went back to the kernel"""
+        path = f"{self.stem}.{self.n}.size"
+        os.kill(self.bench.pid, signal.SIGRTMIN)
+        limit = time.monotonic() + 60
+        while not os.path.exists(path):
+            assert time.monotonic() < limit, "no tally"
+            time.sleep(0.02)
+        self.n += 1
+        return int(open(path).read().split()[0]), resident(self.bench.pid) * 1024
+
+    def stacks(self, n):
+        """{addresses of sbcd in the stack, innermost first: (objects, bytes)} of the n-th tally"""
+        text, maps = open(f"{self.stem}.{n}.heap").read().split("MAPPED_LIBRARIES:")
+        places = [line.split() for line in maps.splitlines() if line.endswith("/sbcd")]
+        base = int(places[0][0].split("-")[0], 16) - int(places[0][2], 16)
+        end = max(int(place[0].split("-")[1], 16) for place in places)
+        found = {}
+        for stack, objects, size in re.findall(r"@ ([0-9a-fx ]+)\n  t\*: (\d+): (\d+)", text):
+            key = tuple(a - base - 1 for a in (int(x, 16) for x in stack.split()) if base <= a < end)
+            before = found.get(key, (0, 0))
+            found[key] = (before[0] + int(objects), before[1] + int(size))
+        return found
+
+
+def held(network):
+    """Bytes that a held call takes: (allocated, resident) when the last one is answered, and 64*T1 later"""
+    b = Bench(network, direct_media)
+    tally = Tally(b)
+    with b:
+        # The database keeps up to 16 MiB of its pages in memory: a start record and a last one of each of these
+        b.generate(13000, RATE, "--hold", "10")
+        time.sleep(REST)
+        before = tally.take()
+        generator = subprocess.Popen(
+            [f"{BUILD}/tests/bench_generator", "--pbx", b.ip(12), "--trunk", b.ip(11), "--sbc", b.ip(2), "--calls", str(HELD),
+             "--rate", str(HELD_RATE), "--hold", str(HOLD)], stdout=subprocess.PIPE, text=True)
+        time.sleep(HELD / HELD_RATE + 1)
+        fresh = tally.take()
+        time.sleep(REST)
+        settled = tally.take()
+        report = json.loads(generator.communicate(timeout=180)[0].splitlines()[-1])
+        if report["completed"] != HELD:
+            missed.append(f"{HELD} held: {report}")
+    return [[(now - then) / HELD / 1024 for now, then in zip(x, before)] for x in (fresh, settled)]
+
+
 def bench_held():
-    values = []
-    for run in range(RUNS):
-        with Bench(f"125.{run + 1}", direct_media) as b:
-            b.load("uas.xml", 200, 100, 10)
-            time.sleep(0.5)
-            before = resident(b.pid)
-            trunk = b.sipp("uas.xml", 11, 5060, "-timeout", "120")
-            time.sleep(0.3)
-            pbx = b.sipp("uac.xml", 12, 5060, f"{b.sbc.ip(2)}:5060", "-m", str(HELD), "-r", str(HELD_RATE),
-                         "-l", str(HELD), "-d", "70000", "-timeout", "120")
-            # 64*T1 after the last answer only the calls themselves are left
-            time.sleep(HELD / HELD_RATE + 36)
-            values.append((resident(b.pid) - before) / HELD)
-            pbx.terminate(), trunk.terminate()
-            pbx.wait(), trunk.wait()
-    row(f"memory of a held call, {HELD} held", values, "KiB", "4")
+    make("generator", "tally.so")
+    runs = [held(f"125.{run + 1}") for run in range(RUNS)]
+    row(f"memory of a held call, {HELD} held, the last one just answered", [r[0][1] for r in runs], "KiB", "")
+    row("    of it allocated", [r[0][0] for r in runs], "KiB", "")
+    row(f"memory of a held call, {HELD} held for longer than 64*T1", [r[1][1] for r in runs], "KiB", "4", 4)
+    row("    of it allocated", [r[1][0] for r in runs], "KiB", "")
+
+
+# What an allocation is, by the functions that made it, innermost first: the first rule that matches one of them.
+# What begins with "beside": the SBC's own, with a bound that has nothing to do with calls
+STRUCTURES = [
+    ("beside: pages of the database, 16 MiB at most, and its queue", r"^statement_|^connection_|^records?_|^put_run|^reel_|^put_csv"),
+    ("beside: history of alarms", r"^alarm_|^history_"),
+    ("slots of hash tables", r"^grow$|^table_add"),
+    ("texts of two dialogs and a record, a block each", r"^cdr_|^texts_|^text_put|^text_tagged"),
+    ("struct hunt", r"^hunt_alloc"),
+    ("struct leg", r"^leg_make|^leg_twin"),
+    ("struct media_report", r"^report_of"),
+    ("struct media", r"^media_alloc"),
+    ("struct stream, of media", r"^stream_reserve"),
+    ("struct call", r"^call_place"),
+    ("struct parting: a leg that waits for a late 2xx", r"^parting_"),
+    ("struct repeat: a 2xx that waits for its ACK", r"^repeat_start"),
+    ("struct transaction, server", r"^transaction_open"),
+    ("struct transaction, client", r"^client_open"),
+    ("bytes of an answer", r"^wire_response"),
+    ("bytes of a request", r"^wire_request"),
+    ("struct registration", r"^registration_alloc"),
+    ("texts of a registration", r"^registration_text"),
+    ("a credential that was looked up, at most credential-cache-size", r"^cached_make"),
+]
+
+
+class Symbols:
+    """Names of the functions of sbcd; with debug information those that were inlined, too"""
+
+    def __init__(self):
+        table = subprocess.run(["nm", "--defined-only", f"{BUILD}/sbcd"], capture_output=True, text=True, check=True).stdout
+        self.functions = sorted((int(a, 16), name) for a, kind, name in (line.split() for line in table.splitlines()
+                                                                      if len(line.split()) == 3) if kind in "tT")
+        self.names = {}
+
+    def look_up(self, addresses):
+        new = sorted(set(addresses) - set(self.names))
+        said = subprocess.run(["addr2line", "-a", "-i", "-f", "-e", f"{BUILD}/sbcd"], input="\n".join(map(hex, new)),
+                              capture_output=True, text=True).stdout
+        for part in re.split(r"^0x", said, flags=re.M)[1:]:
+            lines = part.splitlines()
+            names = [name for name in lines[1::2] if name != "??"]
+            address = int(lines[0], 16)
+            near = bisect.bisect(self.functions, (address, "~")) - 1
+            self.names[address] = names or [self.functions[near][1]]
+        return self.names
+
+
+def structures(symbols, now, then, n):
+    """{structure: (objects, bytes) of each of n} by which there is more now than then"""
+    names = symbols.look_up(a for stack in (*now, *then) for a in stack[:8])
+    found = {}
+    for stack in {*now, *then}:
+        chain = [name for a in stack[:8] for name in names[a]]
+        what = next((what for what, rule in STRUCTURES if any(re.search(rule, name) for name in chain[:8])),
+                    "other: " + " < ".join(chain[:2]))
+        plus, minus, total = now.get(stack, (0, 0)), then.get(stack, (0, 0)), found.get(what, (0, 0))
+        found[what] = tuple(t + (p - m) / n for t, p, m in zip(total, plus, minus))
+    return found
+
+
+def structures_of_calls(network, symbols, change, n=2000):
+    """What a call has when it is answered and 64*T1 later, and what is left when it ended: a long one, a short one"""
+    b = Bench(network, change)
+    tally = Tally(b, stacks=True)
+    with b:
+        b.generate(200, 100)
+        time.sleep(REST)
+        tally.take()
+        generator = subprocess.Popen(
+            [f"{BUILD}/tests/bench_generator", "--pbx", b.ip(12), "--trunk", b.ip(11), "--sbc", b.ip(2), "--calls", str(n),
+             "--rate", "500", "--hold", "45000"], stdout=subprocess.PIPE, text=True)
+        time.sleep(n / 500 + 1)
+        tally.take()
+        time.sleep(REST)
+        tally.take()
+        generator.communicate(timeout=120)
+        time.sleep(1)
+        tally.take()
+        time.sleep(REST)
+        tally.take()
+        b.generate(n, 500)
+        time.sleep(1)
+        tally.take()
+        return [structures(symbols, tally.stacks(last), tally.stacks(first), n)
+                for first, last in ((0, 1), (0, 2), (0, 3), (4, 5))]
+
+
+def structures_of_registrations(network, symbols, n=10000, few=100):
+    """What one AoR more has from the start, what more once it is registered, and that 64*T1 later"""
+    stacks = []
+    for aors in (few, n):
+        b = Bench(f"{network}{aors % 7}", agents(aors, aors, 1000))
+        tally = Tally(b, stacks=True)
+        registrar = Registrar(b.sbc, 3600, 2 * n // 1000 + 60)
+        with b:
+            tally.take()
+            b.sbc.waits("show registration", rf"Surrogate Regs +{aors}\b", 2 * n // 1000 + 60)
+            tally.take()
+            time.sleep(REST)
+            tally.take()
+            registrar.report()
+            stacks.append([tally.stacks(i) for i in range(3)])
+    (none, *_), (begun, fresh, later) = stacks
+    return [structures(symbols, begun, none, n - few), structures(symbols, fresh, begun, n), structures(symbols, later, begun, n)]
+
+
+def structures_table(title, columns, found):
+    """Lines of Markdown: rows by size, what is below half a byte left out, what is the SBC's own behind the sum"""
+    def cell(column, what):
+        objects, size = column.get(what, (0, 0))
+        return f"{size:.0f} ({objects:.2f})" if abs(size) >= 0.5 else ""
+    whats = sorted({what for column in found for what in column}, key=lambda w: -max(c.get(w, (0, 0))[1] for c in found))
+    table = {what: [cell(column, what) for column in found] for what in whats}
+    table = {what: cells for what, cells in table.items() if any(cells)}
+    sums = [sum(size for what, (_, size) in column.items() if not what.startswith("beside")) for column in found]
+    return [f"| {title} | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns),
+            *(f"| {what} | " + " | ".join(cells) + " |" for what, cells in table.items() if not what.startswith("beside")),
+            "| in all | " + " | ".join(f"{size:.0f}" for size in sums) + " |",
+            *(f"| {what} | " + " | ".join(cells) + " |" for what, cells in table.items() if what.startswith("beside")), ""]
+
+
+def bench_structures():
+    """Bytes (and objects) per structure, as the allocator rounds them; goes into RESULTS.md by itself"""
+    make("generator", "tally.so")
+    symbols = Symbols()
+    moments = ["just answered", "64*T1 later", "just ended", "a short one just ended"]
+    lines = structures_table("call, media direct", moments, structures_of_calls("125.20", symbols, direct_media))
+    lines += structures_table("call, media through the SBC", moments, structures_of_calls("125.21", symbols, None))
+    lines += structures_table("AoR of a surrogate-agent", ["configured", "more when just registered", "64*T1 later"],
+                              structures_of_registrations("125.3", symbols))
+    text = open(f"{HERE}/RESULTS.md").read()
+    begin, end = "<!-- structures: written by bench.py -->\n", "<!-- end of structures -->\n"
+    head, rest = text.split(begin)
+    with open(f"{HERE}/RESULTS.md", "w") as file:
+        file.write(head + begin + "\n".join(lines) + end + rest.split(end)[1])
+    print("\n".join(lines), flush=True)
 
 
 class Registrar:
@@ -325,15 +514,55 @@ def bench_registrations():
     row("memory growth of a registration while registering", [r[1] for r in runs], "KiB", "1")
 
 
+def refreshes(network, aors, expires):
+    """CPU [s] per 1000 refreshes in the steady state, their rate, and KiB resident then. They come at
+    50-90 % of `expires`, so the rate is aors / (0.7 * expires)"""
+    rate, window = 8000, 20
+    steady = 2 * aors / rate + 0.9 * expires + 5  # behind the start [s]
+    b = Bench(network, agents(aors, min(aors, 10000), rate))
+    registrar = Registrar(b.sbc, expires, int(steady + window + 60))
+
+    def now():
+        said = re.search(r"200 OK(?: +\d+){4} +(\d+)", b.sbc.acli("show sipd register"))
+        return cpu(b.pid), int(said[1])
+    with b:
+        time.sleep(steady)
+        before = now()
+        time.sleep(window)
+        used, done = (y - x for x, y in zip(before, now()))
+        size = resident(b.pid)
+    registrar.process.terminate()
+    if before[1] < aors:
+        missed.append(f"{aors} AoRs: after {steady:.0f} s {before[1]} had been registered")
+    return used * 1000 / done, done / window, size
+
+
+def bench_refresh():
+    """What a refresh costs with more and more AoRs, at one rate; takes 13 minutes, ten of them for the last row"""
+    make("generator")
+    for n, (aors, expires) in enumerate(((10000, 4), (100000, 38), (1000000, 540))):
+        each, rate, size = refreshes(f"127.23{n}", aors, expires)
+        row(f"refresh, challenged, {aors} registered, {rate:.0f}/s", [each], "s CPU / 1000", "as with 10,000")
+        row("    resident in all", [size / 1024], "MiB", "1536 with 1,000,000", 1536)
+
+
+def alike(work, few, many):
+    """Cost does not grow: the second median is the first +- 10 %"""
+    change = 100 * (statistics.median(many) / statistics.median(few) - 1)
+    row(f"    {work}", [change], "%", "+- 10")
+    if change > 10:
+        missed.append(f"{work}: {change:+.0f} %")
+
+
 def calls_while_held(network):
     """CPU [s] per 1000 calls set up while few are held, and while nearly all are: 50,000 in the end, at 2000/s"""
     with Bench(network, direct_media) as b:
         generator = subprocess.Popen(
             [f"{BUILD}/tests/bench_generator", "--pbx", b.ip(12), "--trunk", b.ip(11), "--sbc", b.ip(2), "--calls", "50000",
              "--rate", "2000", "--hold", "60000"], stdout=subprocess.PIPE, text=True)
-        figures = []
-        for pause in (2, 15):
-            time.sleep(pause)
+        figures, begun = [], time.monotonic()
+        for second in (2, 17):  # the last call begins in second 25
+            time.sleep(begun + second - time.monotonic())
             before = cpu(b.pid)
             time.sleep(5)
             figures.append((cpu(b.pid) - before) * 1000 / (5 * 2000))
@@ -341,6 +570,31 @@ def calls_while_held(network):
         if report["completed"] != 50000:
             missed.append(f"50,000 held: {report}")
     return figures
+
+
+class Plain(yaml.CSafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+def calls_with_policies(network, count):
+    """CPU [s] per 1000 calls while there are so many local-policies, each for a number of its own"""
+    def change(sbc):
+        direct_media(sbc)
+        known = sbc.policy("pbx-a")
+        sbc.element("local-policy").extend(
+            {**known, "to-address": f"0049{n:07}"} for n in range(count))
+
+        def write():
+            with open(f"{sbc.folder}/sbc.yaml", "w") as file:
+                yaml.dump(sbc.config, file, sort_keys=False, Dumper=Plain)
+            return file.name
+        sbc.write = write
+    with Bench(network, change) as b:
+        r = b.generate(CALLS, RATE)
+        if r["completed"] != CALLS:
+            missed.append(f"{count} policies: {r}")
+        return r["used"] * 1000 / CALLS
 
 
 def start_seconds(network):
@@ -366,7 +620,13 @@ def bench_scale():
     make("generator")
     held = [calls_while_held(f"127.{200 + run}") for run in range(RUNS)]
     row("call set up at 2000/s, 4,000 to 14,000 held", [h[0] for h in held], "s CPU / 1000", "")
-    row("the same, 34,000 to 44,000 held", [h[1] for h in held], "s CPU / 1000", "the same +- 10 %")
+    row("the same, 34,000 to 44,000 held", [h[1] for h in held], "s CPU / 1000", "")
+    alike("calls held", [h[0] for h in held], [h[1] for h in held])
+    few, many = ([calls_with_policies(f"127.{base + run}", count) for run in range(RUNS)]
+                 for base, count in ((240, 10), (243, 100000)))
+    row("call with 10 local-policies", few, "s CPU / 1000", "")
+    row("call with 100,000 local-policies", many, "s CPU / 1000", "")
+    alike("local-policies", few, many)
     many = registrations("127.210", 100000, 4000)
     row("100,000 surrogate registrations from cold, 4000/s", [many[0]], "s CPU / 1000", "0.08")
     row("REGISTERs sent for them", [many[2]["registers"]], "", "200000")
@@ -386,7 +646,7 @@ def bench_programs():
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
     benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
-               "overload": bench_overload, "held": bench_held, "registrations": bench_registrations, "scale": bench_scale,
+               "overload": bench_overload, "held": bench_held, "structures": bench_structures, "registrations": bench_registrations, "refresh": bench_refresh, "scale": bench_scale,
                "programs": bench_programs}
     for name in sys.argv[1:] or benches:
         benches[name]()
