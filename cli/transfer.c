@@ -60,6 +60,17 @@ static int all_stamp(const struct config *cfg, const char *by)
 	return err;
 }
 
+/* A file of nothing is more likely a pipe that broke than a wish to have nothing:
+ * delete-config is for that */
+static bool is_void(const struct config *cfg)
+{
+	for (size_t e = 0; elements[e]; e++)
+		for (size_t i = 0; i < config_count(cfg, elements[e]); i++)
+			if (config_item_at(cfg, elements[e], i)->line)
+				return false;
+	return true;
+}
+
 static int import_read(struct task *task)
 {
 	struct import *import = (struct import *)task;
@@ -75,6 +86,10 @@ static int import_read(struct task *task)
 			    &problem);
 	}
 	list_flush(&findings);
+	if (!err && is_void(import->read)) {
+		reply_line(&task->reply, "%s holds no element", import->file);
+		err = EINVAL;
+	}
 	if (!err)
 		err = all_stamp(import->read, task->by);
 	if (!err)

@@ -579,6 +579,14 @@ static void header_check(struct import *in)
 		import_bad(in, csv->line, "is not the header that is expected");
 }
 
+/* What is shown has to be text; a password may be any bytes */
+static bool field_is_clean(const struct csv *csv, int i)
+{
+	const struct pl text = { csv->field[i], csv->length[i] };
+
+	return text_is_clean(&text);
+}
+
 static void row_check(struct import *in)
 {
 	const struct form *form = in->form;
@@ -592,6 +600,8 @@ static void row_check(struct import *in)
 			continue;
 		if (csv->length[i] > TEXT_MAX)
 			csv->why = "has a value of more than 255 bytes";
+		else if (!field_is_clean(csv, i))
+			csv->why = "has a value that is not UTF-8";
 		/* an AoR without auth-user uses its own name */
 		else if (!csv->length[i] &&
 			 (form == &of_realm || i != form->username))
@@ -603,6 +613,8 @@ static void row_check(struct import *in)
 		csv->why = "has a password of more than 1024 bytes";
 	if (!csv->why && !strncmp(csv->field[form->password], "$sbc1$", 6))
 		csv->why = "has a password that begins with $sbc1$";
+	if (!csv->why && !strcmp(csv->field[form->password], secret_mask))
+		csv->why = "has a masked password";
 	if (csv->why)
 		import_bad(in, csv->line, csv->why);
 }

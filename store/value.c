@@ -131,6 +131,13 @@ static int text_check(const struct pl *text, size_t max,
 	return 0;
 }
 
+bool text_is_clean(const struct pl *text)
+{
+	struct value_fault fault;
+
+	return !text_check(text, SIZE_MAX, &fault);
+}
+
 /* A set of characters as "A-Za-z0-9_-" */
 static bool class_has(const char *set, char c)
 {

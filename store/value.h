@@ -164,6 +164,9 @@ bool secret_is_mask(const struct secret *secret);
 bool name_is_valid(const struct pl *text);
 bool host_is_valid(const struct pl *text);
 
+/** Is it UTF-8 without control characters, as every value of a configuration? */
+bool text_is_clean(const struct pl *text);
+
 /** Print one value of a list, in quotes where it needs them */
 int value_quote(struct re_printf *pf, const struct pl *text);
 

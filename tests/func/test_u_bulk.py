@@ -67,6 +67,54 @@ def test_every_bad_row_is_told_and_nothing_is_taken(sbc, trunk, csv, tmp_path):
     assert code == 1 and "head.csv:1: " in output
 
 
+HEAD = b"auth-realm,auth-user-lookup,username,password\n"
+
+
+@pytest.mark.parametrize("data, line, why", [
+    (b"", 1, "is not the header that is expected"),
+    (HEAD.upper() + b"r,l,u,p\n", 1, "is not the header that is expected"),
+    (HEAD.replace(b",", b";") + b"r;l;u;p\n", 1, "is not the header that is expected"),
+    (HEAD + b'r,l,u,"p\nr,l2,u,p\n', 2, "has a quote that is not closed"),
+    (HEAD + b'r,l,"u"x,p\n', 2, "has text behind a quote"),
+    (HEAD + b'r,l,u"x,p\n', 2, "has a quote inside a value"),
+    (HEAD + b"r,l,u,p,q\n", 2, "has too many columns"),
+    (HEAD + b"r,l,u\n", 2, "has too few columns"),
+    (HEAD + b",l,u,p\n", 2, "has an empty value that is required"),
+    (HEAD + b"r,,u,p\n", 2, "has an empty value that is required"),
+    (HEAD + b"r,l,,p\n", 2, "has an empty value that is required"),
+    (HEAD + b"r,l,u,\n", 2, "has no password"),
+    (HEAD + b"r,l,u,********\n", 2, "has a masked password"),
+    (HEAD + b"r,l,u,$sbc1$abc\n", 2, "has a password that begins with $sbc1$"),
+    (HEAD + b"r," + 256 * b"l" + b",u,p\n", 2, "has a value of more than 255 bytes"),
+    (HEAD + b"r,l,u," + 1025 * b"p" + b"\n", 2, "has a password of more than 1024 bytes"),
+    (HEAD + b"r,l\0x,u,p\n", 2, "has a control character"),
+    (HEAD + b'r,"l\nm",u,p\n', 2, "has a control character"),
+    (HEAD + b"r,l\xe9,u,p\n", 2, "has a value that is not UTF-8"),
+    (HEAD + b"r,l,u\xc0\xaf,p\n", 2, "has a value that is not UTF-8"),
+    (HEAD + b"r,l,u,p\nr,l,u2,p\n", 3, "has the key of a line before"),
+], ids=lambda v: v.replace(" ", "-") if isinstance(v, str) else None)
+def test_each_kind_of_bad_row_is_named(sbc, csv, data, line, why):
+    sbc.start(level=None)
+    path = csv("bad.csv")
+    path.write_bytes(data)
+    code, output = sbc.acli_status(f"import-credentials {path} realm trunk")
+    assert code == 1 and f"bad.csv:{line}: the row {why}\n" in output, output
+    assert "nothing was changed" in output and imported(sbc) == []
+
+
+@pytest.mark.parametrize("data", [
+    HEAD.replace(b"\n", b"\r\n") + b"r,l,u,p\r\n", b"\xef\xbb\xbf" + HEAD + b"r,l,u,p\n",
+    HEAD + b"\n\nr,l,u,p\n\n", HEAD + b"r,l,u,p", HEAD + '"r","l","ü","a,""b\x7e"\n'.encode(),
+    HEAD + b"r,l,u,p\xe9\n",
+], ids=["crlf", "bom", "blank lines", "no end", "quotes", "bytes in a password"])
+def test_rows_that_other_programs_write_are_taken(sbc, csv, data):
+    sbc.start(level=None)
+    path = csv("good.csv")
+    path.write_bytes(data)
+    sbc.acli(f"import-credentials {path} realm trunk")
+    assert imported(sbc) == [("trunk", "r", "l")]
+
+
 def test_what_does_not_exist_is_said(sbc, trunk, csv, tmp_path):
     sbc.start()
     path = csv("a.csv", "r,l,u,secret-p")

@@ -126,6 +126,16 @@ def test_a_file_that_cannot_be_read_or_taken_changes_nothing(sbc, trunk, tmp_pat
     assert versions(sbc) == (1, 1)
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "{}\n", "session-router: {}\n"])
+@pytest.mark.parametrize("how", ["", "merge"])
+def test_a_file_without_an_element_does_not_empty_editing(sbc, tmp_path, text, how):
+    sbc.start(level=None)
+    (tmp_path / "none.yaml").write_text(text)
+    code, said = sbc.acli_status(f"import-config {tmp_path}/none.yaml {how}")
+    assert code == 1 and "none.yaml was not taken; nothing was changed" in said, said
+    assert "No differences." in sbc.acli("show configuration diff")
+
+
 def test_a_configuration_with_errors_is_saved_but_never_runs(sbc, trunk, pbx_a):
     sbc.start().registered()
     sbc.policy("pbx-a")["policy-attributes"][0]["realm"] = "nowhere"
