@@ -9,6 +9,7 @@
 #include "sbc/health.h"
 #include "sbc/surrogates.h"
 #include "cli/aors.h"
+#include "cli/arguments.h"
 #include "cli/json.h"
 
 enum {
@@ -376,6 +377,12 @@ static bool registrations_words(struct registrations *list,
 				    "Missing the value of %s", w->v[at]);
 			return false;
 		}
+	}
+	if (list->state) {
+		list->state =
+			state_pick(&list->s->reply, list->state, aor_states);
+		if (!list->state)
+			return false;
 	}
 	list->limit = LIMIT;
 	if (!known[3].limit)

@@ -3,8 +3,11 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include "store/elements/elements.h"
 #include "store/rules.h"
+#include "sbc/call.h"
+#include "sbc/surrogates.h"
 #include "cli/arguments.h"
 #include "cli/form.h"
 #include "cli/places.h"
@@ -168,7 +171,7 @@ static const struct argument grammar[] = {
 static const struct {
 	const char *command, *after;
 	const struct element *type; /* of the object; NULL: see `what` */
-	enum { OBJECT, RULE, ELEMENT, VALUE } what;
+	enum { OBJECT, RULE, ELEMENT, AOR_STATE, CALL_STATE, VALUE } what;
 } names[] = {
 	{ "verify-config", "rule", NULL, RULE },
 	{ "verify-config", "element", NULL, ELEMENT },
@@ -185,12 +188,12 @@ static const struct {
 	{ "show sipd", "endpoint-ip", NULL, VALUE },
 	{ "show surrogate-agents", "realm", &element_realm_config, OBJECT },
 	{ "show surrogate-agents", "registrar", NULL, VALUE },
-	{ "show surrogate-agents", "state", NULL, VALUE },
+	{ "show surrogate-agents", "state", NULL, AOR_STATE },
 	{ "show surrogate-agents", "limit", NULL, VALUE },
 	{ "show sessions", "realm", &element_realm_config, OBJECT },
 	{ "show sessions", "agent", &element_session_agent, OBJECT },
 	{ "show sessions", "user", NULL, VALUE },
-	{ "show sessions", "state", NULL, VALUE },
+	{ "show sessions", "state", NULL, CALL_STATE },
 	{ "show sessions", "limit", NULL, VALUE },
 	{ "show registration", "by-realm", &element_realm_config, OBJECT },
 	{ "show registration", "limit", NULL, VALUE },
@@ -210,6 +213,38 @@ static const struct {
 	{ "activate-config", "confirm", NULL, VALUE },
 };
 /* clang-format on */
+
+const char *aor_states(int n)
+{
+	/* one that is refreshed is shown as registered */
+	n += n >= SUR_REFRESHING;
+
+	return n < SUR_STATES ? surrogate_state_name((enum surrogate_state)n)
+			      : NULL;
+}
+
+const char *call_states(int n)
+{
+	return call_machine.states[n];
+}
+
+const char *state_pick(struct reply *r, const char *typed, words_h *words)
+{
+	char text[512] = "";
+	size_t at = 0;
+
+	for (int n = 0; words(n); n++) {
+		int len = re_snprintf(text + at, sizeof(text) - at, "%s%s",
+				      n ? ", " : "", words(n));
+
+		if (!strcasecmp(words(n), typed))
+			return words(n);
+		at += len > 0 ? (size_t)len : 0;
+	}
+	reply_error(r, REPLY_ARGUMENT, "state [%s] is not one of: %s", typed,
+		    text);
+	return NULL;
+}
 
 static bool is_here(const struct argument *g, const char *command,
 		    char *const *words, uint32_t n)
@@ -270,6 +305,16 @@ static bool names_add(struct choices *c, const char *command,
 			for (const struct rule_text *r = rules; r->id; r++)
 				choices_word(c, CHOICE_VALUE, r->id,
 					     r->condition, NULL);
+			break;
+		case AOR_STATE:
+			for (int k = 0; aor_states(k); k++)
+				choices_word(c, CHOICE_VALUE, aor_states(k), "",
+					     NULL);
+			break;
+		case CALL_STATE:
+			for (int k = 0; call_states(k); k++)
+				choices_word(c, CHOICE_VALUE, call_states(k),
+					     "", NULL);
 			break;
 		case VALUE:
 			break;

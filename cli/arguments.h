@@ -33,3 +33,12 @@ void arguments_add(struct choices *c, const char *command, char *const *words,
  */
 bool arguments_expand(struct reply *r, const char *command, struct words *w,
 		      uint32_t at);
+
+/** The n-th word; NULL: there is none */
+typedef const char *(words_h)(int n);
+
+/** States of AoRs and of calls, as they are shown */
+words_h aor_states, call_states;
+
+/** The one of the words that was typed, in any case; NULL: said which there are */
+const char *state_pick(struct reply *r, const char *typed, words_h *words);

@@ -2,6 +2,7 @@
  * The table of all commands: match, abbreviate, help
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "store/number.h"
 #include "sbc/calls.h"
@@ -462,21 +463,53 @@ static const char *const offline[] = {
 	NULL,
 };
 
-/* Commands that take no argument */
-static const char *const alone[] = {
-	"disable",
-	"display-current-cfg-version",
-	"display-running-cfg-version",
-	"exit",
-	"help",
-	"notify all rotate-logs",
-	"quit",
-	"save-config",
-	"show uptime",
-	"show version",
-	"unlock-config",
-	NULL,
+/* Commands that take no more arguments than so many; the others see for
+ * themselves */
+static const struct {
+	const char *words;
+	uint32_t most;
+} limits[] = {
+	{ "clear-alarm", 1 },
+	{ "clear-cache dns", 1 },
+	{ "cli more", 1 },
+	{ "cli terminal-height", 1 },
+	{ "delete-backup-config", 1 },
+	{ "delete realm-specifics", 1 },
+	{ "disable", 0 },
+	{ "display-backups", 0 },
+	{ "display-current-cfg-version", 0 },
+	{ "display-logfiles", 0 },
+	{ "display-running-cfg-version", 0 },
+	{ "exit", 0 },
+	{ "help", 0 },
+	{ "kill sip session", 1 },
+	{ "notify all rotate-logs", 0 },
+	{ "quit", 0 },
+	{ "realm-specifics", 1 },
+	{ "reset session-agent", 1 },
+	{ "save-config", 0 },
+	{ "show accounting", 0 },
+	{ "show dns", 1 },
+	{ "show health", 0 },
+	{ "show log-level", 0 },
+	{ "show processes cpu", 0 },
+	{ "show realm", 1 },
+	{ "show records", 1 },
+	{ "show sip interface", 0 },
+	{ "show support-info", 0 },
+	{ "show uptime", 0 },
+	{ "show users", 0 },
+	{ "show version", 0 },
+	{ "unlock-config", 0 },
 };
+
+static uint32_t most_of(const char *words)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (!strcmp(limits[i].words, words))
+			return limits[i].most;
+	return UINT32_MAX;
+}
 
 /* Beginnings of what changes something beside the configuration, which is
  * guarded where it is changed */
@@ -496,14 +529,26 @@ static void ping(struct session *s, const struct words *w, uint32_t at)
 		ping_host(s, w, at);
 }
 
+static int by_words(const void *a, const void *b)
+{
+	const struct command *const *x = a, *const *y = b;
+
+	return strcmp((*x)->words, (*y)->words);
+}
+
 static void help(struct session *s, const struct words *w, uint32_t at)
 {
+	const struct command *sorted[COMMANDS];
 	(void)w;
 	(void)at;
+
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].mode <= s->mode)
-			reply_line(&s->reply, "%-30s  %s", commands[i].words,
-				   commands[i].help);
+		sorted[i] = &commands[i];
+	qsort(sorted, COMMANDS, sizeof(*sorted), by_words);
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (sorted[i]->mode <= s->mode)
+			reply_line(&s->reply, "%-30s  %s", sorted[i]->words,
+				   sorted[i]->help);
 }
 
 bool commands_text(size_t n, const char **words, const char **help,
@@ -769,9 +814,9 @@ static void command_run(struct session *s, char *line, const char *first)
 		return;
 	if (!s->sbc && !is_listed(offline, command->words, false))
 		reply_error(&s->reply, REPLY_FAILED, "This needs the daemon");
-	else if (at < w.n && is_listed(alone, command->words, true))
+	else if (w.n - at > most_of(command->words))
 		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
-			    w.v[at]);
+			    w.v[at + most_of(command->words)]);
 	else if (is_listed(changing, command->words, false) &&
 		 !control_may_change(s))
 		; /* it said so */

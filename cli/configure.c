@@ -1671,17 +1671,26 @@ static const struct step show_steps[] = {
 static const struct element *element_pick(struct session *s, const char *typed)
 {
 	struct choices c = { 0 };
+	struct choices_list some = { &c, typed };
 	const struct choice *picked = NULL;
 	const struct element *type = NULL;
+	const char *near;
 	int err;
 
 	place_elements(&c);
 	err = choices_pick(&c, typed, &picked);
-	if (err)
-		reply_error(&s->reply,
-			    err == EEXIST ? REPLY_AMBIGUOUS : REPLY_UNKNOWN,
-			    "%s element [%s]",
-			    err == EEXIST ? "Ambiguous" : "Unknown", typed);
+	near = choices_near(&c, typed);
+	if (err == EEXIST)
+		reply_error(&s->reply, REPLY_AMBIGUOUS,
+			    "Ambiguous element [%s]: %H", typed, choices_print,
+			    &some);
+	else if (err && near)
+		reply_error(&s->reply, REPLY_UNKNOWN,
+			    "Unknown element [%s], did you mean [%s]?", typed,
+			    near);
+	else if (err)
+		reply_error(&s->reply, REPLY_UNKNOWN, "Unknown element [%s]",
+			    typed);
 	else
 		type = picked->what;
 	choices_clear(&c);

@@ -13,6 +13,7 @@
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/surrogates.h"
+#include "cli/arguments.h"
 #include "cli/json.h"
 #include "cli/ladder.h"
 #include "cli/show.h"
@@ -211,7 +212,10 @@ static bool sessions_words(struct session_list *list, const struct words *w,
 		}
 	}
 	list->limit = (uint32_t)n;
-	return true;
+	if (!list->state)
+		return true;
+	list->state = state_pick(&list->s->reply, list->state, call_states);
+	return list->state;
 }
 
 void show_sessions(struct session *s, const struct words *w, uint32_t at)

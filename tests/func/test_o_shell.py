@@ -296,6 +296,7 @@ def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operat
     for typed, more in (("show sipd ag", "ents "), ("tr", "unk.example "), ("\x15ping sip pb", "x-"),
                         ("\x15show realm pbx-a", " "), ("\x15notify sipd unregister a", ".trunk.example "),
                         ("\x15show surrogate-agents realm tr", "unk "), ("\x15log-level surr", "ogate "),
+                        ("\x15show surrogate-agents state bac", "koff "), ("\x15show sessions state TAL", "KING "),
                         ("\x15reboot fo", "rce ")):
         o.keys(typed + "\t")
         o.reads(re.escape(more))
@@ -307,6 +308,11 @@ def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operat
     assert "Severity" in sbc.acli("sh alarms hist") and "Ingress K" in sbc.acli("show media real pbx-a")
     assert "2 AoRs\n" in sbc.acli("show registr sipd by-us 4930101 det | exclude zzz")
     assert sbc.acli("log-le media WARN for 5") == "Level of media is WARNING for 5 minutes.\n"
+    # states in any case; help in order
+    assert "0 AoRs" in sbc.acli("show surrogate-agents state Given-Up")
+    assert "0 sessions" in sbc.acli("show sessions state talking")
+    commands = re.findall(r"(?m)^([a-z].*?)  ", sbc.acli("help"))
+    assert commands == sorted(commands) and len(commands) > 50
     # a name is never a shortened word
     code, said = sbc.acli_status("show realm pbx")
     assert code == 1 and "There is no realm-config [pbx]" in said
@@ -462,8 +468,9 @@ def test_the_first_change_takes_the_lock_and_the_second_operator_reads_whose_it_
                      bert.types("done"))
     assert "% Configuration is locked" in bert.types("save-config")
     anna.enters("quit", "save-config")
-    # Saved: the lock is free, and what bert has at hand is stored now
-    assert "description                     bert" in bert.types("done")
+    # Saved: the lock is free, and what bert has at hand is stored now, when he knows of anna's
+    bert.types("done", until=r"Overwrite\? \[y/n\] ")
+    assert "description                     bert" in bert.types("y")
 
 
 def test_a_broken_lock_is_told_to_its_owner(sbc, operator):
