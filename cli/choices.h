@@ -31,6 +31,9 @@ struct choices {
 	struct choice *v;
 	size_t n, room;
 	bool files; /* names of files as well, which the client knows */
+	/** Of keys, which may be many, only those that begin so; NULL: all */
+	const char *begin;
+	size_t left; /* keys that fit and are left out all the same */
 };
 
 /** Add a word; one that is there already stays as it is. Out of memory loses the

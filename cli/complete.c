@@ -128,14 +128,16 @@ static void value_place(struct asked *a, const struct field *f, uint32_t at,
 		!editing && a->s->sbc ? sbc_plan(a->s->sbc) : NULL;
 
 	a->parameter = f;
+	if (f->type->list && *a->partial && strchr("+-(", *a->partial)) {
+		a->sign = a->partial++;
+		a->c.begin = a->partial;
+	}
 	if (way->place.asks)
 		form_values(&a->c, f, a->w.v + at, a->w.n - at,
 			    plan ? plan->config : editing);
 	else
 		place_values(&a->c, f, editing);
 	plan_give(plan);
-	if (f->type->list && *a->partial && strchr("+-(", *a->partial))
-		a->sign = a->partial++;
 }
 
 static void verb_place(struct asked *a, const char *verb, uint32_t at,
@@ -362,7 +364,7 @@ static void say_help(struct asked *a)
 		reply_line(r, *a->c.v[i].help ? "  %-32s %s" : "  %s",
 			   a->c.v[i].word, a->c.v[i].help);
 	if (a->c.n > NAMES)
-		reply_line(r, "  ... %zu more", a->c.n - NAMES);
+		reply_line(r, "  ... %zu more", a->c.n - NAMES + a->c.left);
 	if (!a->c.n && !a->parameter)
 		reply_line(r, "  Enter");
 }
@@ -375,6 +377,7 @@ void complete_run(struct session *s, const char *line)
 		return;
 	a->s = s;
 	if (line_cut(a, line)) {
+		a->c.begin = a->partial;
 		place_find(a);
 		if (line[strlen(line) - 1] == '\t')
 			say_words(a);

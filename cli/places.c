@@ -194,24 +194,80 @@ static bool begins_with(const struct element *type, const void *item,
 	return true;
 }
 
+static void key_add(struct choices *c, const struct object *object,
+		    const char *part)
+{
+	char *help = NULL;
+
+	if (!re_sdprintf(&help, "%H", summary_print, object))
+		choices_word(c, CHOICE_VALUE, part, help, object->item);
+	mem_deref(help);
+}
+
+static size_t same_bytes(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* Of those that are too many one is added still: what all have in common must be
+ * what all have in common */
+struct odd {
+	char *part; /* that differs first; NULL: none does */
+	size_t same;
+	const void *item;
+};
+
+static void odd_look(struct odd *odd, const char *first, const char *part,
+		     const void *item)
+{
+	size_t same = same_bytes(first, part);
+
+	if (odd->part && same >= odd->same)
+		return;
+	mem_deref(odd->part);
+	odd->part = NULL;
+	if (str_dup(&odd->part, part))
+		return;
+	odd->same = same;
+	odd->item = item;
+}
+
 void place_keys(struct choices *c, const struct keys *keys, char *const *words,
 		uint32_t n)
 {
 	size_t count = keys_count(keys);
+	size_t begin = c->begin ? strlen(c->begin) : 0;
+	struct odd odd = { .part = NULL };
 
-	for (size_t i = 0; i < count && c->n < KEYS; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const void *item = keys_at(keys, i);
 		struct object object = { keys->type, item };
-		char *part, *help = NULL;
+		char *part;
 
 		if (!begins_with(keys->type, item, words, n))
 			continue;
 		part = part_text(keys->type, item, n);
 		if (part && *part &&
-		    !re_sdprintf(&help, "%H", summary_print, &object))
-			choices_word(c, CHOICE_VALUE, part, help, item);
-		mem_deref(help);
+		    !strncmp(part, c->begin ? c->begin : "", begin)) {
+			if (c->n < KEYS) {
+				key_add(c, &object, part);
+			} else {
+				odd_look(&odd, c->v[0].word, part, item);
+				c->left++;
+			}
+		}
 		mem_deref(part);
+	}
+	if (odd.part) {
+		struct object object = { keys->type, odd.item };
+
+		key_add(c, &object, odd.part);
+		c->left--;
+		mem_deref(odd.part);
 	}
 }
 

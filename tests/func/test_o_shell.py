@@ -239,6 +239,28 @@ def in_quotes(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def test_of_very_many_names_each_is_found_and_what_they_share_is_right(sbc, operator):
+    names = [f"ag{n:04}.example" for n in range(2500)]
+    sbc.element("session-agent").extend({"hostname": name, "ip-address": f"127.9.{n // 250}.{n % 250 + 1}",
+                                         "realm-id": "trunk"} for n, name in enumerate(names))
+    sbc.start(level=None)
+    o = operator(rows=80)
+    o.enters("enable", "configure terminal session-router")
+    for typed, more in (("ag24", None), ("ag2499", ".example "), ("ag0", None), ("pb", "x-")):
+        o.keys(f"\x15session-agent {typed}\t")
+        if more:
+            o.reads(re.escape(more))
+    o.types("\x15")
+    # two thousand share no more than ag: a Tab adds nothing
+    o.keys("session-agent ag\t")
+    assert o.types("").endswith("(session-agent)# ")
+    assert "now empty" not in o.types("show short") and "hostname                        ag\n" in o.types("show short")
+    o.types("exit", until=r"\[y/n/c\] ")
+    o.types("n")
+    o.keys("session-agent ag?")
+    assert "... 2450 more" in o.reads(r"more")[-80:] + o.reads(PROMPT)
+
+
 def test_names_with_odd_characters_are_kept_shown_and_completed(sbc, operator, tmp_path):
     sbc.start()
     o = operator()
