@@ -29,6 +29,9 @@ enum {
 
 static const char place_call[] = "place-call"; /* step of ingress */
 
+/* architecture.md 12: with libre's 16 bytes and what malloc rounds up to */
+_Static_assert(sizeof(struct call) <= 1280 - 16, "a call takes 1280 bytes");
+
 static void told(void *obj, uint8_t from, uint8_t on, uint8_t to)
 {
 	const struct call *c = obj;

@@ -12,6 +12,9 @@
 #include "sbc/leg.h"
 #include "sbc/respond.h"
 
+/* architecture.md 12: with libre's 16 bytes and what malloc rounds up to */
+_Static_assert(sizeof(struct leg) <= 512 - 16, "a leg takes 512 bytes");
+
 /* So many branches that lost are known when they repeat their 2xx */
 enum {
 	LOSERS_MAX = 24

@@ -140,6 +140,9 @@ struct media {
 	uint32_t closing; /* flows whose last news is to come */
 };
 
+/* architecture.md 12: with libre's 16 bytes and what malloc rounds up to */
+_Static_assert(sizeof(struct media) <= 448 - 16, "media takes 448 bytes");
+
 /* --- alarms of the pools ------------------------------------------------- */
 
 static const char *pools_name(const struct realm *realm)

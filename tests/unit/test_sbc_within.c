@@ -539,9 +539,76 @@ static void the_end_of_the_longest_call_is_bye_to_both(void **s)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, core_setup, core_teardown)
 
+/* architecture.md 7, 12: no message outlives its transaction, and of the search only
+ * what it found is needed */
+static void a_held_call_keeps_neither_its_search_nor_a_message(void **s)
+{
+	const struct call *c;
+	struct message *m;
+	(void)s;
+
+	call();
+	c = core_the_call();
+	assert_null(c->hunt);
+	assert_ptr_equal(c->found.leg, c->b);
+	assert_string_equal(c->found.hop.realm->config->identifier, "trunk");
+	assert_null(c->b->ack);
+	assert_non_null(leg_text(c->b, LEG_BRANCH));
+	core_run(64 * 500 + 1000);
+	assert_null(c->b->invite);
+	assert_null(leg_text(c->b, LEG_BRANCH));
+	assert_null(leg_text(c->b, LEG_RURI));
+	assert_null(leg_text(c->b, LEG_CREDENTIALS));
+	for (int side = SIDE_A; side <= SIDE_B; side++)
+		assert_null(c->queue[side].line);
+
+	/* and goes on */
+	peer_says(&pbx, "INFO", NULL, NULL);
+	m = peer_request(&trunk, "INFO");
+	peer_answers(&trunk, m, 200, NULL, NULL);
+	peer_answer(&pbx, 200);
+	peer_says(&trunk, "BYE", NULL, NULL);
+	peer_answer(&trunk, 200);
+	peer_answers(&pbx, peer_request(&pbx, "BYE"), 200, NULL, NULL);
+	core_run(1);
+	assert_int_equal(core_calls(), 0);
+}
+
+/* RFC 3261 13.2.2.4: it is made once, and sent each time */
+static void the_ack_of_a_repeated_2xx_is_the_same_though_the_target_moved(
+	void **s)
+{
+	struct message *invite, *first, *again, *m;
+	(void)s;
+
+	core_start();
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	invite = peer_request(&trunk, "INVITE");
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	first = peer_request(&trunk, "ACK");
+
+	strcpy(trunk.contact, "sip:moved@127.0.0.11:5060");
+	peer_says(&trunk, "UPDATE", NULL, NULL);
+	m = peer_request(&pbx, "UPDATE");
+	peer_answers(&pbx, m, 200, NULL, NULL);
+	peer_answer(&trunk, 200);
+
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	again = peer_request(&trunk, "ACK");
+	assert_int_equal(pl_cmp(&again->branch, &first->branch), 0);
+	assert_int_equal(pl_cmp(&again->ruri, &first->ruri), 0);
+	peer_says(&pbx, "INFO", NULL, NULL);
+	m = peer_request(&trunk, "INFO");
+	assert_false(pl_strcmp(&m->ruri, "sip:moved@127.0.0.11:5060"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_held_call_keeps_neither_its_search_nor_a_message),
+		T(the_ack_of_a_repeated_2xx_is_the_same_though_the_target_moved),
 		T(the_next_request_waits_until_the_one_before_has_an_answer),
 		T(a_challenged_request_is_sent_again_before_the_next_one),
 		T(bye_overtakes_and_those_that_wait_get_487),
