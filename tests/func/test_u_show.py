@@ -182,3 +182,22 @@ def test_a_configuration_is_the_tree_of_its_yaml_form(sbc, trunk):
     assert [a["hostname"] for a in one["session-router"]["session-agent"]] == ["trunk.example"]
     code, output = sbc.acli_status("show running-config session-agent nowhere | json")
     assert code == 1 and "There is no session-agent [nowhere]" in output
+
+
+def test_an_answer_of_many_slices_is_whole_in_each_form(sbc, tmp_path):
+    """The worker says 200 rows in a turn; filters and the document go on from one to the next"""
+    agent = sbc.element("surrogate-agent", "a.trunk.example")
+    agent.update({"register-user": "4930^^^", "register-contact-user": "a-4930^^^", "aor-count": "777"})
+    sbc.element("surrogate-agent", "b.trunk.example")["state"] = "disabled"
+    sbc.start(level=None)
+    users = [f"4930{n:03}@a.trunk.example" for n in range(777)]
+    aors = json.loads(sbc.acli("show surrogate-agents | json"))["data"]["aors"]
+    assert [a["aor"] for a in aors][:777] == users and len(aors) == 787
+    text = sbc.acli("show surrogate-agents")
+    assert re.findall(r"(?m)^(\S+@a\S+) ", text) == users
+    assert sbc.acli("show surrogate-agents | include @a.trunk | count").strip() == "777"
+    assert sbc.acli("show surrogate-agents | begin 4930500@ | exclude disabled | include @ | count").strip() == "277"
+    sbc.acli(f"show surrogate-agents | include @a.trunk | save {tmp_path}/rows")
+    assert re.findall(r"(?m)^(\S+) ", (tmp_path / "rows").read_text()) == users
+    detail = json.loads(sbc.acli("show surrogate-agents detail | json"))["data"]["aors"]
+    assert [a["aor"] for a in detail] == [a["aor"] for a in aors]
