@@ -80,12 +80,24 @@ static void host_bound(struct registration *r)
 		r->carrier = carrier_give(r->carrier);
 }
 
+struct lost {
+	const struct carrier *carrier;
+	uint64_t conn;
+};
+
+static void sweep_lost(struct herd *h, void *arg)
+{
+	const struct lost *lost = arg;
+
+	herd_sweep_carrier(h, lost->carrier, lost->conn);
+}
+
+/* Out of the table: while a plan is taken over the order is not whole */
 static void take_back(const struct carrier *c, uint64_t conn, void *arg)
 {
-	const struct surrogates *all = arg;
+	struct lost lost = { c, conn };
 
-	for (uint32_t i = 0; i < all->n; i++)
-		herd_sweep_carrier(all->order[i], c, conn);
+	herd_walk(arg, sweep_lost, &lost);
 }
 
 static void host_agent_down(struct registration *r)
@@ -461,20 +473,29 @@ int surrogates_credentials(struct surrogates *s,
 	return 0;
 }
 
+struct gone {
+	const struct session_agent *agent;
+	const struct sa *addr;
+};
+
+static void sweep_gone(struct herd *h, void *arg)
+{
+	const struct gone *gone = arg;
+	const struct registry *reg = h->f.registry;
+
+	if (reg && reg->hop.agent &&
+	    !strcmp(reg->hop.agent->hostname, gone->agent->hostname))
+		herd_sweep_target(h, gone->addr);
+}
+
 void surrogates_target_gone(struct surrogates *s,
 			    const struct session_agent *agent,
 			    const struct sa *addr)
 {
-	if (!s || !agent || !agent->invalidate_registrations)
-		return;
+	struct gone gone = { agent, addr };
 
-	for (uint32_t i = 0; i < s->n; i++) {
-		const struct registry *reg = s->order[i]->f.registry;
-
-		if (reg && reg->hop.agent &&
-		    !strcmp(reg->hop.agent->hostname, agent->hostname))
-			herd_sweep_target(s->order[i], addr);
-	}
+	if (s && agent && agent->invalidate_registrations)
+		herd_walk(s, sweep_gone, &gone);
 }
 
 void surrogates_lost(struct surrogates *s, uint64_t conn)

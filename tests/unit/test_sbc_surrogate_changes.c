@@ -567,6 +567,25 @@ static void a_large_agent_comes_and_goes_a_slice_in_a_turn(void **s)
 	(void)s;
 }
 
+/* What concerns all AoRs concerns those, too, whose turn has not come */
+static void a_registrar_that_is_lost_in_the_middle_is_lost_for_all(void **s)
+{
+	struct config *cfg;
+
+	one_registered();
+	change_many(true);
+	run(60 * SECOND);
+	f.seen_n = 0;
+	assert_int_equal(config_change(&cfg, f.cfg, NULL, 0), 0);
+	use_later(cfg);
+	f.trunk->invalidate_registrations = true;
+	surrogates_target_gone(f.s, f.trunk, NULL);
+	run(60 * SECOND);
+	assert_int_equal(f.seen_n, MANY + 1);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	(void)s;
+}
+
 static void note_end(void *arg)
 {
 	*(bool *)arg = true;
@@ -613,6 +632,7 @@ int main(void)
 		TEST(many_agents_come_and_go_a_slice_in_a_turn),
 		TEST(a_change_in_the_middle_of_one_counts_alone),
 		TEST(a_large_agent_comes_and_goes_a_slice_in_a_turn),
+		TEST(a_registrar_that_is_lost_in_the_middle_is_lost_for_all),
 		TEST(an_end_in_the_middle_of_a_change_leaves_nobody_behind),
 	};
 	int err = libre_init();
