@@ -48,6 +48,7 @@ struct got {
 	struct mbuf *final;
 	uint16_t code;
 	bool wild;
+	bool torn; /* sends failed while it was open: its answer, too, maybe */
 	uint64_t ended;
 };
 
@@ -105,6 +106,8 @@ void witness_tears(void)
 {
 	for (size_t i = 0; i < gave_n; i++)
 		gave[i].torn = gave[i].torn || !gave[i].final_at;
+	for (size_t i = 0; i < got_n; i++)
+		got[i].torn = got[i].torn || !got[i].final;
 }
 
 const char *witness_fault(void)
@@ -400,8 +403,9 @@ static void check_invites(const struct label *n)
 	for (size_t i = 0; n->to[0] && i < got_n; i++) {
 		const struct got *g = &got[i];
 
-		if (g->n.method == INVITE && !g->wild && !g->final &&
-		    g->n.end == n->end && !strcmp(g->n.callid, n->callid) &&
+		if (g->n.method == INVITE && !g->wild && !g->torn &&
+		    !g->final && g->n.end == n->end &&
+		    !strcmp(g->n.callid, n->callid) &&
 		    !strcmp(g->n.from, n->to) && !strcmp(g->n.to, n->from))
 			accuse("INVITE %u while that of %s is open", n->cseq,
 			       witness_marks[n->end]);

@@ -27,7 +27,8 @@ void witness_names_cross(bool cross);
 /** The core gets this now. wild: not written by the rules */
 void witness_hears(int end, const struct message *msg, bool wild);
 /** Sends have failed: what the core has asked and nobody answered may be over
- *  for it (RFC 3261 8.1.3.1), and it may ask again */
+ *  for it (RFC 3261 8.1.3.1), and it may ask again; what it was asked may be
+ *  answered, and nobody has seen it */
 void witness_tears(void);
 /** The core has sent this; msg NULL: it could not be scanned */
 void witness_sees(int end, struct mbuf *mb, const struct message *msg);
