@@ -203,6 +203,25 @@ static bool is_acked(const struct debt *d, uint32_t cseq)
 	return false;
 }
 
+/* By the core, or by its peer: a 2xx to a re-INVITE may come behind that */
+static bool was_hung_up(const char *callid, const char *ours,
+			const char *theirs)
+{
+	for (size_t i = 0; i < gave_n; i++)
+		if (gave[i].n.method == BYE &&
+		    !strcmp(gave[i].n.callid, callid) &&
+		    !strcmp(gave[i].n.from, ours) &&
+		    !strcmp(gave[i].n.to, theirs))
+			return true;
+	for (size_t i = 0; i < got_n; i++)
+		if (got[i].n.method == BYE && got[i].code == 200 &&
+		    !strcmp(got[i].n.callid, callid) &&
+		    !strcmp(got[i].n.from, theirs) &&
+		    !strcmp(got[i].n.to, ours))
+			return true;
+	return false;
+}
+
 static void owe(const char *callid, const char *ours, const char *theirs,
 		uint32_t cseq, bool asked)
 {
@@ -217,12 +236,7 @@ static void owe(const char *callid, const char *ours, const char *theirs,
 		strcpy(d->ours, ours);
 		strcpy(d->theirs, theirs);
 		d->asked = asked;
-		for (size_t i = 0; i < gave_n; i++)
-			d->ended = d->ended ||
-				   (gave[i].n.method == BYE &&
-				    !strcmp(gave[i].n.callid, callid) &&
-				    !strcmp(gave[i].n.from, ours) &&
-				    !strcmp(gave[i].n.to, theirs));
+		d->ended = was_hung_up(callid, ours, theirs);
 	}
 	if (asked && d->cseq != cseq) {
 		d->cseq = cseq;
