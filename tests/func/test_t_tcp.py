@@ -320,6 +320,7 @@ def test_a_static_connection_is_opened_at_once_and_again_when_it_is_lost(over_tc
     time.sleep(1.5)  # longer than an idle one lives
     assert trunk.accepted == 1 and len(trunk.connections) == 1
     pbx_a.calls("0301234").until_answered().hang_up()
+    sbc.no_session_is_left()    # the trunk has answered the BYE
     assert trunk.accepted == 1
     lost = time.monotonic()
     for connection in list(trunk.connections.values()):

@@ -47,13 +47,13 @@ class Stream:
         while self.running:
             try:
                 more = connection.recv(65536)
+                if not more:
+                    break
+                data = self.cut(data + more, peer)
             except TimeoutError:
                 continue
-            except OSError:
+            except OSError:     # also of an answer into a connection that was lost meanwhile
                 break
-            if not more:
-                break
-            data = self.cut(data + more, peer)
         self.connections.pop(peer, None)
         connection.close()
 
