@@ -20,8 +20,10 @@
 #include "cli/tree.h"
 
 enum {
-	SHOWN = 1000, /* differences that are listed */
-	SLICE = 200   /* calls that are looked at in one turn */
+	SHOWN = 1000,     /* differences that are listed */
+	SLICE = 200,      /* calls that are looked at in one turn */
+	SETTLES = 20000,  /* at most [ms] */
+	LOOKS = 20 * 1000 /* pause between two looks [us] */
 };
 
 /* What the commands of this file work with */
@@ -790,6 +792,19 @@ static int failed(struct work *work, const char *why)
 	return ECANCELED;
 }
 
+/* The activation before is still being taken over, which goes on in slices behind
+ * its end: whoever came now would have the rest of it done in one turn of the SIP
+ * loop (1.1). Never more than a while */
+static int settle(struct task *task)
+{
+	struct sbc *sbc = task->control->setup.sbc;
+	const uint64_t until = clock_ms() + SETTLES;
+
+	while (!sbc_is_settled(sbc) && clock_ms() < until)
+		clock_rest(LOOKS);
+	return 0;
+}
+
 static int prepare(struct task *task)
 {
 	struct work *work = (struct work *)task;
@@ -851,11 +866,11 @@ static void abandon(struct task *task)
 }
 
 static const struct step activate_steps[] = {
-	{ ON_JOB, load_to_run },   { ON_JOB, verify_to_run },
-	{ ON_JOB, compile },       { ON_JOB, count_edits },
-	{ ON_JOB, say_costs },     { ON_FRONT, prepare },
-	{ ON_JOB, write_running }, { ON_FRONT, commit },
-	{ ON_JOB, NULL },
+	{ ON_JOB, load_to_run }, { ON_JOB, verify_to_run },
+	{ ON_JOB, compile },     { ON_JOB, count_edits },
+	{ ON_JOB, say_costs },   { ON_JOB, settle },
+	{ ON_FRONT, prepare },   { ON_JOB, write_running },
+	{ ON_FRONT, commit },    { ON_JOB, NULL },
 };
 
 int activation_begin(const struct activation *a)

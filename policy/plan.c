@@ -31,8 +31,8 @@ static const struct realm *registrar_realm(const struct surrogate_agent *agent,
 	return plan_registrar(arg, agent, &hop) ? NULL : hop.realm;
 }
 
-static bool is_by_name(const struct plan *plan,
-		       const struct surrogate_agent *agent)
+bool plan_is_by_name(const struct plan *plan,
+		     const struct surrogate_agent *agent)
 {
 	const struct realm *realm = realm_named(plan->realms, agent->realm_id);
 	struct hop hop;
@@ -52,7 +52,7 @@ static int by_name_find(struct plan *plan)
 			config_at(plan->config, &element_surrogate_agent, i);
 		void *more;
 
-		if (!is_by_name(plan, agent))
+		if (!plan_is_by_name(plan, agent))
 			continue;
 		if (plan->by_name_n == room) {
 			room = room ? 2 * room : 16;

@@ -44,6 +44,10 @@ void plan_give(const struct plan *plan);
  *  there are objects */
 bool plan_is_last(const struct plan *plan);
 
+/** Does only DNS know the customer-next-hop of this agent of the plan? */
+bool plan_is_by_name(const struct plan *plan,
+		     const struct surrogate_agent *agent);
+
 /**
  * Where a surrogate-agent registers (behaviour.md 4.1)
  *

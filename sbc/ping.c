@@ -24,6 +24,7 @@ enum {
 	SECOND = 1000,     /* [ms] */
 	TTR_DEFAULT = 32,  /* ttr-no-response 0 [s] */
 	FIRST_SPREAD = 10, /* the first pings of n: within n times this [ms] */
+	SLICE = 200,       /* session-agents of another plan in one turn */
 	LOOK_EVERY = 1000, /* at all session-agents [ms] */
 	LOOK_PAUSE = 20,   /* between two slices [ms] */
 	LOOK_SLICE = 200   /* session-agents at a time */
@@ -43,19 +44,26 @@ struct ping {
 	struct entry by_name;
 	struct pings *all;
 	char *hostname;
-	/* Of the worker's plan, renewed with it */
+	uint32_t seen; /* in this change of the plan: what follows is of it */
 	const struct session_agent *config;
 	const struct realm *realm;
 	struct agent *agent;
-	bool stays;
 	struct timer timer;
 	struct resolve *resolving;
 	struct spot spots[RESOLVE_TARGETS];
 	uint32_t n;
 };
 
+/* A plan taken over a little in each turn of the loop; a ping that its turn has not
+ * come to asks as before */
 struct pings {
 	struct worker *worker;
+	const struct plan *plan, *before; /* before: until all is taken over */
+	uint32_t changes, asked;
+	size_t next;     /* session-agent of the plan */
+	struct le *left; /* next ping that may be gone, behind these */
+	struct timer taking;
+	bool under_way;
 	struct list list;
 	struct table names;
 	struct timer look;
@@ -443,8 +451,7 @@ static int ping_add(struct ping **pp, struct pings *all,
 static int ping_renew(struct pings *all, const struct session_agent *config,
 		      uint32_t n)
 {
-	const struct plan *plan = all->worker->plan;
-	const struct realm *realm = egress_of(plan, config);
+	const struct realm *realm = egress_of(all->plan, config);
 	struct agent *agent = agents_find(all->worker->agents, config);
 	struct ping *p = ping_find(all, config->hostname);
 	uint64_t wait;
@@ -458,7 +465,8 @@ static int ping_renew(struct pings *all, const struct session_agent *config,
 			return err;
 	}
 
-	p->stays = true;
+	round_stop(p); /* what is under way reads the plan before */
+	p->seen = all->changes;
 	p->config = config;
 	p->realm = realm;
 	p->agent = agent;
@@ -473,50 +481,80 @@ static int ping_renew(struct pings *all, const struct session_agent *config,
 	return 0;
 }
 
-int pings_change(struct pings *all)
+static int agent_next(struct pings *all)
 {
-	const struct config *cfg = all->worker->plan->config;
-	size_t n = config_count(cfg, &element_session_agent);
-	struct le *le = list_head(&all->list);
-	uint32_t asked = 0;
-	int err = 0;
+	const struct session_agent *config = config_at(
+		all->plan->config, &element_session_agent, all->next++);
 
-	/* What is under way reads the plan before */
-	for (; le; le = le->next) {
-		struct ping *p = le->data;
-
-		round_stop(p);
-		p->stays = false;
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct session_agent *config =
-			config_at(cfg, &element_session_agent, i);
-		int failed = 0;
-
-		if (can_ask(config))
-			failed = ping_renew(all, config, ++asked);
-		if (failed)
-			err = failed;
-	}
-	for (le = list_head(&all->list); le;) {
-		struct ping *p = le->data;
-
-		le = le->next;
-		if (!p->stays)
-			mem_deref(p);
-	}
-
-	return err;
+	return can_ask(config) ? ping_renew(all, config, ++all->asked) : 0;
 }
 
-void pings_now(struct pings *all)
+static void leave_next(struct pings *all)
 {
-	for (struct le *le = list_head(&all->list); le; le = le->next) {
-		struct ping *p = le->data;
+	struct ping *p = all->left->data;
 
-		round_stop(p);
-		timer_start(&p->timer, 0, round_begin, p);
+	all->left = all->left->next;
+	if (p->seen != all->changes)
+		mem_deref(p);
+}
+
+/* A slice; false: that was the last one */
+static bool take_some(struct pings *all)
+{
+	size_t n = config_count(all->plan->config, &element_session_agent);
+
+	for (int i = 0; i < SLICE; i++) {
+		if (all->next < n) {
+			if (agent_next(all))
+				log_error(SIPD, "change", "text=\"no memory\"");
+		} else if (all->left) {
+			leave_next(all);
+		} else {
+			return false;
+		}
 	}
+
+	return true;
+}
+
+static void taken(struct pings *all)
+{
+	timer_cancel(&all->taking);
+	all->under_way = false;
+	plan_give(all->before);
+	all->before = NULL;
+}
+
+static void go_on(void *arg)
+{
+	struct pings *all = arg;
+
+	if (take_some(all))
+		timer_start(&all->taking, 1, go_on, all);
+	else
+		taken(all);
+}
+
+void pings_change(struct pings *all)
+{
+	if (all->under_way) {
+		while (take_some(all))
+			;
+		taken(all);
+	}
+	all->before = all->plan;
+	all->plan = plan_take(all->worker->plan);
+	all->changes++;
+	all->next = 0;
+	all->asked = 0;
+	all->left = list_head(&all->list);
+	all->under_way = true;
+	go_on(all);
+}
+
+bool pings_is_settled(const struct pings *all)
+{
+	return !all || !all->under_way;
 }
 
 void pings_ask(struct pings *all, const char *hostname)
@@ -649,10 +687,13 @@ static void destructor(void *data)
 	struct pings *all = data;
 
 	timer_cancel(&all->look);
+	timer_cancel(&all->taking);
 	while (all->tries.head)
 		try_end(all->tries.head->data, ECANCELED);
 	list_flush(&all->list);
 	table_finish(&all->names);
+	plan_give(all->plan);
+	plan_give(all->before);
 }
 
 int pings_open(struct pings **pp, struct worker *w)

@@ -16,9 +16,13 @@ int pings_open(struct pings **pp, struct worker *w);
 /** End all, without a word; NULL is fine */
 void pings_close(struct pings *p);
 
-/** The worker has another plan: ping whom it says to ping. Who stays keeps his
- *  turn. 0; ENOMEM: some are not pinged */
-int pings_change(struct pings *p);
+/** The worker has another plan: a slice of it in each turn of the loop, beginning
+ *  now. Who stays keeps his turn. A change that is under way is done to its end
+ *  first. Without memory some are not pinged; the log says so */
+void pings_change(struct pings *p);
+
+/** Is no change under way? Of NULL there is none */
+bool pings_is_settled(const struct pings *p);
 
 /** What one ping found */
 struct ping_result {
@@ -48,5 +52,3 @@ int pings_try(struct pings *p, const char *hostname, uint32_t wait, ping_h *h,
 
 /** Ping this session-agent now, if it is pinged at all */
 void pings_ask(struct pings *p, const char *hostname);
-/** Ping all anew, as after a start: for tests and `reset`. */
-void pings_now(struct pings *p);

@@ -195,12 +195,9 @@ static void begin(struct worker *w, void *arg)
 		return;
 	doors_commit(w->doors);
 	o->err = surrogates_change(w->surrogates, o->plan, o->before);
-	if (!o->err)
-		o->err = pings_change(w->pings);
-	if (!o->err)
-		o->err = sources_change(w->sources);
-	if (!o->err)
-		o->err = standing_change(w->standing);
+	pings_change(w->pings);
+	sources_change(w->sources);
+	standing_change(w->standing);
 	if (o->err)
 		snprintf(o->why, 256, "cannot take up registrations: %s",
 			 strerror(o->err));
@@ -285,12 +282,9 @@ static void commit(void *arg, void *x)
 	credentials_changed(w->credentials);
 	if (surrogates_change_later(w->surrogates, w->plan, before))
 		log_error(SURROGATE, "change", "text=\"no memory\"");
-	if (sources_change(w->sources))
-		log_error(DNS, "change", "text=\"no memory\"");
-	if (standing_change(w->standing))
-		log_error(SIPD, "change", "text=\"no memory\"");
-	if (pings_change(w->pings))
-		log_error(SIPD, "change", "text=\"no memory\"");
+	sources_change(w->sources);
+	standing_change(w->standing);
+	pings_change(w->pings);
 	calls_switch_off(w->calls);
 	plan_give(before);
 }
@@ -461,6 +455,25 @@ void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 	struct question q = { fn, arg };
 
 	mailbox_ask(sbc->worker.mailbox, asked, &q);
+}
+
+static void look_settled(struct worker *w, void *arg)
+{
+	bool *settled = arg;
+
+	*settled = *settled && surrogates_is_settled(w->surrogates) &&
+		   sources_is_settled(w->sources) &&
+		   pings_is_settled(w->pings) &&
+		   standing_is_settled(w->standing);
+}
+
+bool sbc_is_settled(struct sbc *sbc)
+{
+	bool settled = true;
+
+	sbc_ask(sbc, look_settled, &settled);
+
+	return settled;
 }
 
 void sbc_post(struct sbc *sbc, struct letter *letter)

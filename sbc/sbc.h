@@ -57,6 +57,11 @@ void sbc_abandon(struct sbc *sbc);
 void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
 	     void *arg);
 
+/** Has the last change been taken over by all it concerns? That goes on behind
+ *  sbc_commit, a slice in each turn of the loop. A change that comes before is done
+ *  all the same, but then holds the loop up for what is left */
+bool sbc_is_settled(struct sbc *sbc);
+
 /** Post a letter to the worker, and wait for nothing */
 void sbc_post(struct sbc *sbc, struct letter *letter);
 

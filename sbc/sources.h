@@ -16,8 +16,14 @@ struct sources;
 int sources_open(struct sources **sp, struct worker *w);
 void sources_close(struct sources *s);
 
-/** The worker has another plan: its names are asked for. 0; ENOMEM: some are not */
-int sources_change(struct sources *s);
+/** The worker has another plan: a slice of its names in each turn of the loop,
+ *  beginning now. What is known of those that stay is not forgotten. A change that
+ *  is under way is done to its end first. Without memory some are not asked for;
+ *  the log says so */
+void sources_change(struct sources *s);
+
+/** Is no change under way? Of NULL there is none */
+bool sources_is_settled(const struct sources *s);
 
 /** match_source, and where the configuration names no session-agent with this
  *  address, one that DNS gave it. s may be NULL */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "store/hash.h"
 #include "store/log.h"
 #include "sbc/doors.h"
 #include "sbc/outage.h"
@@ -14,14 +15,16 @@
 #include "sbc/timer.h"
 
 enum {
-	PAUSE = 10 /* tcp-reconn-interval 0 [s] */
+	PAUSE = 10, /* tcp-reconn-interval 0 [s] */
+	SLICE = 200 /* session-agents of another plan in one turn */
 };
 
 /* One connection. The table has a reference, and each send under way */
 struct stand {
 	struct le le;
+	struct entry by_name;
 	struct standing *all; /* NULL: given up */
-	/* Of the worker's plan, renewed with it */
+	uint32_t seen; /* in this change of the plan: what follows is of it */
 	const struct session_agent *agent;
 	const struct realm *realm;
 	char *hostname;
@@ -30,12 +33,21 @@ struct stand {
 	struct port *port; /* a reference, while there is a connection */
 	struct sa dst;
 	uint64_t conn; /* 0: none */
-	bool opening, stays;
+	bool opening;
 };
 
+/* A plan taken over a little in each turn of the loop; a connection that its turn
+ * has not come to is kept as before */
 struct standing {
 	struct worker *worker;
+	const struct plan *plan, *before; /* before: until all is taken over */
+	uint32_t changes;
+	size_t next;     /* session-agent of the plan */
+	struct le *left; /* next connection that may go, behind these */
+	struct timer taking;
+	bool under_way;
 	struct list list;
+	struct table names;
 };
 
 static void begin(void *arg);
@@ -163,20 +175,32 @@ static void stand_end(struct stand *s)
 	s->resolving = (resolve_cancel(s->resolving), NULL);
 	leave(s);
 	list_unlink(&s->le);
+	table_remove(&s->all->names, &s->by_name);
 	s->all = NULL;
 	mem_deref(s);
 }
 
+static uint64_t name_hash(const char *hostname)
+{
+	return hash_nocase(hostname, strlen(hostname));
+}
+
+static bool is_name(const struct entry *e, const void *key)
+{
+	const struct stand *s =
+		(const struct stand *)((const char *)e -
+				       offsetof(struct stand, by_name));
+
+	return !str_casecmp(s->hostname, key);
+}
+
 static struct stand *find(const struct standing *all, const char *hostname)
 {
-	for (struct le *le = list_head(&all->list); le; le = le->next) {
-		struct stand *s = le->data;
+	struct entry *e =
+		table_find(&all->names, name_hash(hostname), is_name, hostname);
 
-		if (!str_casecmp(s->hostname, hostname))
-			return s;
-	}
-
-	return NULL;
+	return e ? (struct stand *)((char *)e - offsetof(struct stand, by_name))
+		 : NULL;
 }
 
 /* configuration.md 2.9, as for pings but that it lives where it lives */
@@ -217,6 +241,9 @@ static int stand_add(struct standing *all, const struct session_agent *agent,
 	struct stand *s = mem_zalloc(sizeof(*s), stand_destructor);
 	int err = s ? str_dup(&s->hostname, agent->hostname) : ENOMEM;
 
+	if (!err)
+		err = table_add(&all->names, &s->by_name,
+				name_hash(agent->hostname));
 	if (err) {
 		mem_deref(s);
 		return err;
@@ -224,7 +251,7 @@ static int stand_add(struct standing *all, const struct session_agent *agent,
 	s->all = all;
 	s->agent = agent;
 	s->realm = realm;
-	s->stays = true;
+	s->seen = all->changes;
 	list_append(&all->list, &s->le, s);
 	timer_start(&s->timer, 0, begin, s);
 
@@ -245,7 +272,7 @@ static int stand_renew(struct standing *all, const struct session_agent *agent,
 
 	s->agent = agent;
 	s->realm = realm;
-	s->stays = true;
+	s->seen = all->changes;
 	/* a question about its name read the plan before */
 	if (s->resolving) {
 		s->resolving = (resolve_cancel(s->resolving), NULL);
@@ -255,37 +282,90 @@ static int stand_renew(struct standing *all, const struct session_agent *agent,
 	return 0;
 }
 
-int standing_change(struct standing *all)
+static int agent_next(struct standing *all)
 {
-	const struct plan *plan = all->worker->plan;
-	size_t n = config_count(plan->config, &element_session_agent);
-	int err = 0;
+	const struct session_agent *agent = config_at(
+		all->plan->config, &element_session_agent, all->next++);
+	const struct realm *realm;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct session_agent *agent =
-			config_at(plan->config, &element_session_agent, i);
-		const struct realm *realm;
-		int failed_one;
+	if (!agent->state ||
+	    agent->transport_method != TRANSPORT_METHOD_STATIC_TCP)
+		return 0;
+	realm = realm_of(all->plan, agent);
 
-		if (!agent->state ||
-		    agent->transport_method != TRANSPORT_METHOD_STATIC_TCP)
-			continue;
-		realm = realm_of(plan, agent);
-		failed_one = realm ? stand_renew(all, agent, realm) : 0;
-		if (failed_one)
-			err = failed_one;
+	return realm ? stand_renew(all, agent, realm) : 0;
+}
+
+static void leave_next(struct standing *all)
+{
+	struct stand *s = all->left->data;
+
+	all->left = all->left->next;
+	if (s->seen != all->changes)
+		stand_end(s);
+}
+
+/* A slice; false: that was the last one. Who goes, goes after all others: one that
+ * is renewed may end here, but is never `left` then */
+static bool take_some(struct standing *all)
+{
+	size_t n = config_count(all->plan->config, &element_session_agent);
+
+	for (int i = 0; i < SLICE; i++) {
+		if (all->next < n) {
+			if (agent_next(all))
+				log_error(SIPD, "change", "text=\"no memory\"");
+			if (all->next == n)
+				all->left = list_head(&all->list);
+		} else if (all->left) {
+			leave_next(all);
+		} else {
+			return false;
+		}
 	}
-	for (struct le *le = list_head(&all->list); le;) {
-		struct stand *s = le->data;
 
-		le = le->next;
-		if (!s->stays)
-			stand_end(s);
-		else
-			s->stays = false;
+	return true;
+}
+
+static void taken(struct standing *all)
+{
+	timer_cancel(&all->taking);
+	all->under_way = false;
+	plan_give(all->before);
+	all->before = NULL;
+}
+
+static void go_on(void *arg)
+{
+	struct standing *all = arg;
+
+	if (take_some(all))
+		timer_start(&all->taking, 1, go_on, all);
+	else
+		taken(all);
+}
+
+void standing_change(struct standing *all)
+{
+	if (all->under_way) {
+		while (take_some(all))
+			;
+		taken(all);
 	}
+	all->before = all->plan;
+	all->plan = plan_take(all->worker->plan);
+	all->changes++;
+	all->next = 0;
+	all->left = config_count(all->plan->config, &element_session_agent)
+			    ? NULL
+			    : list_head(&all->list);
+	all->under_way = true;
+	go_on(all);
+}
 
-	return err;
+bool standing_is_settled(const struct standing *all)
+{
+	return !all || !all->under_way;
 }
 
 void standing_lost(struct standing *all, uint64_t conn)
@@ -309,8 +389,12 @@ static void standing_destructor(void *data)
 {
 	struct standing *all = data;
 
+	timer_cancel(&all->taking);
 	while (all->list.head)
 		stand_end(all->list.head->data);
+	table_finish(&all->names);
+	plan_give(all->plan);
+	plan_give(all->before);
 }
 
 int standing_open(struct standing **sp, struct worker *w)
@@ -320,6 +404,7 @@ int standing_open(struct standing **sp, struct worker *w)
 	if (!all)
 		return ENOMEM;
 	all->worker = w;
+	table_init(&all->names);
 	*sp = all;
 	return 0;
 }

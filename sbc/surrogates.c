@@ -31,6 +31,11 @@ int surrogates_change_later(struct surrogates *s, const struct plan *now,
 	return muster_begin(s, now, before);
 }
 
+bool surrogates_is_settled(const struct surrogates *s)
+{
+	return !s->muster;
+}
+
 /* The host of the machines -------------------------------------------------- */
 
 static void stop_look(struct surrogates *all);

@@ -39,6 +39,9 @@ int surrogates_change(struct surrogates *s, const struct plan *now,
 int surrogates_change_later(struct surrogates *s, const struct plan *now,
 			    const struct plan *before);
 
+/** Is no change under way? */
+bool surrogates_is_settled(const struct surrogates *s);
+
 /** What a call needs to know of an AoR */
 struct registration_view {
 	struct owner owner;

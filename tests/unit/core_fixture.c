@@ -124,7 +124,7 @@ void core_start(void)
 }
 
 /* Nothing is shared, so that whoever kept a pointer into it reads what is freed */
-static struct config *config_twin(const struct config *cfg)
+struct config *core_twin(const struct config *cfg)
 {
 	struct config *twin = config_new();
 
@@ -151,7 +151,7 @@ void core_change(void)
 	char why[DOORS_WHY];
 
 	config_give(core.cfg);
-	core.cfg = config_twin(before->config);
+	core.cfg = core_twin(before->config);
 	assert_int_equal(plan_alloc(&core.plan, core.cfg), 0);
 	assert_int_equal(doors_prepare(w->doors, core.plan, why), 0);
 	w->plan = core.plan;

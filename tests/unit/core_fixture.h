@@ -33,6 +33,8 @@ void core_start(void);
 /** An equal configuration of other objects comes into force; what nobody holds of
  *  the one before is freed. The pointers into the configuration above are void */
 void core_change(void);
+/** An equal configuration of other objects; config_give */
+struct config *core_twin(const struct config *cfg);
 /** Let time pass, timer by timer */
 void core_run(uint64_t ms);
 

@@ -39,7 +39,7 @@ static void start(void)
 {
 	core_start();
 	assert_int_equal(sources_open(&core.worker.sources, &core.worker), 0);
-	assert_int_equal(sources_change(core.worker.sources), 0);
+	sources_change(core.worker.sources);
 	core_run(10);
 }
 
@@ -179,6 +179,143 @@ static void a_pbx_is_met_by_name_in_its_realm_and_below(void **s)
 	assert_null(sources_pbx(core.worker.sources, realm, &src, 0));
 }
 
+/* --- Another plan -------------------------------------------------------- */
+
+/* A copy of the configuration that runs, edited, comes into force */
+static void change(void (*edit)(struct config *cfg))
+{
+	const struct plan *before = core.plan;
+
+	config_give(core.cfg);
+	core.cfg = core_twin(before->config);
+	if (edit)
+		edit(core.cfg);
+	assert_int_equal(plan_alloc(&core.plan, core.cfg), 0);
+	core.worker.plan = core.plan;
+	sources_change(core.worker.sources);
+	plan_give(before);
+}
+
+static struct session_agent *agent_of(struct config *cfg, const char *hostname)
+{
+	struct pl key;
+
+	pl_set_str(&key, hostname);
+	return (struct session_agent *)(uintptr_t)config_find(
+		cfg, &element_session_agent, &key);
+}
+
+static void many_agents(uint32_t n)
+{
+	char name[32];
+
+	for (uint32_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "many%04u.example", i);
+		agent_add(name, "trunk", "5060");
+	}
+}
+
+static void who_is_known_stays_so_while_another_plan_is_taken_over(void **s)
+{
+	struct source source;
+	(void)s;
+
+	many_agents(1000);
+	agent_add("z.example", "trunk", "5060");
+	fake_name("z.example", "127.0.0.21:5060", NULL);
+	fake_resolver_fail(ENOENT);
+	start();
+	fake_resolver_fail(0);
+	core_run(7000);
+	assert_true(is_agent("127.0.0.21:5060", "z.example"));
+
+	fake_resolver_fail(ETIMEDOUT);
+	change(NULL);
+	assert_false(sources_is_settled(core.worker.sources));
+	source = source_of("127.0.0.21:5060");
+	assert_ptr_equal(source.agent, agent_of(core.cfg, "z.example"));
+	core_run(100);
+	assert_true(sources_is_settled(core.worker.sources));
+	source = source_of("127.0.0.21:5060");
+	assert_ptr_equal(source.agent, agent_of(core.cfg, "z.example"));
+}
+
+static void disable(struct config *cfg)
+{
+	item_set(&element_session_agent, agent_of(cfg, "z.example"), "state",
+		 "disabled");
+}
+
+static void move(struct config *cfg)
+{
+	item_set(&element_session_agent, agent_of(cfg, "z.example"), "port",
+		 "5090");
+}
+
+static void who_is_gone_or_asked_for_otherwise_is_unknown_at_once(void **s)
+{
+	(void)s;
+
+	many_agents(1000);
+	agent_add("z.example", "trunk", "5060");
+	fake_name("z.example", "127.0.0.21:5060", NULL);
+	start();
+	core_run(7000);
+	assert_true(is_agent("127.0.0.21:5060", "z.example"));
+	fake_resolver_fail(EINPROGRESS);
+	change(move);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	core_run(1000);
+	fake_resolver_answer(0);
+	assert_true(is_agent("127.0.0.21:5060", "z.example"));
+	change(disable);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	core_run(1000);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+}
+
+/* acli.md 1.1: a plan of many names holds up no turn of the loop */
+static void of_many_names_a_few_are_asked_for_in_a_turn(void **s)
+{
+	size_t most = 0, before, now;
+	(void)s;
+
+	many_agents(1000);
+	core_start();
+	assert_int_equal(sources_open(&core.worker.sources, &core.worker), 0);
+	fake_resolver_fail(EINPROGRESS);
+	sources_change(core.worker.sources);
+	assert_false(sources_is_settled(core.worker.sources));
+	for (int ms = 0; ms < 200; ms++) {
+		before = fake_resolver_waiting();
+		core_run(1);
+		now = fake_resolver_waiting();
+		most = now - before > most ? now - before : most;
+	}
+	assert_true(sources_is_settled(core.worker.sources));
+	assert_int_equal(fake_resolver_waiting(), 1000);
+	assert_in_range(most, 1, 25);
+	fake_resolver_answer(ENOENT);
+	fake_resolver_fail(0);
+}
+
+static void a_change_before_the_last_one_is_taken_over_is_no_harm(void **s)
+{
+	(void)s;
+
+	many_agents(1000);
+	agent_add("z.example", "trunk", "5060");
+	fake_name("z.example", "127.0.0.21:5060", NULL);
+	start();
+	core_run(7000);
+	change(NULL);
+	change(disable);
+	change(disable);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+	core_run(7000);
+	assert_true(is_agent("127.0.0.21:5060", NULL));
+}
+
 /* Triggered mode (behaviour.md 4.8): whoever speaks from there wakes it up */
 static void a_pbx_that_only_dns_knows_is_active_when_it_speaks(void **s)
 {
@@ -211,6 +348,10 @@ int main(void)
 		T(a_late_answer_counts_when_it_comes),
 		T(a_customer_next_hop_that_is_a_name_is_known_by_its_address),
 		T(a_pbx_is_met_by_name_in_its_realm_and_below),
+		T(who_is_known_stays_so_while_another_plan_is_taken_over),
+		T(who_is_gone_or_asked_for_otherwise_is_unknown_at_once),
+		T(of_many_names_a_few_are_asked_for_in_a_turn),
+		T(a_change_before_the_last_one_is_taken_over_is_no_harm),
 		T(a_pbx_that_only_dns_knows_is_active_when_it_speaks),
 	};
 
