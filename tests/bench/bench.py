@@ -12,7 +12,8 @@ What quality.md compares, media not through the SBC and a rate that keeps the th
 measured, too.
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held structures registrations refresh scale programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held structures registrations refresh scale turns programs
+    /usr/bin/python3 tests/bench/bench.py turns [DATABASE]...     commands of operators: turns.py
 """
 import bisect
 import json
@@ -31,7 +32,7 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, f"{ROOT}/tests/func")
 HERE = f"{ROOT}/tests/bench"
-BUILD = os.environ.get("SBC_BUILD", f"{ROOT}/build-release")
+BUILD = os.environ.setdefault("SBC_BUILD", f"{ROOT}/build-release")  # conftest.py reads it, too
 CALLS, RATE, RUNS = 16000, 2000, 3
 SLOW_CALLS, SLOW_RATE = 4000, 400  # a rate at which nearly every message wakes the thread up
 QUOTED, FIRST = 0.070, 0.120  # Kamailio's plain call in quality.md; what a challenged call may take at first
@@ -643,11 +644,21 @@ def bench_programs():
         subprocess.run([f"{BUILD}/tests/bench_{name}"], cwd=ROOT, timeout=300)
 
 
+def bench_turns(databases=()):
+    """How long commands hold up the SIP loop"""
+    import turns
+    turns.bench_turns(sys.modules[__name__], databases)
+
+
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
     benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
                "overload": bench_overload, "held": bench_held, "structures": bench_structures, "registrations": bench_registrations, "refresh": bench_refresh, "scale": bench_scale,
-               "programs": bench_programs}
+               "turns": bench_turns, "programs": bench_programs}
+    if sys.argv[1:2] == ["turns"]:
+        bench_turns(sys.argv[2:])
+        sys.argv[1:] = []
+        benches = {}
     for name in sys.argv[1:] or benches:
         benches[name]()
     print()

@@ -11,12 +11,12 @@ class Dns:
 
     PORT = 30053
 
-    def __init__(self, folder, ip, hosts=None, srv=None, within=5.0):
+    def __init__(self, folder, ip, hosts=None, srv=None, within=5.0, more=()):
         self.ip, self.log = ip, f"{folder}/dnsmasq.log"
         self.arguments = [
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
             f"--port={self.PORT}", f"--listen-address={ip}", "--bind-interfaces", "--pid-file=",
-            "--log-queries", "--log-facility=-", "--local=/example/", "--user=", "--local-ttl=1"]
+            "--log-facility=-", "--local=/example/", "--user=", *(more or ["--log-queries", "--local-ttl=1"])]
         self.arguments += [f"--host-record={name},{address}" for name, address in (hosts or {}).items()]
         self.arguments += [f"--srv-host={owner}," + ",".join(str(part) for part in target)
                            for owner, targets in (srv or {}).items() for target in targets]
