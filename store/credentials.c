@@ -31,6 +31,7 @@ enum {
 enum kind {
 	OF_REALM,
 	OF_AOR,
+	OF_AGENT, /* has any AoR of it credentials of its own? */
 	IMPORTED, /* OF_REALM, without the entries that run */
 	KINDS
 };
@@ -48,7 +49,7 @@ struct credentials {
 
 struct question {
 	enum kind kind;
-	const struct pl *part[PARTS]; /* OF_AOR: two and an empty one */
+	const struct pl *part[PARTS]; /* OF_AOR: the third is empty */
 };
 
 /* One row, or that there is none; one block with its texts */
@@ -117,6 +118,9 @@ static const char find_entry[] =
 static const char find_aor[] =
 	"SELECT username, password FROM aor_credential WHERE agent = ?1"
 	" AND user = ?2 AND ?3 = ''";
+static const char find_agent[] =
+	"SELECT '', '' FROM aor_credential WHERE agent = ?1"
+	" AND ?2 = '' AND ?3 = '' LIMIT 1";
 static const char find_imported[] =
 	"SELECT username, password FROM credential WHERE realm = ?1"
 	" AND auth_realm = ?2 AND lookup = ?3 AND origin = 1";
@@ -147,6 +151,9 @@ int credentials_open(struct credentials **tablep, struct database *db,
 				     find_entry);
 	if (!err)
 		err = statement_kept(&table->find[OF_AOR], table->c, find_aor);
+	if (!err)
+		err = statement_kept(&table->find[OF_AGENT], table->c,
+				     find_agent);
 	if (!err)
 		err = statement_kept(&table->find[IMPORTED], table->c,
 				     find_imported);
@@ -234,7 +241,7 @@ static bool question_fits(const struct question *q)
 {
 	size_t first = q->part[0]->l, rest = TEXT_MAX;
 
-	if (q->kind == OF_AOR)
+	if (q->kind == OF_AOR || q->kind == OF_AGENT)
 		rest = NAME_LONGEST;
 
 	return first && first <= NAME_LONGEST && q->part[1]->l <= rest &&
@@ -367,8 +374,18 @@ int credential_of_aor(struct credentials *table, const struct pl *agent,
 {
 	static const struct pl none = { "", 0 };
 
+	int err;
+
 	if (!table || !agent || !user || !out)
 		return EINVAL;
+
+	/* The AoRs of most agents have none: one row of the cache says it for
+	 * all of them */
+	err = answer(table,
+		     &(struct question){ OF_AGENT, { agent, &none, &none } },
+		     NULL);
+	if (err)
+		return err;
 
 	return answer(table,
 		      &(struct question){ OF_AOR, { agent, user, &none } },
