@@ -85,6 +85,30 @@ static const char *const migrations[] = {
 	/* NULL: nobody counted */
 	"ALTER TABLE version ADD COLUMN errors INTEGER;"
 	"ALTER TABLE version ADD COLUMN warnings INTEGER;",
+	/* A log, in the order in which rows were written: AoRs come due in any
+	 * order, so that each of many rows in the order of AoRs would be a page
+	 * of its own. Of the rows of an AoR the last one counts, unless it is
+	 * gone; the others are dropped in time (registrations) */
+	"CREATE TABLE registration_log(n INTEGER PRIMARY KEY,"
+	" agent TEXT NOT NULL, aor TEXT NOT NULL,"
+	" callid TEXT, from_tag TEXT, contact TEXT, registrar TEXT,"
+	" target TEXT, service_route TEXT, associated TEXT,"
+	" cseq_reserved INTEGER, granted INTEGER, min_expires INTEGER,"
+	" failures INTEGER, expires INTEGER, refresh INTEGER, shard INTEGER,"
+	" epoch INTEGER, state INTEGER, gone INTEGER NOT NULL,"
+	" written INTEGER NOT NULL);"
+	"INSERT INTO registration_log(agent, aor, callid, from_tag, contact,"
+	" registrar, target, service_route, associated, cseq_reserved, granted,"
+	" min_expires, failures, expires, refresh, shard, epoch, state, gone,"
+	" written) SELECT *, 0, coalesce((SELECT value FROM fact WHERE"
+	" name = 'registrations-written'), 0) FROM registration;"
+	"DELETE FROM fact WHERE name = 'registrations-written';"
+	"DROP TABLE registration;"
+	"CREATE VIEW registration AS SELECT agent, aor, callid, from_tag,"
+	" contact, registrar, target, service_route, associated,"
+	" cseq_reserved, granted, min_expires, failures, expires, refresh,"
+	" shard, epoch, state FROM (SELECT *, max(n) FROM registration_log"
+	" GROUP BY agent, aor) WHERE NOT gone;",
 };
 
 enum {
@@ -103,6 +127,9 @@ struct connection {
 		struct statement s;
 	} kept[KEPT_MAX];
 	size_t n;
+	uint64_t undone;
+	void *with; /* of connection_keep, or NULL */
+	void (*with_free)(void *);
 };
 
 struct call {
@@ -211,6 +238,23 @@ uint64_t connection_changed(const struct connection *c)
 	return (uint64_t)sqlite3_total_changes64(c->handle);
 }
 
+uint64_t connection_undone(const struct connection *c)
+{
+	return c->undone;
+}
+
+void connection_keep(struct connection *c, void *kept, void (*release)(void *))
+{
+	assert(!c->with);
+	c->with = kept;
+	c->with_free = release;
+}
+
+void *connection_kept(const struct connection *c)
+{
+	return c->with;
+}
+
 uint64_t connection_last(const struct connection *c)
 {
 	return (uint64_t)sqlite3_last_insert_rowid(c->handle);
@@ -228,6 +272,8 @@ void connection_close(struct connection *c)
 
 	for (size_t i = 0; i < c->n; i++)
 		(void)sqlite3_finalize(c->kept[i].s.stmt);
+	if (c->with)
+		c->with_free(c->with);
 	/* _v2 waits for statements somebody forgot instead of failing */
 	(void)sqlite3_close_v2(c->handle);
 	free(c);
@@ -422,8 +468,10 @@ int connection_transaction(struct connection *c, bool durable,
 	err = work(c, arg);
 	if (!err)
 		err = connection_run(c, "COMMIT");
-	if (err)
+	if (err) {
 		rollback(c);
+		c->undone++;
+	}
 
 	return err;
 }

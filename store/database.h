@@ -166,6 +166,15 @@ int connection_run(struct connection *c, const char *sql);
 int connection_transaction(struct connection *c, bool durable,
 			   database_work_h *work, void *arg);
 
+/** How many of its transactions were undone: what was kept in memory of what they
+ *  wrote is wrong since */
+uint64_t connection_undone(const struct connection *c);
+
+/** Something that goes with the connection, and how it is freed; one owner alone:
+ *  registrations, on the connection that writes. NULL: nothing yet */
+void connection_keep(struct connection *c, void *kept, void (*free)(void *));
+void *connection_kept(const struct connection *c);
+
 /** Rows that the connection has changed up to now */
 uint64_t connection_changed(const struct connection *c);
 
