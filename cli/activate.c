@@ -650,9 +650,7 @@ static uint32_t ending_count(struct sbc *sbc, const char *interface)
 {
 	struct ending e = { .sbc = sbc, .interface = interface };
 
-	do {
-		sbc_ask(sbc, ending_slice, &e);
-	} while (e.next);
+	sbc_walk(sbc, ending_slice, &e, &e.next);
 
 	return e.n;
 }

@@ -78,7 +78,7 @@ static int ping_act(struct task *task)
 	struct sip_ping *p = (struct sip_ping *)task;
 	const struct ping_result *r = &p->result;
 
-	sbc_ask(task->control->setup.sbc, ask, p);
+	sbc_ask_at(task->control->setup.sbc, 0, ask, p);
 	if (p->err)
 		return refused(p);
 	while (sem_wait(&p->answered) && errno == EINTR)

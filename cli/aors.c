@@ -412,9 +412,7 @@ void show_surrogate_agents(struct session *s, const struct words *w,
 		json_open(&s->reply, NULL, '{');
 	}
 	table_begin(&s->reply, list.summary ? "agents" : "aors", columns);
-	do {
-		session_ask(s, registrations_slice, &list);
-	} while (list.next);
+	session_walk(s, registrations_slice, &list, &list.next);
 	if (list.summary)
 		summary_end(&list);
 	table_end(&s->reply);

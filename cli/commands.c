@@ -188,14 +188,18 @@ static void notify_on_worker(struct worker *w, void *arg)
 		if (aor_number(&number, agent, &user))
 			return;
 	}
-	n->found = !surrogates_notify(w->surrogates, agent, number, n->leave);
+	if (!surrogates_notify(w->surrogates, agent, number, n->leave))
+		n->found = true;
 }
 
-/* A slice of the agents at a time: the loop is not held up */
+enum {
+	SLICE = 200 /* agents at a time: the loop is not held up */
+};
+
 struct notice_all {
 	struct session *s;
 	const char *user;
-	size_t next, n;
+	size_t next;
 	uint32_t told;
 };
 
@@ -203,12 +207,13 @@ static void notify_slice(struct worker *w, void *arg)
 {
 	struct notice_all *all = arg;
 	const struct config *cfg = w->plan->config;
-	size_t end = all->next + 200;
+	size_t n = config_count(cfg, &element_surrogate_agent);
+	size_t i = all->next, end = i + SLICE < n ? i + SLICE : n;
 
-	all->n = config_count(cfg, &element_surrogate_agent);
-	for (; all->next < end && all->next < all->n; all->next++) {
+	all->next = end < n ? end : 0;
+	for (; i < end; i++) {
 		const struct surrogate_agent *agent =
-			config_at(cfg, &element_surrogate_agent, all->next);
+			config_at(cfg, &element_surrogate_agent, i);
 		uint32_t number = UINT32_MAX;
 		struct pl user;
 
@@ -227,9 +232,7 @@ static void notify_all(struct session *s, const char *user)
 {
 	struct notice_all all = { .s = s, .user = user };
 
-	do {
-		sbc_ask(s->sbc, notify_slice, &all);
-	} while (all.next < all.n);
+	sbc_walk(s->sbc, notify_slice, &all, &all.next);
 	if (user && !all.told)
 		reply_error(&s->reply, REPLY_ARGUMENT, "There is no AoR [%s]",
 			    user);
@@ -306,7 +309,7 @@ static void kill_on_worker(struct worker *w, void *arg)
 {
 	struct victim *v = arg;
 
-	v->found = !calls_kill(w->calls, v->id);
+	v->found = v->found || !calls_kill(w->calls, v->id);
 }
 
 static void kill_session(struct session *s, const struct words *w, uint32_t at)

@@ -85,6 +85,8 @@ static void usage_on_worker(struct worker *w, void *arg)
 
 static void batch_print(struct listing *l)
 {
+	for (uint32_t i = 0; i < l->n; i++)
+		memset(&l->batch[i].usage, 0, sizeof(l->batch[i].usage));
 	sbc_ask(l->task.control->setup.sbc, usage_on_worker, l);
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct row *row = &l->batch[i];

@@ -79,12 +79,9 @@ static void seen_take(const struct challenger_report *r, void *arg)
 		seen->n++;
 }
 
-static void seen_slice(struct worker *w, void *arg)
+static void seen_join(struct worker *w, void *arg)
 {
-	struct seen *seen = arg;
-
-	seen->next = challengers_walk(w->challengers, seen->next, SLICE,
-				      seen_take, seen);
+	challengers_join(arg, w->challengers);
 }
 
 static int pair_order(const void *a, const void *b)
@@ -99,15 +96,19 @@ static int seen_ask(outside_seen_h *h, void *to, void *arg)
 {
 	struct inquiry *q = arg;
 	struct seen *seen = mem_zalloc(sizeof(*seen), seen_destructor);
+	struct challengers *all;
 	int err;
 
 	if (!seen)
 		return ENOMEM;
 	mem_deref(q->seen);
 	q->seen = seen; /* the texts stay until the rules have run */
-	do {
-		sbc_ask(q->sbc, seen_slice, seen);
-	} while (seen->next);
+	err = challengers_alloc(&all);
+	if (err)
+		return err;
+	sbc_ask(q->sbc, seen_join, all);
+	(void)challengers_walk(all, 0, SIZE_MAX, seen_take, seen);
+	mem_deref(all);
 
 	err = seen->err;
 	if (seen->n)

@@ -102,18 +102,18 @@ static void pools_look(struct worker *w, void *arg)
 	struct pools *p = arg;
 	uint32_t alive, remainders, counts[SUR_STATES];
 
-	p->calls = calls_count(w->calls);
-	p->pairs = pairs_count(w->pairs);
+	p->calls += calls_count(w->calls);
+	p->pairs += pairs_count(w->pairs);
 	transactions_count(w->transactions, &alive, &remainders);
-	p->transactions = (uint64_t)alive + remainders;
+	p->transactions += (uint64_t)alive + remainders;
 	surrogates_count(w->surrogates, counts);
 	for (int i = 0; i < SUR_STATES; i++)
 		p->registrations += counts[i];
-	p->nonces = nonces_count(w->nonces);
-	p->nonces_limit = w->plan->sip->nonce_cache_size;
+	p->nonces += nonces_count(w->nonces);
+	p->nonces_limit += w->plan->sip->nonce_cache_size;
 	for (uint32_t i = 0; i < w->forwards_n; i++)
 		p->flows += forward_flows(w->forward[i]);
-	for (const struct element *const *e = elements; *e; e++)
+	for (const struct element *const *e = elements; *e && !w->number; e++)
 		p->objects += (*e)->flags & SINGLE
 				      ? 1
 				      : config_count(w->plan->config, *e);
@@ -172,9 +172,7 @@ void show_memory(struct session *s, const struct words *w, uint32_t at)
 		return;
 	}
 	sbc_ask(s->sbc, pools_look, &p);
-	do {
-		sbc_ask(s->sbc, answers_slice, &p);
-	} while (p.next);
+	sbc_walk(s->sbc, answers_slice, &p, &p.next);
 
 	if (r->json) {
 		json_begin(r, s->command, JSON_NO_WINDOW);
@@ -222,7 +220,7 @@ struct processes {
 	struct thread_use v[THREADS];
 	size_t n;
 	uint64_t up; /* [s] */
-	struct shed_report shed;
+	struct shed_report shed[SIP_WORKERS];
 };
 
 /* Name, and the sum of utime and stime (proc(5)); false: the thread ended */
@@ -273,7 +271,7 @@ static void shed_ask(struct worker *w, void *arg)
 	struct processes *p = arg;
 
 	if (w->shed)
-		shed_report(w->shed, &p->shed);
+		shed_report(w->shed, &p->shed[w->number]);
 }
 
 static const struct column thread_columns[] = {
@@ -286,15 +284,18 @@ static void thread_row(struct reply *r, const struct processes *p,
 {
 	const uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
 	const uint64_t up = p->up ? p->up : 1;
-	/* the wait of messages is that of the signalling thread */
-	bool lags =
-		!strncmp(t->name, "sip-", 4) && p->shed.wait != SHED_UNKNOWN;
+	/* the wait of messages is that of a signalling thread: sip-N */
+	const uint32_t number = !strncmp(t->name, "sip-", 4)
+					? (uint32_t)atoi(t->name + 4)
+					: SIP_WORKERS;
+	const uint32_t wait =
+		number < SIP_WORKERS ? p->shed[number].wait : SHED_UNKNOWN;
 	const struct cell cells[] = {
 		TEXT_CELL(t->name),
 		THOUSANDTHS_CELL(t->now * 1000 / hz),
 		NUMBER_CELL((t->now - t->before) * 100 * 1000 / hz / took),
 		NUMBER_CELL(t->now * 100 / hz / up),
-		{ lags ? CELL_NUMBER : CELL_NONE, NULL, p->shed.wait },
+		{ wait != SHED_UNKNOWN ? CELL_NUMBER : CELL_NONE, NULL, wait },
 	};
 
 	table_row(r, thread_columns, cells);
@@ -333,7 +334,8 @@ void show_processes(struct session *s, const struct words *w, uint32_t at)
 	if (p) {
 		str_ncpy(p->command, s->command, sizeof(p->command));
 		p->up = (clock_ms() - s->control->began) / 1000;
-		p->shed.wait = SHED_UNKNOWN;
+		for (size_t i = 0; i < SIP_WORKERS; i++)
+			p->shed[i].wait = SHED_UNKNOWN;
 	}
 	task_start(s, (struct task *)p, steps, false);
 }
@@ -497,7 +499,7 @@ static void clear_dns(struct worker *w, void *arg)
 {
 	struct clearing *c = arg;
 
-	c->names = resolver_clear(w->resolver, c->name);
+	c->names += resolver_clear(w->resolver, c->name);
 }
 
 static void clear_nonces(struct worker *w, void *arg)

@@ -78,7 +78,7 @@ static void ask_on_worker(struct worker *w, void *arg)
 /* Waits for no longer than dns-timeout. 0; ENOENT; errno of resolve() */
 static int ask(struct ask *a, struct task *task)
 {
-	sbc_ask(task->control->setup.sbc, ask_on_worker, a);
+	sbc_ask_at(task->control->setup.sbc, 0, ask_on_worker, a);
 	while (sem_wait(&a->done) && errno == EINTR)
 		;
 	if (a->no_realm)
@@ -300,13 +300,13 @@ static int dns_act(struct task *task)
 		return err;
 	table_begin(&task->reply, NULL, record_columns);
 	do {
-		sbc_ask(sbc, record_slice, d);
+		sbc_ask_at(sbc, 0, record_slice, d);
 	} while (d->next);
 	table_end(&task->reply);
 	if (!err && !d->type) {
 		reply_line(&task->reply, "");
 		table_begin(&task->reply, NULL, target_columns);
-		sbc_ask(sbc, target_rows, d);
+		sbc_ask_at(sbc, 0, target_rows, d);
 		table_end(&task->reply);
 	}
 	if (!err && (d->rows || !d->type))

@@ -28,44 +28,80 @@ static const struct column queue_columns[] = {
 	{ NULL, 0 },
 };
 
-struct queue_ask {
-	struct session *s;
-	uint64_t window;
+/* A registrar, whose AoRs may be of several workers */
+struct queue_entry {
+	struct le le;
+	struct office_report sum;
+	char name[];
 };
 
-static void queue_row(const struct office_report *o, void *arg)
+static struct queue_entry *entry_of(struct list *all, const char *name)
 {
-	const struct queue_ask *ask = arg;
-	const uint64_t window = ask->window ? ask->window : 1;
+	struct queue_entry *e;
+
+	for (struct le *le = all->head; le; le = le->next) {
+		e = le->data;
+		if (!strcmp(e->name, name))
+			return e;
+	}
+	e = mem_zalloc(sizeof(*e) + strlen(name) + 1, NULL);
+	if (!e)
+		return NULL;
+	strcpy(e->name, name);
+	list_append(all, &e->le, e);
+	return e;
+}
+
+static void queue_add(const struct office_report *o, void *arg)
+{
+	struct queue_entry *e = entry_of(arg, o->name);
+
+	if (!e)
+		return;
+	e->sum.due += o->due;
+	e->sum.recent += o->recent;
+	e->sum.limit += o->limit;
+	e->sum.backlog += o->backlog;
+	if (o->oldest > e->sum.oldest)
+		e->sum.oldest = o->oldest;
+}
+
+static void queue_take(struct worker *w, void *arg)
+{
+	surrogates_registrars(w->surrogates, queue_add, arg);
+}
+
+static void queue_row(struct reply *r, const struct queue_entry *e,
+		      uint64_t window)
+{
+	const struct office_report *o = &e->sum;
 	const struct cell cells[] = {
-		TEXT_CELL(o->name),
+		TEXT_CELL(e->name),
 		NUMBER_CELL(o->due),
-		THOUSANDTHS_CELL(o->recent * 1000 / window),
+		THOUSANDTHS_CELL(o->recent * 1000 / (window ? window : 1)),
 		{ o->limit ? CELL_THOUSANDTHS : CELL_NONE, NULL, o->limit },
 		NUMBER_CELL(o->backlog),
 		{ o->due ? CELL_SECONDS : CELL_NONE, NULL, (int64_t)o->oldest },
 	};
 
-	table_row(&ask->s->reply, queue_columns, cells);
-}
-
-static void queue_rows(struct worker *w, void *arg)
-{
-	surrogates_registrars(w->surrogates, queue_row, arg);
+	table_row(r, queue_columns, cells);
 }
 
 void registered_queue(struct session *s)
 {
-	struct queue_ask ask = { .s = s };
+	const uint64_t window = counters_window_of("registration", clock_ms());
+	struct list all = LIST_INIT;
 
-	ask.window = counters_window_of("registration", clock_ms());
+	sbc_ask(s->sbc, queue_take, &all);
 	if (s->reply.json)
-		json_begin(&s->reply, s->command, (uint32_t)ask.window);
+		json_begin(&s->reply, s->command, (uint32_t)window);
 	table_begin(&s->reply, NULL, queue_columns);
-	sbc_ask(s->sbc, queue_rows, &ask);
+	for (struct le *le = all.head; le; le = le->next)
+		queue_row(&s->reply, le->data, window);
 	table_end(&s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
+	list_flush(&all);
 }
 
 /* --- Bindings ----------------------------------------------------------------- */
@@ -241,9 +277,7 @@ static void bindings_say(struct bindings *b)
 		table_begin(r, NULL, binding_columns);
 	else if (r->json)
 		json_open(r, NULL, '[');
-	do {
-		session_ask(b->s, bindings_slice, b);
-	} while (b->next);
+	session_walk(b->s, bindings_slice, b, &b->next);
 	if (r->json) {
 		json_close(r, ']');
 		json_end(r);
@@ -289,9 +323,7 @@ void registered_renew(struct session *s, const char *ip)
 {
 	struct renewal x = { .ip = ip };
 
-	do {
-		sbc_ask(s->sbc, renewal_slice, &x);
-	} while (x.next);
+	sbc_walk(s->sbc, renewal_slice, &x, &x.next);
 	if (x.told)
 		reply_line(&s->reply, "Registering: %u AoR%s.", x.told,
 			   x.told == 1 ? "" : "s");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include "sbc/clock.h"
+#include "sbc/crew.h"
 #include "sbc/rehearse.h"
 #include "cli/control.h"
 #include "cli/form.h"
@@ -22,6 +23,7 @@ struct rehearsal_task {
 	struct wishes *wishes;
 	char command[256];
 	const struct plan *plan; /* of the configuration that is asked */
+	uint32_t worker;         /* of the agent */
 	int err;
 	bool missing; /* no credential would answer */
 };
@@ -168,6 +170,21 @@ static void text_all(struct rehearsal_task *t, const struct rehearsal *found)
 	}
 }
 
+static void worker_find(struct worker *w, void *arg)
+{
+	struct rehearsal_task *t = arg;
+	const struct plan *plan =
+		t->wishes->config == FORM_RUNNING ? w->plan : t->plan;
+	struct owner who;
+	uint32_t worker = CREW_ANY;
+
+	if (owner_find(&who, t, plan))
+		worker = crew_of_realm(
+			w, plan,
+			realm_named(plan->realms, who.agent->realm_id));
+	t->worker = worker != CREW_ANY ? worker : 0;
+}
+
 static void on_worker(struct worker *w, void *arg)
 {
 	struct rehearsal_task *t = arg;
@@ -207,8 +224,9 @@ static int act(struct task *task)
 	struct rehearsal_task *t = (struct rehearsal_task *)task;
 	uint64_t end = clock_ms() + PATIENCE;
 
+	sbc_ask_at(task->control->setup.sbc, 0, worker_find, t);
 	for (;;) {
-		sbc_ask(task->control->setup.sbc, on_worker, t);
+		sbc_ask_at(task->control->setup.sbc, t->worker, on_worker, t);
 		if (t->err != EINPROGRESS)
 			break;
 		if (clock_ms() >= end) {

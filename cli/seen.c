@@ -18,7 +18,6 @@ struct seen_list {
 	struct session *s;
 	const char *realm; /* only this one; or NULL */
 	uint64_t ms, wall; /* now, by both clocks */
-	size_t next;
 	uint32_t rows;
 };
 
@@ -72,12 +71,9 @@ static void row(const struct challenger_report *r, void *arg)
 	table_row(&list->s->reply, columns, cells);
 }
 
-static void slice(struct worker *w, void *arg)
+static void join(struct worker *w, void *arg)
 {
-	struct seen_list *list = arg;
-
-	list->next =
-		challengers_walk(w->challengers, list->next, SLICE, row, list);
+	challengers_join(arg, w->challengers);
 }
 
 void show_credentials_seen(struct session *s, const struct words *w,
@@ -86,6 +82,7 @@ void show_credentials_seen(struct session *s, const struct words *w,
 	struct seen_list list = { .s = s,
 				  .ms = clock_ms(),
 				  .wall = clock_wall() };
+	struct challengers *all;
 
 	if (at + 1 < w->n && !strcmp(w->v[at], "realm")) {
 		list.realm = w->v[at + 1];
@@ -97,12 +94,16 @@ void show_credentials_seen(struct session *s, const struct words *w,
 			    w->v[at]);
 		return;
 	}
+	if (challengers_alloc(&all)) {
+		reply_error(&s->reply, REPLY_FAILED, "no memory");
+		return;
+	}
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, columns);
-	do {
-		sbc_ask(s->sbc, slice, &list);
-	} while (list.next);
+	sbc_ask(s->sbc, join, all);
+	(void)challengers_walk(all, 0, SIZE_MAX, row, &list);
+	mem_deref(all);
 	table_end(&s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);

@@ -69,14 +69,30 @@ void session_pause(struct session *s, uint32_t ms, void (*h)(struct session *s))
 	timer_start(&s->pause, ms, pause_over, s);
 }
 
-void session_ask(struct session *s, void (*fn)(struct worker *w, void *arg),
-		 void *arg)
+static void ask_at(struct session *s, uint32_t number, sbc_question_h *fn,
+		   void *arg)
 {
 	struct reply_part part;
 
 	reply_part(&s->reply, &part);
-	sbc_ask(s->sbc, fn, arg);
+	sbc_ask_at(s->sbc, number, fn, arg);
 	reply_join(&s->reply, &part);
+}
+
+void session_ask_first(struct session *s, sbc_question_h *fn, void *arg)
+{
+	ask_at(s, 0, fn, arg);
+}
+
+void session_walk(struct session *s, sbc_question_h *fn, void *arg,
+		  size_t *next)
+{
+	for (uint32_t i = 0; i < sbc_workers(s->sbc); i++) {
+		*next = 0;
+		do {
+			ask_at(s, i, fn, arg);
+		} while (*next);
+	}
 }
 
 struct audit_who session_who(const struct session *s, const char *path)

@@ -81,10 +81,11 @@ void session_event(const struct session *s, const char *event,
 /** Give a line or a file to whoever asked for it */
 void session_answer(struct session *s, const struct pl *pl);
 
-/** sbc_ask with an answer that may be long: what fn says on the worker's thread is
- *  joined to the answer on this one */
-void session_ask(struct session *s, void (*fn)(struct worker *w, void *arg),
-		 void *arg);
+/** sbc_walk, and sbc_ask_at of the first worker, with an answer that may be long:
+ *  what fn says on the worker's thread is joined to the answer on this one */
+void session_walk(struct session *s, sbc_question_h *fn, void *arg,
+		  size_t *next);
+void session_ask_first(struct session *s, sbc_question_h *fn, void *arg);
 
 /** Prompt of the present mode (acli.md 1.2), with its mark in front and its blank
  *  at the end; path is the last word of the path, or NULL */

@@ -232,9 +232,7 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	if (!list.only)
 		table_begin(&s->reply, NULL, session_columns);
-	do {
-		session_ask(s, sessions_slice, &list);
-	} while (list.next);
+	session_walk(s, sessions_slice, &list, &list.next);
 	if (!list.only)
 		table_end(&s->reply);
 

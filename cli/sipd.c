@@ -75,9 +75,7 @@ static bool uses_open(struct uses *u, struct session *s)
 		reply_error(&s->reply, REPLY_FAILED, "no memory");
 		return false;
 	}
-	do {
-		sbc_ask(s->sbc, uses_slice, u);
-	} while (u->next);
+	sbc_walk(s->sbc, uses_slice, u, &u->next);
 	return true;
 }
 
@@ -421,7 +419,7 @@ static void agent_detail(struct session *s, const struct agent_report *a)
 	ask.agent = config_find(plan->config, &element_session_agent, &key);
 	if (ask.agent) {
 		n = constraints_of(limits, ask.agent, a);
-		sbc_ask(s->sbc, targets_find, &ask);
+		sbc_ask_at(s->sbc, 0, targets_find, &ask);
 	}
 	if (s->reply.json)
 		detail_json(&s->reply, a, limits, n, &ask.targets);
@@ -478,7 +476,7 @@ static void show_agents(struct session *s, const char *only)
 	struct agents *agents = NULL;
 
 	/* Their words are atomic: the worker is not asked for each */
-	sbc_ask(s->sbc, agents_get, &agents);
+	sbc_ask_at(s->sbc, 0, agents_get, &agents);
 	parties_begin(s, "Session Agent");
 	agents_walk(agents, agent_line, &ask);
 	if (only && !ask.n)
@@ -519,8 +517,14 @@ static void latency_of(struct worker *w, void *arg)
 	struct latency_ask *ask = arg;
 	const struct methods *m = methods_find(w->methods, ask->interface);
 
+	struct method_latency l = { 0 };
+
 	if (m)
-		methods_latency_read(m, INVITE, &ask->of);
+		methods_latency_read(m, INVITE, &l);
+	ask->of.n += l.n;
+	ask->of.sum += l.sum;
+	if (l.max > ask->of.max)
+		ask->of.max = l.max;
 }
 
 /* Of all realms that speak there */
@@ -563,7 +567,7 @@ static void show_realms(struct session *s, const char *only)
 
 	if (!uses_open(&u, s))
 		return;
-	sbc_ask(s->sbc, capacities_get, &all);
+	sbc_ask_at(s->sbc, 0, capacities_get, &all);
 	parties_begin(s, "Realm");
 	for (uint32_t i = 0; i < u.plan->realms->n; i++) {
 		const struct realm *realm = &u.plan->realms->all[i];
@@ -589,7 +593,7 @@ static void show_interfaces(struct session *s, const char *only)
 
 	if (!uses_open(&u, s))
 		return;
-	sbc_ask(s->sbc, capacities_get, &all);
+	sbc_ask_at(s->sbc, 0, capacities_get, &all);
 	parties_begin(s, "Sip Interface");
 	for (size_t i = 0; i < config_count(u.plan->config, type); i++) {
 		const struct sip_interface *interface =
@@ -638,27 +642,37 @@ static void rate_line(const struct method_row *row, void *arg)
 		table_row(&ask->s->reply, rate_columns, cells);
 }
 
-static void rate_rows(struct worker *w, void *arg)
+static void rate_take(struct worker *w, void *arg)
 {
-	struct rate_ask *ask = arg;
+	(void)methods_join(arg, w->methods);
+}
 
+static void rate_rows(struct rate_ask *ask, const struct methods *sum)
+{
 	for (int m = 0; m < METHODS; m++) {
 		ask->method = (enum method_id)m;
-		methods_walk(w->methods, ask->method, rate_line, ask);
+		methods_walk(sum, ask->method, rate_line, ask);
 	}
 }
 
 static void show_rate(struct session *s)
 {
 	struct rate_ask ask = { .s = s };
+	struct methods *sum;
 
+	if (methods_open(&sum)) {
+		reply_error(&s->reply, REPLY_FAILED, "no memory");
+		return;
+	}
+	sbc_ask(s->sbc, rate_take, sum);
 	ask.window = counters_window_of("sipd", clock_ms());
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, (uint32_t)ask.window);
 	else
 		statistics_head(s, "sipd");
 	table_begin(&s->reply, NULL, rate_columns);
-	sbc_ask(s->sbc, rate_rows, &ask);
+	rate_rows(&ask, sum);
+	methods_close(sum);
 	table_end(&s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
@@ -787,7 +801,7 @@ static void show_method_of(struct session *s, enum method_scope scope,
 
 	if (!method)
 		return;
-	sbc_ask(s->sbc, scope_find, &ask);
+	sbc_ask_at(s->sbc, 0, scope_find, &ask);
 	if (ask.found)
 		statistics_method(s, method->method, scope, ask.name);
 	else
@@ -914,7 +928,7 @@ void show_sip_interface(struct session *s, const struct words *w, uint32_t at)
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, port_columns);
-	sbc_ask(s->sbc, ports_rows, s);
+	sbc_ask_at(s->sbc, 0, ports_rows, s);
 	table_end(&s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
@@ -1037,7 +1051,7 @@ void show_realm(struct session *s, const struct words *w, uint32_t at)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, realm_columns);
 	do {
-		session_ask(s, realm_slice, &ask);
+		session_ask_first(s, realm_slice, &ask);
 	} while (ask.next < u.plan->realms->n);
 	table_end(&s->reply);
 	if (ask.only && !ask.n)

@@ -137,13 +137,19 @@ static void rows_all(struct session *s, const struct sheet *t)
 	}
 }
 
+/* The highest of all */
 static void load_ask(struct worker *w, void *arg)
 {
+	struct shed_report *most = arg, load = { 0 };
+
 	if (w->shed)
-		shed_report(w->shed, arg);
+		shed_report(w->shed, &load);
+	if (load.load >= most->load)
+		*most = load;
 }
 
-/* Sessions a second over Recent; load of the signalling thread [%] */
+/* Sessions a second over Recent; load of the busiest signalling
+ * thread [%] */
 static void rates_say(struct session *s)
 {
 	const uint64_t now = clock_ms();
@@ -205,6 +211,7 @@ void statistics_registration(struct session *s)
 
 struct refusal_ask {
 	struct session *s;
+	struct refusals *sum;
 	uint32_t last; /* 0: the counts */
 	enum refusal_step step;
 };
@@ -231,9 +238,9 @@ static void refusal_count_say(enum refusal_step step, uint16_t code,
 		row_text(ask->s, &refusals, &row, "");
 }
 
-static void refusal_counts(struct worker *w, void *arg)
+static void refusals_take(struct worker *w, void *arg)
 {
-	refusals_counts(w->refusals, refusal_count_say, arg);
+	(void)refusals_join(arg, w->refusals);
 }
 
 static const struct column refusal_columns[] = {
@@ -264,13 +271,6 @@ static void refusal_say(const struct refusal_report *x, void *arg)
 	clock_rfc3339(time, x->wall);
 	(void)re_snprintf(source, sizeof(source), "%J", x->src);
 	table_row(&ask->s->reply, refusal_columns, cells);
-}
-
-static void refusals_list(struct worker *w, void *arg)
-{
-	const struct refusal_ask *ask = arg;
-
-	refusals_last(w->refusals, ask->last, ask->step, refusal_say, arg);
 }
 
 /* [last N] [step S]; false: said what is wrong */
@@ -322,11 +322,16 @@ void show_refusals(struct session *s, const struct words *w, uint32_t at)
 
 	if (!refusal_words(&ask, w, at))
 		return;
+	if (refusals_open(&ask.sum)) {
+		reply_error(r, REPLY_FAILED, "no memory");
+		return;
+	}
+	sbc_ask(s->sbc, refusals_take, ask.sum);
 	if (ask.last) {
 		if (r->json)
 			json_begin(r, s->command, JSON_NO_WINDOW);
 		table_begin(r, NULL, refusal_columns);
-		sbc_ask(s->sbc, refusals_list, &ask);
+		refusals_last(ask.sum, ask.last, ask.step, refusal_say, &ask);
 		table_end(r);
 	} else {
 		if (r->json) {
@@ -336,10 +341,11 @@ void show_refusals(struct session *s, const struct words *w, uint32_t at)
 		} else {
 			heading(s, &refusals);
 		}
-		sbc_ask(s->sbc, refusal_counts, &ask);
+		refusals_counts(ask.sum, refusal_count_say, &ask);
 		if (r->json)
 			json_close(r, '}');
 	}
+	refusals_close(ask.sum);
 	if (r->json)
 		json_end(r);
 }
@@ -357,6 +363,7 @@ struct method_ask {
 	enum method_scope scope;
 	const char *name; /* of the session-agent, realm or sip-interface */
 	bool found;
+	struct methods *sum; /* of all workers */
 };
 
 /* "407 Proxy Auth Required": the one long word is shortened */
@@ -470,23 +477,34 @@ static const struct methods *method_table(const struct methods *all,
 	return NULL;
 }
 
-static void method_rows(struct worker *w, void *arg)
+static void method_take(struct worker *w, void *arg)
 {
 	struct method_ask *ask = arg;
 	const struct methods *m = method_table(w->methods, ask);
 
 	if (m)
-		methods_walk(m, ask->method, method_line, ask);
+		(void)methods_join(ask->sum, m);
+}
+
+static void method_rows(struct method_ask *ask)
+{
+	methods_walk(ask->sum, ask->method, method_line, ask);
 	if (!ask->found)
 		method_none(ask);
-	latency_say(ask, m);
+	latency_say(ask, ask->sum);
 }
 
 void statistics_method(struct session *s, enum method_id method,
 		       enum method_scope scope, const char *name)
 {
-	struct method_ask ask = { s, method, scope, name, false };
+	struct method_ask ask = { s, method, scope, name, false, NULL };
 	struct reply *r = &s->reply;
+
+	if (methods_open(&ask.sum)) {
+		reply_error(r, REPLY_FAILED, "no memory");
+		return;
+	}
+	sbc_ask(s->sbc, method_take, &ask);
 
 	if (r->json) {
 		json_begin(r, s->command,
@@ -502,7 +520,8 @@ void statistics_method(struct session *s, enum method_id method,
 			   "Recent", "Total", "PerMax", "Recent", "Total",
 			   "PerMax");
 	}
-	sbc_ask(s->sbc, method_rows, &ask);
+	method_rows(&ask);
+	methods_close(ask.sum);
 	if (r->json) {
 		json_close(r, '}');
 		json_end(r);

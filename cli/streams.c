@@ -98,9 +98,7 @@ static void show_sessions_of(struct session *s, const char *id)
 	if (r->json)
 		json_begin(r, s->command, JSON_NO_WINDOW);
 	table_begin(r, NULL, session_columns);
-	do {
-		session_ask(s, streams_slice, &list);
-	} while (list.next);
+	session_walk(s, streams_slice, &list, &list.next);
 	table_end(r);
 	if (list.only && !list.rows) {
 		r->doc = mem_deref(r->doc);
@@ -211,13 +209,11 @@ static void show_realms_of(struct session *s, const char *only)
 		reply_error(r, REPLY_FAILED, "no memory");
 		return;
 	}
-	do {
-		sbc_ask(s->sbc, flows_slice, &f);
-	} while (f.next);
+	sbc_walk(s->sbc, flows_slice, &f, &f.next);
 	if (r->json)
 		json_begin(r, s->command, JSON_NO_WINDOW);
 	table_begin(r, NULL, realm_columns);
-	sbc_ask(s->sbc, realm_rows, &f);
+	sbc_ask_at(s->sbc, 0, realm_rows, &f);
 	table_end(r);
 	if (only && !f.rows) {
 		r->doc = mem_deref(r->doc);

@@ -319,14 +319,12 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 		json_open(&s->reply, NULL, '{');
 	}
 	table_begin(&s->reply, "servers", server_columns);
-	session_ask(s, servers_rows, &list);
+	session_ask_first(s, servers_rows, &list);
 	table_end(&s->reply);
 	if (!s->reply.json)
 		reply_line(&s->reply, "");
 	table_begin(&s->reply, "cache", dns_columns);
-	do {
-		session_ask(s, dns_slice, &list);
-	} while (list.next);
+	session_walk(s, dns_slice, &list, &list.next);
 	table_end(&s->reply);
 	if (s->reply.json) {
 		json_close(&s->reply, '}');

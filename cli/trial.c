@@ -6,6 +6,8 @@
 #include "store/number.h"
 #include "policy/pattern.h"
 #include "sbc/clock.h"
+#include "sbc/crew.h"
+#include "sbc/home.h"
 #include "sbc/hunt.h"
 #include "sbc/ingress.h"
 #include "sbc/prove.h"
@@ -32,6 +34,7 @@ struct trial {
 	struct proof_realm realms[CHALLENGES]; /* that challenge */
 	uint32_t realms_n;
 	struct source source;
+	uint32_t worker;    /* that would have the call */
 	struct owner owner; /* that is wished */
 	struct sa src;
 	struct pattern_key from_key, to_key;
@@ -749,7 +752,19 @@ static void source_on_worker(struct worker *w, void *arg)
 {
 	struct trial *t = arg;
 
+	const struct realm *realm;
+
 	t->err = source_make(t, w, t->plan) ? 0 : ECANCELED;
+	if (t->err)
+		return;
+	realm = t->source.realm;
+	t->worker = home_of(w, t->plan, &t->source,
+			    realm && realm->endpoints_n
+				    ? &realm->endpoints[0]->local
+				    : NULL,
+			    t->msg);
+	if (t->worker == CREW_ANY)
+		t->worker = 0;
 }
 
 /* As the worker would decide, on its thread */
@@ -789,7 +804,7 @@ static int act(struct task *task)
 	struct sbc *sbc = task->control->setup.sbc;
 	struct reply *r = &task->reply;
 
-	sbc_ask(sbc, source_on_worker, t);
+	sbc_ask_at(sbc, 0, source_on_worker, t);
 	if (t->err)
 		return t->err;
 	if (r->json) {
@@ -798,7 +813,7 @@ static int act(struct task *task)
 	}
 	if (!is_credentials(t))
 		explain_all(t, t->plan);
-	sbc_ask(sbc, try_on_worker, t);
+	sbc_ask_at(sbc, t->worker, try_on_worker, t);
 	if (r->json) {
 		json_close(r, '}');
 		json_end(r);

@@ -57,6 +57,7 @@ struct identities {
 	uint32_t n;                      /* agents */
 	struct trie **users, **contacts; /* by number of realm; NULL: none */
 	struct radix **sources;
+	bool *lived_in;
 	struct group *groups; /* those in sources */
 	struct table hosts;   /* of struct host */
 };
@@ -271,6 +272,7 @@ static void identities_destructor(void *arg)
 	mem_deref(ids->users);
 	mem_deref(ids->contacts);
 	mem_deref(ids->sources);
+	mem_deref(ids->lived_in);
 }
 
 static int group_add(struct group *group, uint32_t agent)
@@ -448,6 +450,11 @@ static int add_hosts(struct identities *ids, const struct realm *realm,
 	return err;
 }
 
+bool identity_lives_in(const struct identities *ids, const struct realm *realm)
+{
+	return ids->lived_in[realm->number];
+}
+
 bool identity_is_host(const struct identities *ids, const struct realm *realm,
 		      const struct pl *name)
 {
@@ -472,6 +479,8 @@ static int add_agent(struct identities *ids, uint32_t number,
 	const struct realm *realm = realm_named(ids->realms, agent->realm_id);
 	int err = add_hosts(ids, realm, registrar, agent);
 
+	if (realm)
+		ids->lived_in[realm->number] = true;
 	if (err || !agent->state || !realm)
 		return err;
 
@@ -505,7 +514,10 @@ int identities_alloc(struct identities **ip, const struct realms *realms,
 	ids->users = mem_zalloc(room, NULL);
 	ids->contacts = mem_zalloc(room, NULL);
 	ids->sources = mem_zalloc(room, NULL);
-	err = ids->users && ids->contacts && ids->sources ? 0 : ENOMEM;
+	ids->lived_in = mem_zalloc(room, NULL);
+	err = ids->users && ids->contacts && ids->sources && ids->lived_in
+		      ? 0
+		      : ENOMEM;
 
 	for (uint32_t i = 0; !err && i < ids->n; ++i) {
 		const struct surrogate_agent *agent = identity_agent(ids, i);

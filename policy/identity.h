@@ -119,6 +119,9 @@ const struct surrogate_agent *identity_agent_at(
 	const struct identities *ids, const struct realm *realm,
 	const struct sa *src, uint32_t n, const struct identity_live *live);
 
+/** Has an agent this realm-id? Of disabled agents, too */
+bool identity_lives_in(const struct identities *ids, const struct realm *realm);
+
 /** Does this host stand for a PBX of the realm, or for us there: customer-host or
  *  register-contact-host of an agent that lives in it or in a parent of it, or
  *  register-contact-host of one that registers there? Of disabled agents, too:

@@ -18,19 +18,18 @@
 
 /* A request of ours that came back with the Request-URI that was sent is a loop;
  * with another one a spiral, and served (RFC 3261 16.3, behaviour.md 3.1) */
-static bool is_loop(const struct ingress *in)
+bool admit_is_loop(const struct worker *w, const struct message *msg)
 {
-	const struct message *msg = in->msg;
 	struct leg_names names = { NULL, NULL, &msg->callid, &msg->from_tag,
 				   &msg->to_tag };
-	struct call_home *home = calls_home(in->worker->calls);
-	const struct leg *leg = calls_by_tag(in->worker->calls, &msg->from_tag);
+	struct call_home *home = calls_home(w->calls);
+	const struct leg *leg = calls_by_tag(w->calls, &msg->from_tag);
 	struct pl callid, sent;
 
-	if (!leg && in->plan->sip->dialog_transparency)
+	if (!leg && w->plan->sip->dialog_transparency)
 		leg = leg_kept(&home->tables, &names);
 	if (!leg)
-		leg = pairs_by_tag(in->worker->pairs, &msg->from_tag);
+		leg = pairs_by_tag(w->pairs, &msg->from_tag);
 	if (!leg || !leg->uac || leg->confirmed)
 		return false;
 	callid = leg_range(leg, LEG_CALLID);
@@ -130,7 +129,7 @@ uint16_t admit_message(struct ingress *in)
 	if (!in->forwards && msg->method_id != OPTIONS)
 		return passage_refuse(in, 483, "Max-Forwards is used up", NULL,
 				      NULL);
-	if (is_loop(in))
+	if (admit_is_loop(in->worker, in->msg))
 		return passage_refuse(in, 482, "our own request came back",
 				      NULL, NULL);
 

@@ -17,3 +17,7 @@ uint16_t admit_source(struct ingress *in);
 /** take-capacity: a session of each limit's holder, kept in in->seat; 503 with
  *  Retry-After; 0 go on */
 uint16_t admit_capacity(struct ingress *in);
+
+/** Is it a request of this worker's that came back as it was sent (RFC 3261 16.3)?
+ *  With another Request-URI it is a spiral */
+bool admit_is_loop(const struct worker *w, const struct message *msg);

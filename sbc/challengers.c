@@ -102,14 +102,19 @@ static struct row *row_new(struct challengers *c, const struct challenger *what,
 	return row;
 }
 
-void challengers_note(struct challengers *c, const struct challenger *what)
+static struct row *row_of(struct challengers *c, const struct challenger *what)
 {
 	uint64_t hash = hash_of(what);
 	struct row *row =
 		(struct row *)table_find(&c->table, hash, is_row, what);
 
-	if (!row)
-		row = row_new(c, what, hash);
+	return row ? row : row_new(c, what, hash);
+}
+
+void challengers_note(struct challengers *c, const struct challenger *what)
+{
+	struct row *row = row_of(c, what);
+
 	if (!row)
 		return;
 
@@ -120,6 +125,31 @@ void challengers_note(struct challengers *c, const struct challenger *what)
 	row->r.by = what->by;
 	list_unlink(&row->le);
 	list_append(&c->silent, &row->le, row);
+}
+
+static void row_join(const struct challenger_report *r, void *arg)
+{
+	const struct target target = { .dst = r->addr,
+				       .transport = r->transport };
+	struct challenger what = { .realm = r->realm, .target = &target };
+	struct row *row;
+
+	pl_set_str(&what.auth_realm, r->auth_realm);
+	row = row_of(arg, &what);
+	if (!row)
+		return;
+	row->r.algorithms |= r->algorithms;
+	row->r.registers += r->registers;
+	row->r.others += r->others;
+	if (r->last < row->r.last)
+		return;
+	row->r.last = r->last;
+	row->r.by = r->by;
+}
+
+void challengers_join(struct challengers *sum, const struct challengers *c)
+{
+	(void)challengers_walk(c, 0, SIZE_MAX, row_join, sum);
 }
 
 struct walk {

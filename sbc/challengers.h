@@ -46,6 +46,9 @@ int challengers_alloc(struct challengers **cp);
 /** Take note of a challenge; without memory it is not noted */
 void challengers_note(struct challengers *c, const struct challenger *what);
 
+/** Add what another worker noted to what challengers_alloc made */
+void challengers_join(struct challengers *sum, const struct challengers *c);
+
 /** Walk a slice, in no order; from 0, returns where to go on, 0 at the end */
 size_t challengers_walk(const struct challengers *c, size_t from, size_t limit,
 			challenger_h *h, void *arg);

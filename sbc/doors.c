@@ -8,8 +8,11 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "store/hash.h"
 #include "store/log.h"
 #include "store/number.h"
 #include "sbc/alarm.h"
@@ -30,10 +33,12 @@ enum {
 struct door {
 	struct le le;
 	struct port *port;
-	bool wanted;  /* by the plan that is prepared */
-	bool fresh;   /* opened for it */
-	bool drained; /* the running plan has it not */
-	bool down;    /* the alarm is up */
+	_Atomic uint32_t *users; /* workers that have it; free with the last */
+	bool listens;            /* this worker does */
+	bool wanted;             /* by the plan that is prepared */
+	bool fresh;              /* opened for it */
+	bool drained;            /* the running plan has it not */
+	bool down;               /* the alarm is up */
 };
 
 struct doors {
@@ -48,22 +53,40 @@ struct doors {
 	struct port **ports;     /* by its endpoints */
 };
 
-static bool port_serves(const struct port *port, const struct endpoint *e)
+/* Connections are all of one worker, and so is what registers over them */
+static bool listens(const struct worker *w, const struct endpoint *e)
 {
-	return port_transport(port) == e->transport &&
-	       sa_cmp(port_local(port), &e->local, SA_ALL);
+	uint32_t n = w->crew ? w->crew->n : 1;
+	uint64_t hash;
+
+	if (n == 1 || e->transport != TRANSPORT_UDP)
+		return w->number == 0;
+	hash = sa_af(&e->local) == AF_INET
+		       ? hash_mix(hash_bytes(&e->local.u.in.sin_addr, 4),
+				  sa_port(&e->local))
+		       : hash_mix(hash_bytes(&e->local.u.in6.sin6_addr, 16),
+				  sa_port(&e->local));
+
+	return w->number == hash % n;
+}
+
+static struct door *door_at(const struct doors *doors, const struct sa *local,
+			    enum transport transport)
+{
+	for (struct le *le = list_head(&doors->all); le; le = le->next) {
+		struct door *door = le->data;
+
+		if (port_transport(door->port) == transport &&
+		    sa_cmp(port_local(door->port), local, SA_ALL))
+			return door;
+	}
+	return NULL;
 }
 
 static struct door *door_find(const struct doors *doors,
 			      const struct endpoint *e)
 {
-	for (struct le *le = list_head(&doors->all); le; le = le->next) {
-		struct door *door = le->data;
-
-		if (port_serves(door->port, e))
-			return door;
-	}
-	return NULL;
+	return door_at(doors, &e->local, e->transport);
 }
 
 static void door_name(char name[NAME], const struct door *door)
@@ -83,6 +106,8 @@ static void door_destructor(void *arg)
 	}
 	list_unlink(&door->le);
 	port_close(door->port);
+	if (door->users && atomic_fetch_sub(door->users, 1) == 1)
+		free(door->users);
 }
 
 static void port_setup_of(struct port_setup *setup, const struct plan *plan,
@@ -96,8 +121,22 @@ static void port_setup_of(struct port_setup *setup, const struct plan *plan,
 	setup->user_agent = e->interface->user_agent;
 }
 
+/* The first to have it counts those who have */
+static int users_take(struct door *door, const struct doors_shared *shared)
+{
+	door->users = shared->users;
+	if (!door->users)
+		door->users = calloc(1, sizeof(*door->users));
+	if (!door->users)
+		return ENOMEM;
+	atomic_fetch_add(door->users, 1);
+
+	return 0;
+}
+
 static int door_open(struct door **doorp, struct doors *doors,
-		     const struct endpoint *e)
+		     const struct endpoint *e,
+		     const struct doors_shared *shared)
 {
 	struct door *door = mem_zalloc(sizeof(*door), door_destructor);
 	struct port_setup setup;
@@ -106,9 +145,14 @@ static int door_open(struct door **doorp, struct doors *doors,
 	if (!door)
 		return ENOMEM;
 
+	door->listens = listens(doors->worker, e);
 	port_setup_of(&setup, doors->plan, e);
-	err = port_open(&door->port, &setup, doors->handlers.arrival,
-			doors->worker);
+	setup.elsewhere = !door->listens;
+	setup.fd = shared->fd;
+	err = users_take(door, shared);
+	if (!err)
+		err = port_open(&door->port, &setup, doors->handlers.arrival,
+				doors->worker);
 	if (err) {
 		mem_deref(door);
 		return err;
@@ -121,17 +165,20 @@ static int door_open(struct door **doorp, struct doors *doors,
 	port_keepalive_handler(door->port, doors->handlers.keepalive,
 			       doors->worker);
 	port_terms_handler(door->port, doors->handlers.terms, doors->worker);
+	port_elsewhere_handler(door->port, doors->handlers.elsewhere,
+			       doors->worker);
 	door->fresh = true;
 	list_append(&doors->all, &door->le, door);
 	*doorp = door;
 	return 0;
 }
 
-static int endpoint_prepare(struct doors *doors, uint32_t i, char *why)
+static int endpoint_prepare(struct doors *doors, uint32_t i,
+			    const struct doors_shared *shared, char *why)
 {
 	const struct endpoint *e = &doors->plan->realms->endpoints[i];
 	struct door *door = door_find(doors, e);
-	int err = door ? 0 : door_open(&door, doors, e);
+	int err = door ? 0 : door_open(&door, doors, e, shared);
 
 	if (err) {
 		(void)re_snprintf(why, DOORS_WHY,
@@ -146,6 +193,12 @@ static int endpoint_prepare(struct doors *doors, uint32_t i, char *why)
 	return 0;
 }
 
+static void show(struct doors_shared *shared, const struct door *door)
+{
+	shared->fd = port_fd(door->port);
+	shared->users = door->users;
+}
+
 static void done(struct doors *doors)
 {
 	plan_give(doors->plan);
@@ -158,7 +211,8 @@ static void done(struct doors *doors)
 	}
 }
 
-int doors_prepare(struct doors *doors, const struct plan *plan, char *why)
+int doors_prepare(struct doors *doors, const struct plan *plan,
+		  struct doors_shared *shared, char *why)
 {
 	uint32_t n = plan->realms->endpoints_n;
 	int err = 0;
@@ -170,10 +224,31 @@ int doors_prepare(struct doors *doors, const struct plan *plan, char *why)
 		return ENOMEM;
 	}
 	doors->plan = plan_take(plan);
-	for (uint32_t i = 0; i < n && !err; i++)
-		err = endpoint_prepare(doors, i, why);
+	for (uint32_t i = 0; i < n && !err; i++) {
+		const struct endpoint *e = &plan->realms->endpoints[i];
+
+		if (!listens(doors->worker, e))
+			continue;
+		err = endpoint_prepare(doors, i, &shared[i], why);
+		if (!err)
+			show(&shared[i], door_find(doors, e));
+	}
 	if (err)
 		doors_abandon(doors);
+	return err;
+}
+
+int doors_join(struct doors *doors, const struct doors_shared *shared,
+	       char *why)
+{
+	uint32_t n = doors->plan->realms->endpoints_n;
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++) {
+		if (!doors->ports[i])
+			err = endpoint_prepare(doors, i, &shared[i], why);
+	}
+
 	return err;
 }
 
@@ -204,7 +279,7 @@ static void door_keep(struct doors *doors, struct door *door)
 	if (door->drained)
 		doors->drained_n--;
 	door->drained = false;
-	if (door->fresh)
+	if (door->fresh && door->listens)
 		door_say(door, "port-open");
 }
 
@@ -215,10 +290,18 @@ static void door_drain(struct doors *doors, struct door *door)
 	doors->drained_n++;
 	door->drained = true;
 	port_renumber(door->port, CLOSED);
-	door_say(door, "port-drain");
+	if (door->listens)
+		door_say(door, "port-drain");
 }
 
-/* Nobody but us holds it: nothing is under way there any more */
+/* Nobody but us holds it: nothing is under way there any more. Who listens does it
+ * for the others to the end */
+static bool is_unused(const struct door *door)
+{
+	return mem_nrefs(door->port) == 1 &&
+	       (!door->listens || atomic_load(door->users) == 1);
+}
+
 static void look(void *arg)
 {
 	struct doors *doors = arg;
@@ -228,10 +311,11 @@ static void look(void *arg)
 		struct door *door = le->data;
 
 		le = le->next;
-		if (!door->drained || mem_nrefs(door->port) > 1)
+		if (!door->drained || !is_unused(door))
 			continue;
 		doors->drained_n--;
-		door_say(door, "port-close");
+		if (door->listens)
+			door_say(door, "port-close");
 		mem_deref(door);
 	}
 	if (doors->drained_n)
@@ -244,7 +328,7 @@ static void look(void *arg)
  * only hears no more */
 static void door_watch(struct door *door)
 {
-	int err = port_check(door->port);
+	int err = door->listens ? port_check(door->port) : 0;
 	char name[NAME];
 
 	if (!err == !door->down)
@@ -390,6 +474,14 @@ int doors_open(struct doors **doorsp, struct worker *w,
 void doors_close(struct doors *doors)
 {
 	mem_deref(doors);
+}
+
+struct port *doors_port(const struct doors *doors, const struct sa *local,
+			enum transport transport)
+{
+	const struct door *door = door_at(doors, local, transport);
+
+	return door ? door->port : NULL;
 }
 
 struct port *worker_port(const struct worker *w, const struct endpoint *e)

@@ -9,6 +9,7 @@
 #include "policy/agent_uri.h"
 #include "policy/body.h"
 #include "policy/cause.h"
+#include "sbc/bulletin.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
 #include "sbc/doors.h"
@@ -105,8 +106,7 @@ static void call_counts(struct hunt *hunt, uint16_t code)
 static void is_out(struct hunt *hunt, bool out)
 {
 	if (out)
-		surrogates_target_gone(hunt->worker->surrogates,
-				       hunt->now->hop.agent, NULL);
+		bulletin_agent_gone(hunt->worker, hunt->now->hop.agent, NULL);
 }
 
 /* --- Branches: routes of equal cost are tried together (behaviour.md 2.4) --- */
@@ -1310,10 +1310,10 @@ static void target_shun(struct hunt *hunt, uint32_t retry_after)
 	if (!s && is_to_pbx(hunt) && !b->hop.agent)
 		s = NEXT_HOP_OUT;
 	if (s)
-		shun_target(hunt->worker->shun, b->hop.realm,
-			    &b->targets.addr[b->target],
-			    b->targets.transport[b->target],
-			    clock_ms() + s * 1000ULL);
+		bulletin_shun(hunt->worker, b->hop.realm,
+			      &b->targets.addr[b->target],
+			      b->targets.transport[b->target],
+			      clock_ms() + s * 1000ULL);
 }
 
 /* The registration's own target failed: those that DNS names are left */

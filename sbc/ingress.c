@@ -14,6 +14,7 @@
 #include "sbc/calls.h"
 #include "sbc/choose.h"
 #include "sbc/counters.h"
+#include "sbc/home.h"
 #include "sbc/lobby.h"
 #include "sbc/pair.h"
 #include "sbc/place.h"
@@ -260,6 +261,8 @@ static void in_dialog(struct worker *w, const struct arrival *from,
 		pair_request(leg, from, msg);
 		return;
 	}
+	if (home_pass_on(w, from, msg))
+		return;
 	/* Nothing of ours, or over: the same word for both */
 	note(w, from, msg, 481, "no such dialog");
 	reply_stateless(from, msg, 481, NULL, NULL);
@@ -282,7 +285,8 @@ void ingress_keepalive(const struct arrival *from, void *arg)
 	const struct endpoint *at;
 	struct source source;
 
-	if (!surrogates_any_triggered(w->surrogates))
+	if (!surrogates_any_triggered(w->surrogates) ||
+	    home_send_keepalive(w, from))
 		return;
 
 	at = passage_endpoint(w, from->port);
@@ -382,6 +386,10 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 		return;
 	}
 
+	if (home_send(w, from, mb, msg)) {
+		mem_deref(msg);
+		return;
+	}
 	ingress_keepalive(from, w);
 	/* It may be about a request that waits */
 	if (msg->method_id == CANCEL && !msg->code && w->lobby)

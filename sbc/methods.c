@@ -354,6 +354,41 @@ void methods_reset(struct methods *all)
 		reset(le->data);
 }
 
+static int side_join(struct side *sum, const struct side *side)
+{
+	for (int ev = 0; ev < METHOD_EVENTS; ev++)
+		tally_join(&sum->events[ev], &side->events[ev]);
+	for (uint32_t i = 0; i < side->n; i++) {
+		struct tally *tally = code_of(sum, side->codes[i].code);
+
+		if (!tally)
+			return ENOMEM;
+		tally_join(tally, &side->codes[i].tally);
+	}
+	return 0;
+}
+
+int methods_join(struct methods *sum, const struct methods *m)
+{
+	int err = 0;
+
+	for (uint8_t i = 0; i < METHODS && !err; i++) {
+		struct row *row = m->rows[i] ? row_of(sum, i) : NULL;
+
+		if (!m->rows[i])
+			continue;
+		if (!row)
+			return ENOMEM;
+		for (int s = 0; s < METHOD_SIDES && !err; s++)
+			err = side_join(&row->sides[s], &m->rows[i]->sides[s]);
+		row->latency.n += m->rows[i]->latency.n;
+		row->latency.sum += m->rows[i]->latency.sum;
+		if (m->rows[i]->latency.max > row->latency.max)
+			row->latency.max = m->rows[i]->latency.max;
+	}
+	return err;
+}
+
 static void event_say(const struct row *row, enum method_event ev,
 		      const char *name, method_row_h *h, void *arg)
 {

@@ -89,6 +89,10 @@ struct method_latency {
 	uint32_t max;
 };
 
+/** Add what a table of another worker counted to one that methods_open made: the
+ *  rows of that table, not those of its parts. 0; ENOMEM */
+int methods_join(struct methods *sum, const struct methods *m);
+
 /** Walk the rows in their order: requests, retransmissions, answers by code,
  *  the rest. Nothing was ever seen of the method: no row */
 void methods_walk(const struct methods *m, enum method_id method,

@@ -11,6 +11,7 @@
 #include "store/log.h"
 #include "sbc/activity.h"
 #include "sbc/clock.h"
+#include "sbc/crew.h"
 #include "sbc/muster.h"
 #include "sbc/recall.h"
 #include "sbc/retry.h"
@@ -483,11 +484,20 @@ static uint32_t agent_next(struct muster *m)
 	struct surrogates *s = m->all;
 	const struct surrogate_agent *agent =
 		config_at(m->now->config, &element_surrogate_agent, m->next++);
-	struct herd *h = herd_find(s, agent);
 	struct tell *t = &m->tell;
-	bool fresh = !h, renumbers;
+	struct herd *h;
+	bool fresh, renumbers;
 	int err;
 
+	/* keep-alives of its PBX may come in here, wherever it registers */
+	m->triggered |=
+		agent->state && agent->register_mode == REGISTER_MODE_TRIGGERED;
+	s->triggered |= m->triggered;
+	if (!crew_has(s->worker, m->now, agent))
+		return 1;
+
+	h = herd_find(s, agent);
+	fresh = !h;
 	*t = (struct tell){ .fresh = fresh, .moved = true, .contacts = true };
 	renumbers = fresh || numbers_differ(h->f.agent, agent);
 	err = fresh ? herd_new(s, m->now, agent, &h)
@@ -498,8 +508,6 @@ static uint32_t agent_next(struct muster *m)
 		return 1;
 
 	h->seen = s->musters;
-	m->triggered |= herd_is_triggered(h) && h->f.enabled;
-	s->triggered |= m->triggered;
 	if (!fresh) {
 		order_put(h);
 	} else if (!err) {
@@ -564,6 +572,23 @@ void muster_end(struct surrogates *s)
 	s->muster = mem_deref(m);
 }
 
+/* Of how many AoRs some are this worker's */
+static void share(struct surrogates *s, const struct plan *now)
+{
+	size_t n = config_count(now->config, &element_surrogate_agent);
+	uint64_t mine = 0, all = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct surrogate_agent *agent =
+			config_at(now->config, &element_surrogate_agent, i);
+
+		all += agent->aor_count;
+		if (crew_has(s->worker, now, agent))
+			mine += agent->aor_count;
+	}
+	offices_share(&s->offices, mine, all);
+}
+
 static struct muster *muster_alloc(struct surrogates *s, const struct plan *now,
 				   const struct plan *before)
 {
@@ -580,6 +605,7 @@ static struct muster *muster_alloc(struct surrogates *s, const struct plan *now,
 	m->before = before ? plan_take(before) : NULL;
 	s->musters++;
 	offices_unsee(&s->offices);
+	share(s, now);
 
 	return m;
 }

@@ -274,6 +274,15 @@ void office_again(struct registration *r)
 	tally_add(&o->sent, 1);
 }
 
+/* Who waited for it wakes up */
+static void came_back(struct office *o)
+{
+	o->r.unreachable = false;
+	o->waking = true;
+	pacer_slow_start(&o->pacer, clock_us());
+	alarm_clear("surrogate-registrar-unreachable", o->r.name);
+}
+
 void office_answered(struct registration *r, uint16_t code)
 {
 	struct office *o = office_of(r);
@@ -284,12 +293,11 @@ void office_answered(struct registration *r, uint16_t code)
 
 	pacer_answered(&o->pacer, trouble, clock_us());
 	if (code && o->r.unreachable) {
-		o->r.unreachable = false;
-		o->waking = true;
-		pacer_slow_start(&o->pacer, clock_us());
-		alarm_clear("surrogate-registrar-unreachable", o->r.name);
+		came_back(o);
 		log_info(SURROGATE, "registrar-back", "registrar=%s code=%u",
 			 o->r.name, code);
+		if (o->all->back)
+			o->all->back(o->all, o->r.name);
 	}
 	kick(o);
 }
@@ -437,6 +445,18 @@ static void office_use(struct office *o, const struct plan *plan,
 	plan_give(realm_before);
 }
 
+/* registration-rate, or this worker's share of it; at least 1, as 0 is no limit */
+static uint32_t rate_of(const struct offices *all, const struct plan *plan)
+{
+	uint64_t rate = plan->sip->registration_rate;
+
+	if (!rate || !all->all || all->mine == all->all)
+		return (uint32_t)rate;
+	rate = rate * all->mine / all->all;
+
+	return rate ? (uint32_t)rate : 1;
+}
+
 int office_get(struct office **op, struct offices *all, const struct plan *plan,
 	       const struct surrogate_agent *agent)
 {
@@ -469,11 +489,12 @@ int office_get(struct office **op, struct offices *all, const struct plan *plan,
 	}
 	o->r.name = name;
 	o->r.worker = all->worker;
+	o->all = all;
 	o->lines.before = line_before;
 	o->lines.placed = line_placed;
 	o->queued.where = QUEUED;
 	o->stranded.where = STRANDED;
-	pacer_init(&o->pacer, plan->sip->registration_rate, clock_us());
+	pacer_init(&o->pacer, rate_of(all, plan), clock_us());
 	err = table_add(&all->by_name, &o->e, name_hash(name));
 	if (err) {
 		mem_deref(o);
@@ -517,6 +538,22 @@ void offices_unsee(struct offices *all)
 	}
 }
 
+void offices_back(struct offices *all, const char *name)
+{
+	struct office *o = office_find(all, name);
+
+	if (!o || !o->r.unreachable)
+		return;
+	came_back(o);
+	kick(o);
+}
+
+void offices_share(struct offices *all, uint64_t mine, uint64_t of)
+{
+	all->mine = mine;
+	all->all = of;
+}
+
 void offices_settle(struct offices *all, const struct plan *plan)
 {
 	struct le *le = all->list.head;
@@ -536,7 +573,7 @@ void offices_settle(struct offices *all, const struct plan *plan)
 			mem_deref(o);
 			continue;
 		}
-		pacer_change(&o->pacer, plan->sip->registration_rate);
+		pacer_change(&o->pacer, rate_of(all, plan));
 		if (o->seen)
 			continue;
 		realm = realm_named(plan->realms,

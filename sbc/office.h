@@ -24,9 +24,12 @@ struct fifo {
 	uint8_t where;
 };
 
+struct offices;
+
 struct office {
 	struct registry r; /* first: registry and office are one */
-	struct entry e;    /* of offices.by_name */
+	struct offices *all;
+	struct entry e; /* of offices.by_name */
 	struct le le;
 	struct pacer pacer;
 	struct tally sent; /* REGISTERs */
@@ -46,6 +49,9 @@ struct offices {
 	struct worker *worker;
 	struct table by_name;
 	struct list list;
+	uint64_t mine, all; /* AoRs of this worker, of all; 0: not told */
+	/** A registrar is back (name): others may know it, too. NULL: nobody */
+	void (*back)(struct offices *all, const char *name);
 };
 
 /** Begin with none */
@@ -55,6 +61,11 @@ void offices_finish(struct offices *all);
 
 /** A new plan comes: until office_get, none is seen in it */
 void offices_unsee(struct offices *all);
+/** Another worker has heard from this registrar again */
+void offices_back(struct offices *all, const char *name);
+/** Of how many AoRs are some those of this worker? It has that share of each
+ *  registration-rate. Before offices_settle */
+void offices_share(struct offices *all, uint64_t mine, uint64_t of);
 /** The plan is taken over: those without users go; those with users in no plan
  *  any more speak from the realm of the same name */
 void offices_settle(struct offices *all, const struct plan *plan);

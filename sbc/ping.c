@@ -10,6 +10,7 @@
 #include <string.h>
 #include "store/hash.h"
 #include "store/log.h"
+#include "sbc/bulletin.h"
 #include "sbc/clock.h"
 #include "sbc/outage.h"
 #include "sbc/ping.h"
@@ -150,7 +151,6 @@ static void spot_judge(struct ping *p, struct spot *s)
 {
 	uint32_t ttr = p->config->ttr_no_response;
 	uint64_t now = clock_ms();
-	struct shun *shun = p->all->worker->shun;
 
 	if (!p->config->ping_all_addresses || p->n < 2) {
 		s->out = 0;
@@ -164,10 +164,11 @@ static void spot_judge(struct ping *p, struct spot *s)
 				    "agent=%s target=%u", p->hostname,
 				    (uint32_t)(s - p->spots));
 		s->out = s->out ? s->out : now ? now : 1;
-		shun_target(shun, p->realm, &s->addr, s->transport, UINT64_MAX);
+		bulletin_shun(p->all->worker, p->realm, &s->addr, s->transport,
+			      UINT64_MAX);
 		if (first)
-			surrogates_target_gone(p->all->worker->surrogates,
-					       p->config, &s->addr);
+			bulletin_agent_gone(p->all->worker, p->config,
+					    &s->addr);
 		return;
 	}
 	if (!s->out ||
@@ -177,11 +178,12 @@ static void spot_judge(struct ping *p, struct spot *s)
 	log_info(SIPD, "agent-target-up", "agent=%s target=%u", p->hostname,
 		 (uint32_t)(s - p->spots));
 	if (p->config->in_service_period)
-		shun_target(shun, p->realm, &s->addr, s->transport,
-			    now + (uint64_t)p->config->in_service_period *
-					    SECOND);
+		bulletin_shun(p->all->worker, p->realm, &s->addr, s->transport,
+			      now + (uint64_t)p->config->in_service_period *
+					      SECOND);
 	else
-		shun_pardon(shun, p->realm, &s->addr, s->transport);
+		bulletin_pardon(p->all->worker, p->realm, &s->addr,
+				s->transport);
 }
 
 static void round_end(struct ping *p)
@@ -199,8 +201,7 @@ static void round_end(struct ping *p)
 	}
 	agent_targets(p->agent, p->n, out);
 	if (outage_pinged(p->agent, good))
-		surrogates_target_gone(p->all->worker->surrogates, p->config,
-				       NULL);
+		bulletin_agent_gone(p->all->worker, p->config, NULL);
 	timer_start(&p->timer, next_in(p), round_begin, p);
 }
 
@@ -296,8 +297,8 @@ static void spots_take(struct ping *p, const struct resolved *found)
 	/* One that DNS does not name any more is nobody's */
 	for (uint32_t k = 0; k < n; k++)
 		if (old[k].out)
-			shun_pardon(p->all->worker->shun, p->realm,
-				    &old[k].addr, old[k].transport);
+			bulletin_pardon(p->all->worker, p->realm, &old[k].addr,
+					old[k].transport);
 }
 
 static void resolved(int err, const struct resolved *found, void *arg)

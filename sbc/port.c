@@ -14,6 +14,7 @@
  * the result of some other send or receive, which is then tried again.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <netinet/in.h>
@@ -89,10 +90,13 @@ struct port {
 	void *keepalive_arg;
 	port_terms_h *terms;
 	void *terms_arg;
+	port_elsewhere_h *elsewhere; /* connections are another worker's */
+	void *elsewhere_arg;
 
 	/* UDP */
 	int fd;
-	int flags; /* that the loop watches */
+	int listens; /* FD_READ; 0: another worker does */
+	int flags;   /* that the loop watches */
 	struct inlet *inlet;
 	uint32_t drops; /* of the socket, as the kernel counts them */
 	struct deferred flush;
@@ -371,13 +375,17 @@ static void udp_refusals(struct port *port)
 	}
 }
 
+/* A descriptor that is watched can be changed there: epoll_ctl does not fail for
+ * it. One that is not can, and what waits leaves with the next turn */
 static void udp_watch(struct port *port, int flags)
 {
-	/* A descriptor that is watched can be changed there: epoll_ctl does
-	 * not fail for it */
-	if (port->flags != flags &&
-	    !intake_listen(port->fd, flags, udp_event, port))
-		port->flags = flags;
+	if (port->flags == flags)
+		return;
+	if (!flags)
+		intake_close(port->fd);
+	else if (intake_listen(port->fd, flags, udp_event, port))
+		return;
+	port->flags = flags;
 }
 
 static bool is_full(int err)
@@ -448,7 +456,7 @@ static void udp_flush(struct port *port)
 	port->flushing = false;
 
 	if (!port->closed)
-		udp_watch(port, port->n ? FD_READ | FD_WRITE : FD_READ);
+		udp_watch(port, port->listens | (port->n ? FD_WRITE : 0));
 }
 
 static void flush_run(struct deferred *d)
@@ -468,7 +476,7 @@ static void udp_event(int flags, void *arg)
 	turn_enter();
 	mem_ref(port);
 
-	if (flags & FD_EXCEPT)
+	if ((flags & FD_EXCEPT) && port->listens)
 		udp_refusals(port);
 	if ((flags & FD_READ) && !port->closed)
 		udp_receive(port);
@@ -566,9 +574,23 @@ static void udp_options(int fd, int af, uint32_t buffer)
 	set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, (int)buffer);
 }
 
+/* The socket that another worker reads */
+static int udp_join(struct port *port, const struct port_setup *setup)
+{
+	port->fd = fcntl(setup->fd, F_DUPFD_CLOEXEC, 0);
+	if (port->fd < 0)
+		return errno;
+	gauge(COUNT_SOCKETS, 1);
+
+	return 0;
+}
+
 static int udp_open(struct port *port, const struct port_setup *setup)
 {
 	int err;
+
+	if (setup->elsewhere)
+		return udp_join(port, setup);
 
 	err = inlet_alloc(&port->inlet);
 	if (err)
@@ -588,7 +610,7 @@ static int udp_open(struct port *port, const struct port_setup *setup)
 	if (getsockname(port->fd, &port->local.u.sa, &port->local.len))
 		return errno;
 
-	port->flags = FD_READ;
+	port->listens = port->flags = FD_READ;
 
 	return intake_listen(port->fd, FD_READ, udp_event, port);
 }
@@ -650,6 +672,9 @@ static int stream_open(struct port *port, const struct port_setup *setup)
 		.arg = port,
 	};
 	int err;
+
+	if (setup->elsewhere)
+		return 0;
 
 	err = connections_open(&port->connections, &all);
 	if (err)
@@ -812,6 +837,11 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 	if (sa_af(&to->dst) != sa_af(&port->local))
 		return EAFNOSUPPORT;
 
+	/* What goes by connections of another worker is copied there */
+	if (port->elsewhere && !port->connections &&
+	    port->transport != TRANSPORT_UDP)
+		return port->elsewhere(port, to, mb, h, arg,
+				       port->elsewhere_arg);
 	if (trace_is_on())
 		copy_out(port, &to->dst, mbuf_buf(mb), mbuf_get_left(mb), true);
 	if (port->transport == TRANSPORT_UDP)
@@ -880,8 +910,34 @@ uint32_t port_connections(const struct port *port)
 
 void port_keep(struct port *port, uint64_t conn, bool keep)
 {
+	const struct target to = { .conn = conn, .only = keep };
+
 	if (port->connections)
 		connections_keep(port->connections, conn, keep);
+	else if (port->elsewhere && !port->closed)
+		(void)port->elsewhere(port, &to, NULL, NULL, NULL,
+				      port->elsewhere_arg);
+}
+
+void port_arrive(struct port *port, const struct arrival *from, struct mbuf *mb)
+{
+	mem_ref(port);
+	if (mb)
+		port->h(from, mb, port->arg);
+	else if (port->keepalive)
+		port->keepalive(from, port->keepalive_arg);
+	mem_deref(port);
+}
+
+void port_elsewhere_handler(struct port *port, port_elsewhere_h *h, void *arg)
+{
+	port->elsewhere = h;
+	port->elsewhere_arg = arg;
+}
+
+int port_fd(const struct port *port)
+{
+	return port->fd;
 }
 
 void port_lost_handler(struct port *port, port_lost_h *h, void *arg)

@@ -4,6 +4,10 @@
  * One recvmmsg takes up to 64 datagrams; what they cause to be sent leaves by
  * one sendmmsg at the end of the turn. The source address is that of the port,
  * so each realm speaks from its own.
+ *
+ * Where there are several workers, one of them listens at a sip-port. The others
+ * have a port of their own for it: they send datagrams from the same socket, and
+ * leave connections to him who listens.
  */
 #pragma once
 
@@ -32,6 +36,7 @@ struct arrival { /* where it came from */
 	 * only is there. transactions_take answers with this code; a connection
 	 * closes once the answer is out */
 	uint16_t refuse;
+	uint8_t handed; /* workers that it passed before (sbc/home) */
 };
 
 /** One message; mb is the handler's only within the call, mem_ref to keep */
@@ -42,7 +47,10 @@ struct port_setup {
 	uint32_t idle;                   /* inactive-dynamic-conn [s] */
 	uint32_t receive_buffer;  /* SO_RCVBUF wanted [bytes]; 0: 4 MiB */
 	uint32_t connections_max; /* as in connections_setup; 0: 10,000 */
-	const char *user_agent;   /* copied; NULL or "": none */
+	/* Another worker listens: his socket, which is duplicated (UDP) */
+	bool elsewhere;
+	int fd;
+	const char *user_agent; /* copied; NULL or "": none */
 };
 
 /** Open the socket and listen. The port is a mem object: whoever outlives its
@@ -82,6 +90,19 @@ int port_send(struct port *port, const struct target *to, struct mbuf *mb,
 void port_beside_set(struct port *port, struct port *stream, uint32_t length);
 /** The sip-port that a request of n bytes goes by instead; NULL: by this one */
 struct port *port_beside(const struct port *port, size_t n);
+
+/** A message that another worker read comes in here; mb NULL: a keep-alive */
+void port_arrive(struct port *port, const struct arrival *from,
+		 struct mbuf *mb);
+
+/** Sends by a port whose connections are elsewhere, and says of one that it is to
+ *  be kept (mb NULL, only: keep it); as port_send */
+typedef int(port_elsewhere_h)(const struct port *port, const struct target *to,
+			      struct mbuf *mb, sent_h *h, void *sent_arg,
+			      void *arg);
+void port_elsewhere_handler(struct port *port, port_elsewhere_h *h, void *arg);
+/** Its socket (UDP); -1: it has none */
+int port_fd(const struct port *port);
 
 const struct sa *port_local(const struct port *port);
 /** User-Agent and Server of what leaves here; empty: none */

@@ -7,6 +7,7 @@
 #include "store/registrations.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/crew.h"
 #include "sbc/identities.h"
 #include "sbc/pen.h"
 #include "sbc/recall.h"
@@ -165,13 +166,30 @@ int recall_load(struct surrogates *all)
 	return registrations_load(all->worker->db, load_row, all);
 }
 
+/** Is the row nobody's, and does this worker see to it? */
+static bool is_lost(const struct surrogates *all, const struct loaded *l)
+{
+	const struct worker *w = all->worker;
+	const struct surrogate_agent *agent;
+	struct pl key;
+
+	if (!w)
+		return false;
+	if (!w->crew || w->crew->n == 1)
+		return true;
+	pl_set_str(&key, l->agent);
+	agent = config_find(w->plan->config, &element_surrogate_agent, &key);
+
+	return agent ? crew_has(w, w->plan, agent) : crew_is_first(w);
+}
+
 /** Rows of AoRs that are configured no more */
 static void drop_loaded(struct entry *e, void *arg)
 {
 	struct surrogates *all = arg;
 	struct loaded *l = (struct loaded *)e;
 
-	if (all->worker)
+	if (is_lost(all, l))
 		(void)registrations_drop(all->worker->db, l->agent, l->aor);
 	table_remove(&all->loaded, e);
 	mem_deref(l);

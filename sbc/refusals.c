@@ -74,7 +74,8 @@ void refusals_close(struct refusals *r)
 	mem_deref(r);
 }
 
-static void count_add(struct refusals *r, uint8_t step, uint16_t code)
+/* NULL: there are too many kinds */
+static struct tally *tally_of(struct refusals *r, uint8_t step, uint16_t code)
 {
 	uint32_t i = 0;
 
@@ -82,13 +83,21 @@ static void count_add(struct refusals *r, uint8_t step, uint16_t code)
 	       (r->counts[i].step != step || r->counts[i].code != code))
 		i++;
 	if (i == CODES)
-		return;
+		return NULL;
 	if (i == r->counts_n) {
 		r->counts[i].step = step;
 		r->counts[i].code = code;
 		r->counts_n++;
 	}
-	tally_add(&r->counts[i].tally, 1);
+	return &r->counts[i].tally;
+}
+
+static void count_add(struct refusals *r, uint8_t step, uint16_t code)
+{
+	struct tally *tally = tally_of(r, step, code);
+
+	if (tally)
+		tally_add(tally, 1);
 }
 
 static void text_copy(char *to, size_t size, const char *p, size_t n)
@@ -156,6 +165,50 @@ void refusals_reset(struct refusals *r)
 {
 	for (uint32_t i = 0; i < r->counts_n; i++)
 		memset(&r->counts[i].tally, 0, sizeof(r->counts[i].tally));
+}
+
+static uint64_t oldest(const struct refusals *r)
+{
+	return r->n > KEPT ? r->n - KEPT : 0;
+}
+
+/* Both are in order of time */
+static int kept_join(struct refusals *sum, const struct refusals *r)
+{
+	struct kept *v = mem_zalloc(KEPT * sizeof(*v), NULL);
+	uint64_t a = sum->n, b = r->n, n = 0;
+
+	if (!v)
+		return ENOMEM;
+	/* from the newest on, which come last */
+	while (n < KEPT && (a > oldest(sum) || b > oldest(r))) {
+		const struct kept *x =
+			a > oldest(sum) ? &sum->last[(a - 1) % KEPT] : NULL;
+		const struct kept *y =
+			b > oldest(r) ? &r->last[(b - 1) % KEPT] : NULL;
+		bool first = x && (!y || x->wall >= y->wall);
+
+		v[KEPT - ++n] = first ? *x : *y;
+		a -= first;
+		b -= !first;
+	}
+	memmove(v, v + KEPT - n, n * sizeof(*v));
+	mem_deref(sum->last);
+	sum->last = v;
+	sum->n = n;
+	return 0;
+}
+
+int refusals_join(struct refusals *sum, const struct refusals *r)
+{
+	for (uint32_t i = 0; i < r->counts_n; i++) {
+		const struct counted *c = &r->counts[i];
+		struct tally *tally = tally_of(sum, c->step, c->code);
+
+		if (tally)
+			tally_join(tally, &c->tally);
+	}
+	return r->n ? kept_join(sum, r) : 0;
 }
 
 void refusals_counts(const struct refusals *r, refusal_count_h *h, void *arg)

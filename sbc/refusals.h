@@ -51,6 +51,10 @@ void refusals_count(struct refusals *r, enum refusal_step step, uint16_t code);
 /** Counts to 0; the last ones stay */
 void refusals_reset(struct refusals *r);
 
+/** Add what another worker has to what refusals_open made: counts, and the newest
+ *  of both by their time. 0; ENOMEM */
+int refusals_join(struct refusals *sum, const struct refusals *r);
+
 typedef void(refusal_count_h)(enum refusal_step step, uint16_t code,
 			      const struct counter_report *count, void *arg);
 /** Walk the counts: steps in their order, codes from below */

@@ -1,8 +1,10 @@
 /*
  * The whole: build from a plan, change to another, stop
  *
- * Runs on the front thread and asks the worker. A change has two halves
- * (architecture.md 4): preparing may fail and undoes itself, committing cannot.
+ * Runs on the front thread and asks the workers, one after the other. A change
+ * has two halves (architecture.md 4): preparing may fail and undoes itself,
+ * committing cannot. What all workers share without a count of its own is
+ * changed while they rest.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,13 +14,18 @@
 #include <unistd.h>
 #include "store/log.h"
 #include "sbc/amends.h"
+#include "sbc/bulletin.h"
 #include "sbc/calls.h"
 #include "sbc/challengers.h"
 #include "sbc/clock.h"
+#include "sbc/crew.h"
 #include "sbc/doors.h"
+#include "sbc/errand.h"
 #include "sbc/forward.h"
+#include "sbc/home.h"
 #include "sbc/ingress.h"
 #include "sbc/lobby.h"
+#include "sbc/mailbox.h"
 #include "sbc/methods.h"
 #include "sbc/nonces.h"
 #include "sbc/pair.h"
@@ -38,24 +45,24 @@
 #include "sbc/usage.h"
 
 enum {
-	SIGNALLING = 1,         /* threads */
 	MEDIA_THREADS_MOST = 4, /* unless media-workers says more */
 	FLOWS_MAX = 65536       /* of all media threads */
 };
 
 struct sbc {
-	struct worker worker;
+	struct crew crew;
+	uint32_t started; /* of the crew */
 	const struct plan *plan;
 	const struct plan *prepared; /* between sbc_prepare and its end */
-	struct order *order;         /* of sbc_open, while it runs */
 	sem_t ended; /* calls, pairs, registrations: one post each */
 };
 
-/* Arguments of what runs on the worker, and how it went */
+/* Arguments of what runs on a worker, and how it went */
 struct order {
 	struct sbc *sbc;
 	const struct plan *plan, *before;
-	char *why; /* DOORS_WHY bytes */
+	struct doors_shared *shared; /* one for each endpoint of plan */
+	char *why;                   /* DOORS_WHY bytes */
 	int err;
 };
 
@@ -77,32 +84,33 @@ static void connection_lost(uint64_t conn, const struct sa *peer, void *arg)
 	struct worker *w = arg;
 
 	(void)peer;
-	if (w->surrogates)
-		surrogates_lost(w->surrogates, conn);
+	bulletin_connection_lost(w, conn);
 	standing_lost(w->standing, conn);
 }
 
-/* media-workers; 0: one per processor that signalling leaves free, 1 to 4 */
-static uint32_t media_threads(const struct plan *plan)
+/* media-workers; 0: one per processor that signalling leaves free, 1 to 4. Each
+ * worker has some of its own, at least one */
+static uint32_t media_threads(const struct worker *w)
 {
-	uint32_t n = plan->media->media_workers;
+	uint32_t n = w->plan->media->media_workers, workers = w->crew->n;
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	uint32_t spare =
+		processors > (long)workers ? (uint32_t)processors - workers : 1;
 
-	if (n)
-		return n < MEDIA_THREADS ? n : MEDIA_THREADS;
-	if (processors <= SIGNALLING + 1)
-		return 1;
-	n = (uint32_t)processors - SIGNALLING;
+	if (!n)
+		n = spare < MEDIA_THREADS_MOST ? spare : MEDIA_THREADS_MOST;
+	if (n > MEDIA_THREADS)
+		n = MEDIA_THREADS;
 
-	return n < MEDIA_THREADS_MOST ? n : MEDIA_THREADS_MOST;
+	return n > workers ? n / workers + (w->number < n % workers) : 1;
 }
 
 /* What was opened is closed by finish, also after an error */
 static int forwards_open(struct worker *w)
 {
-	uint32_t n = media_threads(w->plan);
+	uint32_t n = media_threads(w);
 	const struct forward_setup setup = {
-		.flows_max = FLOWS_MAX / n,
+		.flows_max = FLOWS_MAX / n / w->crew->n,
 		.news = w->mailbox,
 	};
 	int err = 0;
@@ -129,7 +137,9 @@ static int tables_open(struct worker *w)
 		.keepalive = ingress_keepalive,
 		.lost = connection_lost,
 		.terms = terms_of,
-		.refused = transactions_refused,
+		.refused = home_refused,
+		.refused_arg = w,
+		.elsewhere = errand_send,
 	};
 	int err;
 
@@ -140,7 +150,6 @@ static int tables_open(struct worker *w)
 		return err;
 	transactions_setup_of(&transactions, w, plan);
 	err = transactions_open(&w->transactions, &transactions);
-	doors.refused_arg = w->transactions;
 	if (!err)
 		err = doors_open(&w->doors, w, &doors);
 	if (!err)
@@ -181,31 +190,39 @@ static int tables_open(struct worker *w)
 
 static void begin(struct worker *w, void *arg)
 {
-	struct order *o = ((struct sbc *)arg)->order;
+	struct order *o = arg;
 
 	w->plan = plan_take(o->plan);
 	respond_begin(w);
 	o->err = tables_open(w);
-	if (o->err) {
-		snprintf(o->why, 256, "cannot start: %s", strerror(o->err));
-		return;
-	}
-	o->err = doors_prepare(w->doors, o->plan, o->why);
 	if (o->err)
-		return;
-	doors_commit(w->doors);
-	o->err = surrogates_change(w->surrogates, o->plan, o->before);
-	pings_change(w->pings);
-	sources_change(w->sources);
-	standing_change(w->standing);
-	if (o->err)
-		snprintf(o->why, 256, "cannot take up registrations: %s",
+		snprintf(o->why, DOORS_WHY, "cannot start: %s",
 			 strerror(o->err));
 }
 
-static void finish(struct worker *w, void *arg)
+/* The first plan: sip-ports are open */
+static void take_up(void *arg, void *x)
 {
-	(void)arg;
+	struct worker *w = arg;
+	struct order *o = x;
+
+	doors_commit(w->doors);
+	o->err = surrogates_change(w->surrogates, o->plan, o->before);
+	sources_change(w->sources);
+	if (crew_is_first(w)) {
+		pings_change(w->pings);
+		standing_change(w->standing);
+	}
+	if (o->err)
+		snprintf(o->why, DOORS_WHY, "cannot take up registrations: %s",
+			 strerror(o->err));
+}
+
+/* Others may still post letters: what they ask of is gone */
+static void finish(void *arg, void *x)
+{
+	struct worker *w = arg;
+	(void)x;
 
 	standing_close(w->standing);
 	w->standing = NULL;
@@ -222,7 +239,9 @@ static void finish(struct worker *w, void *arg)
 	mem_deref(w->usage);
 	w->surrogates = NULL;
 	transactions_close(w->transactions);
+	w->transactions = NULL;
 	doors_close(w->doors);
+	w->doors = NULL;
 	methods_close(w->methods);
 	refusals_close(w->refusals);
 	for (uint32_t i = 0; i < w->forwards_n; i++)
@@ -232,20 +251,24 @@ static void finish(struct worker *w, void *arg)
 	resolver_close(w->resolver);
 	respond_begin(NULL);
 	plan_give(w->plan);
+	w->plan = NULL;
 }
 
-/* Sockets belong to the loop of the worker, media ports to whoever takes them */
+/* Sockets belong to the loop of the worker */
 static void prepare(void *arg, void *x)
 {
 	struct worker *w = arg;
 	struct order *o = x;
 
-	snprintf(o->why, DOORS_WHY, "no memory");
-	o->err = ports_prepare(w->media_ports, o->plan->config);
-	if (!o->err)
-		o->err = doors_prepare(w->doors, o->plan, o->why);
-	if (o->err)
-		(void)ports_change(w->media_ports, w->plan->config);
+	o->err = doors_prepare(w->doors, o->plan, o->shared, o->why);
+}
+
+static void join(void *arg, void *x)
+{
+	struct worker *w = arg;
+	struct order *o = x;
+
+	o->err = doors_join(w->doors, o->shared, o->why);
 }
 
 static void abandon(void *arg, void *x)
@@ -254,7 +277,6 @@ static void abandon(void *arg, void *x)
 	(void)x;
 
 	doors_abandon(w->doors);
-	(void)ports_change(w->media_ports, w->plan->config);
 }
 
 /* Nothing fails any more: what runs out of memory is logged and stays as it
@@ -272,7 +294,6 @@ static void commit(void *arg, void *x)
 
 	w->plan = plan_take(o->plan);
 	doors_commit(w->doors);
-	(void)ports_change(w->media_ports, w->plan->config); /* prepared */
 	transactions_setup_of(&transactions, w, w->plan);
 	transactions_change(w->transactions, &transactions);
 	shed_change(w->shed, w->plan->sip->load_limit);
@@ -283,64 +304,221 @@ static void commit(void *arg, void *x)
 	if (surrogates_change_later(w->surrogates, w->plan, before))
 		log_error(SURROGATE, "change", "text=\"no memory\"");
 	sources_change(w->sources);
-	standing_change(w->standing);
-	pings_change(w->pings);
+	if (crew_is_first(w)) {
+		standing_change(w->standing);
+		pings_change(w->pings);
+	}
 	calls_switch_off(w->calls);
 	plan_give(before);
 }
 
 /* --- From the front ----------------------------------------------------- */
 
-int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why)
+typedef void(order_h)(void *arg, void *x);
+
+/* Each worker in turn, until one fails. 0, or what it says */
+static int ask_all(struct sbc *sbc, order_h *h, struct order *o)
 {
-	struct order order = { .plan = setup->plan,
-			       .before = setup->before,
-			       .why = why };
-	struct worker *w;
-	struct sbc *sbc;
+	for (uint32_t i = 0; i < sbc->started; i++) {
+		o->err = 0;
+		mailbox_ask(sbc->crew.v[i].mailbox, h, o);
+		if (o->err)
+			return o->err;
+	}
+
+	return 0;
+}
+
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) && errno == EINTR)
+		;
+}
+
+/* All workers rest between two letters */
+struct rest {
+	sem_t here, on, gone;
+};
+
+struct bed {
+	struct letter letter;
+	struct rest *rest;
+};
+
+static void rest_open(struct letter *letter, void *arg)
+{
+	struct rest *rest = ((struct bed *)letter)->rest;
+
+	(void)arg;
+	sem_post(&rest->here);
+	wait_for(&rest->on);
+	sem_post(&rest->gone);
+}
+
+/* Media ports, whose pools no worker may ask for meanwhile. prepare: only make
+ * room. 0; ENOMEM, never of a change that was prepared */
+static int ports_follow(struct sbc *sbc, const struct config *cfg, bool prepare)
+{
+	struct ports *ports = sbc->crew.v[0].media_ports;
+	uint32_t n = sbc->started;
+	struct bed beds[SIP_WORKERS];
+	struct rest rest;
 	int err;
 
-	sbc = mem_zalloc(sizeof(*sbc), NULL);
-	if (!sbc)
+	sem_init(&rest.here, 0, 0);
+	sem_init(&rest.on, 0, 0);
+	sem_init(&rest.gone, 0, 0);
+	for (uint32_t i = 0; i < n; i++) {
+		beds[i] =
+			(struct bed){ .letter.open = rest_open, .rest = &rest };
+		mailbox_post(sbc->crew.v[i].mailbox, &beds[i].letter);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		wait_for(&rest.here);
+	err = prepare ? ports_prepare(ports, cfg) : ports_change(ports, cfg);
+	for (uint32_t i = 0; i < n; i++)
+		sem_post(&rest.on);
+	for (uint32_t i = 0; i < n; i++)
+		wait_for(&rest.gone);
+	sem_destroy(&rest.here);
+	sem_destroy(&rest.on);
+	sem_destroy(&rest.gone);
+
+	return err;
+}
+
+/* Sip-ports: first who listens, then who joins. 0; errno, then nothing is open */
+static int doors_open_all(struct sbc *sbc, const struct plan *plan, char *why)
+{
+	uint32_t n = plan->realms->endpoints_n;
+	struct order order = { .sbc = sbc, .plan = plan, .why = why };
+	int err;
+
+	snprintf(why, DOORS_WHY, "no memory");
+	order.shared = mem_zalloc((n + 1) * sizeof(*order.shared), NULL);
+	if (!order.shared)
 		return ENOMEM;
+	err = ask_all(sbc, prepare, &order);
+	if (!err)
+		err = ask_all(sbc, join, &order);
+	if (err)
+		(void)ask_all(sbc, abandon, &order);
+	mem_deref(order.shared);
 
-	w = &sbc->worker;
-	sem_init(&sbc->ended, 0, 0);
-	w->db = setup->db;
-	w->seal = setup->seal;
-	sbc->plan = plan_take(setup->plan);
-	order.sbc = sbc;
-	sbc->order = &order;
-	snprintf(why, 256, "cannot start");
+	return err;
+}
 
-	err = agents_open(&w->agents);
+static void sbc_destructor(void *arg)
+{
+	struct sbc *sbc = arg;
+	struct worker *first = sbc->crew.v;
+
+	if (first) {
+		agents_close(first->agents);
+		mem_deref(first->capacities);
+		ports_close(first->media_ports);
+	}
+	plan_give(sbc->plan);
+	sem_destroy(&sbc->ended);
+	mem_deref(sbc->crew.v);
+}
+
+/* What all workers share, before there are any */
+static int shared_open(struct worker *w, const struct config *cfg)
+{
+	int err = agents_open(&w->agents);
+
 	if (!err) {
 		agents_expect_pings(w->agents);
-		err = agents_change(w->agents, setup->plan->config);
+		err = agents_change(w->agents, cfg);
 	}
 	if (!err)
 		err = capacities_alloc(&w->capacities);
 	if (!err)
-		err = capacities_change(w->capacities, setup->plan->config);
+		err = capacities_change(w->capacities, cfg);
 	if (!err)
 		err = ports_open(&w->media_ports);
 	if (!err)
-		err = ports_change(w->media_ports, setup->plan->config);
-	if (!err)
-		err = worker_start(w, begin, finish, sbc);
-	if (err)
-		goto out;
+		err = ports_change(w->media_ports, cfg);
 
-	err = order.err;
-	if (err)
-		worker_join(w);
-out:
+	return err;
+}
+
+static int crew_make(struct sbc *sbc, const struct sbc_setup *setup)
+{
+	uint32_t n = setup->plan->sip->sip_workers;
+	struct worker *first;
+	int err;
+
+	sbc->crew.n = n < 1 ? 1 : n > SIP_WORKERS ? SIP_WORKERS : n;
+	sbc->crew.v = mem_zalloc(sbc->crew.n * sizeof(*first), NULL);
+	if (!sbc->crew.v)
+		return ENOMEM;
+	first = sbc->crew.v;
+	first->db = setup->db;
+	first->seal = setup->seal;
+	first->crew = &sbc->crew;
+	err = shared_open(first, setup->plan->config);
+	for (uint32_t i = 1; i < sbc->crew.n && !err; i++) {
+		sbc->crew.v[i] = *first;
+		sbc->crew.v[i].number = (uint8_t)i;
+	}
+
+	return err;
+}
+
+/* First the tables of each go, so that no letter is answered by one that is gone;
+ * connections go last */
+static void crew_end(struct sbc *sbc)
+{
+	for (uint32_t i = sbc->started; i--;)
+		mailbox_ask(sbc->crew.v[i].mailbox, finish, NULL);
+	for (uint32_t i = sbc->started; i--;)
+		worker_join(&sbc->crew.v[i]);
+	sbc->started = 0;
+}
+
+static int crew_begin(struct sbc *sbc, const struct sbc_setup *setup, char *why)
+{
+	struct order order = { .sbc = sbc,
+			       .plan = setup->plan,
+			       .before = setup->before,
+			       .why = why };
+	int err = 0;
+
+	while (!err && sbc->started < sbc->crew.n) {
+		err = worker_start(&sbc->crew.v[sbc->started], begin, NULL,
+				   &order);
+		if (err)
+			break;
+		sbc->started++;
+		err = order.err;
+	}
+	if (!err)
+		err = doors_open_all(sbc, setup->plan, why);
+	if (!err)
+		err = ask_all(sbc, take_up, &order);
+
+	return err;
+}
+
+int sbc_open(struct sbc **sbcp, const struct sbc_setup *setup, char *why)
+{
+	struct sbc *sbc;
+	int err;
+
+	sbc = mem_zalloc(sizeof(*sbc), sbc_destructor);
+	if (!sbc)
+		return ENOMEM;
+
+	sem_init(&sbc->ended, 0, 0);
+	sbc->plan = plan_take(setup->plan);
+	snprintf(why, DOORS_WHY, "cannot start");
+	err = crew_make(sbc, setup);
+	if (!err)
+		err = crew_begin(sbc, setup, why);
 	if (err) {
-		agents_close(w->agents);
-		mem_deref(w->capacities);
-		ports_close(w->media_ports);
-		plan_give(sbc->plan);
-		sem_destroy(&sbc->ended);
+		crew_end(sbc);
 		mem_deref(sbc);
 		return err;
 	}
@@ -358,7 +536,7 @@ static void ended(void *arg)
 static void stop(void *arg, void *x)
 {
 	struct worker *w = arg;
-	struct sbc *sbc = x;
+	struct sbc *sbc = ((struct order *)x)->sbc;
 	uint32_t ms = w->plan->system->shutdown_timeout * 1000;
 
 	w->stopping = true;
@@ -369,56 +547,52 @@ static void stop(void *arg, void *x)
 
 void sbc_close(struct sbc *sbc)
 {
-	struct worker *w;
+	struct order order = { .sbc = sbc };
 
 	if (!sbc)
 		return;
-	w = &sbc->worker;
 
 	sbc_abandon(sbc);
-	mailbox_ask(w->mailbox, stop, sbc);
+	(void)ask_all(sbc, stop, &order);
 	/* All keep their time limit themselves */
-	for (int i = 0; i < 3; i++)
-		while (sem_wait(&sbc->ended) && errno == EINTR)
-			;
-	worker_join(w);
-
-	agents_close(w->agents);
-	mem_deref(w->capacities);
-	ports_close(w->media_ports);
-	plan_give(sbc->plan);
-	sem_destroy(&sbc->ended);
+	for (uint32_t i = 0; i < 3 * sbc->started; i++)
+		wait_for(&sbc->ended);
+	crew_end(sbc);
 	mem_deref(sbc);
 }
 
 int sbc_prepare(struct sbc *sbc, const struct plan *plan, char *why)
 {
-	struct order order = { .sbc = sbc, .plan = plan, .why = why };
-	struct worker *w = &sbc->worker;
+	struct worker *first = sbc->crew.v;
 	int err;
 
 	assert(!sbc->prepared);
 	snprintf(why, DOORS_WHY, "no memory");
-	err = agents_prepare(w->agents, plan->config);
+	err = agents_prepare(first->agents, plan->config);
 	if (!err)
-		err = capacities_prepare(w->capacities, plan->config);
-	if (!err) {
-		mailbox_ask(w->mailbox, prepare, &order);
-		err = order.err;
-	}
-	if (err)
-		(void)agents_change(w->agents, sbc->plan->config);
-	else
+		err = capacities_prepare(first->capacities, plan->config);
+	if (!err)
+		err = ports_follow(sbc, plan->config, true);
+	if (!err)
+		err = doors_open_all(sbc, plan, why);
+	if (err) {
+		(void)ports_follow(sbc, sbc->plan->config, false);
+		(void)agents_change(first->agents, sbc->plan->config);
+	} else {
 		sbc->prepared = plan_take(plan);
+	}
 	return err;
 }
 
 void sbc_abandon(struct sbc *sbc)
 {
+	struct order order = { .sbc = sbc };
+
 	if (!sbc->prepared)
 		return;
-	mailbox_ask(sbc->worker.mailbox, abandon, NULL);
-	(void)agents_change(sbc->worker.agents, sbc->plan->config);
+	(void)ask_all(sbc, abandon, &order);
+	(void)ports_follow(sbc, sbc->plan->config, false);
+	(void)agents_change(sbc->crew.v->agents, sbc->plan->config);
 	plan_give(sbc->prepared);
 	sbc->prepared = NULL;
 }
@@ -426,11 +600,13 @@ void sbc_abandon(struct sbc *sbc)
 void sbc_commit(struct sbc *sbc)
 {
 	struct order order = { .sbc = sbc, .plan = sbc->prepared };
+	struct worker *first = sbc->crew.v;
 
-	(void)capacities_change(sbc->worker.capacities, order.plan->config);
-	mailbox_ask(sbc->worker.mailbox, commit, &order);
-	/* Agents that are gone go last: until then the worker asks for them */
-	(void)agents_change(sbc->worker.agents, order.plan->config);
+	(void)capacities_change(first->capacities, order.plan->config);
+	(void)ports_follow(sbc, order.plan->config, false); /* prepared */
+	(void)ask_all(sbc, commit, &order);
+	/* Agents that are gone go last: until then the workers ask for them */
+	(void)agents_change(first->agents, order.plan->config);
 	amends_of_change(order.plan->config, sbc->plan->config);
 	plan_give(sbc->plan);
 	sbc->plan = sbc->prepared;
@@ -438,7 +614,7 @@ void sbc_commit(struct sbc *sbc)
 }
 
 struct question {
-	void (*fn)(struct worker *w, void *arg);
+	sbc_question_h *fn;
 	void *arg;
 };
 
@@ -449,12 +625,32 @@ static void asked(void *arg, void *x)
 	q->fn(arg, q->arg);
 }
 
-void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
-	     void *arg)
+void sbc_ask_at(struct sbc *sbc, uint32_t number, sbc_question_h *fn, void *arg)
 {
 	struct question q = { fn, arg };
 
-	mailbox_ask(sbc->worker.mailbox, asked, &q);
+	mailbox_ask(sbc->crew.v[number].mailbox, asked, &q);
+}
+
+void sbc_ask(struct sbc *sbc, sbc_question_h *fn, void *arg)
+{
+	for (uint32_t i = 0; i < sbc->started; i++)
+		sbc_ask_at(sbc, i, fn, arg);
+}
+
+void sbc_walk(struct sbc *sbc, sbc_question_h *fn, void *arg, size_t *next)
+{
+	for (uint32_t i = 0; i < sbc->started; i++) {
+		*next = 0;
+		do {
+			sbc_ask_at(sbc, i, fn, arg);
+		} while (*next);
+	}
+}
+
+uint32_t sbc_workers(const struct sbc *sbc)
+{
+	return sbc->started;
 }
 
 static void look_settled(struct worker *w, void *arg)
@@ -478,12 +674,17 @@ bool sbc_is_settled(struct sbc *sbc)
 
 void sbc_post(struct sbc *sbc, struct letter *letter)
 {
-	mailbox_post(sbc->worker.mailbox, letter);
+	mailbox_post(sbc->crew.v->mailbox, letter);
 }
 
 uint64_t sbc_cpu_us(const struct sbc *sbc)
 {
-	return clock_cpu_of_us(sbc->worker.thread);
+	uint64_t us = 0;
+
+	for (uint32_t i = 0; i < sbc->started; i++)
+		us += clock_cpu_of_us(sbc->crew.v[i].thread);
+
+	return us;
 }
 
 const struct plan *sbc_plan(struct sbc *sbc)

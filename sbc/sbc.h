@@ -52,20 +52,30 @@ void sbc_commit(struct sbc *sbc);
 /** Take sbc_prepare back */
 void sbc_abandon(struct sbc *sbc);
 
-/** Run fn on the worker's thread and wait: what show commands use. Walk in
- *  slices of 200 rows, one sbc_ask each, so the loop is never held up */
-void sbc_ask(struct sbc *sbc, void (*fn)(struct worker *w, void *arg),
-	     void *arg);
+typedef void(sbc_question_h)(struct worker *w, void *arg);
+
+/** Run fn on the thread of each worker, one after the other, and wait: fn adds to
+ *  what the one before found. What show commands use */
+void sbc_ask(struct sbc *sbc, sbc_question_h *fn, void *arg);
+/** ... on that of one worker. The first (0) does what is done once: pings, DNS
+ *  look-ups by hand; it sees what all share */
+void sbc_ask_at(struct sbc *sbc, uint32_t number, sbc_question_h *fn,
+		void *arg);
+/** ... in slices of some 200 rows, so that no loop is held up: on each worker from
+ *  *next 0 until fn has set it to 0 again */
+void sbc_walk(struct sbc *sbc, sbc_question_h *fn, void *arg, size_t *next);
+/** How many there are */
+uint32_t sbc_workers(const struct sbc *sbc);
 
 /** Has the last change been taken over by all it concerns? That goes on behind
  *  sbc_commit, a slice in each turn of the loop. A change that comes before is done
  *  all the same, but then holds the loop up for what is left */
 bool sbc_is_settled(struct sbc *sbc);
 
-/** Post a letter to the worker, and wait for nothing */
+/** Post a letter to the first worker, and wait for nothing */
 void sbc_post(struct sbc *sbc, struct letter *letter);
 
-/** CPU time that the signalling thread has used [us] */
+/** CPU time that the signalling threads have used [us] */
 uint64_t sbc_cpu_us(const struct sbc *sbc);
 
 /** The running plan; give it back with plan_give. Front thread */

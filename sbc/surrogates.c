@@ -11,6 +11,7 @@
 #include "sbc/activity.h"
 #include "sbc/clock.h"
 #include "sbc/counters.h"
+#include "sbc/crew.h"
 #include "sbc/doors.h"
 #include "sbc/identities.h"
 #include "sbc/muster.h"
@@ -111,6 +112,18 @@ static void host_agent_down(struct registration *r)
 			       NULL);
 }
 
+static void back_heard(struct worker *w, const void *p)
+{
+	if (w->surrogates)
+		offices_back(&w->surrogates->offices, p);
+}
+
+/* Its AoRs on other workers need not find out themselves */
+static void registrar_back(struct offices *all, const char *name)
+{
+	crew_tell(all->worker, back_heard, name, strlen(name) + 1);
+}
+
 static const struct surrogate_host host = {
 	.due = office_due,
 	.not_due = office_not_due,
@@ -177,6 +190,7 @@ int surrogates_open(struct surrogates **sp, struct worker *w)
 	table_init(&all->associated);
 	table_init(&all->loaded);
 	offices_init(&all->offices, w);
+	all->offices.back = registrar_back;
 	carriers_init(&all->carriers, take_back, all);
 	list_init(&all->retired);
 	err = recall_load(all);

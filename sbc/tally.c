@@ -24,6 +24,21 @@ void tally_add(struct tally *t, uint32_t n)
 	t->total += n;
 }
 
+void tally_join(struct tally *t, const struct tally *other)
+{
+	struct tally o = *other;
+	const uint32_t period = counters_period();
+
+	if (t->period != period)
+		turn(t, period);
+	if (o.period != period)
+		turn(&o, period);
+	t->total += o.total;
+	t->present += o.present;
+	t->last += o.last;
+	t->permax += o.permax;
+}
+
 void tally_read(const struct tally *t, struct counter_report *out)
 {
 	struct tally now = *t;

@@ -19,5 +19,9 @@ struct tally {
 /** Count n events */
 void tally_add(struct tally *t, uint32_t n);
 
+/** Add what another one counted; permax becomes the sum of both, which is at least
+ *  the true one */
+void tally_join(struct tally *t, const struct tally *other);
+
 /** Recent, total and permax; the rest of the report is 0 */
 void tally_read(const struct tally *t, struct counter_report *out);

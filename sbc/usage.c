@@ -110,9 +110,11 @@ void usage_look(const struct usage *u, const struct credential_key *key,
 	if (u)
 		used = (const struct used *)table_find(&u->table, hash_of(key),
 						       is_it, NULL);
-	*out = (struct usage_report){
-		.count = used ? used->count : 0,
-		.used = used ? used->used : 0,
-		.refused = used ? used->refused : 0,
-	};
+	if (!used)
+		return;
+	out->count += used->count;
+	if (used->used > out->used)
+		out->used = used->used;
+	if (used->refused > out->refused)
+		out->refused = used->refused;
 }

@@ -31,6 +31,6 @@ struct usage_report {
 	uint64_t used, refused; /* last, wall [s]; 0: never */
 };
 
-/** What is known of it; all zero: nothing. u may be NULL */
+/** Add what is known of it. u may be NULL */
 void usage_look(const struct usage *u, const struct credential_key *key,
 		struct usage_report *out);

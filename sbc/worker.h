@@ -16,19 +16,28 @@
 #include "policy/plan.h"
 
 enum {
+	SIP_WORKERS = 64,  /* most (sip-workers) */
 	MEDIA_THREADS = 64 /* most (media-workers) */
+};
+
+/* All signalling workers; fixed before the first thread starts */
+struct crew {
+	struct worker *v;
+	uint32_t n;
 };
 
 struct worker {
 	pthread_t thread;
-	uint8_t number;
-	bool stopping; /* new requests outside dialogs get 503 */
+	uint8_t number; /* its place in the crew, and in names of its making */
+	const struct crew *crew;
+	_Atomic uint32_t parcels; /* messages on their way here (sbc/home) */
+	bool stopping;            /* new requests outside dialogs get 503 */
 	const struct plan *plan;
 	struct mailbox *mailbox;
 	struct database *db; /* its queue takes from any thread */
 	const struct seal *seal;
-	struct agents *agents; /* atomic words */
-	struct ports *media_ports;
+	struct agents *agents;     /* atomic words */
+	struct ports *media_ports; /* likewise */
 	struct doors *doors;
 	struct port **ports; /* sip-ports by endpoint number; doors owns it */
 	uint32_t ports_n;

@@ -21,6 +21,10 @@ THREADED = ("sbc_mailbox", "sbc_media", "sbc_forward", "sbc_counters", "sbc_work
             "sbc_alarm", "store_database", "store_registrations", "store_records",
             "store_credentials", "store_log", "realms_ports")
 THREADED_CALLS = ("test_b_calls", "test_m_media", "test_r_registration", "test_u_change")
+# All functional tests hold with several signalling workers, too (SBC_WORKERS=N); these in each run
+WORKERS = "3"
+OF_WORKERS = ("test_b_calls", "test_d_dialogs", "test_d_transparency", "test_p_agents", "test_t_tcp",
+              "test_u_change", "test_u_statistics")
 SIDE_BY_SIDE = 4  # functional tests
 
 
@@ -68,12 +72,13 @@ def unit(build="build", names=("*",)):
     return passed, failed, 0
 
 
-def func(words, build="build", files=None):
-    say("functional tests with real peers")
+def func(words, build="build", files=None, workers="1"):
+    say("functional tests with real peers" + (f", {workers} workers" if workers != "1" else ""))
     report = f"{ROOT}/{build}/func.xml"
     if os.path.exists(report):
         os.unlink(report)
     environment = dict(os.environ, SBC_BUILD=f"{ROOT}/{build}")
+    environment.setdefault("SBC_WORKERS", workers)
     # They wait more than they work, and each has a network of its own
     subprocess.run([PYTHON, "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", "-n", str(SIDE_BY_SIDE),
                     f"--junitxml={report}", *(files or ["tests/func"]), *words], cwd=ROOT, env=environment)
@@ -112,11 +117,16 @@ def fuzz(seconds):
     return passed, failed, 0
 
 
+def named(names):
+    return [f"tests/func/{name}.py" for name in names]
+
+
 def tsan(words):
     """What has threads, under ThreadSanitizer: a report fails its test (tests/tsan.supp)"""
     os.environ["TSAN_OPTIONS"] = f"suppressions={ROOT}/tests/tsan.supp"
     return [unit("build-tsan", THREADED),
-            func(words, "build-tsan", [f"tests/func/{name}.py" for name in THREADED_CALLS])]
+            func(words, "build-tsan", named(THREADED_CALLS)),
+            func(words, "build-tsan", named(THREADED_CALLS), WORKERS)]
 
 
 def sequences(seconds):
@@ -143,7 +153,7 @@ def bench():
 
 def main(part, words):
     if part == "all":
-        counts = [lint(), unit(), func(words)]
+        counts = [lint(), unit(), func(words), func(words, files=named(OF_WORKERS), workers=WORKERS)]
     elif part == "asan":
         counts = [unit("build-asan"), func(words, "build-asan")]
     elif part == "fuzz":

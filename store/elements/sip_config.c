@@ -94,7 +94,7 @@ static const struct field sip_config_fields[] = {
 	UINT(S, credential_cache_size, "credential-cache-size", .dflt = "10000", .min = 100, .max = 1000000,
 		.help = "Rows of the credential table held in memory",
 		.source = "own"),
-	UINT(S, sip_workers, "sip-workers", .flags = RESTART | UNSERVED, .dflt = "1", .min = 1, .max = 64,
+	UINT(S, sip_workers, "sip-workers", .flags = RESTART, .dflt = "1", .min = 1, .max = 64,
 		.help = "Signalling threads; a call stays on one of them",
 		.source = "own"),
 	OPTIONS(S, options, "options", .words = sip_config_options,

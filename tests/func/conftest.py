@@ -77,6 +77,7 @@ class Sbc:
         self.config = yaml.load(text.replace("127.0.0.", f"127.{network}."), yaml.BaseLoader)
         # The pace of the example only makes tests wait; those about pacing set it back
         self.config["session-router"]["sip-config"]["registration-rate"] = "1000"
+        self.config["session-router"]["sip-config"]["sip-workers"] = os.environ.get("SBC_WORKERS", "1")
         # The disk and the processors of the machine are not what tests are about
         self.config["system"]["system-config"]["alarm-threshold"] = [
             {"type": kind, "severity": "critical", "value": "100"} for kind in ("cpu", "space")]

@@ -2,6 +2,7 @@
 SIP over TCP: framing, reuse of connections, both transports in one call (RFC 3261 18).
 """
 import re
+import os
 import socket
 import time
 
@@ -72,7 +73,8 @@ def test_a_lost_connection_with_bindings_is_opened_again_and_all_register_over_i
     again = trunk.requests("REGISTER")[before:]
     assert len({m.get("To") for m in again}) == 20
     assert all(m.get("Expires") == "600" for m in again)
-    assert (trunk.accepted, trunk.pings) == (2, 1)
+    assert trunk.accepted == 2
+    assert 1 <= trunk.pings <= int(os.environ.get("SBC_WORKERS", 1))  # each worker asks for its own
     sbc.waits("show registration", r"Surrogate Regs +20\b")
 
 

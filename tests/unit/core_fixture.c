@@ -75,10 +75,11 @@ static void sip_ports_open(void)
 		.arrival = ingress_arrival,
 	};
 	struct worker *w = &core.worker;
+	struct doors_shared shared[64] = { 0 };
 	char why[DOORS_WHY];
 
 	assert_int_equal(doors_open(&w->doors, w, &handlers), 0);
-	assert_int_equal(doors_prepare(w->doors, core.plan, why), 0);
+	assert_int_equal(doors_prepare(w->doors, core.plan, shared, why), 0);
 	doors_commit(w->doors);
 }
 
@@ -148,12 +149,13 @@ void core_change(void)
 {
 	const struct plan *before = core.plan;
 	struct worker *w = &core.worker;
+	struct doors_shared shared[64] = { 0 };
 	char why[DOORS_WHY];
 
 	config_give(core.cfg);
 	core.cfg = core_twin(before->config);
 	assert_int_equal(plan_alloc(&core.plan, core.cfg), 0);
-	assert_int_equal(doors_prepare(w->doors, core.plan, why), 0);
+	assert_int_equal(doors_prepare(w->doors, core.plan, shared, why), 0);
 	w->plan = core.plan;
 	assert_int_equal(agents_prepare(w->agents, core.cfg), 0);
 	assert_int_equal(capacities_change(w->capacities, core.cfg), 0);

@@ -359,3 +359,29 @@ void fake_port_reset(void)
 	fake_port_settle(ENOTCONN, 0);
 	fake_sent_clear();
 }
+
+static arrival_h *arrives;
+
+void fake_port_on_arrival(arrival_h *h)
+{
+	arrives = h;
+}
+
+void port_arrive(struct port *port, const struct arrival *from, struct mbuf *mb)
+{
+	(arrives ? arrives : port->h)(from, mb, port->arg);
+}
+
+void port_elsewhere_handler(struct port *port, port_elsewhere_h *h, void *arg)
+{
+	(void)port;
+	(void)h;
+	(void)arg;
+}
+
+int port_fd(const struct port *port)
+{
+	(void)port;
+
+	return -1;
+}

@@ -49,3 +49,6 @@ void fake_port_refuse(struct port *port, const struct sa *dst, const char *text,
 
 /** Forget what was sent and all settings; call at the end of a test */
 void fake_port_reset(void);
+
+/** Who hears what another worker read (port_arrive); NULL: the port's own */
+void fake_port_on_arrival(arrival_h *h);

@@ -73,11 +73,19 @@ static const struct plan *plan_of(const unsigned *ports)
 
 #define PLAN(...) plan_of((const unsigned[]){ __VA_ARGS__, 0 })
 
+static int prepare(const struct plan *plan, char *why)
+{
+	struct doors_shared shared[8] = { 0 }; /* nobody joins */
+
+	return doors_prepare(f.worker.doors, plan, shared, why);
+}
+
 static void run(const struct plan *plan)
 {
+
 	char why[DOORS_WHY] = "";
 
-	assert_int_equal(doors_prepare(f.worker.doors, plan, why), 0);
+	assert_int_equal(prepare(plan, why), 0);
 	f.worker.plan = plan;
 	doors_commit(f.worker.doors);
 }
@@ -179,7 +187,7 @@ static void what_was_opened_for_a_plan_given_up_is_closed_again(void **s)
 
 	run(one);
 	kept = at(one, 0);
-	assert_int_equal(doors_prepare(f.worker.doors, two, why), 0);
+	assert_int_equal(prepare(two, why), 0);
 	assert_false(is_free(31502));
 	/* not in force: no realm is behind it yet */
 	assert_int_equal(port_number(at(two, 1)), UINT32_MAX);
@@ -201,7 +209,7 @@ static void one_port_in_use_opens_none_and_says_which(void **s)
 	run(one);
 	assert_int_equal(sa_set_str(&sa, "127.0.0.1", 31503), 0);
 	assert_int_equal(bind(fd, &sa.u.sa, sa.len), 0);
-	assert_int_equal(doors_prepare(f.worker.doors, two, why), EADDRINUSE);
+	assert_int_equal(prepare(two, why), EADDRINUSE);
 	assert_non_null(strstr(why, "127.0.0.1:31503/UDP"));
 	assert_non_null(strstr(why, "[r31503]"));
 	assert_true(is_free(31502));

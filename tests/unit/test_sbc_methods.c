@@ -402,6 +402,96 @@ static void each_step_and_status_has_a_count_in_the_order_of_the_steps(void **s)
 	refusals_close(r);
 }
 
+/* --- What several workers counted ------------------------------------------ */
+
+static void tallies_join_period_by_period(void **s)
+{
+	struct tally a = { 0 }, b = { 0 }, sum = { 0 };
+	(void)s;
+
+	tally_add(&a, 5);
+	tally_add(&b, 2);
+	to_next_period();
+	tally_add(&a, 1);
+	tally_join(&sum, &a);
+	tally_join(&sum, &b);
+	assert_tally(&sum, 8, 8, 7);
+	to_next_period();
+	assert_tally(&sum, 1, 8, 7);
+	to_next_period();
+	assert_tally(&sum, 0, 8, 7);
+}
+
+static void rows_of_workers_are_one_table(void **s)
+{
+	struct methods *a, *b, *sum;
+	struct method_latency latency;
+	(void)s;
+
+	assert_int_equal(methods_open(&a), 0);
+	assert_int_equal(methods_open(&b), 0);
+	assert_int_equal(methods_open(&sum), 0);
+	methods_count(a, NULL, INVITE, AS_SERVER, METHOD_REQUEST);
+	methods_status(a, NULL, INVITE, AS_SERVER, 404);
+	methods_latency(a, NULL, INVITE, 10);
+	methods_count(b, NULL, INVITE, AS_SERVER, METHOD_REQUEST);
+	methods_count(b, NULL, INVITE, AS_CLIENT, METHOD_REQUEST);
+	methods_status(b, NULL, INVITE, AS_SERVER, 200);
+	methods_status(b, NULL, INVITE, AS_CLIENT, 404);
+	methods_latency(b, NULL, INVITE, 30);
+	methods_count(b, NULL, BYE, AS_CLIENT, METHOD_REQUEST);
+	assert_int_equal(methods_join(sum, a), 0);
+	assert_int_equal(methods_join(sum, b), 0);
+	assert_rows(sum, INVITE,
+		    "Requests 2/1\nRetransmissions 0/0\n200 1/0\n404 1/1\n"
+		    "Response Retrans 0/0\nTransaction Timeouts 0/0\n"
+		    "Locally Throttled 0/0\n");
+	assert_rows(sum, BYE,
+		    "Requests 0/1\nRetransmissions 0/0\n"
+		    "Response Retrans 0/0\nTransaction Timeouts 0/0\n"
+		    "Locally Throttled 0/0\n");
+	assert_rows(sum, INFO, "");
+	methods_latency_read(sum, INVITE, &latency);
+	assert_int_equal(latency.n, 2);
+	assert_int_equal(latency.sum, 40);
+	assert_int_equal(latency.max, 30);
+	methods_close(a);
+	methods_close(b);
+	methods_close(sum);
+}
+
+static void refusals_of_workers_stand_by_their_time(void **s)
+{
+	static struct listed l;
+	struct counted out = { .n = 0 };
+	struct refusals *a, *b, *sum;
+	(void)s;
+
+	assert_int_equal(refusals_open(&a), 0);
+	assert_int_equal(refusals_open(&b), 0);
+	assert_int_equal(refusals_open(&sum), 0);
+	for (unsigned i = 0; i < 1500; i++) {
+		note(i % 3 ? a : b, REFUSAL_CHOOSE_ROUTE, i % 3 ? 404 : 503, i);
+		fake_clock_advance(1);
+	}
+	assert_int_equal(refusals_join(sum, a), 0);
+	assert_int_equal(refusals_join(sum, b), 0);
+	refusals_last(sum, UINT32_MAX, REFUSAL_STEPS, refusal_list, &l);
+	assert_int_equal(l.n, 1000);
+	for (unsigned i = 0; i < 1000; i++) {
+		char want[16];
+
+		(void)snprintf(want, sizeof(want), "c%u", 1499 - i);
+		assert_string_equal(l.callids[i], want);
+	}
+	refusals_counts(sum, counted_write, &out);
+	assert_string_equal(out.text,
+			    "choose-route 404: 1000\nchoose-route 503: 500\n");
+	refusals_close(a);
+	refusals_close(b);
+	refusals_close(sum);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +509,9 @@ int main(void)
 			the_uri_of_a_header_is_kept_without_name_and_parameters),
 		cmocka_unit_test(
 			each_step_and_status_has_a_count_in_the_order_of_the_steps),
+		cmocka_unit_test_setup(tallies_join_period_by_period, fresh),
+		cmocka_unit_test(rows_of_workers_are_one_table),
+		cmocka_unit_test(refusals_of_workers_stand_by_their_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
