@@ -393,7 +393,7 @@ static void detail_text(struct reply *r, const struct agent_report *a,
 		   duration_print, &pinged);
 }
 
-/* Targets of one, on the worker */
+/* Targets of one, from the first worker that looked its name up */
 struct target_ask {
 	const struct session_agent *agent;
 	const struct plan *plan; /* it is of */
@@ -404,7 +404,7 @@ static void targets_find(struct worker *w, void *arg)
 {
 	struct target_ask *ask = arg;
 
-	if (w->plan == ask->plan)
+	if (w->plan == ask->plan && !ask->targets.n)
 		health_of_agent(w, ask->agent, &ask->targets);
 }
 
@@ -419,7 +419,7 @@ static void agent_detail(struct session *s, const struct agent_report *a)
 	ask.agent = config_find(plan->config, &element_session_agent, &key);
 	if (ask.agent) {
 		n = constraints_of(limits, ask.agent, a);
-		sbc_ask_at(s->sbc, 0, targets_find, &ask);
+		sbc_ask(s->sbc, targets_find, &ask);
 	}
 	if (s->reply.json)
 		detail_json(&s->reply, a, limits, n, &ask.targets);
@@ -516,7 +516,6 @@ static void latency_of(struct worker *w, void *arg)
 {
 	struct latency_ask *ask = arg;
 	const struct methods *m = methods_find(w->methods, ask->interface);
-
 	struct method_latency l = { 0 };
 
 	if (m)

@@ -246,6 +246,12 @@ struct dns_list {
 	uint32_t rows;
 };
 
+/* Each worker asks its servers itself */
+struct servers_sum {
+	struct resolver_servers *v;
+	uint32_t n;
+};
+
 static const struct column server_columns[] = {
 	{ "Servers", -40 }, { "State", -10 }, { "Round Trip", 10 },
 	{ "Answered", 9 },  { "Lost", 9 },    { "Silent", 6 },
@@ -262,10 +268,59 @@ static const char *servers_name(const char *servers)
 	return *servers ? servers : "resolv.conf";
 }
 
-/* Round trips are in thousandths of a second */
-static void server_row(const struct resolver_servers *x, void *arg)
+static void servers_sum_destructor(void *arg)
 {
-	struct dns_list *list = arg;
+	struct servers_sum *sum = arg;
+
+	for (uint32_t i = 0; i < sum->n; i++)
+		mem_deref((void *)(uintptr_t)sum->v[i].servers);
+	mem_deref(sum->v);
+}
+
+static struct resolver_servers *servers_of(struct servers_sum *sum,
+					   const char *servers)
+{
+	struct resolver_servers *v;
+	char *name;
+
+	for (uint32_t i = 0; i < sum->n; i++)
+		if (!strcmp(sum->v[i].servers, servers))
+			return &sum->v[i];
+	v = mem_reallocarray(sum->v, sum->n + 1, sizeof(*v), NULL);
+	if (!v)
+		return NULL;
+	sum->v = v;
+	if (str_dup(&name, servers))
+		return NULL;
+	v[sum->n] = (struct resolver_servers){ .servers = name };
+
+	return &v[sum->n++];
+}
+
+/* The worst that a worker saw of them, and all that was asked */
+static void servers_join(const struct resolver_servers *x, void *arg)
+{
+	struct resolver_servers *to = servers_of(arg, x->servers);
+
+	if (!to)
+		return;
+	to->down |= x->down;
+	if (x->silent > to->silent)
+		to->silent = x->silent;
+	if (x->trip > to->trip)
+		to->trip = x->trip;
+	to->answered += x->answered;
+	to->lost += x->lost;
+}
+
+static void servers_take(struct worker *w, void *arg)
+{
+	resolver_servers_walk(w->resolver, servers_join, arg);
+}
+
+/* Round trips are in thousandths of a second */
+static void server_row(const struct resolver_servers *x, struct session *to)
+{
 	const struct cell cells[] = {
 		TEXT_CELL(servers_name(x->servers)),
 		TEXT_CELL(x->down     ? "down"
@@ -279,12 +334,20 @@ static void server_row(const struct resolver_servers *x, void *arg)
 		NUMBER_CELL(x->silent),
 	};
 
-	table_row(&list->s->reply, server_columns, cells);
+	table_row(&to->reply, server_columns, cells);
 }
 
-static void servers_rows(struct worker *w, void *arg)
+static void servers_rows(struct session *s)
 {
-	resolver_servers_walk(w->resolver, server_row, arg);
+	struct servers_sum *sum =
+		mem_zalloc(sizeof(*sum), servers_sum_destructor);
+
+	if (!sum)
+		return;
+	sbc_ask(s->sbc, servers_take, sum);
+	for (uint32_t i = 0; i < sum->n; i++)
+		server_row(&sum->v[i], s);
+	mem_deref(sum);
 }
 
 static void dns_row(const struct resolver_row *row, void *arg)
@@ -319,7 +382,7 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 		json_open(&s->reply, NULL, '{');
 	}
 	table_begin(&s->reply, "servers", server_columns);
-	session_ask_first(s, servers_rows, &list);
+	servers_rows(s);
 	table_end(&s->reply);
 	if (!s->reply.json)
 		reply_line(&s->reply, "");

@@ -224,9 +224,11 @@ class Sbc:
 
 
 @pytest.fixture
-def sbc(tmp_path):
+def sbc(tmp_path, request):
     n = next(networks)
     daemon = Sbc(tmp_path, f"{n // 250 % 120 + 1}.{n % 250 + 1}")
+    if request.node.get_closest_marker("one_worker"):
+        daemon.config["session-router"]["sip-config"]["sip-workers"] = "1"
     yield daemon
     daemon.stop()
     # Statement 51 of behaviour.md 7.2, after every test
@@ -252,6 +254,7 @@ def wall_clock(sbc, tmp_path):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "crosses(why): something crosses the SBC on purpose")
+    config.addinivalue_line("markers", "one_worker(why): several signalling workers differ here by design")
 
 
 @pytest.fixture

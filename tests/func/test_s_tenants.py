@@ -253,6 +253,7 @@ def test_tenants_with_the_same_numbers_hosts_and_addresses_stay_apart(sbc, trunk
     sbc.no_session_is_left()
 
 
+@pytest.mark.one_worker("each keeps the nonces of its tenants")
 def test_tenants_with_one_user_at_one_target_share_a_nonce_and_nothing_else(sbc, trunk, pbx_a,
                                                                             pbx_b):
     for entry in sbc.element("realm-config", "trunk")["auth-attributes"]:

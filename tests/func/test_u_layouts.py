@@ -168,6 +168,8 @@ def compare(name, text):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_text_and_document_are_as_they_were(estate, name):
     command = COMMANDS[name]
+    if name == "processes" and os.environ.get("SBC_WORKERS", "1") != "1":
+        pytest.skip("one row for each thread")
     if command.endswith(" ID"):
         command = command[:-2] + estate.waits("show sessions", r"(?m)^(\d{6,}) ").group(1)
     text = estate.acli(command)

@@ -122,6 +122,7 @@ def test_lists_can_be_narrowed(sbc, pbx_a, trunk):
     assert "1 sessions" in sbc.acli("show sessions user 0301234")
 
 
+@pytest.mark.one_worker("rows of one worker stand behind those of another")
 def test_filters_are_chained(sbc, trunk):
     sbc.start().registered()
     assert sbc.acli("show surrogate-agents | include pbx-a | count").strip() == "10"
@@ -184,6 +185,7 @@ def test_a_configuration_is_the_tree_of_its_yaml_form(sbc, trunk):
     assert code == 1 and "There is no session-agent [nowhere]" in output
 
 
+@pytest.mark.one_worker("rows of one worker stand behind those of another")
 def test_an_answer_of_many_slices_is_whole_in_each_form(sbc, tmp_path):
     """The worker says 200 rows in a turn; filters and the document go on from one to the next"""
     agent = sbc.element("surrogate-agent", "a.trunk.example")
