@@ -191,6 +191,10 @@ class Sbc:
             assert time.monotonic() < limit, f"[{pattern}] never came:\n{output}"
             time.sleep(0.05)
 
+    def no_alarm_is_left(self, within=5.0):
+        """But that the machine had no time for a loop, which may be raised at any moment"""
+        self.waits("show alarms", r"\AId.*\n(No alarms\.\n|(\d+ +loop-lag .*\n)+)\Z", within)
+
     def counter(self, command, row):
         match = re.search(rf"^{re.escape(row)}\s+.*?(\d+)\s+\d+\s*-?$", self.acli(command), re.M)
         return int(match.group(1))

@@ -248,7 +248,7 @@ def test_a_full_disk_stops_no_call_and_ends(sbc, trunk, pbx_a):
     finally:
         resource.prlimit(sbc.process.pid, resource.RLIMIT_FSIZE,
                          (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    sbc.waits("show alarms", "No alarms", 15.0)
+    sbc.no_alarm_is_left(15.0)
 
 
 # --- the machine

@@ -192,4 +192,4 @@ def test_an_import_that_fills_the_disk_changes_nothing_and_calls_go_on(sbc, disk
     sbc.acli(f"import-credentials {rows(tmp_path / 'few.csv', 5)} realm trunk",
              "configure terminal sip-config", "trans-expire 20", "done", "quit", "save-config", "activate-config")
     assert versions(sbc) == (2, 2)
-    sbc.waits("show alarms", "No alarms", 15.0)
+    sbc.no_alarm_is_left(15.0)

@@ -227,7 +227,7 @@ def test_a_folder_that_is_gone_raises_an_alarm_and_stops_no_call(sbc, trunk, pbx
     place.unlink()
     place.mkdir()
     pbx_a.calls("0305678").until_answered().hang_up()
-    sbc.waits("show alarms", "No alarms", 9)
+    sbc.no_alarm_is_left(9)
     rows = appears(lambda: [r for p in place.iterdir() for r in read_csv(p)])
     assert [r["called-number"] for r in rows] == ["0301234", "0305678"]
 

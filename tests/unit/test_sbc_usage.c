@@ -20,6 +20,15 @@ static struct credential_key key_of(const char *realm, const char *auth_realm,
 	return key;
 }
 
+static struct usage_report report_of(const struct usage *u,
+				     const struct credential_key *key)
+{
+	struct usage_report r = { 0 };
+
+	usage_look(u, key, &r);
+	return r;
+}
+
 static void each_entry_is_counted_by_itself(void **state)
 {
 	const struct credential_key a = key_of("trunk", "example.net", "tenA");
@@ -38,18 +47,18 @@ static void each_entry_is_counted_by_itself(void **state)
 	usage_refused(u, &a, 1003);
 	usage_refused(u, &any, 1001);
 
-	usage_look(u, &a, &r);
+	r = report_of(u, &a);
 	assert_int_equal(r.count, 2);
 	assert_int_equal(r.used, 1005);
 	assert_int_equal(r.refused, 1003);
-	usage_look(u, &b, &r);
+	r = report_of(u, &b);
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.refused, 0);
-	usage_look(u, &any, &r);
+	r = report_of(u, &any);
 	assert_int_equal(r.count, 0);
 	assert_int_equal(r.used, 0);
 	assert_int_equal(r.refused, 1001);
-	usage_look(u, &glued, &r);
+	r = report_of(u, &glued);
 	assert_int_equal(r.count + r.used + r.refused, 0);
 	mem_deref(u);
 }
@@ -74,22 +83,40 @@ static void many_are_counted_without_a_limit_that_one_meets(void **state)
 
 		(void)re_snprintf(name, sizeof(name), "ten%u", i);
 		key = key_of("trunk", "example.net", name);
-		usage_look(u, &key, &r);
+		r = report_of(u, &key);
 		assert_int_equal(r.count, 2);
 		assert_int_equal(r.used, 10000 + i);
 	}
 	mem_deref(u);
 }
 
+static void what_several_workers_know_is_one_report(void **state)
+{
+	const struct credential_key key =
+		key_of("trunk", "example.net", "tenA");
+	struct usage_report r = { .count = 7, .used = 1002, .refused = 999 };
+	struct usage *u;
+
+	(void)state;
+	assert_int_equal(usage_alloc(&u), 0);
+	usage_answered(u, &key, 1001);
+	usage_refused(u, &key, 1000);
+	usage_look(u, &key, &r);
+	assert_int_equal(r.count, 8);
+	assert_int_equal(r.used, 1002);
+	assert_int_equal(r.refused, 1000);
+	mem_deref(u);
+}
+
 static void without_a_table_nothing_is_counted(void **state)
 {
 	const struct credential_key a = key_of("trunk", "example.net", "tenA");
-	struct usage_report r = { 1, 1, 1 };
+	struct usage_report r;
 
 	(void)state;
 	usage_answered(NULL, &a, 1);
 	usage_refused(NULL, &a, 1);
-	usage_look(NULL, &a, &r);
+	r = report_of(NULL, &a);
 	assert_int_equal(r.count + r.used + r.refused, 0);
 }
 
@@ -99,6 +126,7 @@ int main(void)
 		cmocka_unit_test(each_entry_is_counted_by_itself),
 		cmocka_unit_test(
 			many_are_counted_without_a_limit_that_one_meets),
+		cmocka_unit_test(what_several_workers_know_is_one_report),
 		cmocka_unit_test(without_a_table_nothing_is_counted),
 	};
 
