@@ -1,15 +1,18 @@
 /*
  * Messages between threads
  *
- * The lock is held to append one letter or to take the whole queue, never while
- * a letter is opened. Only the letter that finds the queue empty rings the
- * eventfd, so a burst costs one system call on each side; it rings under the
- * lock, since opening it may be what closes the mailbox. The eventfd is read
- * with the datagram sockets: under load letters, too, wait for the next turn.
+ * No lock: a letter is pushed on top of those that wait, the owner takes all of
+ * them at once and turns the pile over. Only the letter that finds it empty rings
+ * the eventfd, so a burst costs one system call on each side. Opening a letter may
+ * be what closes the mailbox, while its sender is about to ring: so senders are
+ * counted. The eventfd is read with the datagram sockets: under load letters, too,
+ * wait for the next turn.
  */
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "store/base.h"
@@ -18,8 +21,8 @@
 #include "sbc/mailbox.h"
 
 struct mailbox {
-	pthread_mutex_t lock;
-	struct letter *first, **end; /* under the lock */
+	struct letter *_Atomic last; /* posted; its next is the one before */
+	atomic_uint posting;         /* senders that still need the mailbox */
 	void *arg;
 	int fd; /* eventfd; -1 while the owner has no loop */
 	pthread_t owner;
@@ -38,14 +41,14 @@ struct question {
 /* Open what was there at the beginning; what these cause to come waits */
 static bool take(struct mailbox *m)
 {
-	struct letter *l, *next;
+	struct letter *l, *next, *before = NULL;
 
-	pthread_mutex_lock(&m->lock);
-	l = m->first;
-	m->first = NULL;
-	m->end = &m->first;
-	pthread_mutex_unlock(&m->lock);
-
+	for (l = atomic_exchange(&m->last, NULL); l; l = next) {
+		next = l->next;
+		l->next = before;
+		before = l;
+	}
+	l = before;
 	if (!l)
 		return false;
 
@@ -75,11 +78,12 @@ static void mailbox_destructor(void *arg)
 {
 	struct mailbox *m = arg;
 
+	while (atomic_load(&m->posting))
+		sched_yield();
 	if (m->fd >= 0) {
 		intake_close(m->fd);
 		close(m->fd);
 	}
-	pthread_mutex_destroy(&m->lock);
 }
 
 int mailbox_open(struct mailbox **mp, void *arg)
@@ -92,8 +96,6 @@ int mailbox_open(struct mailbox **mp, void *arg)
 		return ENOMEM;
 
 	m->fd = -1;
-	pthread_mutex_init(&m->lock, NULL); /* cannot fail without attributes */
-	m->end = &m->first;
 	m->arg = arg;
 	m->owner = pthread_self();
 
@@ -133,17 +135,16 @@ void mailbox_close(struct mailbox *m)
 void mailbox_post(struct mailbox *m, struct letter *letter)
 {
 	static const uint64_t ring = 1;
-	bool was_empty;
+	struct letter *last;
 
-	letter->next = NULL;
-
-	pthread_mutex_lock(&m->lock);
-	was_empty = !m->first;
-	*m->end = letter;
-	m->end = &letter->next;
-	if (was_empty && m->fd >= 0)
+	atomic_fetch_add(&m->posting, 1);
+	last = atomic_load(&m->last);
+	do {
+		letter->next = last;
+	} while (!atomic_compare_exchange_weak(&m->last, &last, letter));
+	if (!last && m->fd >= 0)
 		(void)!write(m->fd, &ring, sizeof(ring)); /* cannot be full */
-	pthread_mutex_unlock(&m->lock);
+	atomic_fetch_sub(&m->posting, 1);
 }
 
 static void question_open(struct letter *letter, void *arg)
