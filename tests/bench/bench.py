@@ -12,7 +12,7 @@ What quality.md compares, media not through the SBC and a rate that keeps the th
 measured, too.
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload held structures registrations refresh scale turns programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload workers held structures registrations refresh scale turns programs
     /usr/bin/python3 tests/bench/bench.py turns [DATABASE]...     commands of operators: turns.py
 """
 import bisect
@@ -37,6 +37,7 @@ CALLS, RATE, RUNS = 16000, 2000, 3
 SLOW_CALLS, SLOW_RATE = 4000, 400  # a rate at which nearly every message wakes the thread up
 QUOTED, FIRST = 0.070, 0.120  # Kamailio's plain call in quality.md; what a challenged call may take at first
 OVERLOAD_FROM, OVERLOAD_TO, OVERLOAD_SECONDS = 4000, 24000, 8
+WORKERS_RATE, WORKERS_FROM = 8000, 10000
 HELD, HELD_RATE, HOLD = 20000, 1000, 64000  # [ms]
 REST = 36  # 64*T1 and some seconds: nothing waits for a late answer any more [s]
 AORS = 10000
@@ -58,6 +59,13 @@ def row(work, values, unit, target, most=None):
 def cpu(pid):
     fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def cpu_of_workers(pid):
+    """CPU seconds of each signalling thread"""
+    tasks = (open(f"/proc/{pid}/task/{task}/stat").read().rsplit(")", 1) for task in os.listdir(f"/proc/{pid}/task"))
+    return {name.split("(", 1)[1]: (int(rest.split()[11]) + int(rest.split()[12])) / TICK
+            for name, rest in tasks if "(sip-" in name}
 
 
 def resident(pid):
@@ -257,6 +265,42 @@ def bench_overload():
         row("    messages that were repeated then", repeated, "per 1000 calls", "")
         if statistics.median(shares) < 90:
             missed.append(f"goodput at twice the most: {shares}")
+
+
+def bench_workers():
+    """What a second signalling worker takes off the first, and how many more calls that makes, where the machine has
+    processors left: generator and SBC share two of them here"""
+    make("generator")
+    busiest, most = {1: [], 2: []}, {1: [], 2: []}
+
+    def several(workers):
+        def change(sbc):
+            direct_media(sbc)
+            sbc.config["session-router"]["sip-config"]["sip-workers"] = str(workers)
+        return change
+    for run in range(RUNS):
+        for workers in busiest:
+            with Bench(f"137.{10 * run + workers}", several(workers)) as b:
+                before = cpu_of_workers(b.pid)
+                r = b.generate(WORKERS_RATE * OVERLOAD_SECONDS, WORKERS_RATE)
+                used = cpu_of_workers(b.pid)
+            busiest[workers].append(max(used[name] - before[name] for name in used) * 1000 / r["calls"])
+            if r["completed"] != r["calls"]:
+                missed.append(f"{workers} workers: {r}")
+            best = 0
+            for rate in range(WORKERS_FROM, OVERLOAD_TO, 1000):
+                with Bench(f"138.{40 * run + 20 * (workers - 1) + rate // 1000 % 20}", several(workers)) as b:
+                    r = b.generate(rate * OVERLOAD_SECONDS, rate)
+                if r["completed"] < r["calls"] or r["repeated"]:
+                    break
+                best = rate
+            most[workers].append(best)
+    row(f"signalling thread of one worker, plain calls, {WORKERS_RATE}/s", busiest[1], "s CPU / 1000", "")
+    row("    the busier of two", busiest[2], "s CPU / 1000", "less")
+    row("most plain calls per second, none refused, nothing repeated, one worker", most[1], "/s", "")
+    row("    two workers", most[2], "/s", "more")
+    if statistics.median(busiest[2]) > 0.7 * statistics.median(busiest[1]) or statistics.median(most[2]) <= statistics.median(most[1]):
+        missed.append(f"two workers against one: {busiest} s CPU per 1000 of the busiest, {most} calls per second")
 
 
 def bench_kamailio():
@@ -653,7 +697,7 @@ def bench_turns(databases=()):
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
     benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
-               "overload": bench_overload, "held": bench_held, "structures": bench_structures, "registrations": bench_registrations, "refresh": bench_refresh, "scale": bench_scale,
+               "overload": bench_overload, "workers": bench_workers, "held": bench_held, "structures": bench_structures, "registrations": bench_registrations, "refresh": bench_refresh, "scale": bench_scale,
                "turns": bench_turns, "programs": bench_programs}
     if sys.argv[1:2] == ["turns"]:
         bench_turns(sys.argv[2:])
