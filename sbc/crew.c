@@ -21,13 +21,15 @@ uint32_t crew_of_bytes(const struct worker *w, const struct pl *bytes)
 uint32_t crew_of_realm(const struct worker *w, const struct plan *plan,
 		       const struct realm *realm)
 {
+	const struct realm *owner = NULL;
 	struct pl name;
 
-	while (realm && !identity_lives_in(plan->identities, realm))
-		realm = realm->parent;
-	if (!realm)
+	for (; realm; realm = realm->parent)
+		if (identity_lives_in(plan->identities, realm))
+			owner = realm;
+	if (!owner)
 		return CREW_ANY;
-	pl_set_str(&name, realm->config->identifier);
+	pl_set_str(&name, owner->config->identifier);
 
 	return crew_of_bytes(w, &name);
 }

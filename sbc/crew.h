@@ -3,9 +3,9 @@
  *
  * All that belongs to one tenant happens on one worker: the registrations of the
  * surrogate-agents in its realm, and the calls from and to that realm. So no
- * call asks another thread for anything. A realm without surrogate-agents goes
- * with the nearest of its parents that has some: these own its calls
- * (behaviour.md 5.1).
+ * call asks another thread for anything. Whoever is not found in a realm is looked
+ * for in its parents (behaviour.md 5.1), so a realm goes with the highest one
+ * above it that has surrogate-agents.
  */
 #pragma once
 

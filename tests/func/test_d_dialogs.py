@@ -242,7 +242,8 @@ def test_a_call_of_another_tenant_cannot_be_joined(sbc, trunk, pbx_a, pbx_b):
     sbc.start().registered()
     victim = pbx_a.calls("0301234").until_answered()
     call = pbx_b.calls("0301234").until_answered()
-    trunk.wait(lambda m: m.method == "ACK" and trunk.credentials(m), since=len(trunk.seen) - 3)
+    for invite in trunk.invites():
+        trunk.wait(lambda m: m.method == "ACK" and trunk.credentials(m) and m.call_id == invite.call_id)
     seen = len(trunk.seen)
     refer = refer_with_replaces(call, victim, sbc.ip(3))
     assert call.answer_to(refer).status == 202

@@ -11,7 +11,8 @@
 #include "tests/unit/fake_port.h"
 
 enum {
-	WORKERS = 5
+	WORKERS = 5,
+	CHILDREN = 8 /* realms with surrogate-agents below pbx-a */
 };
 
 static struct worker others[WORKERS];
@@ -38,6 +39,19 @@ static int setup(void **state)
 		   "pbx-a", "customer-next-hop", "127.0.0.12", "proxy-name",
 		   "127.0.0.11", "register-contact-user", "a-493010^",
 		   "aor-count", "10", NULL);
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		char name[16], user[16];
+
+		re_snprintf(name, sizeof(name), "branch-%u", i);
+		re_snprintf(user, sizeof(user), "49303%u", i);
+		config_add(core.cfg, &element_realm_config, "identifier", name,
+			   "parent-realm", "pbx-a", NULL);
+		config_add(core.cfg, &element_surrogate_agent, "register-host",
+			   "a.trunk.example", "register-user", user, "realm-id",
+			   name, "customer-next-hop", "127.0.0.12",
+			   "proxy-name", "127.0.0.11", "register-contact-user",
+			   user, NULL);
+	}
 	core_start();
 	memset(others, 0, sizeof(others));
 	for (uint32_t i = 0; i < WORKERS; i++) {
@@ -298,6 +312,21 @@ static void each_agent_has_one_worker(void **s)
 			 CREW_ANY);
 }
 
+/* Who is not found in a realm is looked for in its parents */
+static void a_realm_with_agents_goes_with_its_parents(void **s)
+{
+	char name[16];
+	(void)s;
+
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		re_snprintf(name, sizeof(name), "branch-%u", i);
+		assert_int_equal(
+			crew_of_realm(&core.worker, core.plan,
+				      realm_named(core.plan->realms, name)),
+			home_of_pbx());
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -311,6 +340,7 @@ int main(void)
 		T(a_request_that_comes_back_sees_its_sender_first),
 		T(a_worker_that_reads_nothing_has_a_full_queue),
 		T(each_agent_has_one_worker),
+		T(a_realm_with_agents_goes_with_its_parents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
