@@ -245,7 +245,7 @@ static int agent_prepare(struct agents *a, const struct session_agent *config)
 	if (!GET(agent->limits.present))
 		limits_set(&agent->limits, config, a->pings);
 
-	return 0;
+	return capacity_prepare_agent(agent->capacity, config);
 }
 
 int agents_prepare(struct agents *a, const struct config *cfg)

@@ -1,6 +1,7 @@
 /*
  * Sessions and rates of a session-agent, a realm or a sip-interface
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,7 +27,7 @@ struct meter {
 	uint8_t method; /* enum rate_method; INVITE is RATE_METHOD_INVITE */
 	uint8_t ways;   /* directions that it counts */
 	struct rate_limit limit;
-	struct rate rate;
+	struct rate *rate; /* a reference of the changing thread */
 };
 
 struct limits {
@@ -37,39 +38,114 @@ struct limits {
 	uint32_t asr;       /* [%]; 0: off */
 	uint32_t nearly;    /* cac-alarm-threshold [%]; 0: off */
 	uint32_t bandwidth; /* [kbit/s]; 0: no limit */
+	bool limited;
+};
+
+/* What a configuration says of a holder; replaced as a whole */
+struct terms {
+	struct limits limits;
+	/* Pace of INVITEs, for people; rates and windows of no limit */
+	struct rate_limit sustain, burst;
+	uint32_t n, room;
+	struct meter meters[]; /* only those that have a rate */
 };
 
 struct capacity {
-	atomic_flag busy;
-	bool limited;
-	struct limits limits;
-	struct meter *meters; /* only those that have a rate */
-	uint32_t meters_n, room;
-	uint64_t violated[2]; /* [ms], 0: no violation; by direction */
-	bool nearly_full;
-	/* Pace of INVITEs, for people; rates and windows of no limit */
-	struct rate_limit sustain, burst;
+	struct terms *_Atomic terms;
+	/* of the changing thread: the next ones, and those that somebody may
+	 * still read, until the next change */
+	struct terms *ready, *former;
+
+	atomic_ullong sessions;    /* two halves, by direction */
+	atomic_ullong called;      /* two halves: tried, answered (min-asr) */
+	atomic_ullong violated[2]; /* [ms], 0: no violation; by direction */
+	atomic_ullong invites[2], violations[2], media;
+	atomic_uint high[2], most; /* most: INVITEs in a burst window */
+	atomic_bool nearly_full;
 	struct rate pace[2], bursts; /* by direction; both */
-	struct capacity_report seen;
 };
 
-static void lock(struct capacity *c)
+/* --- Words of two halves -------------------------------------------------- */
+
+static uint32_t half(uint64_t word, unsigned which)
 {
-	while (atomic_flag_test_and_set_explicit(&c->busy,
-						 memory_order_acquire))
+	return (uint32_t)(word >> (32 * which));
+}
+
+static uint64_t one(unsigned which)
+{
+	return 1ull << (32 * which);
+}
+
+/* One less in a half, where there is any */
+static void half_take_back(atomic_ullong *word, unsigned which)
+{
+	unsigned long long w = atomic_load(word);
+
+	while (half(w, which) &&
+	       !atomic_compare_exchange_weak(word, &w, w - one(which)))
 		;
 }
 
-static void unlock(struct capacity *c)
+static void raise_to(atomic_uint *most, uint32_t n)
 {
-	atomic_flag_clear_explicit(&c->busy, memory_order_release);
+	unsigned m = atomic_load_explicit(most, memory_order_relaxed);
+
+	while (m < n && !atomic_compare_exchange_weak(most, &m, n))
+		;
+}
+
+static void one_less(atomic_ullong *n)
+{
+	unsigned long long was = atomic_load(n);
+
+	while (was && !atomic_compare_exchange_weak(n, &was, was - 1))
+		;
+}
+
+/* --- Life ----------------------------------------------------------------- */
+
+static const struct terms *terms_of(const struct capacity *c)
+{
+	return atomic_load_explicit(&c->terms, memory_order_acquire);
+}
+
+static void terms_destructor(void *arg)
+{
+	struct terms *t = arg;
+
+	for (uint32_t i = 0; i < t->room; ++i)
+		mem_deref(t->meters[i].rate);
+}
+
+/* Without limits, with room for so many meters; each has a rate, unused yet */
+static int terms_alloc(struct terms **tp, uint32_t room)
+{
+	struct terms *t = mem_zalloc(sizeof(*t) + room * sizeof(t->meters[0]),
+				     terms_destructor);
+
+	if (!t)
+		return ENOMEM;
+
+	for (; t->room < room; ++t->room) {
+		t->meters[t->room].rate = mem_zalloc(sizeof(struct rate), NULL);
+		if (!t->meters[t->room].rate) {
+			mem_deref(t);
+			return ENOMEM;
+		}
+	}
+	*tp = t;
+
+	return 0;
 }
 
 static void destructor(void *arg)
 {
 	struct capacity *c = arg;
 
-	mem_deref(c->meters);
+	mem_deref(atomic_load(&c->terms));
+	mem_deref(c->ready);
+	mem_deref(c->former);
 }
 
 static uint32_t milliseconds(uint32_t seconds)
@@ -77,22 +153,29 @@ static uint32_t milliseconds(uint32_t seconds)
 	return seconds > UINT32_MAX / SECOND ? UINT32_MAX : seconds * SECOND;
 }
 
-static void pace_windows(struct capacity *c, uint32_t sustain_s,
-			 uint32_t burst_s)
+static void pace_windows(struct terms *t, uint32_t sustain_s, uint32_t burst_s)
 {
-	c->sustain.sustained = true;
-	c->sustain.window = sustain_s ? milliseconds(sustain_s) : SUSTAIN;
-	c->burst.window = burst_s ? milliseconds(burst_s) : BURST;
+	t->sustain.sustained = true;
+	t->sustain.window = sustain_s ? milliseconds(sustain_s) : SUSTAIN;
+	t->burst.window = burst_s ? milliseconds(burst_s) : BURST;
 }
 
 int capacity_alloc(struct capacity **cp)
 {
 	struct capacity *c = mem_zalloc(sizeof(*c), destructor);
+	struct terms *t;
+	int err;
 
 	if (!c)
 		return ENOMEM;
-	atomic_flag_clear(&c->busy);
-	pace_windows(c, 0, 0);
+
+	err = terms_alloc(&t, 0);
+	if (err) {
+		mem_deref(c);
+		return err;
+	}
+	pace_windows(t, 0, 0);
+	atomic_init(&c->terms, t);
 	*cp = c;
 
 	return 0;
@@ -134,55 +217,96 @@ static void methods_add(struct meter *v, uint32_t *n, const struct items *items,
 	}
 }
 
-/* A meter that was there goes on with what it counted */
-static void meter_inherit(struct meter *m, const struct capacity *c)
+static bool meter_is_same(const struct meter *a, const struct meter *b)
 {
-	for (uint32_t i = 0; i < c->meters_n; ++i) {
-		const struct meter *old = &c->meters[i];
-
-		if (old->method == m->method && old->ways == m->ways &&
-		    old->limit.sustained == m->limit.sustained &&
-		    old->limit.window == m->limit.window)
-			m->rate = old->rate;
-	}
+	return a->method == b->method && a->ways == b->ways &&
+	       a->limit.sustained == b->limit.sustained &&
+	       a->limit.window == b->limit.window;
 }
 
-static int room_for(struct capacity *c, uint32_t n)
+/* A meter that was there goes on with what it counted */
+static void meter_put(struct meter *to, const struct meter *m,
+		      const struct terms *before)
 {
-	struct meter *meters, *old;
+	struct rate *rate = to->rate;
 
-	if (n <= c->room)
+	for (uint32_t i = 0; i < before->n; ++i) {
+		if (!meter_is_same(m, &before->meters[i]))
+			continue;
+		mem_deref(rate);
+		rate = mem_ref(before->meters[i].rate);
+		break;
+	}
+	*to = *m;
+	to->rate = rate;
+}
+
+static int prepare(struct capacity *c, uint32_t n)
+{
+	struct terms *t;
+	int err;
+
+	if (c->ready && c->ready->room >= n)
 		return 0;
 
-	meters = mem_zalloc(n * sizeof(*meters), NULL);
-	if (!meters)
-		return ENOMEM;
-
-	lock(c);
-	old = c->meters;
-	if (c->meters_n)
-		memcpy(meters, old, c->meters_n * sizeof(*meters));
-	c->meters = meters;
-	c->room = n;
-	unlock(c);
-	mem_deref(old);
+	err = terms_alloc(&t, n);
+	if (err)
+		return err;
+	mem_deref(c->ready);
+	c->ready = t;
 
 	return 0;
 }
 
-/* There is room for n */
-static void change(struct capacity *c, bool limited,
-		   const struct limits *limits, struct meter *v, uint32_t n)
+static bool limits_are_same(const struct limits *a, const struct limits *b)
 {
-	lock(c);
+	return a->sessions == b->sessions && a->by_way[0] == b->by_way[0] &&
+	       a->by_way[1] == b->by_way[1] && a->resume == b->resume &&
+	       a->seizures == b->seizures && a->asr == b->asr &&
+	       a->nearly == b->nearly && a->bandwidth == b->bandwidth &&
+	       a->limited == b->limited;
+}
+
+static bool terms_are_same(const struct terms *t, const struct limits *limits,
+			   const struct meter *v, uint32_t n,
+			   const struct terms *windows)
+{
+	bool same = t->n == n && limits_are_same(&t->limits, limits) &&
+		    t->sustain.window == windows->sustain.window &&
+		    t->burst.window == windows->burst.window;
+
+	for (uint32_t i = 0; i < n && same; ++i)
+		same = meter_is_same(&t->meters[i], &v[i]) &&
+		       t->meters[i].limit.rate == v[i].limit.rate;
+
+	return same;
+}
+
+/* There are terms ready, with room for n. What stays as it is is not replaced, so
+ * that nobody reads the former ones of the change before any more */
+static void change(struct capacity *c, const struct limits *limits,
+		   const struct meter *v, uint32_t n, uint32_t sustain_s,
+		   uint32_t burst_s)
+{
+	struct terms *now = atomic_load(&c->terms), *t = c->ready;
+	struct terms windows = { .n = 0 };
+
+	pace_windows(&windows, sustain_s, burst_s);
+	if (terms_are_same(now, limits, v, n, &windows))
+		return;
+
+	assert(t && t->room >= n);
+	t->limits = *limits;
+	t->sustain = windows.sustain;
+	t->burst = windows.burst;
+	t->n = n;
 	for (uint32_t i = 0; i < n; ++i)
-		meter_inherit(&v[i], c);
-	if (n)
-		memcpy(c->meters, v, n * sizeof(*v));
-	c->meters_n = n;
-	c->limited = limited;
-	c->limits = *limits;
-	unlock(c);
+		meter_put(&t->meters[i], &v[i], now);
+
+	mem_deref(c->former);
+	c->former = now;
+	c->ready = NULL;
+	atomic_store_explicit(&c->terms, t, memory_order_release);
 }
 
 /* Rates of INVITE: both ways, inbound, outbound */
@@ -242,7 +366,7 @@ int capacity_prepare_agent(struct capacity *c,
 {
 	struct meter v[METERS];
 
-	return room_for(c, agent_meters(v, config));
+	return prepare(c, agent_meters(v, config));
 }
 
 void capacity_of_agent(struct capacity *c, const struct session_agent *config)
@@ -255,13 +379,12 @@ void capacity_of_agent(struct capacity *c, const struct session_agent *config)
 		.seizures = config->min_seizures,
 		.asr = config->min_asr,
 		.nearly = config->cac_alarm_threshold,
+		.limited = config->constraints,
 	};
 	struct meter v[METERS];
 
-	change(c, config->constraints, &limits, v, agent_meters(v, config));
-	lock(c);
-	pace_windows(c, config->sustain_rate_window, config->burst_rate_window);
-	unlock(c);
+	change(c, &limits, v, agent_meters(v, config),
+	       config->sustain_rate_window, config->burst_rate_window);
 }
 
 static int prepare_constraints(struct capacity *c,
@@ -269,7 +392,7 @@ static int prepare_constraints(struct capacity *c,
 {
 	struct meter v[METERS];
 
-	return x ? room_for(c, realm_meters(v, x)) : 0;
+	return prepare(c, x ? realm_meters(v, x) : 0);
 }
 
 static void constrain(struct capacity *c, const struct session_constraints *x,
@@ -280,6 +403,7 @@ static void constrain(struct capacity *c, const struct session_constraints *x,
 	uint32_t n = 0;
 
 	if (x && x->state) {
+		limits.limited = true;
 		limits.sessions = x->max_sessions;
 		limits.by_way[INBOUND] = x->max_inbound_sessions;
 		limits.by_way[OUTBOUND] = x->max_outbound_sessions;
@@ -288,11 +412,8 @@ static void constrain(struct capacity *c, const struct session_constraints *x,
 		limits.asr = x->min_asr;
 		n = realm_meters(v, x);
 	}
-	change(c, x && x->state, &limits, v, n);
-	lock(c);
-	pace_windows(c, x ? x->sustain_rate_window : 0,
-		     x ? x->burst_rate_window : 0);
-	unlock(c);
+	change(c, &limits, v, n, x ? x->sustain_rate_window : 0,
+	       x ? x->burst_rate_window : 0);
 }
 
 /* --- Sessions ----------------------------------------------------------- */
@@ -314,47 +435,69 @@ static bool meter_counts(const struct meter *m, enum rate_method method,
 }
 
 /* Directions that the rates of a method stop */
-static uint8_t rates_full(const struct capacity *c, enum rate_method method,
+static uint8_t rates_full(const struct terms *t, enum rate_method method,
 			  enum direction d, uint64_t now)
 {
 	uint8_t ways = 0;
 
-	for (uint32_t i = 0; i < c->meters_n; ++i) {
-		const struct meter *m = &c->meters[i];
+	for (uint32_t i = 0; i < t->n; ++i) {
+		const struct meter *m = &t->meters[i];
 
 		if (meter_counts(m, method, d) &&
-		    rate_is_full(&m->rate, &m->limit, now))
+		    rate_is_full(m->rate, &m->limit, now))
 			ways |= m->ways;
 	}
 
 	return ways;
 }
 
-/* For people only: nothing is refused by it */
-static void pace_count(struct capacity *c, enum direction d, uint64_t now)
-{
-	rate_count(&c->pace[d], &c->sustain, now);
-	rate_count(&c->bursts, &c->burst, now);
-	if (c->bursts.present > c->seen.burst)
-		c->seen.burst = c->bursts.present;
-}
-
-static void rates_count(struct capacity *c, enum rate_method method,
+static void rates_count(const struct terms *t, enum rate_method method,
 			enum direction d, uint64_t now)
 {
-	for (uint32_t i = 0; i < c->meters_n; ++i) {
-		struct meter *m = &c->meters[i];
+	for (uint32_t i = 0; i < t->n; ++i) {
+		const struct meter *m = &t->meters[i];
 
 		if (meter_counts(m, method, d))
-			rate_count(&m->rate, &m->limit, now);
+			rate_count(m->rate, &m->limit, now);
 	}
 }
 
-/* Directions that the session limits stop */
-static uint8_t sessions_full(const struct capacity *c)
+/* All rates of a method, or none. 0, or the directions that are full */
+static uint8_t rates_take(const struct terms *t, enum rate_method method,
+			  enum direction d, uint64_t now)
 {
-	const struct limits *l = &c->limits;
-	const uint32_t *n = c->seen.sessions;
+	uint64_t windows[METERS];
+
+	for (uint32_t i = 0; i < t->n; ++i) {
+		const struct meter *m = &t->meters[i];
+
+		if (!meter_counts(m, method, d) ||
+		    !rate_take(m->rate, &m->limit, now, &windows[i]))
+			continue;
+		while (i--) {
+			if (meter_counts(&t->meters[i], method, d))
+				rate_give(t->meters[i].rate, windows[i]);
+		}
+		return m->ways;
+	}
+
+	return 0;
+}
+
+/* For people only: nothing is refused by it */
+static void pace_count(struct capacity *c, const struct terms *t,
+		       enum direction d, uint64_t now)
+{
+	rate_count(&c->pace[d], &t->sustain, now);
+	rate_count(&c->bursts, &t->burst, now);
+	raise_to(&c->most, rate_present(&c->bursts));
+}
+
+/* Directions that the session limits stop, with so many sessions */
+static uint8_t sessions_full(const struct limits *l, uint64_t sessions)
+{
+	const uint32_t n[] = { half(sessions, INBOUND),
+			       half(sessions, OUTBOUND) };
 	uint8_t ways = 0;
 
 	if (l->sessions && (uint64_t)n[INBOUND] + n[OUTBOUND] >= l->sessions)
@@ -367,203 +510,251 @@ static uint8_t sessions_full(const struct capacity *c)
 	return ways;
 }
 
-/* Too few of the calls are answered: min-asr stops the way out */
-static bool is_answered_too_rarely(const struct capacity *c)
+/* One session more if it fits. 0, or the directions that are full */
+static uint8_t session_take(struct capacity *c, const struct limits *l,
+			    enum direction d)
 {
-	return c->limits.asr && c->seen.tried >= c->limits.seizures &&
-	       (uint64_t)c->seen.answered * 100 <
-		       (uint64_t)c->limits.asr * c->seen.tried;
+	unsigned long long n = atomic_load(&c->sessions);
+
+	do {
+		uint8_t ways = sessions_full(l, n);
+
+		if (ways & way(d))
+			return ways;
+	} while (!atomic_compare_exchange_weak(&c->sessions, &n, n + one(d)));
+	raise_to(&c->high[d], half(n, d) + 1);
+
+	return 0;
+}
+
+static void session_count(struct capacity *c, enum direction d)
+{
+	uint64_t n = atomic_fetch_add(&c->sessions, one(d));
+
+	raise_to(&c->high[d], half(n, d) + 1);
+}
+
+enum {
+	TRIED,
+	ANSWERED
+};
+
+/* Too few of the calls are answered: min-asr stops the way out */
+static bool is_answered_too_rarely(const struct limits *l, uint64_t called)
+{
+	return l->asr && half(called, TRIED) >= l->seizures &&
+	       (uint64_t)half(called, ANSWERED) * 100 <
+		       (uint64_t)l->asr * half(called, TRIED);
 }
 
 /* The limits that an INVITE of this direction would exceed, as the directions
  * that they stop; 0: it fits */
-static uint8_t exceeded(const struct capacity *c, enum direction d,
-			uint64_t now)
+static uint8_t exceeded(const struct capacity *c, const struct terms *t,
+			enum direction d, uint64_t now)
 {
-	uint8_t ways = sessions_full(c);
+	uint8_t ways = sessions_full(&t->limits, atomic_load(&c->sessions));
 
-	ways |= rates_full(c, RATE_METHOD_INVITE, d, now);
-	if (is_answered_too_rarely(c))
+	ways |= rates_full(t, RATE_METHOD_INVITE, d, now);
+	if (is_answered_too_rarely(&t->limits, atomic_load(&c->called)))
 		ways |= OUT;
 
 	return ways & way(d) ? ways : 0;
 }
 
-static bool is_violated(const struct capacity *c, enum direction d,
-			uint64_t now)
+static bool is_violated(const struct capacity *c, const struct terms *t,
+			enum direction d, uint64_t now)
 {
-	uint64_t since = c->violated[d];
+	uint64_t since = atomic_load(&c->violated[d]);
 
-	return c->limited && since &&
-	       (exceeded(c, d, now) || !is_over(since, c->limits.resume, now));
+	return t->limits.limited && since &&
+	       (!is_over(since, t->limits.resume, now) ||
+		exceeded(c, t, d, now));
 }
 
-static void violate(struct capacity *c, uint8_t ways, uint64_t now)
+static void violate(struct capacity *c, const struct terms *t, uint8_t ways,
+		    uint64_t now)
 {
+	unsigned long long called = atomic_load(&c->called);
+
 	for (unsigned d = INBOUND; d <= OUTBOUND; ++d) {
 		if (ways & way((enum direction)d) &&
-		    !is_violated(c, (enum direction)d, now))
-			c->violated[d] = now ? now : 1;
+		    !is_violated(c, t, (enum direction)d, now))
+			atomic_store(&c->violated[d], now ? now : 1);
 	}
 	/* The pause is for these calls: afterwards others are judged */
-	if (is_answered_too_rarely(c) && ways & OUT)
-		c->seen.tried = c->seen.answered = 0;
+	while (ways & OUT && is_answered_too_rarely(&t->limits, called) &&
+	       !atomic_compare_exchange_weak(&c->called, &called, 0))
+		;
 }
 
-static bool refuses(struct capacity *c, enum direction d, uint64_t now)
+static int refuse(struct capacity *c, const struct terms *t, enum direction d,
+		  uint8_t ways, uint64_t now)
 {
-	uint8_t ways;
+	atomic_fetch_add(&c->violations[d], 1);
+	violate(c, t, ways, now);
 
-	if (!c->limited)
-		return false;
+	return EBUSY;
+}
 
-	ways = exceeded(c, d, now);
-	if (!ways && !is_violated(c, d, now)) {
-		c->violated[d] = 0;
-		return false;
+/* Is it refused before anything is taken: by a pause, or what is plainly full? */
+static bool refuses(struct capacity *c, const struct terms *t, enum direction d,
+		    uint64_t now)
+{
+	unsigned long long since = atomic_load(&c->violated[d]);
+	uint8_t ways = exceeded(c, t, d, now);
+
+	if (ways || (since && !is_over(since, t->limits.resume, now))) {
+		(void)refuse(c, t, d, ways, now);
+		return true;
 	}
+	/* unless somebody else has just begun another pause */
+	if (since)
+		(void)atomic_compare_exchange_strong(&c->violated[d], &since,
+						     0);
 
-	++c->seen.violations[d];
-	violate(c, ways, now);
-	return true;
+	return false;
+}
+
+/* Session and rates, all or nothing. 0, or the directions that are full */
+static uint8_t seat_take(struct capacity *c, const struct terms *t,
+			 enum direction d, uint64_t now)
+{
+	uint8_t ways = session_take(c, &t->limits, d);
+
+	if (ways)
+		return ways;
+
+	ways = rates_take(t, RATE_METHOD_INVITE, d, now);
+	if (ways)
+		half_take_back(&c->sessions, d);
+
+	return ways;
 }
 
 int capacity_take(struct capacity *c, enum direction d, uint64_t now,
 		  bool forced)
 {
-	struct capacity_report *seen = &c->seen;
-	int err = EBUSY;
+	const struct terms *t = terms_of(c);
 
-	lock(c);
-	if (forced || !refuses(c, d, now)) {
-		rates_count(c, RATE_METHOD_INVITE, d, now);
-		++seen->invites[d];
-		pace_count(c, d, now);
-		if (++seen->sessions[d] > seen->high[d])
-			seen->high[d] = seen->sessions[d];
-		err = 0;
+	if (forced || !t->limits.limited) {
+		session_count(c, d);
+		rates_count(t, RATE_METHOD_INVITE, d, now);
+	} else {
+		uint8_t ways;
+
+		if (refuses(c, t, d, now))
+			return EBUSY;
+		ways = seat_take(c, t, d, now);
+		if (ways)
+			return refuse(c, t, d, ways, now);
 	}
-	unlock(c);
+	atomic_fetch_add(&c->invites[d], 1);
+	pace_count(c, t, d, now);
 
-	return err;
+	return 0;
 }
 
 void capacity_give(struct capacity *c, enum direction d)
 {
-	lock(c);
-	if (c->seen.sessions[d])
-		--c->seen.sessions[d];
-	unlock(c);
+	half_take_back(&c->sessions, d);
 }
 
 void capacity_undo(struct capacity *c, enum direction d)
 {
-	lock(c);
-	if (c->seen.sessions[d])
-		--c->seen.sessions[d];
-	if (c->seen.invites[d])
-		--c->seen.invites[d];
-	for (uint32_t i = 0; i < c->meters_n; ++i) {
-		struct meter *m = &c->meters[i];
+	const struct terms *t = terms_of(c);
 
-		if (meter_counts(m, RATE_METHOD_INVITE, d) && m->rate.present)
-			--m->rate.present;
+	half_take_back(&c->sessions, d);
+	one_less(&c->invites[d]);
+	for (uint32_t i = 0; i < t->n; ++i) {
+		if (meter_counts(&t->meters[i], RATE_METHOD_INVITE, d))
+			rate_undo(t->meters[i].rate);
 	}
-	unlock(c);
 }
 
 int capacity_request(struct capacity *c, enum rate_method method,
 		     enum direction d, uint64_t now, bool forced)
 {
-	int err = 0;
+	const struct terms *t = terms_of(c);
 
-	lock(c);
-	if (!forced && c->limited && rates_full(c, method, d, now)) {
-		++c->seen.violations[d];
-		err = EBUSY;
-	} else {
-		rates_count(c, method, d, now);
+	if (forced || !t->limits.limited) {
+		rates_count(t, method, d, now);
+		return 0;
 	}
-	unlock(c);
+	if (!rates_take(t, method, d, now))
+		return 0;
+	atomic_fetch_add(&c->violations[d], 1);
 
-	return err;
+	return EBUSY;
 }
 
 void capacity_called(struct capacity *c, bool answered)
 {
-	lock(c);
-	if (c->seen.tried < UINT32_MAX) {
-		++c->seen.tried;
-		c->seen.answered += answered;
-	}
-	unlock(c);
+	uint64_t more = one(TRIED) + (answered ? one(ANSWERED) : 0);
+	unsigned long long called = atomic_load(&c->called);
+
+	while (half(called, TRIED) < UINT32_MAX &&
+	       !atomic_compare_exchange_weak(&c->called, &called,
+					     called + more))
+		;
 }
 
 void capacity_reset(struct capacity *c)
 {
-	lock(c);
-	c->violated[INBOUND] = c->violated[OUTBOUND] = 0;
-	c->seen.tried = c->seen.answered = 0;
-	unlock(c);
+	atomic_store(&c->violated[INBOUND], 0);
+	atomic_store(&c->violated[OUTBOUND], 0);
+	atomic_store(&c->called, 0);
 }
 
 int capacity_media(struct capacity *c, int64_t by, bool forced)
 {
-	uint64_t *media = &c->seen.media;
-	int err = 0;
+	uint64_t limit = forced ? 0 : terms_of(c)->limits.bandwidth;
+	unsigned long long media = atomic_load(&c->media), next;
 
-	lock(c);
-	if (by < 0)
-		*media = *media > (uint64_t)-by ? *media - (uint64_t)-by : 0;
-	else if (!forced && by && c->limits.bandwidth &&
-		 *media + (uint64_t)by > c->limits.bandwidth)
-		err = ENOSPC;
-	else
-		*media += (uint64_t)by;
-	unlock(c);
+	do {
+		if (by < 0)
+			next = media > (uint64_t)-by ? media - (uint64_t)-by
+						     : 0;
+		else
+			next = media + (uint64_t)by;
+		if (by > 0 && limit && next > limit)
+			return ENOSPC;
+	} while (!atomic_compare_exchange_weak(&c->media, &media, next));
 
-	return err;
+	return 0;
 }
 
 /* --- Questions ---------------------------------------------------------- */
 
 bool capacity_is_exceeded(struct capacity *c, enum direction d, uint64_t now)
 {
-	bool yes;
-
-	lock(c);
-	yes = is_violated(c, d, now);
-	unlock(c);
-
-	return yes;
+	return is_violated(c, terms_of(c), d, now);
 }
 
 uint32_t capacity_resume(struct capacity *c, enum direction d, uint64_t now)
 {
-	uint64_t end, rest = 0;
+	uint64_t resume = terms_of(c)->limits.resume, rest = 0;
+	uint64_t since = atomic_load(&c->violated[d]);
 
-	lock(c);
-	if (c->violated[d] && c->limits.resume) {
-		end = c->violated[d] + c->limits.resume;
-		rest = end > now ? end - now : 1;
-	}
-	unlock(c);
+	if (since && resume)
+		rest = since + resume > now ? since + resume - now : 1;
 
 	return (uint32_t)((rest + SECOND - 1) / SECOND);
 }
 
 /* The highest share [%] of a session limit that is in use */
-static uint64_t share(const struct capacity *c)
+static uint64_t share(const struct limits *l, uint64_t sessions)
 {
-	const struct limits *l = &c->limits;
-	const uint32_t *n = c->seen.sessions;
 	uint64_t most = 0;
 
 	if (l->sessions)
-		most = 100ull * ((uint64_t)n[INBOUND] + n[OUTBOUND]) /
+		most = 100ull *
+		       ((uint64_t)half(sessions, INBOUND) +
+			half(sessions, OUTBOUND)) /
 		       l->sessions;
 	for (unsigned d = INBOUND; d <= OUTBOUND; ++d) {
-		uint64_t of = l->by_way[d] ? 100ull * n[d] / l->by_way[d] : 0;
+		uint64_t of =
+			l->by_way[d] ? 100ull * half(sessions, d) / l->by_way[d]
+				     : 0;
 
 		if (of > most)
 			most = of;
@@ -574,36 +765,43 @@ static uint64_t share(const struct capacity *c)
 
 bool capacity_use_changed(struct capacity *c, bool *is)
 {
-	uint64_t threshold;
-	bool was;
+	const struct limits *l = &terms_of(c)->limits;
+	bool was = atomic_load_explicit(&c->nearly_full, memory_order_relaxed);
+	uint64_t threshold = (uint64_t)l->nearly * (was ? NEARLY_DOWN : 100);
 
-	lock(c);
-	was = c->nearly_full;
-	threshold = (uint64_t)c->limits.nearly * (was ? NEARLY_DOWN : 100);
-	*is = c->limited && threshold && share(c) * 100 >= threshold;
-	c->nearly_full = *is;
-	unlock(c);
+	*is = l->limited && threshold &&
+	      share(l, atomic_load(&c->sessions)) * 100 >= threshold;
 
-	return *is != was;
+	/* Of several that see it cross one is told */
+	return *is != was && atomic_exchange(&c->nearly_full, *is) == was;
 }
 
 uint32_t capacity_pace(struct capacity *c, enum direction d, uint64_t now)
 {
-	uint64_t n;
-
-	lock(c);
-	n = rate_seen(&c->pace[d], &c->sustain, now) * SECOND * SECOND /
-	    c->sustain.window;
-	unlock(c);
+	const struct rate_limit *sustain = &terms_of(c)->sustain;
+	uint64_t n = rate_seen(&c->pace[d], sustain, now) * SECOND * SECOND /
+		     sustain->window;
 
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
 void capacity_report(struct capacity *c, struct capacity_report *out)
 {
-	lock(c);
-	*out = c->seen;
-	unlock(c);
+	uint64_t sessions = atomic_load(&c->sessions);
+	uint64_t called = atomic_load(&c->called);
+
+	*out = (struct capacity_report){
+		.tried = half(called, TRIED),
+		.answered = half(called, ANSWERED),
+		.media = atomic_load(&c->media),
+		.burst = atomic_load(&c->most),
+	};
+	for (unsigned d = INBOUND; d <= OUTBOUND; ++d) {
+		out->sessions[d] = half(sessions, d);
+		out->high[d] = atomic_load(&c->high[d]);
+		out->invites[d] = atomic_load(&c->invites[d]);
+		out->violations[d] = atomic_load(&c->violations[d]);
+	}
 }
 
 /* --- Those of realms and sip-interfaces --------------------------------- */

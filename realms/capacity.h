@@ -2,8 +2,11 @@
  * Sessions and rates of a session-agent, a realm or a sip-interface
  *
  * One object for each that has limits: what it may take, and what it has taken.
- * Any thread may use it: a word in it is held for the few steps of one question.
- * The time is an argument [ms, monotonic]. Rules: behaviour.md 1.5.
+ * Any thread may use it, and none waits for another: each count is a word that
+ * changes by compare and exchange. What is over a limit is never taken; of two
+ * that come at once where one fits, both may be refused. Limits change by one
+ * thread, and each that asks must have ended what it asked at one change before
+ * the next one comes. The time is an argument [ms, monotonic]. Rules: behaviour.md 1.5.
  */
 #pragma once
 
@@ -22,8 +25,8 @@ struct capacity;
 /** Make one without limits; mem_deref frees. 0; ENOMEM */
 int capacity_alloc(struct capacity **cp);
 
-/** Make room for the rates of a session-agent, so that taking them over cannot
- *  fail. 0; ENOMEM */
+/** Make room for the limits of a session-agent, so that taking them over cannot
+ *  fail. Each time before they are taken over. 0; ENOMEM */
 int capacity_prepare_agent(struct capacity *c,
 			   const struct session_agent *config);
 /** Take over its limits, for which there is room. What is counted stays */

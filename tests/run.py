@@ -19,7 +19,7 @@ SANITIZED = 5     # times slower, and more
 # What more than one thread has a hand in
 THREADED = ("sbc_mailbox", "sbc_media", "sbc_forward", "sbc_counters", "sbc_worker", "sbc_job",
             "sbc_alarm", "store_database", "store_registrations", "store_records",
-            "store_credentials", "store_log", "realms_ports")
+            "store_credentials", "store_log", "realms_ports", "realms_rate", "realms_capacity")
 THREADED_CALLS = ("test_b_calls", "test_m_media", "test_r_registration", "test_u_change")
 # All functional tests hold with several signalling workers, too (SBC_WORKERS=N); these in each run
 WORKERS = "3"

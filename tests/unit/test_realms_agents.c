@@ -586,6 +586,22 @@ static void a_thousand_names_are_found_and_walked_in_order(void **state)
 	assert_null(agents_find(f->agents, NULL));
 }
 
+/* It had room for none when it came */
+static void rates_may_come_with_a_later_change(void **state)
+{
+	struct fixture *f = *state;
+	int taken = 0;
+
+	set(f, "constraints", "enabled");
+	start(f);
+	set(f, "max-burst-rate", "1");
+	set(f, "burst-rate-window", "3");
+	start(f);
+	for (int i = 0; i < 10; ++i)
+		taken += !agent_take(f->agent, INBOUND, T0);
+	assert_int_equal(taken, 3);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -600,6 +616,7 @@ int main(void)
 		T(a_listed_code_takes_it_out),
 		T(an_answer_ends_an_outage_where_nothing_pings),
 		T(limits_count_only_with_constraints),
+		T(rates_may_come_with_a_later_change),
 		T(each_limit_stops_the_direction_it_counts),
 		T(it_is_back_below_the_limit_and_after_time_to_resume),
 		T(giving_too_often_does_not_reach_the_other_way),

@@ -2,6 +2,9 @@
  * The limits of behaviour.md 1.5, row by row, in virtual time
  */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include "config_fixture.h"
 #include "realms/capacity.h"
 
@@ -468,6 +471,132 @@ static void the_pace_shown_is_that_of_the_sustain_window(void **state)
 	assert_int_equal(seen.burst, 10);
 }
 
+/* ---- several threads ---- */
+
+enum {
+	CALLERS = 4,
+	CHANGES = 60,
+	MOST = 5,
+	MOST_OUT = 3,
+};
+
+struct crowd {
+	struct capacity *c;
+	atomic_uint held[2], taken[2], refused[2], wrong;
+	atomic_uint turns[CALLERS];
+	atomic_bool stop;
+};
+
+struct caller {
+	struct crowd *crowd;
+	unsigned number;
+};
+
+static void call_once(struct crowd *w, enum direction d, uint64_t now)
+{
+	unsigned of_both;
+
+	if (capacity_take(w->c, d, now, false)) {
+		atomic_fetch_add(&w->refused[d], 1);
+		return;
+	}
+	atomic_fetch_add(&w->taken[d], 1);
+	/* counted behind the taking, and no more before the giving: never more
+	 * than there are */
+	atomic_fetch_add(&w->held[d], 1);
+	of_both = atomic_load(&w->held[INBOUND]) +
+		  atomic_load(&w->held[OUTBOUND]);
+	if (of_both > MOST || atomic_load(&w->held[OUTBOUND]) > MOST_OUT)
+		atomic_fetch_add(&w->wrong, 1);
+	atomic_fetch_sub(&w->held[d], 1);
+	if (now % 3)
+		capacity_give(w->c, d);
+	else
+		capacity_undo(w->c, d);
+	capacity_called(w->c, now % 2);
+}
+
+static void *caller_main(void *arg)
+{
+	const struct caller *me = arg;
+	struct crowd *w = me->crowd;
+
+	for (uint32_t i = 0; !atomic_load(&w->stop); ++i) {
+		call_once(w, (i + me->number) % 2 ? INBOUND : OUTBOUND, T0 + i);
+		atomic_fetch_add(&w->turns[me->number], 1);
+	}
+
+	return NULL;
+}
+
+/* As an activation does: each thread has ended what it asked before */
+static void all_turn(struct crowd *w)
+{
+	unsigned before[CALLERS];
+
+	for (unsigned i = 0; i < CALLERS; ++i)
+		before[i] = atomic_load(&w->turns[i]);
+	for (unsigned i = 0; i < CALLERS; ++i)
+		while (atomic_load(&w->turns[i]) == before[i])
+			sched_yield();
+}
+
+static void of_many_threads_none_takes_what_does_not_fit(void **state)
+{
+	struct fixture *f = *state;
+	struct crowd w = { .c = f->c };
+	struct caller callers[CALLERS];
+	pthread_t threads[CALLERS];
+	struct capacity_report seen;
+
+	set(f, "max-sessions", "5");
+	set(f, "max-outbound-sessions", "3");
+	set(f, "max-burst-rate", "1000");
+	set(f, "burst-rate-window", "1");
+	set(f, "time-to-resume", "0");
+	start(f);
+	for (unsigned i = 0; i < CALLERS; ++i) {
+		callers[i] = (struct caller){ &w, i };
+		assert_int_equal(pthread_create(&threads[i], NULL, caller_main,
+						&callers[i]),
+				 0);
+	}
+	/* Limits change meanwhile, but never upwards of these */
+	for (unsigned n = 0; n < CHANGES; ++n) {
+		set(f, "max-sessions", n % 2 ? "4" : "5");
+		set(f, "max-sustain-rate", n % 3 ? "0" : "100000");
+		start(f);
+		all_turn(&w);
+	}
+	atomic_store(&w.stop, true);
+	for (unsigned i = 0; i < CALLERS; ++i)
+		pthread_join(threads[i], NULL);
+
+	assert_int_equal(atomic_load(&w.wrong), 0);
+	capacity_report(f->c, &seen);
+	for (unsigned d = 0; d < 2; ++d) {
+		assert_int_equal(seen.sessions[d], 0);
+		assert_int_equal(seen.violations[d], w.refused[d]);
+		assert_in_range(seen.high[d], 1, MOST);
+		assert_true(w.taken[d] > 0);
+	}
+	assert_int_equal(seen.tried, w.taken[0] + w.taken[1]);
+}
+
+static void rates_that_come_with_a_change_are_held(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	assert_int_equal(taken(f, INBOUND, T0), 10);
+	set(f, "max-burst-rate", "1");
+	set(f, "burst-rate-window", "3");
+	set(f, "max-inbound-sustain-rate", "1");
+	set(f, "sustain-rate-window", "60");
+	start(f);
+	assert_int_equal(taken(f, INBOUND, T0), 3);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -487,6 +616,8 @@ int main(void)
 		T(a_change_of_limits_keeps_what_was_counted),
 		T(the_pace_shown_is_that_of_the_sustain_window),
 		T(each_realm_and_interface_counts_by_itself),
+		T(rates_that_come_with_a_change_are_held),
+		T(of_many_threads_none_takes_what_does_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
