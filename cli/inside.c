@@ -405,23 +405,110 @@ static void statistics(struct session *s, const struct words *w, uint32_t at)
 	statistics_media(s, true);
 }
 
-static void running_config(struct session *s, const struct words *w,
-			   uint32_t at)
-{
-	const struct plan *plan = sbc_plan(s->sbc);
-	const struct text_setup text = { .cfg = plan->config };
-	const struct tree_setup tree = { .cfg = plan->config };
-	(void)w;
-	(void)at;
+/* Most of it is the configuration, which the job thread writes: nobody else waits
+ * meanwhile, and who asked hears that there is life (acli.md 1.10) */
+struct support {
+	struct task task;
+	const struct plan *plan;
+	char command[256];
+};
 
-	if (s->reply.json) {
-		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
-		tree_json(&s->reply, &tree);
-		json_end(&s->reply);
-	} else {
-		reply_print(&s->reply, (re_printf_h *)text_print, &text);
+static void support_destructor(void *arg)
+{
+	plan_give(((struct support *)arg)->plan);
+}
+
+/* On either thread */
+static void part_title(struct reply *r, const char *title)
+{
+	if (!r->json)
+		reply_line(r, "===== %s", title);
+}
+
+static int support_begin(struct task *task)
+{
+	struct support *x = (struct support *)task;
+	struct reply *r = &task->reply;
+
+	if (r->json) {
+		json_begin(r, x->command,
+			   counters_window_of("sipd", clock_ms()));
+		json_open(r, NULL, '{');
 	}
-	plan_give(plan);
+	r->nested = r->json;
+
+	return 0;
+}
+
+/* Parts that are said in a session say it to the task */
+static int support_say(struct task *task,
+		       void (*say)(struct session *s, const struct words *w,
+				   uint32_t at),
+		       const char *title)
+{
+	static const struct words none = { .n = 0 };
+	struct session *s = task->session;
+	struct reply own;
+
+	if (!s)
+		return ECANCELED; /* nobody listens any more */
+	own = s->reply;
+	s->reply = task->reply;
+	part_title(&s->reply, title);
+	part_name(s, title, NULL);
+	say(s, &none, 0);
+	task->reply = s->reply;
+	s->reply = own;
+
+	return 0;
+}
+
+static int support_state(struct task *task)
+{
+	static const struct {
+		const char *title;
+		void (*say)(struct session *s, const struct words *w,
+			    uint32_t at);
+	} parts[] = {
+		{ "version", show_version },
+		{ "uptime", show_uptime },
+		{ "health", health },
+		{ "alarms", show_alarms },
+		{ "memory", show_memory },
+		{ "users", show_users },
+		{ "log-level", show_log_level },
+		{ "sip interface", show_sip_interface },
+		{ "realm", show_realm },
+		{ "statistics", statistics },
+		{ "refusals", show_refusals },
+	};
+	struct support *x = (struct support *)task;
+	int err = 0;
+
+	x->plan = sbc_plan(task->control->setup.sbc);
+	for (size_t i = 0; !err && i < ARRAY_SIZE(parts); i++)
+		err = support_say(task, parts[i].say, parts[i].title);
+
+	return err;
+}
+
+static int support_config(struct task *task)
+{
+	struct support *x = (struct support *)task;
+	const struct text_setup text = { .cfg = x->plan->config };
+	const struct tree_setup tree = { .cfg = x->plan->config };
+	struct reply *r = &task->reply;
+
+	part_title(r, "running-config");
+	if (r->json) {
+		json_begin(r, "running-config", JSON_NO_WINDOW);
+		tree_json(r, &tree);
+		json_end(r);
+	} else {
+		reply_print(r, (re_printf_h *)text_print, &text);
+	}
+
+	return 0;
 }
 
 /* Nothing where the log is no file */
@@ -443,49 +530,39 @@ static void log_last(struct session *s, const struct words *w, uint32_t at)
 		reply_line(r, "sbc.log cannot be read here.");
 }
 
-void show_support_info(struct session *s, const struct words *w, uint32_t at)
+static int support_end(struct task *task)
 {
-	static const struct {
-		const char *title;
-		void (*say)(struct session *s, const struct words *w,
-			    uint32_t at);
-	} parts[] = {
-		{ "version", show_version },
-		{ "uptime", show_uptime },
-		{ "health", health },
-		{ "alarms", show_alarms },
-		{ "memory", show_memory },
-		{ "users", show_users },
-		{ "log-level", show_log_level },
-		{ "sip interface", show_sip_interface },
-		{ "realm", show_realm },
-		{ "statistics", statistics },
-		{ "refusals", show_refusals },
-		{ "running-config", running_config },
-		{ "log", log_last },
-	};
-	const struct words none = { .n = 0 };
-	struct reply *r = &s->reply;
-	(void)w;
-	(void)at;
+	struct support *x = (struct support *)task;
+	struct reply *r = &task->reply;
+	int err = support_say(task, log_last, "log");
 
-	if (r->json) {
-		json_begin(r, s->command,
-			   counters_window_of("sipd", clock_ms()));
-		json_open(r, NULL, '{');
-	}
-	r->nested = r->json;
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		if (!r->json)
-			reply_line(r, "===== %s", parts[i].title);
-		part_name(s, parts[i].title, NULL);
-		parts[i].say(s, &none, 0);
-	}
+	if (err)
+		return err;
+	str_ncpy(task->session->command, x->command,
+		 sizeof(task->session->command));
 	r->nested = false;
 	if (r->json) {
 		json_close(r, '}');
 		json_end(r);
 	}
+
+	return 0;
+}
+
+void show_support_info(struct session *s, const struct words *w, uint32_t at)
+{
+	static const struct step steps[] = {
+		{ ON_JOB, support_begin },  { ON_FRONT, support_state },
+		{ ON_JOB, support_config }, { ON_FRONT, support_end },
+		{ ON_JOB, NULL },
+	};
+	struct support *x = mem_zalloc(sizeof(*x), support_destructor);
+	(void)w;
+	(void)at;
+
+	if (x)
+		str_ncpy(x->command, s->command, sizeof(x->command));
+	task_start(s, (struct task *)x, steps, false);
 }
 
 /* --- clear-cache ----------------------------------------------------------------------- */

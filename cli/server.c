@@ -118,6 +118,38 @@ static bool flush(struct link *link)
 	return !fd_listen(link->fd, FD_READ, readable, link);
 }
 
+/* "5000-reading 4096 59000046", or nothing but the code */
+static void life_write(struct mbuf *mb, const struct progress *p)
+{
+	const char *what = p ? atomic_load(&p->what) : NULL;
+
+	if (what)
+		(void)mbuf_printf(mb, "5000-%s %zu %zu\n", what,
+				  atomic_load(&p->done),
+				  atomic_load(&p->total));
+	else
+		(void)mbuf_write_str(mb, "5000-\n");
+}
+
+/* In the middle of a line that is being run: whether the client is still there is
+ * found when the answer is sent */
+static void waits(struct session *s)
+{
+	struct link *link =
+		(struct link *)((char *)s - offsetof(struct link, session));
+	ssize_t n;
+
+	if (link->out->end)
+		return; /* he does not read what he has */
+	life_write(link->out, NULL);
+	n = send(link->fd, link->out->buf, link->out->end,
+		 MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		link->sent = (size_t)n;
+	if (link->sent == link->out->end)
+		link->out->pos = link->out->end = link->sent = 0;
+}
+
 static struct audit_who who(const struct session *s)
 {
 	return session_who(s, configure_word(s));
@@ -201,7 +233,7 @@ static void line_done(struct link *link)
 {
 	struct session *s = &link->session;
 
-	link->active = clock_ms();
+	link->active = s->spoke = clock_ms();
 	link->warned = false;
 	if (!s->asks && !strcmp(link->line, "\x01")) {
 		if (reply_init(&s->reply))
@@ -426,6 +458,7 @@ static void session_begin(struct link *link, const struct ucred *cred,
 	s->resumes = resumed;
 	s->line = commands_run;
 	s->notify = notified;
+	s->waits = waits;
 	s->number = ++link->server->connections;
 	s->uid = cred->uid;
 	s->may_be_superuser = role == ROLE_SUPERUSER;
@@ -473,19 +506,6 @@ static uint32_t console_timeout(const struct server *server)
 	plan_give(plan);
 
 	return timeout;
-}
-
-/* "5000-reading 4096 59000046", or nothing but the code */
-static void life_write(struct mbuf *mb, const struct progress *p)
-{
-	const char *what = p ? atomic_load(&p->what) : NULL;
-
-	if (what)
-		(void)mbuf_printf(mb, "5000-%s %zu %zu\n", what,
-				  atomic_load(&p->done),
-				  atomic_load(&p->total));
-	else
-		(void)mbuf_write_str(mb, "5000-\n");
 }
 
 /* Who waits for a task hears each second that there is one (acli.md 1.10) */

@@ -5,7 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 #include "policy/plan.h"
+#include "sbc/clock.h"
 #include "cli/session.h"
+
+enum {
+	SIGN_OF_LIFE = 1000 /* [ms] */
+};
 
 /* system-config hostname, else that of the machine up to the first dot */
 static void name_of(const struct session *s, char name[33])
@@ -77,6 +82,10 @@ static void ask_at(struct session *s, uint32_t number, sbc_question_h *fn,
 	reply_part(&s->reply, &part);
 	sbc_ask_at(s->sbc, number, fn, arg);
 	reply_join(&s->reply, &part);
+	if (s->waits && clock_ms() - s->spoke >= SIGN_OF_LIFE) {
+		s->spoke = clock_ms();
+		s->waits(s);
+	}
 }
 
 void session_ask_first(struct session *s, sbc_question_h *fn, void *arg)

@@ -41,6 +41,9 @@ struct session {
 	struct form *form;           /* of a test command; NULL: none */
 	/** Run a line, as if it had been typed */
 	void (*line)(struct session *s, const char *line);
+	/** An answer takes long: tell the client that it will come; or NULL */
+	void (*waits)(struct session *s);
+	uint64_t spoke; /* ... or when the line came [ms] */
 	/** Tell the operator something between two answers */
 	void (*notify)(struct session *s, const char *text);
 	struct reply reply; /* of the line under way */
@@ -82,7 +85,8 @@ void session_event(const struct session *s, const char *event,
 void session_answer(struct session *s, const struct pl *pl);
 
 /** sbc_walk, and sbc_ask_at of the first worker, with an answer that may be long:
- *  what fn says on the worker's thread is joined to the answer on this one */
+ *  what fn says on the worker's thread is joined to the answer on this one. In
+ *  between the client hears each second that there is life (acli.md 1.10) */
 void session_walk(struct session *s, sbc_question_h *fn, void *arg,
 		  size_t *next);
 void session_ask_first(struct session *s, sbc_question_h *fn, void *arg);

@@ -2,6 +2,7 @@
 A configuration of 100,000 local policies is handled in seconds (acli.md 3.1), and whoever waits for it
 hears each second that the daemon is alive (1.10).
 """
+import select
 import time
 
 POLICIES = 100000
@@ -70,4 +71,44 @@ def test_a_hundred_thousand_policies_are_imported_saved_and_activated_in_seconds
     answer = operator.says("activate-config")
     assert "surrogate-agent [a.trunk.example 493010^ pbx-a] changed  live" in answer
     assert "Running is version 3." in answer
+    others_are_served_while_one_asks_for_support_info(sbc, operator.shell)
+    operator.shell.close()
+
+
+def others_are_served_while_one_asks_for_support_info(sbc, shell):
+    other = sbc.shell()
+    other.says("show uptime")
+    while other.hears()[0] != "0000":
+        pass
+    shell.sends("show support-info")
+    limit = time.monotonic() + WITHIN
+    while 'cmd="show support-info"' not in open(f"{sbc.folder}/log/audit.log").read():
+        assert time.monotonic() < limit    # a line is written there before it runs
+    other.sends("show uptime")
+    while other.hears()[0] != "0000":
+        pass
+    assert not select.select([shell.socket], [], [], 0)[0], "the other had to wait for all of it"
+    text = ""
+    while True:
+        line = shell.lines.readline()
+        if line.startswith("0000 "):
+            break
+        text += line
+    assert text.count("local-policy") >= POLICIES and "===== log" in text
+    other.close()
+
+
+def test_who_waits_for_a_long_list_hears_that_there_is_life(sbc):
+    agent = sbc.element("surrogate-agent", "a.trunk.example")
+    agent.update({"state": "disabled", "aor-count": "400000", "register-user": "0^^^^^^",
+                  "register-contact-user": "0^^^^^^"})
+    sbc.start(within=30)
+    operator = Operator(sbc)
+    operator.shell.sends("show surrogate-agents state registered")
+    since = time.monotonic()
+    answer, signs = operator.hears()
+    took = time.monotonic() - since
+    assert took > 2, "too fast to say anything: take more AoRs"
+    assert signs >= int(took) - 2 and signs > 0, (took, signs)
+    assert answer.splitlines()[-1].startswith("0000")
     operator.shell.close()
