@@ -18,17 +18,6 @@
 
 /* New agents ------------------------------------------------------------------ */
 
-static int fill_gaps(struct registration **v, uint32_t n, struct herd *h)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < n; i++)
-		if (!v[i])
-			err = registration_alloc(&v[i], &h->f, i);
-
-	return err;
-}
-
 /** A new AoR, or one that the database remembers; not armed yet */
 static void herd_welcome(struct herd *h, struct registration *r)
 {
@@ -121,7 +110,8 @@ static bool check_contact(struct registration *r)
 /* Other numbers ---------------------------------------------------------------- */
 
 enum {
-	NO_PLACE = UINT32_MAX
+	NO_PLACE = UINT32_MAX,
+	RENUMBERED = 20 /* of those change places in the time of one slice's */
 };
 
 /** Which number of the agent has the user of r? */
@@ -141,19 +131,44 @@ static uint32_t number_at(const struct registration *r,
 	return number;
 }
 
-/** Where does each AoR go that the agent still has? Only noted, in slot */
-static void find_places(struct registration **v, struct herd *h,
-			const struct surrogate_agent *agent)
-{
-	for (uint32_t i = 0; i < h->n; i++) {
-		struct registration *r = h->v[i];
+/** Another count or other numbers of an agent, prepared in slices while the former
+ *  ones serve */
+struct renumbering {
+	struct registration *
+		*v; /* of the new numbers; NULL: none is under way */
+	const struct surrogate_agent *agent;
+	uint32_t placed; /* of the former ones */
+	uint32_t filled; /* of the new ones */
+};
 
-		r->slot = number_at(r, agent);
-		if (r->slot != NO_PLACE && v[r->slot])
-			r->slot = NO_PLACE;
-		if (r->slot != NO_PLACE)
-			v[r->slot] = r;
+/** Where does this AoR go, if the agent still has it? Only noted, in slot */
+static void find_place(struct renumbering *x, struct registration *r)
+{
+	r->slot = number_at(r, x->agent);
+	if (r->slot != NO_PLACE && x->v[r->slot])
+		r->slot = NO_PLACE;
+	if (r->slot != NO_PLACE)
+		x->v[r->slot] = r;
+}
+
+/** A slice: places, then new ones in between. How much that was; *err: there is no
+ *  memory */
+static uint32_t renumber_some(struct renumbering *x, struct herd *h,
+			      uint32_t limit, int *err)
+{
+	uint32_t done = 0, i;
+
+	for (; done < limit && x->placed < h->n; done++)
+		find_place(x, h->v[x->placed++]);
+	for (; done < limit && x->filled < x->agent->aor_count; done++) {
+		i = x->filled++;
+		if (!x->v[i])
+			*err = registration_alloc(&x->v[i], &h->f, i);
+		if (*err)
+			break;
 	}
+
+	return done;
 }
 
 static bool is_fresh(const struct herd *h, const struct registration *r)
@@ -225,42 +240,40 @@ static void take_places(struct herd *h, struct registration **v, uint32_t n,
 	h->n = h->alive = n;
 }
 
-/** AoRs keep their registration where their user is still one of the agent's;
- *  the rest leaves under a herd of the former agent. 0; ENOMEM: all as before */
+/** All have a place: AoRs keep their registration where their user is still one of
+ *  the agent's, the rest leaves under a herd of the former agent. 0; ENOMEM: all as
+ *  before */
 static int renumber(struct herd *h, const struct plan *plan,
-		    const struct surrogate_agent *agent, bool *moved)
+		    struct renumbering *x, bool *moved)
 {
-	uint32_t n = agent->aor_count;
-	struct registration **v = mem_zalloc(n * sizeof(*v), NULL);
+	uint32_t n = x->agent->aor_count;
 	struct herd *rest;
-	int err;
+	int err = rest_alloc(&rest, h);
 
-	if (!v)
-		return ENOMEM;
-
-	find_places(v, h, agent);
-	err = fill_gaps(v, n, h);
-	if (!err)
-		err = rest_alloc(&rest, h);
-	if (err) {
-		free_fresh(v, n, h);
+	if (err)
 		return err;
-	}
 
-	err = herd_use(h, plan, agent, moved);
+	err = herd_use(h, plan, x->agent, moved);
 	if (err) {
-		free_fresh(v, n, h);
 		herd_dismiss(rest);
 		return err;
 	}
 
-	take_places(h, v, n, rest);
+	take_places(h, x->v, n, rest);
+	x->v = NULL;
 	if (rest->n)
 		herd_retire(rest);
 	else
 		herd_dismiss(rest);
 
 	return 0;
+}
+
+static void renumbering_end(struct renumbering *x, const struct herd *h)
+{
+	if (x->v)
+		free_fresh(x->v, x->agent->aor_count, h);
+	x->v = NULL;
 }
 
 /* Changes ----------------------------------------------------------------------- */
@@ -295,6 +308,8 @@ struct tell {
 	bool moved;    /* to another registrar */
 	bool contacts; /* who is bound compares his Contact still */
 	bool other;    /* than the one that the database remembers */
+	bool mode;     /* register-mode before */
+	struct renumbering numbers; /* before anything else */
 };
 
 struct muster {
@@ -318,26 +333,11 @@ static void order_put(struct herd *h)
 	s->order[s->n++] = h;
 }
 
-/** An agent that was there before: all but what each AoR does */
-static int herd_change(struct herd *h, const struct plan *plan,
-		       const struct surrogate_agent *agent, struct tell *t)
+/** An agent that was there before uses another plan: all but what each AoR does */
+static void herd_changed(struct herd *h, struct tell *t)
 {
-	const struct surrogate_agent *old = h->f.agent;
-	bool mode = old->register_mode;
-	int err;
-
-	t->same =
-		old == agent || item_same(&element_surrogate_agent, old, agent);
-	t->was = h->f.enabled;
-	herd_sweep_end(h);
-
-	err = numbers_differ(old, agent) ? renumber(h, plan, agent, &t->moved)
-					 : herd_use(h, plan, agent, &t->moved);
-	if (err)
-		return err;
-
 	h->f.no_path = h->f.no_path && t->same;
-	if (mode != agent->register_mode && herd_is_triggered(h)) {
+	if (t->mode != h->f.agent->register_mode && herd_is_triggered(h)) {
 		/* whoever is registered counts as active, until it is silent */
 		h->f.active = h->f.bound > 0;
 		h->last_active = clock_ms();
@@ -345,8 +345,31 @@ static int herd_change(struct herd *h, const struct plan *plan,
 	activity_watch(h);
 	t->h = h;
 	t->contacts = h->f.enabled;
+}
 
-	return 0;
+static int herd_change(struct herd *h, const struct plan *plan,
+		       const struct surrogate_agent *agent, struct tell *t)
+{
+	const struct surrogate_agent *old = h->f.agent;
+	int err;
+
+	t->same =
+		old == agent || item_same(&element_surrogate_agent, old, agent);
+	t->was = h->f.enabled;
+	t->mode = old->register_mode;
+	herd_sweep_end(h);
+	if (numbers_differ(old, agent)) {
+		t->numbers.agent = agent;
+		t->numbers.v = mem_zalloc(
+			agent->aor_count * sizeof(*t->numbers.v), NULL);
+		t->h = t->numbers.v ? h : NULL;
+		return t->h ? 0 : ENOMEM;
+	}
+	err = herd_use(h, plan, agent, &t->moved);
+	if (!err)
+		herd_changed(h, t);
+
+	return err;
 }
 
 static void change_one(struct tell *t, struct registration *r)
@@ -418,6 +441,32 @@ static uint32_t make_some(struct muster *m, uint32_t limit)
 	return limit;
 }
 
+/** Other numbers of an agent that was there before, a slice; how much that was */
+static uint32_t renumber_next(struct muster *m, uint32_t limit)
+{
+	struct tell *t = &m->tell;
+	struct renumbering *x = &t->numbers;
+	struct herd *h = t->h;
+	int err = 0;
+
+	limit = renumber_some(x, h, limit, &err);
+	if (!err && x->filled < x->agent->aor_count)
+		return limit;
+
+	herd_sweep_end(h); /* one that began meanwhile */
+	if (!err)
+		err = renumber(h, m->now, x, &t->moved);
+	renumbering_end(x, h);
+	m->err = err ? err : m->err;
+	if (err)
+		t->h = NULL;
+	else
+		herd_changed(h, t);
+	order_put(h);
+
+	return limit + h->n / RENUMBERED + 1;
+}
+
 /** At most so many of them; how many that were */
 static uint32_t tell_some(struct tell *t, uint32_t limit)
 {
@@ -462,6 +511,8 @@ static void muster_destructor(void *arg)
 	struct muster *m = arg;
 
 	timer_cancel(&m->timer);
+	if (m->tell.numbers.v)
+		renumbering_end(&m->tell.numbers, m->tell.h);
 	plan_give(m->now);
 	plan_give(m->before);
 }
@@ -486,7 +537,7 @@ static uint32_t agent_next(struct muster *m)
 		config_at(m->now->config, &element_surrogate_agent, m->next++);
 	struct tell *t = &m->tell;
 	struct herd *h;
-	bool fresh, renumbers;
+	bool fresh;
 	int err;
 
 	/* keep-alives of its PBX may come in here, wherever it registers */
@@ -499,7 +550,6 @@ static uint32_t agent_next(struct muster *m)
 	h = herd_find(s, agent);
 	fresh = !h;
 	*t = (struct tell){ .fresh = fresh, .moved = true, .contacts = true };
-	renumbers = fresh || numbers_differ(h->f.agent, agent);
 	err = fresh ? herd_new(s, m->now, agent, &h)
 		    : herd_change(h, m->now, agent, t);
 	/* one agent without memory does not stop the others */
@@ -508,6 +558,8 @@ static uint32_t agent_next(struct muster *m)
 		return 1;
 
 	h->seen = s->musters;
+	if (t->numbers.v)
+		return 1;
 	if (!fresh) {
 		order_put(h);
 	} else if (!err) {
@@ -516,7 +568,7 @@ static uint32_t agent_next(struct muster *m)
 		t->other = h->f.enabled && is_other(h, m->before);
 	}
 
-	return renumbers ? h->n + 1 : 1;
+	return 1;
 }
 
 /** A slice; false: that was the last one */
@@ -527,7 +579,9 @@ static bool muster_some(struct muster *m)
 	uint32_t done = 0;
 
 	while (!m->leaving && done < HERD_SLICE) {
-		if (m->tell.makes)
+		if (m->tell.numbers.v)
+			done += renumber_next(m, HERD_SLICE - done);
+		else if (m->tell.makes)
 			done += make_some(m, HERD_SLICE - done);
 		else if (m->tell.h)
 			done += tell_some(&m->tell, HERD_SLICE - done);

@@ -701,10 +701,9 @@ def main():
                "turns": bench_turns, "programs": bench_programs}
     if sys.argv[1:2] == ["turns"]:
         bench_turns(sys.argv[2:])
-        sys.argv[1:] = []
-        benches = {}
-    for name in sys.argv[1:] or benches:
-        benches[name]()
+    else:
+        for name in sys.argv[1:] or benches:
+            benches[name]()
     print()
     print("| work | measured: median (range) | unit | target |\n|---|---|---|---|")
     for line in rows:

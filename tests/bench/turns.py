@@ -242,7 +242,7 @@ def agents_bench(bench):
         try:
             t.activates("add", agents(MANY), until=registered(MANY))
             t.shows(*ANY, *SURROGATES)
-            t.runs("notify sipd register all", until=registered(MANY))
+            t.runs("notify sipd register all", 3, until=registered(MANY))
             t.runs("notify sipd unregister a.trunk.example 00099999 pbx-a", 1)
             t.runs("notify sipd register a.trunk.example 00099999 pbx-a", 1)
             t.runs("clear-cache registration sip by-user 00099999", 1)
@@ -260,6 +260,8 @@ def agents_bench(bench):
             t.operator.says("save-config")
             t.runs("activate-config confirm 5", until=registered(0), name="activate-config confirm 5 (remove)")
             t.runs("activate-config rollback", until=registered(MANY - 1))
+            t.runs("activate-config confirm 5", name="activate-config confirm 5 (remove again)")
+            t.runs("activate-config rollback", 3, name="activate-config rollback (at once)", until=registered(MANY - 1))
             t.runs("activate-config", 1, "activate-config (remove)", until=registered(0))
             t.runs("delete-config")
         finally:
@@ -277,19 +279,23 @@ def rows_of_agents(t, count):
 
 def aors_bench(bench):
     key = "a.trunk.example 0^^^^^^^ pbx-a"
-    with Turns(bench, f"one surrogate-agent of {MANY} AoRs", "124.2", without_agents) as t:
+
+    def begin(sbc):
+        without_agents(sbc)
+        sbc.element("session-agent").append({"hostname": "other.example", "ip-address": sbc.ip(11), "realm-id": "trunk", "port": "5060"})
+    with Turns(bench, f"one surrogate-agent of {MANY} AoRs", "124.2", begin) as t:
         registrar = bench.Registrar(t.sbc, 3600, 3600)
         try:
             t.activates("add", tenant(MANY), until=registered(MANY))
             t.shows(*SURROGATES, f"show surrogate-agents {key} detail", "show support-info")
             t.runs(f"notify sipd unregister {key}", 1, until=registered(0))
             t.runs(f"notify sipd register {key}", 1, until=registered(MANY))
-            t.runs("notify sipd register all", until=registered(MANY))
-            t.runs(f"notify sipd unregister {key} 0000042", 0.5)
-            t.runs(f"notify sipd register {key} 0000042", 0.5)
+            t.runs("notify sipd register all", 3, until=registered(MANY))
+            t.runs(f"notify sipd unregister {key} 00000042", 0.5)
+            t.runs(f"notify sipd register {key} 00000042", 0.5)
             t.runs("clear-cache registration sip all", 3, until=registered(MANY))
-            t.runs("clear-cache registration sip by-ip " + t.b.ip(12), 3, until=registered(MANY))
-            t.runs(f"test-surrogate {key} 0000042")
+            t.runs("clear-cache registration sip by-ip " + t.b.ip(11), 3, until=registered(MANY))
+            t.runs(f"test-surrogate {key} 00000042")
             t.activates("change", tenant(MANY, register_retry_time="60"))
             t.activates("another password", tenant(MANY, password="secret-bench2"), 3)
             t.activates("password back", tenant(MANY), 3)
@@ -297,8 +303,15 @@ def aors_bench(bench):
             t.activates("one AoR less", tenant(MANY - 1), until=registered(MANY - 1))
             t.activates("one AoR more", tenant(MANY), until=registered(MANY))
             t.activates("another count-start", tenant(MANY, count_start="50000"), until=registered(MANY))
+            t.activates("count-start back", tenant(MANY), until=registered(MANY))
+            t.activates("another registrar", tenant(MANY, proxy_name="other.example"), 3, until=registered(MANY))
+            t.activates("registrar back", tenant(MANY), 3, until=registered(MANY))
             t.activates("disable", tenant(MANY, state="disabled"), until=registered(0))
             t.activates("enable", tenant(MANY), until=registered(MANY))
+            t.operator.says(f"import-config {t.file(tenant(0))}")
+            t.operator.says("save-config")
+            t.runs("activate-config confirm 5", name="activate-config confirm 5 (remove)")
+            t.runs("activate-config rollback", 3, name="activate-config rollback (at once)", until=registered(MANY))
             t.activates("remove", tenant(0), 1, until=registered(0))
         finally:
             registrar.process.terminate()
@@ -359,7 +372,7 @@ def realms_bench(bench):
     with Turns(bench, f"{REALMS} realms, {OF_REALMS} session-agents", "124.4", without_agents) as t:
         t.activates("add", many(REALMS, OF_REALMS))
         t.shows(*ANY, "show realm r42", "show sipd realms r42", "show sipd agents agent42.example", "show sipd agents agent42.example invite",
-                "show sipd agents limit 1000000", "show sipd agents limit 1000000 | json", "show realm | json", "show media realms | json",
+                "show sipd agents | json", "show realm | json", "show media realms | json",
                 "reset session-agent agent42.example", "realm-specifics r42", "show sipd agents \t", "show realm \t")
 
         def limits(sbc):

@@ -516,6 +516,8 @@ static void a_change_in_the_middle_of_one_counts_alone(void **s)
 	(void)s;
 }
 
+static const char *large_count = "1000", *large_start = "0";
+
 /* One agent with many AoRs comes, changes, and goes */
 static void change_large(bool more, const char *retry)
 {
@@ -527,7 +529,8 @@ static void change_large(bool more, const char *retry)
 	item_set(&element_surrogate_agent, item, "register-user", "7^^^^");
 	item_set(&element_surrogate_agent, item, "register-contact-user",
 		 "c7^^^^");
-	item_set(&element_surrogate_agent, item, "aor-count", "1000");
+	item_set(&element_surrogate_agent, item, "aor-count", large_count);
+	item_set(&element_surrogate_agent, item, "count-start", large_start);
 	item_set(&element_surrogate_agent, item, "register-retry-time", retry);
 	if (more)
 		change.item = item;
@@ -564,6 +567,46 @@ static void a_large_agent_comes_and_goes_a_slice_in_a_turn(void **s)
 	run(5 * SECOND);
 	assert_int_equal(all_of_them(), 1);
 	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	(void)s;
+}
+
+static void renumber_large(const char *count, const char *start)
+{
+	large_count = count;
+	large_start = start;
+	change_large(true, "30");
+	large_count = "1000";
+	large_start = "0";
+}
+
+static void other_numbers_of_a_large_agent_are_taken_a_slice_in_a_turn(void **s)
+{
+	one_registered();
+	change_large(true, "30");
+	run(60 * SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), MANY + 1);
+	f.seen_n = 0;
+
+	/* 500 stay, 500 leave, 700 come */
+	renumber_large("1200", "500");
+	assert_int_equal(all_of_them(), MANY + 1);
+	run(2);
+	assert_int_equal(all_of_them(), MANY + 1);
+	run(60 * SECOND);
+	assert_int_equal(all_of_them(), 1201);
+	assert_int_equal(in_state(SUR_REGISTERED), 1201);
+	assert_int_equal(f.seen_n, 700); /* those that come, once */
+	assert_string_equal(report(1200).aor, "71699@a.trunk.example");
+
+	/* back, and another one while that is under way; then an end */
+	renumber_large("1000", "0");
+	run(1);
+	renumber_large("1100", "0");
+	run(60 * SECOND);
+	assert_int_equal(all_of_them(), 1101);
+	assert_int_equal(in_state(SUR_REGISTERED), 1101);
+	renumber_large("10", "0");
+	run(1);
 	(void)s;
 }
 
@@ -632,6 +675,7 @@ int main(void)
 		TEST(many_agents_come_and_go_a_slice_in_a_turn),
 		TEST(a_change_in_the_middle_of_one_counts_alone),
 		TEST(a_large_agent_comes_and_goes_a_slice_in_a_turn),
+		TEST(other_numbers_of_a_large_agent_are_taken_a_slice_in_a_turn),
 		TEST(a_registrar_that_is_lost_in_the_middle_is_lost_for_all),
 		TEST(an_end_in_the_middle_of_a_change_leaves_nobody_behind),
 	};
