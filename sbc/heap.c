@@ -78,3 +78,11 @@ void heap_remove(struct heap *h, uint32_t at)
 		h->size = 0;
 	}
 }
+
+void heap_clear(struct heap *h)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		h->placed(h->v[i], UINT32_MAX);
+	h->v = mem_deref(h->v);
+	h->n = h->size = 0;
+}

@@ -19,5 +19,7 @@ struct heap {
 int heap_add(struct heap *h, void *x);
 /** Take out the one at this place; the last one frees the array */
 void heap_remove(struct heap *h, uint32_t at);
+/** Take all out, which takes as long as there are, and free the array */
+void heap_clear(struct heap *h);
 /** The one at this place compares differently now */
 void heap_moved(struct heap *h, uint32_t at);

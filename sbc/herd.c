@@ -134,6 +134,78 @@ int herd_alloc(struct herd **hp, struct surrogates *all,
 	return err;
 }
 
+/* Count it over a session-agent, or over none; true: this changed */
+static bool move_over(struct registration *r, struct agent *over)
+{
+	bool refused = over && r->state == SUR_REFUSED;
+	struct agent *was = r->over;
+
+	if (over == was && refused == r->over_refused)
+		return false;
+
+	if (was && was != over) {
+		(void)agent_registrations(was, -1, -(int32_t)r->over_refused);
+		r->over_refused = false;
+	}
+	if (over)
+		(void)agent_registrations(over, was != over,
+					  (int32_t)refused - r->over_refused);
+	r->over = over;
+	r->over_refused = refused;
+
+	return true;
+}
+
+/* The session-agent may be in another state by that */
+static void stand_over(struct registration *r, struct agent *over)
+{
+	struct agent *was = r->over;
+
+	if (!move_over(r, over))
+		return;
+	if (was && was != over)
+		(void)outage_look(was);
+	if (over)
+		(void)outage_look(over);
+}
+
+static struct agent *agent_over(const struct flock *f)
+{
+	const struct agents *agents = f->worker->agents;
+
+	return f->registry && agents
+		       ? agents_find(agents, f->registry->hop.agent)
+		       : NULL;
+}
+
+void herd_tell_agent(struct registration *r)
+{
+	stand_over(r, r->state == SUR_DISABLED ? NULL : agent_over(r->flock));
+}
+
+/* The same for all: who was looked at and who is looked up once */
+static void tell_agents(struct herd *h)
+{
+	struct agent *over = agent_over(&h->f), *was = NULL;
+
+	for (uint32_t i = 0; i < h->n; i++) {
+		struct registration *r = h->v[i];
+
+		if (!r)
+			continue;
+		if (r->over != was && r->over != over) {
+			if (was)
+				(void)outage_look(was);
+			was = r->over;
+		}
+		(void)move_over(r, r->state == SUR_DISABLED ? NULL : over);
+	}
+	if (was)
+		(void)outage_look(was);
+	if (over)
+		(void)outage_look(over);
+}
+
 int herd_use(struct herd *h, const struct plan *plan,
 	     const struct surrogate_agent *agent, bool *moved)
 {
@@ -147,18 +219,17 @@ int herd_use(struct herd *h, const struct plan *plan,
 	*moved = o != was;
 	if (*moved) {
 		/* what waits for the former registrar does not any more */
+		office_line_clear(was, &h->line);
 		for (uint32_t i = 0; was && i < h->n; i++)
 			if (h->v[i])
-				office_not_due(h->v[i]);
+				office_not_due(h->v[i]); /* stranded */
 		office_forget(was, &h->line);
 		if (o)
 			o->users++;
 		h->f.registry = o ? &o->r : NULL;
 		/* what the former one named is no realm of this one (6.1) */
 		realms_forget(&h->f);
-		for (uint32_t i = 0; i < h->n; i++)
-			if (h->v[i])
-				herd_tell_agent(h->v[i]);
+		tell_agents(h);
 	}
 	h->f.plan = plan_take(plan);
 	h->f.agent = agent;
@@ -196,38 +267,6 @@ void herd_set_state(struct registration *r, enum surrogate_state state)
 	all->counts[state]++;
 	herd_tell_agent(r);
 	herd_tell_waiting(r);
-}
-
-/* Count it over a session-agent, or over none */
-static void stand_over(struct registration *r, struct agent *over)
-{
-	bool refused = over && r->state == SUR_REFUSED;
-	struct agent *was = r->over;
-
-	if (over == was && refused == r->over_refused)
-		return;
-
-	if (was && was != over) {
-		(void)agent_registrations(was, -1, -(int32_t)r->over_refused);
-		r->over_refused = false;
-		(void)outage_look(was);
-	}
-	if (over) {
-		(void)agent_registrations(over, was != over,
-					  (int32_t)refused - r->over_refused);
-		(void)outage_look(over);
-	}
-	r->over = over;
-	r->over_refused = refused;
-}
-
-void herd_tell_agent(struct registration *r)
-{
-	const struct registry *reg = r->flock->registry;
-	const struct agents *agents = r->flock->worker->agents;
-	bool stands = reg && agents && r->state != SUR_DISABLED;
-
-	stand_over(r, stands ? agents_find(agents, reg->hop.agent) : NULL);
 }
 
 /* Leaving for good ---------------------------------------------------------- */

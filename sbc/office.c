@@ -507,6 +507,16 @@ int office_get(struct office **op, struct offices *all, const struct plan *plan,
 	return 0;
 }
 
+void office_line_clear(struct office *o, struct line *l)
+{
+	if (!o || !l->due.n)
+		return;
+	for (uint32_t i = 0; i < l->due.n; i++)
+		fifo_remove(&o->queued, l->due.v[i]);
+	heap_clear(&l->due);
+	heap_remove(&o->lines, l->place);
+}
+
 void office_forget(struct office *o, const struct line *l)
 {
 	if (!o)

@@ -82,6 +82,9 @@ void line_init(struct line *l);
  *  NULL */
 bool office_is_changed(const struct registry *r);
 
+/** Nobody of this line is due any more. o may be NULL */
+void office_line_clear(struct office *o, struct line *l);
+
 /** A line leaves for good. o may be NULL */
 void office_forget(struct office *o, const struct line *l);
 
