@@ -242,7 +242,10 @@ void activate_config(struct session *s, const struct words *w, uint32_t at)
 	}
 	if (confirm && !minutes_read(&minutes, s, w, at + 1))
 		return;
-	if (!trial_fits(s, accept || rollback) || !control_is_free(s))
+	/* How a trial ends is no edit: whoever keeps the lock meanwhile cannot
+	 * let another's run out */
+	if (!trial_fits(s, accept || rollback) ||
+	    !(accept || rollback ? control_may_change(s) : control_is_free(s)))
 		return;
 	if (rollback)
 		roll_back(s);

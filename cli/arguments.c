@@ -29,9 +29,9 @@ struct argument {
 
 /* clang-format off */
 static const struct argument grammar[] = {
-	{ "activate-config",         0,        NULL,    "accept",  "What runs on trial stays" },
+	{ "activate-config",         0,        NULL,    "accept",  "What runs on trial stays, whoever has the lock" },
 	{ "activate-config",         0,        NULL,    "confirm", "On trial for MINUTES, 1-60" },
-	{ "activate-config",         0,        NULL,    "rollback", "The version that ran before returns now" },
+	{ "activate-config",         0,        NULL,    "rollback", "The version that ran before returns now, whoever has the lock" },
 	{ "dns lookup",              1,        NULL,    "a",       "IPv4 addresses alone" },
 	{ "dns lookup",              1,        NULL,    "aaaa",    "IPv6 addresses alone" },
 	{ "dns lookup",              1,        NULL,    "naptr",   "NAPTR alone" },

@@ -47,6 +47,7 @@ struct reel {
 
 struct ledger {
 	const char *const *names;
+	bool *is_number; /* one for each name */
 	size_t n;
 	const size_t *time;
 	char folder[PATH_MAX - NAME];
@@ -56,12 +57,18 @@ struct ledger {
 };
 
 int ledger_alloc(struct ledger **lp, const char *const *names, size_t n,
-		 const size_t *time)
+		 const size_t *time, bool (*is_number)(size_t n))
 {
 	struct ledger *l = calloc(1, sizeof(*l));
 
-	if (!l)
+	if (l)
+		l->is_number = calloc(n, sizeof(*l->is_number));
+	if (!l || !l->is_number) {
+		free(l);
 		return ENOMEM;
+	}
+	for (size_t i = 0; is_number && i < n; i++)
+		l->is_number[i] = is_number(i);
 	l->names = names;
 	l->n = n;
 	l->time = time;
@@ -142,6 +149,16 @@ static int put_json(struct reel *r, const char *text, size_t n)
 	return err ? err : put(r, "\"", 1);
 }
 
+/* A text that any reader of JSON takes as the same number */
+static int put_number(struct reel *r, const struct pl *text)
+{
+	uint64_t n;
+	bool plain = !uint_parse(&n, text, INT64_MAX) &&
+		     (text->l == 1 || text->p[0] != '0');
+
+	return plain ? put(r, text->p, text->l) : put_json(r, text->p, text->l);
+}
+
 static int line_csv(struct reel *r, const struct ledger *l,
 		    const struct pl *fields)
 {
@@ -172,7 +189,9 @@ static int line_json(struct reel *r, const struct ledger *l,
 			err = put_json(r, l->names[i], strlen(l->names[i]));
 		if (!err)
 			err = put(r, ":", 1);
-		if (!err)
+		if (!err && l->is_number[i])
+			err = put_number(r, &fields[i]);
+		else if (!err)
 			err = put_json(r, fields[i].p, fields[i].l);
 	}
 	return err ? err : put(r, "}\n", 2);
@@ -194,7 +213,7 @@ static int head_put(struct reel *r, const struct ledger *l)
 /* Sequence that a line of ours has; 0: none */
 static uint64_t line_sequence(const struct reel *r, const char *p, size_t n)
 {
-	static const char key[] = "\"sequence\":\"";
+	static const char key[] = "\"sequence\":";
 	const char *end = p + n, *at = p;
 	uint64_t number = 0;
 	struct pl text;
@@ -202,6 +221,7 @@ static uint64_t line_sequence(const struct reel *r, const char *p, size_t n)
 	if (r->json) {
 		at = memmem(p, n, key, sizeof(key) - 1);
 		at = at ? at + sizeof(key) - 1 : end;
+		at += at < end && *at == '"';
 	} else {
 		bool quoted = false;
 
@@ -576,6 +596,7 @@ void ledger_close(struct ledger *l)
 			(void)close(l->reel[i].fd);
 		free(l->reel[i].text);
 	}
+	free(l->is_number);
 	free(l);
 }
 

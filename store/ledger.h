@@ -31,11 +31,13 @@ struct ledger_setup {
  * @param n      How many
  * @param time   Fields with RFC 3339 times, the first that is not empty names a
  *               file; ended by a number that is no field's
+ * @param is_number  Is the n-th one a number, which JSON writes without quotes
+ *                   when its text is one? NULL: none is
  *
  * @return 0; ENOMEM
  */
 int ledger_alloc(struct ledger **lp, const char *const *names, size_t n,
-		 const size_t *time);
+		 const size_t *time, bool (*is_number)(size_t n));
 
 /** Close the files: none is `.part` any more. NULL is fine */
 void ledger_close(struct ledger *l);

@@ -907,7 +907,8 @@ int records_open(struct database *db)
 	insert_make(j);
 	pthread_mutex_init(&j->mutex, NULL);
 
-	err = ledger_alloc(&j->ledger, record_names, RECORD_FIELDS, times);
+	err = ledger_alloc(&j->ledger, record_names, RECORD_FIELDS, times,
+			   record_is_number);
 	if (!err)
 		err = database_call(db, sequence_read, j);
 	if (!err)

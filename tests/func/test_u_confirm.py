@@ -88,6 +88,20 @@ def test_while_one_waits_there_is_no_other(trial):
     assert "No differences." in trial.acli("show configuration diff saved")
 
 
+@pytest.mark.parametrize("word,running", [("accept", 2), ("rollback", 1)])
+def test_who_keeps_the_lock_does_not_decide_about_a_trial(trial, word, running):
+    other = trial.shell()
+    for line in ("enable", "configure exclusive"):
+        other.sends(line)
+        while other.hears()[0] != "0000":
+            pass
+    assert "% Configuration is locked by" in trial.acli("save-config", check=False)
+    assert f"Running is version {running}." in trial.acli(f"activate-config {word}")
+    assert versions(trial) == (2, running)
+    assert "% Configuration is locked by" in trial.acli("activate-config", check=False)
+    other.close()
+
+
 def test_sweeping_leaves_the_version_that_would_return(trial):
     trial.element("system-config")["config-versions-kept"] = "1"
     trial.acli(f"import-config {trial.write()}", "save-config")
