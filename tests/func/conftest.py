@@ -30,7 +30,20 @@ SLOWER = 12 if BUILD.endswith(("-tsan", "-asan")) else 1  # times that a start t
 # What takes an hour is of ./test.sh soak
 collect_ignore = [] if "SBC_SOAK" in os.environ else ["test_z_soak.py"]
 SILENT = (Answerer, Baresip, Caller, Kamailio)  # they keep no messages
-networks = itertools.count(os.getpid() % 200 * 100 + 1)
+
+
+def own_networks():
+    """(network, socket that keeps it from other runs of tests on this machine), one after the other"""
+    for n in itertools.count(os.getpid() % 200 * 100 + 1):
+        network, keeper = f"{n // 250 % 120 + 1}.{n % 250 + 1}", socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            keeper.bind((f"127.{network}.254", 30999))
+            yield network, keeper
+        except OSError:
+            keeper.close()
+
+
+networks = own_networks()
 
 
 def rows(text):
@@ -229,14 +242,15 @@ class Sbc:
 
 @pytest.fixture
 def sbc(tmp_path, request):
-    n = next(networks)
-    daemon = Sbc(tmp_path, f"{n // 250 % 120 + 1}.{n % 250 + 1}")
+    network, keeper = next(networks)
+    daemon = Sbc(tmp_path, network)
     if request.node.get_closest_marker("one_worker"):
         daemon.config["session-router"]["sip-config"]["sip-workers"] = "1"
     yield daemon
     daemon.stop()
     # Statement 51 of behaviour.md 7.2, after every test
     assert not daemon.files_with_secrets()
+    keeper.close()
 
 
 @pytest.fixture

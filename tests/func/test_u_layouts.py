@@ -126,8 +126,8 @@ def estate(tmp_path_factory):
     from conftest import Sbc, networks
     from peers.pbx import Pbx
     from peers.trunk import Trunk
-    n = next(networks)
-    sbc = Sbc(tmp_path_factory.mktemp("layouts"), f"{n // 250 % 120 + 1}.{n % 250 + 1}")
+    network, keeper = next(networks)
+    sbc = Sbc(tmp_path_factory.mktemp("layouts"), network)
     sbc.element("system-config").update({"log-target": "file"})
     trunk = Trunk(sbc.ip(11), sbc.ip(1))
     pbx = Pbx(sbc.ip(12), sbc.ip(2), "pbx-a.local")
@@ -154,6 +154,7 @@ def estate(tmp_path_factory):
     for peer in (stranger, pbx, trunk):
         peer.close()
     sbc.stop()
+    keeper.close()
 
 
 def compare(name, text):
