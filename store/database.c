@@ -1360,7 +1360,7 @@ static int open_writer(struct database *db, char *why)
 
 	err = connection_run(c, "PRAGMA journal_mode=WAL;"
 				"PRAGMA journal_size_limit=67108864;"
-				"PRAGMA cache_size=-16384");
+				"PRAGMA cache_size=-4096");
 	if (!err && form < FORM)
 		err = connection_transaction(c, true, migrate, &form);
 	if (err)

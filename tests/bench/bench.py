@@ -348,7 +348,7 @@ def held(network):
     b = Bench(network, direct_media)
     tally = Tally(b)
     with b:
-        # The database keeps up to 16 MiB of its pages in memory: a start record and a last one of each of these
+        # The database keeps up to 4 MiB of its pages in memory: a start record and a last one of each of these
         b.generate(13000, RATE, "--hold", "10")
         time.sleep(REST)
         before = tally.take()
@@ -377,7 +377,8 @@ def bench_held():
 # What an allocation is, by the functions that made it, innermost first: the first rule that matches one of them.
 # What begins with "beside": the SBC's own, with a bound that has nothing to do with calls
 STRUCTURES = [
-    ("beside: pages of the database, 16 MiB at most, and its queue", r"^statement_|^connection_|^records?_|^put_run|^reel_|^put_csv"),
+    ("beside: pages of the database, 4 MiB at most, and its queue", r"^statement_|^connection_|^records?_|^put_run|^reel_|^put_csv"),
+    ("which row of an AoR counts, for the writer", r"^slots_grow|^segments_grow|^newest_"),
     ("beside: history of alarms", r"^alarm_|^history_"),
     ("slots of hash tables", r"^grow$|^table_add"),
     ("texts of two dialogs and a record, a block each", r"^cdr_|^texts_|^text_put|^text_tagged"),
