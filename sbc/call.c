@@ -1671,6 +1671,9 @@ static void destructor(void *data)
 {
 	struct call *c = data;
 
+	for (int i = 0; i < CALL_WALKERS; i++)
+		if (c->home->next[i] == &c->le)
+			c->home->next[i] = c->le.next;
 	list_unlink(&c->le);
 	if (c->transfer)
 		c->home->transfer->forget(c);

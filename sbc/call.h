@@ -81,13 +81,21 @@ struct transfer_user {
 /** Told of each answer that the caller would get */
 typedef void(call_watch_h)(struct call *c, uint16_t code, void *arg);
 
+/** Who goes through all calls a slice at a time (sbc/calls) */
+enum call_walker {
+	WALK_LOOK, /* who shows or counts them */
+	WALK_END,  /* who ends those that are switched off */
+	CALL_WALKERS
+};
+
 /** What the calls of a worker share (sbc/calls) */
 struct call_home {
 	struct worker *worker;
 	struct leg_tables tables;
-	struct table ids;      /* struct call by id */
-	struct list calls;     /* in order of their beginning */
-	struct list lingering; /* whom nobody waits for (sbc/parting) */
+	struct table ids;              /* struct call by id */
+	struct list calls;             /* in order of their beginning */
+	struct le *next[CALL_WALKERS]; /* of calls: go on here; NULL: the end */
+	struct list lingering;         /* whom nobody waits for (sbc/parting) */
 	const struct relay_user *relay_user; /* sbc/within */
 	/* Send a refresh of ours (sbc/own) */
 	void (*refresh)(struct call *c, enum side side);

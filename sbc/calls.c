@@ -10,14 +10,16 @@
 #include "sbc/within.h"
 
 enum {
-	SLICE = 200, /* calls that are ended at a time ... */
-	PAUSE = 10   /* ... and how long after the others [ms] */
+	SLICE = 200,  /* calls that are ended at a time ... */
+	LOOKS = 1000, /* ... of so many that are looked at ... */
+	PAUSE = 10    /* ... and how long after the others [ms] */
 };
 
 struct calls {
 	struct call_home home;
 	struct timer over; /* shutdown-timeout */
 	struct timer off;  /* the next slice of calls_switch_off */
+	size_t walked;     /* calls before home.next[WALK_LOOK]; 0: nobody */
 	void (*done)(void *arg);
 	void *arg;
 };
@@ -109,32 +111,41 @@ static bool leg_is_off(const struct leg *leg, const struct plan *plan)
 	return si && is_off(si);
 }
 
+static bool is_switched_off(const struct call *call, const struct plan *plan)
+{
+	return call->state < CALL_CLOSING &&
+	       (!plan->sip->state || leg_is_off(call->a, plan) ||
+		leg_is_off(call->b, plan));
+}
+
 static void switch_off(void *arg)
 {
 	struct calls *c = arg;
 	const struct plan *plan = c->home.worker->plan;
-	struct le *le = c->home.calls.head;
-	uint32_t n = 0;
+	struct le **next = &c->home.next[WALK_END];
 
-	while (le && n < SLICE) {
-		struct call *call = le->data;
+	for (uint32_t ended = 0, n = 0; *next && ended < SLICE && n < LOOKS;
+	     n++) {
+		struct call *call = (*next)->data;
 
-		le = le->next;
-		if (call->state >= CALL_CLOSING ||
-		    (plan->sip->state && !leg_is_off(call->a, plan) &&
-		     !leg_is_off(call->b, plan)))
+		*next = (*next)->next;
+		if (!is_switched_off(call, plan))
 			continue;
 		call_end(call, CDR_OPERATOR, CDR_BY_OPERATOR);
-		n++;
+		ended++;
 	}
-	if (n == SLICE)
+	if (*next)
 		timer_start(&c->off, PAUSE, switch_off, c);
 }
 
 void calls_switch_off(struct calls *c)
 {
-	if (is_any_off(c->home.worker->plan))
-		switch_off(c);
+	timer_cancel(&c->off);
+	c->home.next[WALK_END] = NULL;
+	if (!is_any_off(c->home.worker->plan))
+		return;
+	c->home.next[WALK_END] = list_head(&c->home.calls);
+	switch_off(c);
 }
 
 void calls_close(struct calls *c)
@@ -230,19 +241,39 @@ static void report(const struct call *c, call_h *h, void *arg)
 	h(&r, arg);
 }
 
+/* The call at which a walk goes on: the next one of the walk before, as a rule;
+ * where two go on side by side, it is counted */
+static struct le *walk_from(struct calls *c, size_t from)
+{
+	struct le *le = list_head(&c->home.calls);
+
+	if (from && from == c->walked)
+		return c->home.next[WALK_LOOK];
+	for (size_t i = 0; le && i < from; i++)
+		le = le->next;
+
+	return le;
+}
+
+static size_t walk_to(struct calls *c, struct le *le, size_t i)
+{
+	c->home.next[WALK_LOOK] = le;
+	c->walked = le ? i : 0;
+
+	return c->walked;
+}
+
 size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
 		  void *arg)
 {
-	struct le *le = c->home.calls.head;
+	struct le *le = walk_from(c, from);
 	size_t i;
 
-	for (i = 0; le && i < from; i++)
-		le = le->next;
-	for (; le && limit; limit--, i++) {
+	for (i = from; le && limit; limit--, i++) {
 		report(le->data, h, arg);
 		le = le->next;
 	}
-	return le ? i : 0;
+	return walk_to(c, le, i);
 }
 
 static bool leg_is_on(const struct leg *leg, const char *interface)
@@ -251,15 +282,13 @@ static bool leg_is_on(const struct leg *leg, const char *interface)
 	       !strcmp(leg->realm->interface->realm_id, interface);
 }
 
-size_t calls_on(const struct calls *c, const char *interface, size_t from,
+size_t calls_on(struct calls *c, const char *interface, size_t from,
 		size_t limit, uint32_t *n)
 {
-	struct le *le = c->home.calls.head;
+	struct le *le = walk_from(c, from);
 	size_t i;
 
-	for (i = 0; le && i < from; i++)
-		le = le->next;
-	for (; le && limit; limit--, i++) {
+	for (i = from; le && limit; limit--, i++) {
 		const struct call *call = le->data;
 
 		le = le->next;
@@ -268,7 +297,7 @@ size_t calls_on(const struct calls *c, const char *interface, size_t from,
 		     leg_is_on(call->b, interface)))
 			++*n;
 	}
-	return le ? i : 0;
+	return walk_to(c, le, i);
 }
 
 static bool id_is(const struct entry *e, const void *key)
@@ -313,16 +342,14 @@ static void media_of(const struct call *c, call_media_h *h, void *arg)
 size_t calls_media(struct calls *c, size_t from, size_t limit, call_media_h *h,
 		   void *arg)
 {
-	struct le *le = c->home.calls.head;
+	struct le *le = walk_from(c, from);
 	size_t i;
 
-	for (i = 0; le && i < from; i++)
-		le = le->next;
-	for (; le && limit; limit--, i++) {
+	for (i = from; le && limit; limit--, i++) {
 		media_of(le->data, h, arg);
 		le = le->next;
 	}
-	return le ? i : 0;
+	return walk_to(c, le, i);
 }
 
 int calls_kill(struct calls *c, uint64_t id)
@@ -337,5 +364,5 @@ int calls_kill(struct calls *c, uint64_t id)
 
 uint32_t calls_count(const struct calls *c)
 {
-	return list_count(&c->home.calls);
+	return (uint32_t)c->home.ids.count; /* each one is there */
 }

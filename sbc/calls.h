@@ -58,7 +58,7 @@ size_t calls_walk(struct calls *c, size_t from, size_t limit, call_h *h,
 		  void *arg);
 /** Count a slice of those that lie on a sip-interface, by its realm-id (NULL: on
  *  any), and would end with it; *n is raised. Returns as calls_walk */
-size_t calls_on(const struct calls *c, const char *interface, size_t from,
+size_t calls_on(struct calls *c, const char *interface, size_t from,
 		size_t limit, uint32_t *n);
 /** One of them. 0; ENOENT */
 int calls_report(struct calls *c, uint64_t id, call_h *h, void *arg);
