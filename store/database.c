@@ -176,6 +176,7 @@ struct database {
 	char why[DATABASE_WHY];
 	uint32_t pause;
 	bool busy_beside, wrote;
+	bool swollen; /* the log, by what the disk had no room for */
 	bool ticking; /* the timer of `second` runs */
 	int (*gather)(void *arg);
 	database_work_h *tick;
@@ -791,6 +792,27 @@ static int breathe(void *arg)
 	return 0;
 }
 
+/* What is committed goes from the log into the file: then all that work of an
+ * operator leaves in the log can be cut off, should the disk be full of it */
+static void log_empty(struct database *db)
+{
+	(void)sqlite3_wal_checkpoint_v2(db->writer->handle, NULL,
+					SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+/* What filled the disk and was taken back stands in the log still, which is as
+ * long as it was. While somebody reads it cannot be cut */
+static void log_cut(struct database *db)
+{
+	sqlite3 *handle = db->writer->handle;
+
+	(void)sqlite3_busy_timeout(handle, 0);
+	db->swollen = sqlite3_wal_checkpoint_v2(handle, NULL,
+						SQLITE_CHECKPOINT_TRUNCATE,
+						NULL, NULL) != SQLITE_OK;
+	(void)sqlite3_busy_timeout(handle, BUSY_WAIT);
+}
+
 static void calls_run(struct database *db)
 {
 	for (;;) {
@@ -806,8 +828,11 @@ static void calls_run(struct database *db)
 			return;
 
 		call = le->data;
+		log_empty(db);
 		call->err = connection_transaction(db->writer, true, call->work,
 						   call->arg);
+		if (call->err == ENOSPC)
+			log_cut(db);
 
 		/* From here on `call` may be gone: it is on his stack */
 		pthread_mutex_lock(&db->mutex);
@@ -928,6 +953,9 @@ static void turn(struct database *db, bool again, bool tick)
 			why_set(db, db->path, db->faults[FAULT_TICK],
 				connection_error(db->writer));
 	}
+
+	if (db->swollen && (tick || again))
+		log_cut(db);
 
 	/* A fault that waits for its pause has its timer already */
 	if (again || !atomic_load(&db->failing))

@@ -5,6 +5,7 @@ Several operators, and a machine that runs out of room (acli.md 1.7 to 1.9).
 - A trial that is taken back while another edits, and under load.
 - An import, an edit, a save and an activation on a disk that is full: nothing is changed, and calls go on.
 """
+import errno
 import json
 import os
 import threading
@@ -154,8 +155,20 @@ class Disk:
         monkeypatch.setattr(conftest, "BUILD", str(programs))
         sbc.database = f"{self.path}/sbc.db"
 
+    def inside(self, name):
+        return f"/proc/{self.sbc.process.pid}/root{self.path}/{name}"
+
+    def is_filled(self):
+        with open(self.inside("more"), "wb", buffering=0) as f:
+            try:
+                while f.write(bytes(65536)):
+                    pass
+            except OSError as e:
+                assert e.errno == errno.ENOSPC
+
     def has_room_again(self):
-        os.unlink(f"/proc/{self.sbc.process.pid}/root{self.path}/ballast")
+        os.unlink(self.inside("ballast"))
+        os.unlink(self.inside("more"))
 
 
 @pytest.fixture
@@ -174,6 +187,8 @@ def test_an_import_that_fills_the_disk_changes_nothing_and_calls_go_on(sbc, disk
     sbc.acli(f"import-credentials {rows(tmp_path / 'few.csv', 3)} realm trunk")
     code, said = sbc.acli_status(f"import-credentials {rows(tmp_path / 'many.csv', 100000)} realm trunk")
     assert (code, said) == (1, "% The disk is full, nothing was changed\n")
+    # what was not taken leaves nothing behind on the disk
+    assert os.path.getsize(disk.inside("sbc.db-wal")) < 200000
     known = json.loads(sbc.acli("show credentials realm trunk | json"))["data"]
     assert [r["lookup"] for r in known if r["origin"] == "imported"] == ["lookup0", "lookup1", "lookup2"]
     # the largest configuration that there can be is refused alike
@@ -184,6 +199,8 @@ def test_an_import_that_fills_the_disk_changes_nothing_and_calls_go_on(sbc, disk
     code, said = sbc.acli_status(f"import-config {tmp_path / 'large.yaml'}")
     assert code == 1 and said.endswith("% The disk is full, nothing was changed\n"), said[-300:]
     assert "No differences." in sbc.acli("show configuration diff")
+    assert os.path.getsize(disk.inside("sbc.db-wal")) < 200000
+    disk.is_filled()
     sbc.waits("show alarms", "disk-space", 8.0)
     pbx_a.calls("0301234").until_answered().hang_up()
     sbc.registered()
