@@ -26,6 +26,13 @@ enum {
 	LOOKS = 20 * 1000 /* pause between two looks [us] */
 };
 
+/* What is to become as last saved: all, or one object */
+struct discarding {
+	const struct element *type; /* NULL: all */
+	bool held;                  /* the lock, before that was asked for */
+	char key[1024];
+};
+
 /* What the commands of this file work with */
 struct work {
 	struct task task;
@@ -38,8 +45,8 @@ struct work {
 	const struct plan *plan;
 	uint32_t edits; /* that are not saved */
 	uint32_t differences, added, removed, next_start;
-	char *element, *key; /* of discard */
-	char command[256];   /* of a document */
+	struct discarding *discarding;
+	char command[256]; /* of a document */
 	char why[256];
 };
 
@@ -51,8 +58,7 @@ static void work_destructor(void *arg)
 	config_give(work->other);
 	plan_give(work->running);
 	plan_give(work->plan);
-	mem_deref(work->element);
-	mem_deref(work->key);
+	mem_deref(work->discarding);
 }
 
 /* NULL: task_start says so */
@@ -424,31 +430,32 @@ static int discard_all(struct task *task)
 	return err;
 }
 
-/* One object becomes as last saved; what was not there goes */
+/* One object becomes as last saved; what was not there goes. 0; ENOENT it is as
+ * saved; ECANCELED said so */
 static int object_change(struct change *change, struct task *task)
 {
 	struct work *work = (struct work *)task;
-	struct pl name = range_of(work->element), key = range_of(work->key);
-	const void *saved, *edited;
+	const struct discarding *d = work->discarding;
+	struct pl key = range_of(d->key);
+	bool single = d->type->flags & SINGLE;
+	const void *saved = NULL, *edited = NULL;
 
-	change->type = element_find(&name);
-	if (!change->type) {
-		reply_error(&task->reply, REPLY_UNKNOWN, "Unknown element [%s]",
-			    work->element);
-		return ECANCELED;
-	}
-	if (change->type->flags & SINGLE) {
-		saved = config_single(work->other, change->type);
-		edited = config_single(work->cfg, change->type);
-	} else {
-		saved = config_find(work->other, change->type, &key);
-		edited = config_find(work->cfg, change->type, &key);
+	change->type = d->type;
+	if (single && !key.l) {
+		saved = config_single(work->other, d->type);
+		edited = config_single(work->cfg, d->type);
+	} else if (!single && key.l) {
+		saved = config_find(work->other, d->type, &key);
+		edited = config_find(work->cfg, d->type, &key);
 	}
 	if (!saved && !edited) {
-		reply_error(&task->reply, REPLY_ARGUMENT, "There is no %s [%s]",
-			    change->type->name, work->key);
+		reply_error(&task->reply, REPLY_ARGUMENT,
+			    key.l ? "There is no %s [%s]" : "%s: missing KEY",
+			    d->type->name, d->key);
 		return ECANCELED;
 	}
+	if (saved && edited && item_same(d->type, saved, edited))
+		return ENOENT;
 	if (saved)
 		return item_copy(&change->item, change->type, saved);
 	change->key_of = edited;
@@ -492,65 +499,122 @@ static const struct step discard_one_steps[] = {
 	{ ON_JOB, NULL },
 };
 
-static void discard_agreed(struct session *s, const struct pl *answer)
+/* Nothing was changed: who had no lock before has none */
+static void unlock_again(struct session *s, const struct discarding *d)
 {
-	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes")) {
-		reply_line(&s->reply, "Nothing was discarded.");
-		return;
-	}
-	control_unlock(s->control, s);
-	task_start(s, (struct task *)work_alloc(s), discard_steps, true);
+	if (!d->held)
+		control_unlock(s->control, s);
 }
 
-/* Names the number of changes; the lock sees to it that it stays right */
-static int ask_to_discard(struct task *task)
+static void discard_agreed(struct session *s, const struct pl *answer)
+{
+	struct discarding *d = s->arg;
+	struct work *work;
+
+	s->arg = NULL;
+	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes")) {
+		unlock_again(s, d);
+		reply_line(&s->reply, "Nothing was discarded.");
+		mem_deref(d);
+		return;
+	}
+	if (!d->type)
+		control_unlock(s->control, s);
+	work = work_alloc(s);
+	if (work)
+		work->discarding = mem_ref(d);
+	task_start(s, (struct task *)work,
+		   d->type ? discard_one_steps : discard_steps, true);
+	mem_deref(d);
+}
+
+/* The number of changes; the lock sees to it that it stays right */
+static int discard_count(struct task *task)
 {
 	struct work *work = (struct work *)task;
+	struct change change = { 0 };
+	int err;
 
-	diff_walk(work->other, work->cfg, difference_count, work);
-	if (!work->differences) {
-		reply_line(&task->reply, "Discarded 0 changes.");
-		return ECANCELED;
+	if (!work->discarding->type) {
+		diff_walk(work->other, work->cfg, difference_count, work);
+		return 0;
 	}
-	return 0;
+	err = object_change(&change, task);
+	if (!err)
+		work->differences = 1;
+	if (change.item)
+		item_free(change.type, change.item);
+	return err == ENOENT ? 0 : err;
 }
 
 static int question(struct task *task)
 {
 	struct work *work = (struct work *)task;
+	struct session *s = task->session;
 
+	if (!s)
+		return ECANCELED;
+	if (!work->differences) {
+		if (!work->discarding->type)
+			control_unlock(s->control, s);
+		unlock_again(s, work->discarding);
+		reply_line(&task->reply, "Discarded 0 changes.");
+		return ECANCELED;
+	}
 	reply_ask(&task->reply, REPLY_QUESTION, "Discard %u change%s? [y/n] ",
 		  work->differences, work->differences == 1 ? "" : "s");
-	if (task->session)
-		task->session->asks = discard_agreed;
+	s->asks = discard_agreed;
+	s->arg = mem_ref(work->discarding);
 	return 0;
 }
 
+/* There is no such object */
+static void not_asked(struct task *task)
+{
+	if (task->session)
+		unlock_again(task->session, ((struct work *)task)->discarding);
+}
+
 static const struct step ask_steps[] = {
-	{ ON_JOB, load_editing },   { ON_JOB, load_newest },
-	{ ON_JOB, ask_to_discard }, { ON_FRONT, question },
+	{ ON_JOB, load_editing },  { ON_JOB, load_newest },
+	{ ON_JOB, discard_count }, { ON_FRONT, question },
 	{ ON_JOB, NULL },
 };
 
+/* false: said so */
+static bool discarding_read(struct discarding *d, struct session *s,
+			    const struct words *w, uint32_t at)
+{
+	size_t n = 0;
+
+	if (at == w->n)
+		return true;
+	d->type = configure_element(s, w->v[at]);
+	for (uint32_t i = at + 1; i < w->n && n < sizeof(d->key); i++)
+		n += (size_t)re_snprintf(d->key + n, sizeof(d->key) - n, "%s%s",
+					 n ? " " : "", w->v[i]);
+
+	return d->type != NULL;
+}
+
 void discard(struct session *s, const struct words *w, uint32_t at)
 {
-	struct work *work;
-	char key[1024] = "";
+	struct discarding *d = mem_zalloc(sizeof(*d), NULL);
+	struct work *work = d ? work_alloc(s) : NULL;
 
-	if (!control_lock(s))
-		return;
-	if (at == w->n) {
-		task_start(s, (struct task *)work_alloc(s), ask_steps, false);
+	if (!work) {
+		mem_deref(d);
+		reply_error(&s->reply, REPLY_FAILED, "%s", strerror(ENOMEM));
 		return;
 	}
-	for (uint32_t i = at + 1; i < w->n; i++)
-		(void)re_snprintf(key + strlen(key), sizeof(key) - strlen(key),
-				  "%s%s", *key ? " " : "", w->v[i]);
-	work = work_alloc(s);
-	if (work &&
-	    (str_dup(&work->element, w->v[at]) || str_dup(&work->key, key)))
-		work = mem_deref(work);
-	task_start(s, (struct task *)work, discard_one_steps, true);
+	work->discarding = d;
+	work->task.undo = not_asked;
+	d->held = s->control->owner == s;
+	if (!discarding_read(d, s, w, at) || !control_lock(s)) {
+		mem_deref(work);
+		return;
+	}
+	task_start(s, (struct task *)work, ask_steps, false);
 }
 
 /* --- activate-config ---------------------------------------------------- */

@@ -1668,7 +1668,7 @@ static const struct step show_steps[] = {
 	{ ON_JOB, NULL },
 };
 
-static const struct element *element_pick(struct session *s, const char *typed)
+const struct element *configure_element(struct session *s, const char *typed)
 {
 	struct choices c = { 0 };
 	struct choices_list some = { &c, typed };
@@ -1704,7 +1704,7 @@ static void show_begin(struct session *s, struct showing *sh,
 	struct typed_key key = { .n = 0 };
 
 	if (sh && at < w->n) {
-		sh->only = element_pick(s, w->v[at++]);
+		sh->only = configure_element(s, w->v[at++]);
 		if (!sh->only) {
 			mem_deref(sh);
 			return;

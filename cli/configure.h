@@ -77,6 +77,9 @@ void configure_end(struct session *s);
 /** `show configuration [short] [ELEMENT [KEY]]`: words from `at` */
 void configure_show(struct session *s, const struct words *w, uint32_t at);
 
+/** The element that a word stands for, in full or shortened; NULL: said so */
+const struct element *configure_element(struct session *s, const char *typed);
+
 /** `show running-config [ELEMENT [KEY]]`: words from `at` */
 void configure_show_running(struct session *s, const struct words *w,
 			    uint32_t at);

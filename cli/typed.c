@@ -457,10 +457,14 @@ static void loss_note(const struct field *f, const void *before,
 {
 	char *a = NULL, *b = NULL;
 
+	/* a list of one is a list */
 	if (is_less(f, before, after) && !shown(&a, f, before) &&
 	    !shown(&b, f, after))
 		(void)re_snprintf(note->text, sizeof(note->text),
-				  "%s: %s -> %s", f->name, a, *b ? b : "()");
+				  *b == '(' ? "%s: %s%s%s -> %s"
+					    : "%s: %s%s%s -> (%s)",
+				  f->name, *a == '(' ? "" : "(", a,
+				  *a == '(' ? "" : ")", b);
 	mem_deref(a);
 	mem_deref(b);
 }

@@ -77,12 +77,39 @@ def test_edits_survive_kill_and_are_discarded_on_demand(sbc, trunk):
     output = sbc.acli("discard", check=False)
     assert "Discard 2 changes? [y/n]" in output and "2 elements changed" in sbc.acli(
         "show configuration diff")
-    assert "Discarded 1 change." in sbc.acli(
-        'discard surrogate-agent b.trunk.example "493010^" pbx-b')
+    one = 'discard surrogate b.trunk.example "493010^" pbx-b'
+    assert "Discard 1 change? [y/n]" in sbc.acli(one, check=False)
+    assert "2 elements changed" in sbc.acli("show configuration diff")
+    assert "Discarded 1 change." in sbc.acli(one, options=["--yes"])
+    assert "Discarded 0 changes." in sbc.acli(one, check=False)
     assert "1 element changed" in sbc.acli("show configuration diff")
     assert "Discarded 1 change." in sbc.acli("discard", options=["--yes"])
     assert "No differences." in sbc.acli("show configuration diff")
     assert "Nothing to save, version 1." in sbc.acli("save-config")
+
+
+def test_a_discard_that_changes_nothing_leaves_the_lock_free(sbc, trunk):
+    sbc.start().registered()
+    shell = sbc.shell()
+
+    def says(line, wanted):
+        shell.sends(line)
+        while True:
+            code, text = shell.hears()
+            if code in ("0000", "2001") or code[0] in "89":
+                assert code == wanted, (line, code, text)
+                return
+    says("enable", "0000")
+    for line, code in (("discard", "0000"), ("discard system-config", "0000"), ("discard system-config x", "9003"),
+                       ("discard realm-config", "9003"), ("discard realm-config nowhere", "9003"), ("discard nothing", "9001")):
+        says(line, code)
+        assert not re.search(r"yes *$", sbc.acli("show users"), re.M), line
+    sbc.acli("configure terminal system system-config", "hostname other", "done")
+    for line in ("discard", "discard system-config"):
+        says(line, "2001")
+        says("n", "0000")
+        assert not re.search(r"yes *$", sbc.acli("show users"), re.M), line
+    shell.close()
 
 
 def test_merge_replaces_key_by_key_and_keeps_the_rest(sbc, trunk, tmp_path):

@@ -4,10 +4,13 @@ A version on trial: activate-config confirm, accept, rollback (acli.md 1.7).
 - What is not accepted returns: by hand, and by every start, however the daemon ended.
 - While one waits there is no other activation; saved and editing stay as they are.
 - Every connection is told, and the alarm config-rolled-back is up until the next activation.
-- That it returns by itself when the minutes are over: tests/unit/test_cli_acceptance.c.
+- That it returns by itself when the minutes are over: tests/unit/test_cli_acceptance.c; with the program, for
+  a real minute, in ./test.sh soak.
 """
+import os
 import re
 import socket
+import time
 
 import pytest
 
@@ -120,3 +123,50 @@ def test_words_that_mean_nothing_change_nothing(sbc, words, why):
     code, output = sbc.acli_status(f"activate-config {words}")
     assert code == 1 and re.search(why, output), output
     assert versions(sbc) == (1, 1)
+
+
+@pytest.mark.skipif("SBC_SOAK" not in os.environ, reason="takes a minute: ./test.sh soak")
+def test_a_minute_runs_out_while_another_edits_in_this_soak(sbc, trunk, pbx_a):
+    """Who edits keeps his lock, his edits and what he has saved; he, too, is told"""
+    sbc.start().registered()
+    ports = next(i for i in sbc.element("sip-interface") if i["realm-id"] == "pbx-b")["sip-ports"]
+    ports.append({"address": sbc.ip(3), "port": "5090", "transport-protocol": "UDP",
+                  "allow-anonymous": "agents-only"})
+    sbc.acli(f"import-config {sbc.write()}", "save-config")
+    begun = time.monotonic()
+    assert re.search(r"Accept until \d\d:\d\d:\d\d, or version 1 returns\.", sbc.acli("activate-config confirm 1"))
+    assert listens(sbc)
+
+    other = sbc.shell()
+    other.socket.settimeout(90)
+
+    def says(line, wanted="0000"):
+        other.sends(line)
+        said = []
+        while not said or said[-1][0] not in ("0000", "2001") and said[-1][0][0] not in "89":
+            said.append(other.hears())
+        assert said[-1][0] == wanted, (line, said)
+        return [text for _, text in said]
+    for line in ("enable", "configure exclusive", "system", "system-config", "hostname edited", "done", "exit"):
+        says(line)
+    says("configure terminal session-router session-agent new.example")
+    says("realm-id trunk")      # an object at hand, not stored
+    call = pbx_a.calls("0301234").until_answered()
+    code, text = other.hears()
+    took = time.monotonic() - begun
+    assert (code, text) == ("5001", "Version 2 was not accepted in time. Running is version 1.")
+    assert 59 <= took <= 66, took
+    call.hang_up()
+    assert versions(sbc) == (2, 1)
+    assert "version 2 was not accepted in time" in sbc.acli("show alarms")
+    assert "No activation waits" in sbc.acli("activate-config accept", check=False)
+    # nothing of what he does is lost
+    assert "% Configuration is locked by" in sbc.acli("save-config", check=False)
+    says("done")
+    diff = "\n".join(says("show configuration diff saved"))
+    assert "hostname" in diff and "edited" in diff and "new.example" in diff
+    assert any("Saved as version 3." in text for text in says("save-config"))
+    assert any("Running is version 3." in text for text in says("activate-config"))
+    assert versions(sbc) == (3, 3) and listens(sbc)
+    assert "config-rolled-back" not in sbc.acli("show alarms")
+    other.close()

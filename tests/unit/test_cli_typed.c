@@ -97,10 +97,10 @@ static void a_list_is_replaced_and_says_what_it_lost(void **s)
 	static const struct row rows[] = {
 		{ "source-realm", "a b", "(c d)", "(c d)",
 		  "source-realm: (a b) -> (c d)", 0 },
-		{ "source-realm", "a b", "a", "a", "source-realm: (a b) -> a",
+		{ "source-realm", "a b", "a", "a", "source-realm: (a b) -> (a)",
 		  0 },
 		{ "source-realm", "a", "(a b)", "(a b)", "", 0 },
-		{ "source-realm", "a", "()", "", "source-realm: a -> ()", 0 },
+		{ "source-realm", "a", "()", "", "source-realm: (a) -> ()", 0 },
 		{ "source-realm", "a", "b c", "a", "Unexpected word [b]",
 		  EINVAL },
 		{ "source-realm", "a", "(b", "a", "A quote or a parenthesis",
@@ -125,9 +125,9 @@ static void signs_work_from_left_to_right(void **s)
 		{ "source-realm", "a b", "+c -d", "(a b)",
 		  "source-realm [d] is not in the list", EINVAL },
 		/* A telephone number with plus */
-		{ "to-address", "1", "(+4930)", "+4930", "to-address: 1 ->",
+		{ "to-address", "1", "(+4930)", "+4930", "to-address: (1) ->",
 		  0 },
-		{ "to-address", "1", "\"+4930\"", "+4930", "to-address: 1 ->",
+		{ "to-address", "1", "\"+4930\"", "+4930", "to-address: (1) ->",
 		  0 },
 		{ "to-address", "1", "++4930", "(1 +4930)", "", 0 },
 	};
@@ -158,7 +158,8 @@ static void an_option_needs_a_sign_and_is_known_by_its_name(void **s)
 		{ "options", "a=1 b", "+a=2", "(b a=2)", "", 0 },
 		{ "options", "a=1 b", "-a", "b", "", 0 },
 		{ "options", "a=1 b", "-a=7", "b", "", 0 },
-		{ "options", "a=1 b", "(c)", "c", "options: (a=1 b) -> c", 0 },
+		{ "options", "a=1 b", "(c)", "c", "options: (a=1 b) -> (c)",
+		  0 },
 	};
 	(void)s;
 
