@@ -6,16 +6,16 @@
 #include "sbc/crew.h"
 #include "sbc/mailbox.h"
 
-static bool is_alone(const struct worker *w)
+bool crew_is_alone(const struct worker *w)
 {
 	return !w->crew || w->crew->n == 1;
 }
 
 uint32_t crew_of_bytes(const struct worker *w, const struct pl *bytes)
 {
-	return is_alone(w) ? w->number
-			   : (uint32_t)(hash_bytes(bytes->p, bytes->l) %
-					w->crew->n);
+	return crew_is_alone(w) ? w->number
+				: (uint32_t)(hash_bytes(bytes->p, bytes->l) %
+					     w->crew->n);
 }
 
 uint32_t crew_of_realm(const struct worker *w, const struct plan *plan,
@@ -39,7 +39,7 @@ bool crew_has(const struct worker *w, const struct plan *plan,
 {
 	const struct realm *realm;
 
-	if (is_alone(w))
+	if (crew_is_alone(w))
 		return true;
 	realm = realm_named(plan->realms, agent->realm_id);
 
@@ -48,7 +48,7 @@ bool crew_has(const struct worker *w, const struct plan *plan,
 
 bool crew_is_first(const struct worker *w)
 {
-	return is_alone(w) || w->number == 0;
+	return crew_is_alone(w) || w->number == 0;
 }
 
 struct news {
@@ -67,7 +67,7 @@ static void news_open(struct letter *letter, void *arg)
 
 void crew_tell(const struct worker *w, crew_h *h, const void *p, size_t n)
 {
-	for (uint32_t i = 0; !is_alone(w) && i < w->crew->n; i++) {
+	for (uint32_t i = 0; !crew_is_alone(w) && i < w->crew->n; i++) {
 		struct news *news;
 
 		if (i == w->number)

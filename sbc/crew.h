@@ -26,6 +26,9 @@ bool crew_has(const struct worker *w, const struct plan *plan,
 /** Any worker, always the same one for the same bytes */
 uint32_t crew_of_bytes(const struct worker *w, const struct pl *bytes);
 
+/** Is there no other one? */
+bool crew_is_alone(const struct worker *w);
+
 /** Is it the one that does what is done once: pings, connections? */
 bool crew_is_first(const struct worker *w);
 

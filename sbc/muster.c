@@ -111,6 +111,7 @@ static bool check_contact(struct registration *r)
 
 enum {
 	NO_PLACE = UINT32_MAX,
+	SHARES = 5,     /* are counted in the time of one step of a slice */
 	RENUMBERED = 20 /* of those change places in the time of one slice's */
 };
 
@@ -315,8 +316,12 @@ struct tell {
 struct muster {
 	struct surrogates *all;
 	const struct plan *now, *before; /* references */
-	size_t next;                     /* agent of the configuration */
-	size_t at; /* chain of the table, while those leave that are gone */
+	size_t shared;                   /* agents whose AoRs are counted */
+	struct {
+		uint64_t mine, all;
+	} share;
+	size_t next; /* agent of the configuration */
+	size_t at;   /* chain of the table, while those leave that are gone */
 	bool leaving, triggered;
 	struct tell tell;
 	struct timer timer;
@@ -571,6 +576,31 @@ static uint32_t agent_next(struct muster *m)
 	return 1;
 }
 
+/** Of how many AoRs some are this worker's: before any of them is due */
+static uint32_t share_some(struct muster *m, size_t n)
+{
+	const struct worker *w = m->all->worker;
+	uint32_t done = 0;
+
+	if (crew_is_alone(w)) {
+		m->shared = n;
+		offices_share(&m->all->offices, 1, 1);
+		return 0;
+	}
+	for (; m->shared < n && done < HERD_SLICE * SHARES; done++) {
+		const struct surrogate_agent *agent = config_at(
+			m->now->config, &element_surrogate_agent, m->shared++);
+
+		m->share.all += agent->aor_count;
+		if (crew_has(w, m->now, agent))
+			m->share.mine += agent->aor_count;
+	}
+	if (m->shared == n)
+		offices_share(&m->all->offices, m->share.mine, m->share.all);
+
+	return done / SHARES + 1;
+}
+
 /** A slice; false: that was the last one */
 static bool muster_some(struct muster *m)
 {
@@ -579,7 +609,9 @@ static bool muster_some(struct muster *m)
 	uint32_t done = 0;
 
 	while (!m->leaving && done < HERD_SLICE) {
-		if (m->tell.numbers.v)
+		if (m->shared < n)
+			done += share_some(m, n);
+		else if (m->tell.numbers.v)
 			done += renumber_next(m, HERD_SLICE - done);
 		else if (m->tell.makes)
 			done += make_some(m, HERD_SLICE - done);
@@ -626,23 +658,6 @@ void muster_end(struct surrogates *s)
 	s->muster = mem_deref(m);
 }
 
-/* Of how many AoRs some are this worker's */
-static void share(struct surrogates *s, const struct plan *now)
-{
-	size_t n = config_count(now->config, &element_surrogate_agent);
-	uint64_t mine = 0, all = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct surrogate_agent *agent =
-			config_at(now->config, &element_surrogate_agent, i);
-
-		all += agent->aor_count;
-		if (crew_has(s->worker, now, agent))
-			mine += agent->aor_count;
-	}
-	offices_share(&s->offices, mine, all);
-}
-
 static struct muster *muster_alloc(struct surrogates *s, const struct plan *now,
 				   const struct plan *before)
 {
@@ -659,7 +674,8 @@ static struct muster *muster_alloc(struct surrogates *s, const struct plan *now,
 	m->before = before ? plan_take(before) : NULL;
 	s->musters++;
 	offices_unsee(&s->offices);
-	share(s, now);
+	if (!n)
+		offices_share(&s->offices, 0, 0);
 
 	return m;
 }
