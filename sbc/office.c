@@ -17,6 +17,7 @@ enum {
 	LOOK_AGAIN = 1000,   /* at a pacer that waits for answers [ms] */
 	PAUSE_MAX = 3600000, /* [ms] */
 	LEAVE_RATE = 10,     /* times registration-rate at the end (4.7) */
+	CLASS_SHIFT = 62,    /* of the rank: no moment in ms is as long */
 };
 
 /** Where a registration is linked by older and newer */
@@ -29,14 +30,18 @@ enum {
 /* The order of the queue (4.5) ---------------------------------------------- */
 
 /* Bindings by expiry, un-REGISTERs, AoRs without binding by due time (4.5) */
+static uint64_t rank_of(const struct registration *r)
+{
+	uint64_t moment = r->class == DUE_BINDING ? r->expires : r->since;
+
+	return (uint64_t)r->class << CLASS_SHIFT | moment;
+}
+
 static bool due_before(const void *a, const void *b)
 {
 	const struct registration *x = a, *y = b;
 
-	if (x->class != y->class)
-		return x->class < y->class;
-
-	return x->key != y->key ? x->key < y->key : x->number < y->number;
+	return x->number < y->number;
 }
 
 static void due_placed(void *x, uint32_t place)
@@ -48,7 +53,7 @@ static bool line_before(const void *a, const void *b)
 {
 	const struct line *x = a, *y = b;
 
-	return due_before(x->due.v[0], y->due.v[0]);
+	return due_before(x->due.v[0].x, y->due.v[0].x);
 }
 
 static void line_placed(void *x, uint32_t place)
@@ -134,7 +139,7 @@ static void queue_remove(struct registration *r)
 	if (!l->due.n)
 		heap_remove(&o->lines, l->place);
 	else
-		heap_moved(&o->lines, l->place);
+		heap_moved(&o->lines, l->place, l->due.v[0].rank);
 }
 
 void office_not_due(struct registration *r)
@@ -169,14 +174,13 @@ void office_due(struct registration *r, enum surrogate_class c)
 	}
 
 	r->class = c;
-	r->key = c == DUE_BINDING ? r->expires : r->since;
-	err = heap_add(&l->due, r);
+	err = heap_add(&l->due, r, rank_of(r));
 	if (!err && l->place == UINT32_MAX) {
-		err = heap_add(&o->lines, l);
+		err = heap_add(&o->lines, l, l->due.v[0].rank);
 		if (err)
 			heap_remove(&l->due, r->place);
 	} else if (!err) {
-		heap_moved(&o->lines, l->place);
+		heap_moved(&o->lines, l->place, l->due.v[0].rank);
 	}
 	if (err) {
 		/* out of memory: come back in a while */
@@ -196,16 +200,16 @@ bool office_has(const struct registration *r)
 /** The next herd: the first, but not twice in a row while another waits */
 static struct line *next_line(const struct office *o)
 {
-	struct line *first = o->lines.v[0], *second;
+	struct line *first = o->lines.v[0].x;
+	uint32_t second = 1;
 
 	if (first != o->last || o->lines.n < 2)
 		return first;
 
-	second = o->lines.v[1];
-	if (o->lines.n > 2 && line_before(o->lines.v[2], second))
-		second = o->lines.v[2];
+	if (o->lines.n > 2 && heap_is_before(&o->lines, 2, 1))
+		second = 2;
 
-	return second;
+	return o->lines.v[second].x;
 }
 
 /** registration-backlog, by the one that has waited longest */
@@ -252,7 +256,7 @@ static void turn_office(void *arg)
 		wake_slice(o);
 	while (o->lines.n && !pacer_take(&o->pacer, clock_us())) {
 		struct line *l = next_line(o);
-		struct registration *r = l->due.v[0];
+		struct registration *r = l->due.v[0].x;
 
 		o->last = l;
 		queue_remove(r);
@@ -338,7 +342,7 @@ void offices_walk(const struct offices *all, office_h *h, void *arg)
 		for (; r && now - r->since > BACKLOG_MINOR; r = r->newer)
 			out.backlog++;
 		for (uint32_t i = 0; i < o->lines.n; i++)
-			out.due += ((struct line *)o->lines.v[i])->due.n;
+			out.due += ((struct line *)o->lines.v[i].x)->due.n;
 		tally_read(&o->sent, &sent);
 		out.recent = sent.recent;
 		h(&out, arg);
@@ -512,7 +516,7 @@ void office_line_clear(struct office *o, struct line *l)
 	if (!o || !l->due.n)
 		return;
 	for (uint32_t i = 0; i < l->due.n; i++)
-		fifo_remove(&o->queued, l->due.v[i]);
+		fifo_remove(&o->queued, l->due.v[i].x);
 	heap_clear(&l->due);
 	heap_remove(&o->lines, l->place);
 }

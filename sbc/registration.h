@@ -175,7 +175,7 @@ struct registration {
 	struct agent *over; /* session-agent that counts it; NULL: none */
 	/* of the queue of the registrar, by the host */
 	struct registration *older, *newer;
-	uint64_t since, key;
+	uint64_t since;       /* it waits */
 	uint32_t place, slot; /* in the heap of the queue; in its herd */
 	uint8_t where, class;
 };

@@ -715,11 +715,30 @@ static const struct rule rules[] = {
 const struct machine surrogate_machine = { "registration", rules, states,
 					   events };
 
+/** Nobody has looked at it since its last refresh: of a million AoRs nothing is in
+ *  a cache. All of it is fetched at once, instead of one line after the other
+ *  where it is needed */
+static void fetch(const struct registration *r)
+{
+	for (size_t at = 0; at < sizeof(*r); at += 64)
+		__builtin_prefetch((const char *)r + at);
+}
+
+static void fetch_texts(const struct registration *r)
+{
+	__builtin_prefetch(r->contact);
+	__builtin_prefetch(r->route);
+	__builtin_prefetch(r->associated);
+}
+
 /** The timer: the binding is over, or the next try is due, or both */
 static void take_timer(void *arg)
 {
 	struct registration *r = arg;
-	uint64_t now = clock_ms();
+	uint64_t now;
+
+	fetch(r);
+	now = clock_ms();
 
 	if (r->bound && now >= r->expires) {
 		registration_bind(r, false);
@@ -728,6 +747,7 @@ static void take_timer(void *arg)
 		return; /* the feed has armed it anew */
 	}
 	surrogate_arm(r);
+	fetch_texts(r);
 }
 
 void surrogate_arm(struct registration *r)
