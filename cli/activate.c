@@ -15,8 +15,11 @@
 #include "sbc/calls.h"
 #include "sbc/clock.h"
 #include "cli/activate.h"
+#include "cli/arguments.h"
+#include "cli/choices.h"
 #include "cli/configure.h"
 #include "cli/draft.h"
+#include "cli/places.h"
 #include "cli/tree.h"
 
 enum {
@@ -243,29 +246,48 @@ static const struct step diff_steps[] = {
 	{ ON_JOB, NULL },
 };
 
+/* The word that was typed, perhaps shortened; NULL: none of them, or several */
+static const char *in_full(const char *const *words, const char *typed)
+{
+	const char *found = NULL;
+	size_t n = strlen(typed);
+
+	for (; *words; words++) {
+		if (!strcmp(*words, typed))
+			return *words;
+		if (n && !strncmp(*words, typed, n))
+			found = found ? "" : *words;
+	}
+
+	return found && *found ? found : NULL;
+}
+
 static void show_diff(struct session *s, const struct words *w, uint32_t at)
 {
+	static const char *const words[] = { "running", "saved", "version",
+					     NULL };
+	const char *with = at < w->n ? in_full(words, w->v[at]) : "running";
+	const bool numbered = with && !strcmp(with, "version");
 	struct work *work;
 	uint64_t version = 0; /* running */
 
-	if (at < w->n && !strcmp(w->v[at], "saved")) {
-		version = VERSION_EDITING; /* the one before it */
-	} else if (at + 1 < w->n && !strcmp(w->v[at], "version")) {
-		struct pl pl = range_of(w->v[at + 1]);
-
-		if (uint_parse(&version, &pl, VERSION_EDITING - 1) ||
-		    !version) {
-			reply_error(&s->reply, REPLY_ARGUMENT,
-				    "There is no version [%s]", w->v[at + 1]);
-			return;
-		}
-	} else if (at < w->n && strcmp(w->v[at], "running")) {
+	if (!with) {
 		reply_error(&s->reply, REPLY_UNKNOWN,
 			    "Unknown word [%s], possible here: running, saved, "
 			    "version",
 			    w->v[at]);
 		return;
 	}
+	if (w->n > at + 1 + numbered) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    w->v[at + 1 + numbered]);
+		return;
+	}
+	if (numbered && !arguments_number(&s->reply, w, at + 1, "version", 1,
+					  VERSION_EDITING - 1, &version))
+		return;
+	if (!strcmp(with, "saved"))
+		version = VERSION_EDITING; /* the one before it */
 
 	work = work_alloc(s);
 	if (work) {
@@ -364,8 +386,29 @@ static void show_to_file(struct session *s, const struct words *w, uint32_t at)
 	mem_deref(filter);
 }
 
-void show_configuration(struct session *s, const struct words *w, uint32_t at)
+/* A view shortened, if no element begins so */
+static void view_expand(struct words *w, uint32_t at)
 {
+	static const char *const views[] = { "diff", "short", "to-file",
+					     "versions", NULL };
+	const char *view = at < w->n ? in_full(views, w->v[at]) : NULL;
+	struct choices c = { 0 };
+	const struct choice *picked;
+
+	if (!view)
+		return;
+	place_elements(&c);
+	if (choices_pick(&c, w->v[at], &picked) == ENOENT)
+		w->v[at] = (char *)view;
+	choices_clear(&c);
+}
+
+void show_configuration(struct session *s, const struct words *typed,
+			uint32_t at)
+{
+	struct words words = *typed, *w = &words;
+
+	view_expand(w, at);
 	if (at + 1 < w->n && !strcmp(w->v[at], "versions"))
 		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
 			    w->v[at + 1]);

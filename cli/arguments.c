@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include "store/elements/elements.h"
+#include "store/number.h"
 #include "store/rules.h"
 #include "sbc/call.h"
 #include "sbc/surrogates.h"
@@ -226,6 +227,30 @@ const char *aor_states(int n)
 const char *call_states(int n)
 {
 	return call_machine.states[n];
+}
+
+bool arguments_number(struct reply *r, const struct words *w, uint32_t at,
+		      const char *name, uint64_t min, uint64_t max,
+		      uint64_t *np)
+{
+	struct pl text =
+		at < w->n ? range_of(w->v[at]) : (struct pl){ NULL, 0 };
+	uint64_t n = 0;
+	int err = uint_parse(&n, &text, max);
+
+	if (!text.l)
+		reply_error(r, REPLY_ARGUMENT, "Missing %s", name);
+	else if (err == EINVAL)
+		reply_error(r, REPLY_ARGUMENT, "%s [%r] is not a number", name,
+			    &text);
+	else if (err || n < min)
+		reply_error(r, REPLY_ARGUMENT,
+			    "%s [%r] is out of range %llu-%llu", name, &text,
+			    (unsigned long long)min, (unsigned long long)max);
+	else
+		*np = n;
+
+	return text.l && !err && n >= min;
 }
 
 const char *state_pick(struct reply *r, const char *typed, words_h *words)

@@ -34,6 +34,23 @@ void arguments_add(struct choices *c, const char *command, char *const *words,
 bool arguments_expand(struct reply *r, const char *command, struct words *w,
 		      uint32_t at);
 
+/**
+ * Read a number behind a command
+ *
+ * @param r     Told what is wrong: it lacks, is none, or is out of range
+ * @param w     Words of the line
+ * @param at    Where it stands
+ * @param name  What it is called: "ID", or the word in front of it
+ * @param min   Least
+ * @param max   Greatest
+ * @param np    Set to it; untouched when it is not one
+ *
+ * @return Is it one?
+ */
+bool arguments_number(struct reply *r, const struct words *w, uint32_t at,
+		      const char *name, uint64_t min, uint64_t max,
+		      uint64_t *np);
+
 /** The n-th word; NULL: there is none */
 typedef const char *(words_h)(int n);
 

@@ -315,14 +315,9 @@ static void kill_on_worker(struct worker *w, void *arg)
 static void kill_session(struct session *s, const struct words *w, uint32_t at)
 {
 	struct victim v = { 0 };
-	struct pl id = { 0 };
 
-	if (at < w->n)
-		pl_set_str(&id, w->v[at]);
-	if (uint_parse(&v.id, &id, UINT64_MAX)) {
-		reply_error(&s->reply, REPLY_ARGUMENT, "Missing session id");
+	if (!arguments_number(&s->reply, w, at, "ID", 0, UINT64_MAX, &v.id))
 		return;
-	}
 	sbc_ask(s->sbc, kill_on_worker, &v);
 	if (v.found)
 		reply_line(&s->reply, "Session %llu ended.", v.id);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "store/number.h"
 #include "sbc/trace.h"
+#include "cli/arguments.h"
 #include "cli/json.h"
 #include "cli/logfiles.h"
 #include "cli/logging.h"
@@ -296,9 +297,6 @@ static bool logfile_words(struct session *s, const struct words *w, uint32_t at,
 			  uint64_t *lines, bool *follows)
 {
 	for (; at < w->n; at++) {
-		struct pl value = at + 1 < w->n ? range_of(w->v[at + 1])
-						: (struct pl){ NULL, 0 };
-
 		if (!strcmp(w->v[at], "follow")) {
 			*follows = true;
 		} else if (strcmp(w->v[at], "last") != 0) {
@@ -307,10 +305,8 @@ static bool logfile_words(struct session *s, const struct words *w, uint32_t at,
 				    "last N, follow",
 				    w->v[at]);
 			return false;
-		} else if (uint_parse(lines, &value, LINES_MAX) || !*lines) {
-			reply_error(&s->reply, REPLY_ARGUMENT,
-				    "last [%r] is out of range 1-%u", &value,
-				    LINES_MAX);
+		} else if (!arguments_number(&s->reply, w, at + 1, "last", 1,
+					     LINES_MAX, lines)) {
 			return false;
 		} else {
 			at++;

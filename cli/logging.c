@@ -9,6 +9,7 @@
 #include "store/versions.h"
 #include "sbc/clock.h"
 #include "sbc/trace.h"
+#include "cli/arguments.h"
 #include "cli/json.h"
 #include "cli/logging.h"
 
@@ -268,19 +269,14 @@ static bool order_words(struct session *s, const struct words *w, uint32_t at,
 			uint64_t *minutes, bool *persists)
 {
 	for (; at < w->n; at++) {
-		struct pl pl = at + 1 < w->n ? range_of(w->v[at + 1])
-					     : (struct pl){ NULL, 0 };
-
 		if (!strcmp(w->v[at], "persist")) {
 			*persists = true;
 		} else if (strcmp(w->v[at], "for") != 0) {
 			reply_error(&s->reply, REPLY_UNKNOWN,
 				    "Unexpected word [%s]", w->v[at]);
 			return false;
-		} else if (uint_parse(minutes, &pl, MINUTES_MAX) || !*minutes) {
-			reply_error(&s->reply, REPLY_ARGUMENT,
-				    "for [%r] is out of range 1-%u", &pl,
-				    MINUTES_MAX);
+		} else if (!arguments_number(&s->reply, w, at + 1, "for", 1,
+					     MINUTES_MAX, minutes)) {
 			return false;
 		} else {
 			at++;

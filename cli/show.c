@@ -292,16 +292,13 @@ void show_alarms(struct session *s, const struct words *w, uint32_t at)
 
 void clear_alarm(struct session *s, const struct words *w, uint32_t at)
 {
-	struct pl pl = { NULL, 0 };
 	uint64_t id;
 
-	if (at < w->n)
-		pl = range_of(w->v[at]);
-	if (uint_parse(&id, &pl, UINT32_MAX))
-		reply_error(&s->reply, REPLY_ARGUMENT, "Missing ID");
-	else if (alarm_clear_id((uint32_t)id))
-		reply_error(&s->reply, REPLY_FAILED, "There is no alarm [%r]",
-			    &pl);
+	if (!arguments_number(&s->reply, w, at, "ID", 0, UINT32_MAX, &id))
+		return;
+	if (alarm_clear_id((uint32_t)id))
+		reply_error(&s->reply, REPLY_FAILED, "There is no alarm [%s]",
+			    w->v[at]);
 	else
 		reply_line(&s->reply, "Alarm %llu cleared.", id);
 }

@@ -74,6 +74,19 @@ EDIT = ("configure terminal", f"surrogate-agent {AGENT}")
     (("cli more enabled now",), "% Unexpected word [now]"),
     (("show configuration diff nowhere",), "% Unknown word [nowhere], possible here: running, saved, version"),
     (("show configuration diff version 77",), "% There is no version 77"),
+    (("show configuration diff version",), "% Missing version"),
+    (("show configuration diff version x",), "% version [x] is not a number"),
+    (("show configuration diff running extra",), "% Unexpected word [extra]"),
+    (("show configuration diff version 1 extra",), "% Unexpected word [extra]"),
+    (("clear-alarm",), "% Missing ID"),
+    (("clear-alarm x",), "% ID [x] is not a number"),
+    (("clear-alarm 99999999999",), "% ID [99999999999] is out of range 0-4294967295"),
+    (("kill sip session x",), "% ID [x] is not a number"),
+    (("log-level sipd INFO for",), "% Missing for"),
+    (("log-level sipd INFO for x",), "% for [x] is not a number"),
+    (("log-level sipd INFO for 0",), "% for [0] is out of range 1-10080"),
+    (("show logfile sbc.log last x",), "% last [x] is not a number"),
+    (("show logfile sbc.log last 10001",), "% last [10001] is out of range 1-10000"),
     (("discard nonsense",), "% Unknown element [nonsense]"),
     (("discard realm-config nowhere",), "% There is no realm-config [nowhere]"),
     (("cli more on",), "% cli more [on] is not one of: enabled, disabled"),
@@ -96,6 +109,15 @@ def test_a_value_that_is_refused_leaves_the_old_one(sbc, operator):
     o = operator()
     o.enters("enable", *EDIT, "register-retry-time 61", "register-retry-time 20")
     assert "register-retry-time             61" in o.types("show")
+
+
+def test_views_of_the_configuration_may_be_shortened(sbc):
+    sbc.start()
+    assert "No differences." in sbc.acli("show configuration dif sav")
+    assert sbc.acli("show configuration vers") == sbc.acli("show configuration versions")
+    assert sbc.acli("show configuration sh system-config") == sbc.acli("show configuration short system-config")
+    # an element whose name begins so comes first
+    assert "sip-interface" in sbc.acli("show configuration sip-i")
 
 
 def test_no_more_than_twelve_possibilities_are_named(sbc):
