@@ -14,6 +14,7 @@
 
 enum {
 	SLICE = 200,
+	DETAILS = 20, /* AoRs whose targets are looked up in one turn */
 	LIMIT = 1000
 };
 
@@ -283,10 +284,11 @@ static void aor_line(const struct registration_report *r, void *arg)
 static void registrations_slice(struct worker *w, void *arg)
 {
 	struct registrations *list = arg;
+	bool details = list->detail && list->rows < list->limit;
 
 	list->worker = w;
-	list->next = surrogates_walk(w->surrogates, list->next, SLICE, aor_line,
-				     list);
+	list->next = surrogates_walk(w->surrogates, list->next,
+				     details ? DETAILS : SLICE, aor_line, list);
 }
 
 /* A refresh under way is shown as registered */
