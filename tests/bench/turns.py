@@ -421,7 +421,7 @@ def calls_bench(bench):
         try:
             time.sleep(CALLS / 2000 + 35)    # 64*T1: nothing else is under way
             t.shows("show sipd sessions", "show sessions", "show sessions limit 1000000", "show sessions limit 1000000 | json", "show sessions state early",
-                    "show sessions realm nobody", "show sessions agent trunk.example", "show sessions user nobody", "show sessions 1", "show realm", "show media sessions",
+                    "show sessions realm nobody", "show sessions agent trunk.example", "show sessions user nobody", "show realm", "show media sessions",
                     "show sipd agents", "show support-info", "reset all")
             t.activates("change", lambda sbc: sbc.element("system-config").update({"hostname": "other"}))
             t.activates("one session-agent changes", lambda sbc: next(
