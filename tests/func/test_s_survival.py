@@ -135,29 +135,35 @@ def small_disk(sbc, tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
+def fills(path):
+    with open(path, "wb", buffering=0) as f, pytest.raises(OSError):
+        while True:
+            f.write(bytes(4096))
+
+
 def test_a_full_disk_is_an_alarm_and_calls_go_on_until_there_is_room_again(
-        sbc, small_disk, trunk, pbx_a):
+        sbc, small_disk, tmp_path, trunk, pbx_a):
     sbc.start().registered()
     pbx_a.calls("0301234").until_answered().hang_up()
     sbc.records()
-    filler = open(small_disk / "filler", "wb", buffering=0)
-    with pytest.raises(OSError):
-        while True:
-            filler.write(b"\0" * 4096)
+    fills(small_disk / "filler")
     count = 10
     for _ in range(count):
         pbx_a.calls("0301234").until_answered().hang_up()
     sbc.acli("notify sipd register a.trunk.example 493010^ pbx-a")
     sbc.waits("show alarms", "database-error")
     sbc.registered()
-    # An activation needs the database, so it is refused whole
-    sbc.element("surrogate-agent", "a.trunk.example")["register-retry-time"] = "60"
-    code, output = sbc.acli_status(f"import-config {sbc.write()}")
-    assert code == 1 and "nothing was changed" in output
+    # What has no room in the database is refused whole
+    large = tmp_path / "large.csv"
+    large.write_text("auth-realm,auth-user-lookup,username,password\n"
+                     + "".join(f"q,lookup{n},lookup{n},{n}\n" for n in range(50000)))
+    code, output = sbc.acli_status(f"import-credentials {large} realm trunk")
+    assert (code, output) == (1, "% The disk is full, nothing was changed\n")
+    fills(small_disk / "more")   # the log was cut
     pbx_a.calls("0301234").until_answered().hang_up()
 
-    filler.close()
     os.unlink(small_disk / "filler")
+    os.unlink(small_disk / "more")
     sbc.no_alarm_is_left(15.0)
     assert len(sbc.records(count + 2)) == count + 2
     sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
