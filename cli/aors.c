@@ -10,19 +10,20 @@
 #include "sbc/surrogates.h"
 #include "cli/aors.h"
 #include "cli/arguments.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 
 enum {
 	SLICE = 200,
-	DETAILS = 20, /* AoRs whose targets are looked up in one turn */
-	LIMIT = 1000
+	DETAILS = 20 /* AoRs whose targets are looked up in one turn */
 };
 
 struct registrations {
 	struct session *s;
 	struct worker *worker; /* in a slice */
 	size_t next;
-	uint32_t rows, limit, counts[SUR_STATES];
+	uint32_t aors, counts[SUR_STATES];
+	struct cut cut;
 	const char *state, *realm, *registrar; /* filters */
 	const char *key; /* of an agent, or its beginning */
 	bool detail, summary;
@@ -236,7 +237,7 @@ static void summary_end(struct registrations *list)
 
 	if (list->of.oldest)
 		cells[6] = (struct cell)TIME_CELL(list->of.oldest);
-	if (!list->agent ||
+	if (!list->agent || !cut_row(&list->cut) ||
 	    re_snprintf(key, sizeof(key), "%H", item_key_print, &ref) < 0)
 		return;
 	table_row(&list->s->reply, summary_columns, cells);
@@ -268,12 +269,12 @@ static void aor_line(const struct registration_report *r, void *arg)
 	if (!is_wanted(list, r))
 		return;
 	list->counts[r->state]++;
+	list->aors++;
 	if (list->summary) {
-		list->rows++;
 		summary_take(list, r);
 		return;
 	}
-	if (list->rows++ >= list->limit)
+	if (!cut_row(&list->cut))
 		return;
 	if (list->s->reply.json)
 		aor_json(list, r, state);
@@ -284,7 +285,7 @@ static void aor_line(const struct registration_report *r, void *arg)
 static void registrations_slice(struct worker *w, void *arg)
 {
 	struct registrations *list = arg;
-	bool details = list->detail && list->rows < list->limit;
+	bool details = list->detail && !cut_is_full(&list->cut);
 
 	list->worker = w;
 	list->next = surrogates_walk(w->surrogates, list->next,
@@ -316,10 +317,8 @@ static void registrations_total(struct registrations *list)
 		if (n > 0)
 			at += (size_t)n;
 	}
-	if (!list->summary && list->rows > list->limit)
-		reply_line(&list->s->reply, "... %u more",
-			   list->rows - list->limit);
-	reply_line(&list->s->reply, "%u AoRs%s%s", list->rows, at ? ": " : "",
+	(void)cut_end(&list->cut, &list->s->reply);
+	reply_line(&list->s->reply, "%u AoRs%s%s", list->aors, at ? ": " : "",
 		   text);
 }
 
@@ -328,7 +327,7 @@ static void registrations_total_json(struct registrations *list)
 	struct reply *r = &list->s->reply;
 
 	states_merge(list);
-	json_number(r, "total", list->rows);
+	json_number(r, "total", list->aors);
 	json_open(r, "states", '{');
 	for (int state = 0; state < SUR_STATES; state++)
 		if (list->counts[state])
@@ -338,6 +337,7 @@ static void registrations_total_json(struct registrations *list)
 				    list->counts[state]);
 	json_close(r, '}');
 	json_close(r, '}');
+	(void)cut_end(&list->cut, r);
 	json_end(r);
 }
 
@@ -348,15 +348,16 @@ static bool registrations_words(struct registrations *list,
 {
 	struct {
 		const char *word, **value;
-		const char *limit;
 	} known[] = {
-		{ "state", &list->state, NULL },
-		{ "realm", &list->realm, NULL },
-		{ "registrar", &list->registrar, NULL },
-		{ "limit", &known[3].limit, NULL },
+		{ "state", &list->state },
+		{ "realm", &list->realm },
+		{ "registrar", &list->registrar },
 	};
-	struct pl pl;
-	uint64_t n;
+	struct words rest;
+
+	if (!cut_words(&list->cut, &list->s->reply, w, at, &rest))
+		return false;
+	w = &rest;
 
 	for (; at < w->n; at++) {
 		size_t i = 0;
@@ -386,16 +387,6 @@ static bool registrations_words(struct registrations *list,
 		if (!list->state)
 			return false;
 	}
-	list->limit = LIMIT;
-	if (!known[3].limit)
-		return true;
-	pl = range_of(known[3].limit);
-	if (uint_parse(&n, &pl, UINT32_MAX)) {
-		reply_error(&list->s->reply, REPLY_ARGUMENT,
-			    "limit [%s] is not a number", known[3].limit);
-		return false;
-	}
-	list->limit = (uint32_t)n;
 	return true;
 }
 
@@ -420,7 +411,7 @@ void show_surrogate_agents(struct session *s, const struct words *w,
 	table_end(&s->reply);
 	if (s->reply.json)
 		registrations_total_json(&list);
-	else if (!list.rows && list.key)
+	else if (!list.aors && list.key)
 		reply_error(&s->reply, REPLY_ARGUMENT,
 			    "There is no AoR of surrogate-agent [%s]", key);
 	else

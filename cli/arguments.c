@@ -15,14 +15,15 @@
 
 enum {
 	ANYWHERE = -1,
-	BEHIND = -2 /* a first word that is a name */
+	BEHIND = -2, /* a first word that is a name */
+	AFTER = -3   /* the first word `with` */
 };
 
 /* A word of the grammar, and at which place behind the command it may stand */
 struct argument {
 	const char *command;
 	int place;        /* from 0, or ANYWHERE, or BEHIND */
-	const char *with; /* the second word; NULL: any */
+	const char *with; /* the second word, or the first; NULL: any */
 	const char *word, *help;
 	bool full; /* behind the parts of a key, which are never shortened: the
 		      place is the first, and it is not either */
@@ -64,12 +65,24 @@ static const struct argument grammar[] = {
 	{ "show sipd", 0, NULL, "notify", "This method, as server and as client" },
 	{ "show sipd", 0, NULL, "message", "This method, as server and as client" },
 	{ "show sipd", 0, NULL, "publish", "This method, as server and as client" },
+	{ "show sipd", AFTER, "agents", "limit", "No more than N" },
+	{ "show sipd", AFTER, "realms", "limit", "No more than N" },
+	{ "show sipd", AFTER, "interface", "limit", "No more than N" },
+	{ "show sipd", AFTER, "registration-queue", "limit", "No more than N" },
+	{ "show sipd", AFTER, "endpoint-ip", "limit", "No more than N" },
 	{ "show media", 0, NULL, "realms", "Ports and flows by realm: [NAME]" },
 	{ "show media", 0, NULL, "errors", "What went wrong with media" },
 	{ "show media", 0, NULL, "sessions", "Streams: [ID]" },
+	{ "show media", AFTER, "realms", "limit", "No more than N" },
+	{ "show media", AFTER, "sessions", "limit", "No more than N" },
+	{ "show realm", ANYWHERE, NULL, "limit", "No more than N" },
+	{ "show sip interface", ANYWHERE, NULL, "limit", "No more than N" },
+	{ "show dns", ANYWHERE, NULL, "limit", "No more than N" },
 	{ "show memory", 0, NULL, "usage", "The same" },
 	{ "show alarms", 0, NULL, "history", "Those that are over, too" },
 	{ "display-alarms", 0, NULL, "history", "Those that are over, too" },
+	{ "show alarms", ANYWHERE, NULL, "limit", "No more than N" },
+	{ "display-alarms", ANYWHERE, NULL, "limit", "No more than N" },
 	{ "show registration", 0, NULL, "sipd", "Bindings by-user, by-realm, by-ip, by-registrar, by-route" },
 	{ "show registration", 1, NULL, "by-user", "User, or its beginning and *" },
 	{ "show registration", 1, NULL, "by-realm", "Realm of the PBX or the registrar" },
@@ -173,20 +186,30 @@ static const struct {
 	const char *command, *after;
 	const struct element *type; /* of the object; NULL: see `what` */
 	enum { OBJECT, RULE, ELEMENT, AOR_STATE, CALL_STATE, VALUE } what;
+	bool also; /* or a word of the grammar, which is in full then */
 } names[] = {
 	{ "verify-config", "rule", NULL, RULE },
 	{ "verify-config", "element", NULL, ELEMENT },
 	{ "import-credentials", "realm", &element_realm_config, OBJECT },
 	{ "import-credentials", "surrogate-agent", &element_surrogate_agent, OBJECT },
-	{ "show realm", NULL, &element_realm_config, OBJECT },
+	{ "show realm", NULL, &element_realm_config, OBJECT, true },
 	{ "realm-specifics", NULL, &element_realm_config, OBJECT },
 	{ "delete realm-specifics", NULL, &element_realm_config, OBJECT },
-	{ "show media", "realms", &element_realm_config, OBJECT },
-	{ "show media", "sessions", NULL, VALUE },
-	{ "show sipd", "agents", &element_session_agent, OBJECT },
-	{ "show sipd", "realms", &element_realm_config, OBJECT },
-	{ "show sipd", "interface", &element_sip_interface, OBJECT },
+	{ "show media", "realms", &element_realm_config, OBJECT, true },
+	{ "show media", "limit", NULL, VALUE },
+	{ "show media", "sessions", NULL, VALUE, true },
+	{ "show sipd", "limit", NULL, VALUE },
+	{ "show realm", "limit", NULL, VALUE },
+	{ "show sip interface", "limit", NULL, VALUE },
+	{ "show dns", "limit", NULL, VALUE },
+	{ "show dns", NULL, NULL, VALUE, true },
+	{ "show alarms", "limit", NULL, VALUE },
+	{ "display-alarms", "limit", NULL, VALUE },
+	{ "show sipd", "agents", &element_session_agent, OBJECT, true },
+	{ "show sipd", "realms", &element_realm_config, OBJECT, true },
+	{ "show sipd", "interface", &element_sip_interface, OBJECT, true },
 	{ "show sipd", "endpoint-ip", NULL, VALUE },
+	{ "show surrogate-agents", NULL, &element_surrogate_agent, OBJECT, true },
 	{ "show surrogate-agents", "realm", &element_realm_config, OBJECT },
 	{ "show surrogate-agents", "registrar", NULL, VALUE },
 	{ "show surrogate-agents", "state", NULL, AOR_STATE },
@@ -276,8 +299,11 @@ static bool is_here(const struct argument *g, const char *command,
 {
 	uint32_t place = (uint32_t)g->place;
 
-	if (strcmp(g->command, command) ||
-	    (g->with && (n < 2 || strcmp(g->with, words[1]))))
+	if (strcmp(g->command, command))
+		return false;
+	if (g->place == AFTER)
+		return n && !strcmp(g->with, words[0]);
+	if ((g->with && (n < 2 || strcmp(g->with, words[1]))))
 		return false;
 	return g->place == ANYWHERE || (g->place == BEHIND && n) ||
 	       (g->place >= 0 && (n == place || (g->full && n > place)));
@@ -306,10 +332,12 @@ static uint32_t parts_of(const struct element *type)
 	return n ? n : 1;
 }
 
-/* Is a name, or a part of one, what comes next? */
+/* Is a name, or a part of one, what comes next, and nothing else? */
 static bool names_add(struct choices *c, const char *command,
-		      char *const *words, uint32_t n, const struct config *cfg)
+		      char *const *words, uint32_t n, const struct config *cfg,
+		      bool *alsop)
 {
+	*alsop = false;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct keys keys = { names[i].type, cfg, NULL };
 		uint32_t from;
@@ -349,7 +377,9 @@ static bool names_add(struct choices *c, const char *command,
 					     elements[e]->help, NULL);
 			break;
 		}
-		return true;
+		if (!names[i].also)
+			return true;
+		*alsop = true;
 	}
 	return false;
 }
@@ -358,17 +388,19 @@ void arguments_add(struct choices *c, const char *command, char *const *words,
 		   uint32_t n, const struct config *cfg)
 {
 	const struct element *form = form_type(command);
+	bool named;
 
 	if (form) {
 		form_arguments(c, form, words, n, cfg);
 		return;
 	}
-	if (names_add(c, command, words, n, cfg))
+	if (names_add(c, command, words, n, cfg, &named))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(grammar); i++) {
 		const struct argument *g = &grammar[i];
 		const struct choice choice = { (char *)g->word, (char *)g->help,
-					       g->word, CHOICE_VALUE, g->full };
+					       g->word, CHOICE_VALUE,
+					       g->full || named };
 
 		if (is_here(g, command, words, n))
 			choices_add(c, &choice);

@@ -11,11 +11,11 @@
 #include "sbc/usage.h"
 #include "cli/control.h"
 #include "cli/entries.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/seen.h"
 
 enum {
-	LIMIT = 1000,
 	BATCH = 200
 };
 
@@ -32,7 +32,7 @@ struct listing {
 	char command[256];
 	char *realm, *lookup; /* filters; NULL: all */
 	const struct plan *plan;
-	uint32_t limit, rows;
+	struct cut cut;
 	struct row batch[BATCH];
 	uint32_t n;
 	int err;
@@ -118,7 +118,7 @@ static void row_take(struct listing *l, const struct credential_info *info,
 
 	if ((l->realm && strcmp(l->realm, info->realm)) ||
 	    (l->lookup && strcmp(l->lookup, info->lookup)) ||
-	    l->rows++ >= l->limit || l->err)
+	    !cut_row(&l->cut) || l->err)
 		return;
 	memset(row, 0, sizeof(*row));
 	row->has_password = info->has_password;
@@ -181,10 +181,9 @@ static int act(struct task *task)
 	}
 	batch_print(l);
 	table_end(r);
+	(void)cut_end(&l->cut, r);
 	if (r->json)
 		json_end(r);
-	else if (l->rows > l->limit)
-		reply_line(r, "... %u more", l->rows - l->limit);
 	return 0;
 }
 
@@ -192,17 +191,16 @@ static int act(struct task *task)
 static bool words_take(struct session *s, struct listing *l,
 		       const struct words *w, uint32_t at)
 {
-	struct pl value;
-	uint64_t n;
+	struct words rest;
 	int err = 0;
 
-	l->limit = LIMIT;
+	if (!cut_words(&l->cut, &s->reply, w, at, &rest))
+		return false;
+	w = &rest;
 	for (; !err && at < w->n; at += 2) {
 		const char *word = w->v[at];
-		bool limits = !strcmp(word, "limit");
 
-		if (!limits && strcmp(word, "realm") &&
-		    strcmp(word, "lookup")) {
+		if (strcmp(word, "realm") && strcmp(word, "lookup")) {
 			reply_error(
 				&s->reply, REPLY_UNKNOWN,
 				"Unknown word [%s], possible here: limit N, "
@@ -212,22 +210,11 @@ static bool words_take(struct session *s, struct listing *l,
 		}
 		if (at + 1 == w->n) {
 			reply_error(&s->reply, REPLY_ARGUMENT, "Missing %s",
-				    limits         ? "N"
-				    : *word == 'r' ? "R"
-						   : "L");
+				    *word == 'r' ? "R" : "L");
 			return false;
 		}
-		value = range_of(w->v[at + 1]);
-		if (limits && uint_parse(&n, &value, UINT32_MAX)) {
-			reply_error(&s->reply, REPLY_ARGUMENT,
-				    "limit [%r] is not a number", &value);
-			return false;
-		}
-		if (limits)
-			l->limit = (uint32_t)n;
-		else
-			err = str_dup(*word == 'r' ? &l->realm : &l->lookup,
-				      w->v[at + 1]);
+		err = str_dup(*word == 'r' ? &l->realm : &l->lookup,
+			      w->v[at + 1]);
 	}
 	if (err)
 		reply_error(&s->reply, REPLY_FAILED, "no memory");

@@ -17,7 +17,6 @@
 
 enum {
 	SLICE = 200,
-	LIMIT = 1000
 };
 
 /* --- show sipd registration-queue --------------------------------------------- */
@@ -87,7 +86,7 @@ static void queue_row(struct reply *r, const struct queue_entry *e,
 	table_row(r, queue_columns, cells);
 }
 
-void registered_queue(struct session *s)
+void registered_queue(struct session *s, struct cut *cut)
 {
 	const uint64_t window = counters_window_of("registration", clock_ms());
 	struct list all = LIST_INIT;
@@ -97,8 +96,10 @@ void registered_queue(struct session *s)
 		json_begin(&s->reply, s->command, (uint32_t)window);
 	table_begin(&s->reply, NULL, queue_columns);
 	for (struct le *le = all.head; le; le = le->next)
-		queue_row(&s->reply, le->data, window);
+		if (cut_row(cut))
+			queue_row(&s->reply, le->data, window);
 	table_end(&s->reply);
+	(void)cut_end(cut, &s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
 	list_flush(&all);
@@ -119,10 +120,11 @@ struct bindings {
 	struct session *s;
 	enum by by;
 	const char *value;
-	size_t length; /* of a prefix; 0: the whole counts */
+	bool prefix;   /* else the whole counts */
+	size_t length; /* of the prefix */
 	bool detailed;
 	size_t next;
-	uint32_t rows, limit;
+	struct cut cut;
 };
 
 static const struct column binding_columns[] = {
@@ -133,7 +135,7 @@ static const struct column binding_columns[] = {
 
 static bool is_text(const struct bindings *b, const char *text)
 {
-	return b->length ? !strncasecmp(text, b->value, b->length)
+	return b->prefix ? !strncasecmp(text, b->value, b->length)
 			 : !strcasecmp(text, b->value);
 }
 
@@ -143,7 +145,7 @@ static bool is_user(const struct bindings *b, const char *aor)
 
 	if (is_text(b, aor))
 		return true;
-	return b->length ? n >= b->length && is_text(b, aor)
+	return b->prefix ? n >= b->length && is_text(b, aor)
 			 : strlen(b->value) == n && !strncmp(aor, b->value, n);
 }
 
@@ -242,7 +244,7 @@ static void binding_say(const struct registration_report *r, void *arg)
 		TEXT_CELL(flags),
 	};
 
-	if (!is_wanted(b, r) || b->rows++ >= b->limit)
+	if (!is_wanted(b, r) || !cut_row(&b->cut))
 		return;
 	flags_of(flags, r);
 	if (b->detailed && b->s->reply.json)
@@ -267,10 +269,9 @@ static void bindings_say(struct bindings *b)
 
 	/* What ends in `*` is a beginning */
 	b->length = strlen(b->value);
-	if (!b->length || b->value[b->length - 1] != '*')
-		b->length = 0;
-	else if (!--b->length)
-		b->value = "";
+	b->prefix = b->length && b->value[b->length - 1] == '*';
+	if (b->prefix)
+		b->length--;
 	if (r->json)
 		json_begin(r, b->s->command, JSON_NO_WINDOW);
 	if (!b->detailed)
@@ -278,14 +279,13 @@ static void bindings_say(struct bindings *b)
 	else if (r->json)
 		json_open(r, NULL, '[');
 	session_walk(b->s, bindings_slice, b, &b->next);
-	if (r->json) {
+	if (r->json)
 		json_close(r, ']');
+	if (!cut_end(&b->cut, r) && !r->json)
+		reply_line(r, "%u AoR%s", b->cut.rows,
+			   b->cut.rows == 1 ? "" : "s");
+	if (r->json)
 		json_end(r);
-	} else if (b->rows > b->limit) {
-		reply_line(r, "... %u more", b->rows - b->limit);
-	} else {
-		reply_line(r, "%u AoR%s", b->rows, b->rows == 1 ? "" : "s");
-	}
 }
 
 /* --- clear-cache registration sip by-ip ---------------------------------------- */
@@ -334,14 +334,15 @@ void registered_renew(struct session *s, const char *ip)
 
 /* ------------------------------------------------------------------------------- */
 
-void registered_endpoint(struct session *s, const char *user_or_ip)
+void registered_endpoint(struct session *s, const char *user_or_ip,
+			 const struct cut *cut)
 {
 	struct bindings b = {
 		.s = s,
 		.by = BY_USER_OR_IP,
 		.value = user_or_ip,
 		.detailed = true,
-		.limit = LIMIT,
+		.cut = *cut,
 	};
 
 	bindings_say(&b);
@@ -357,9 +358,13 @@ static void show_by(struct session *s, const struct words *w, uint32_t at)
 		{ "by-ip", BY_IP },       { "by-registrar", BY_REGISTRAR },
 		{ "by-route", BY_ROUTE },
 	};
-	struct bindings b = { .s = s, .limit = LIMIT };
+	struct bindings b = { .s = s };
+	struct words rest;
 	size_t i = 0;
 
+	if (!cut_words(&b.cut, &s->reply, w, at + 2, &rest))
+		return;
+	w = &rest;
 	while (at < w->n && i < ARRAY_SIZE(ways) &&
 	       strcmp(w->v[at], ways[i].word) != 0)
 		i++;
@@ -372,16 +377,8 @@ static void show_by(struct session *s, const struct words *w, uint32_t at)
 	b.by = ways[i].by;
 	b.value = w->v[at + 1];
 	for (at += 2; at < w->n; at++) {
-		struct pl pl = at + 1 < w->n ? range_of(w->v[at + 1])
-					     : (struct pl){ NULL, 0 };
-		uint64_t n;
-
 		if (!strcmp(w->v[at], "detailed")) {
 			b.detailed = true;
-		} else if (!strcmp(w->v[at], "limit") &&
-			   !uint_parse(&n, &pl, UINT32_MAX)) {
-			b.limit = (uint32_t)n;
-			at++;
 		} else if (strcmp(w->v[at], "brief") != 0) {
 			reply_error(&s->reply, REPLY_ARGUMENT,
 				    "Unexpected word [%s]", w->v[at]);

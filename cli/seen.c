@@ -6,19 +6,19 @@
 #include "sbc/clock.h"
 #include "sbc/sbc.h"
 #include "sbc/worker.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/seen.h"
 
 enum {
-	LIMIT = 1000, /* rows of one answer */
-	SLICE = 200   /* rows of one question to the worker */
+	SLICE = 200 /* rows of one question to the worker */
 };
 
 struct seen_list {
 	struct session *s;
 	const char *realm; /* only this one; or NULL */
 	uint64_t ms, wall; /* now, by both clocks */
-	uint32_t rows;
+	struct cut cut;
 };
 
 static const struct column columns[] = {
@@ -64,7 +64,7 @@ static void row(const struct challenger_report *r, void *arg)
 
 	if (list->realm && strcmp(list->realm, r->realm))
 		return;
-	if (list->rows++ >= LIMIT)
+	if (!cut_row(&list->cut))
 		return;
 	(void)re_snprintf(target, sizeof(target), "%J", &r->addr);
 	algorithms_write(algorithms, sizeof(algorithms), r->algorithms);
@@ -83,15 +83,20 @@ void show_credentials_seen(struct session *s, const struct words *w,
 				  .ms = clock_ms(),
 				  .wall = clock_wall() };
 	struct challengers *all;
+	struct words rest;
 
+	if (!cut_words(&list.cut, &s->reply, w, at, &rest))
+		return;
+	w = &rest;
 	if (at + 1 < w->n && !strcmp(w->v[at], "realm")) {
 		list.realm = w->v[at + 1];
 		at += 2;
 	}
 	if (at < w->n) {
-		reply_error(&s->reply, REPLY_UNKNOWN,
-			    "Unknown word [%s], possible here: realm R",
-			    w->v[at]);
+		reply_error(
+			&s->reply, REPLY_UNKNOWN,
+			"Unknown word [%s], possible here: limit N, realm R",
+			w->v[at]);
 		return;
 	}
 	if (challengers_alloc(&all)) {
@@ -105,8 +110,7 @@ void show_credentials_seen(struct session *s, const struct words *w,
 	(void)challengers_walk(all, 0, SIZE_MAX, row, &list);
 	mem_deref(all);
 	table_end(&s->reply);
+	(void)cut_end(&list.cut, &s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
-	else if (list.rows > LIMIT)
-		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
 }

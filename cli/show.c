@@ -14,6 +14,7 @@
 #include "sbc/counters.h"
 #include "sbc/surrogates.h"
 #include "cli/arguments.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/ladder.h"
 #include "cli/show.h"
@@ -22,7 +23,7 @@
 
 enum {
 	SLICE = 200,
-	LIMIT = 1000
+	RECORDS = 1000
 };
 
 /* --- show sessions ------------------------------------------------------ */
@@ -31,9 +32,11 @@ struct session_list {
 	struct session *s;
 	size_t next;
 	uint64_t only;
-	uint32_t rows, limit;
+	uint32_t rows;
+	struct cut cut;
 	const char *realm, *agent, *user, *state; /* filters */
 	bool ladder;
+	uint32_t older; /* rows that are left out in front */
 };
 
 static const struct column session_columns[] = {
@@ -125,7 +128,7 @@ static void session_line(const struct call_report *r, void *arg)
 		return;
 	list->rows++;
 	if (!list->only) {
-		if (list->rows <= list->limit)
+		if (cut_row(&list->cut))
 			session_row(list, r);
 		return;
 	}
@@ -174,16 +177,20 @@ static void sessions_slice(struct worker *w, void *arg)
 static bool sessions_words(struct session_list *list, const struct words *w,
 			   uint32_t at)
 {
-	const char *limit = NULL;
 	const struct {
 		const char *word, **value;
 	} known[] = {
-		{ "realm", &list->realm }, { "agent", &list->agent },
-		{ "user", &list->user },   { "state", &list->state },
-		{ "limit", &limit },
+		{ "realm", &list->realm },
+		{ "agent", &list->agent },
+		{ "user", &list->user },
+		{ "state", &list->state },
 	};
+	struct words rest;
 	struct pl pl;
-	uint64_t n = LIMIT;
+
+	if (!cut_words(&list->cut, &list->s->reply, w, at, &rest))
+		return false;
+	w = &rest;
 
 	for (; at < w->n; at++) {
 		size_t i = 0;
@@ -203,15 +210,6 @@ static bool sessions_words(struct session_list *list, const struct words *w,
 			return false;
 		}
 	}
-	if (limit) {
-		pl = range_of(limit);
-		if (uint_parse(&n, &pl, UINT32_MAX)) {
-			reply_error(&list->s->reply, REPLY_ARGUMENT,
-				    "limit [%s] is not a number", limit);
-			return false;
-		}
-	}
-	list->limit = (uint32_t)n;
 	if (!list->state)
 		return true;
 	list->state = state_pick(&list->s->reply, list->state, call_states);
@@ -240,12 +238,12 @@ void show_sessions(struct session *s, const struct words *w, uint32_t at)
 		s->reply.doc = mem_deref(s->reply.doc);
 		reply_error(&s->reply, REPLY_FAILED,
 			    "There is no session [%llu]", list.only);
-	} else if (s->reply.json)
-		json_end(&s->reply);
-	else if (!list.only && list.rows > list.limit)
-		reply_line(&s->reply, "... %u more", list.rows - list.limit);
-	else if (!list.only)
+		return;
+	}
+	if (!cut_end(&list.cut, &s->reply) && !list.only && !s->reply.json)
 		reply_line(&s->reply, "%u sessions", list.rows);
+	if (s->reply.json)
+		json_end(&s->reply);
 }
 
 /* --- show alarms -------------------------------------------------------- */
@@ -270,20 +268,47 @@ static void alarm_line(const struct alarm_report *a, void *arg)
 		TEXT_CELL(a->text),
 	};
 
+	if (list->rows++ >= list->older && cut_row(&list->cut))
+		table_row(&list->s->reply, alarm_columns, cells);
+}
+
+static void alarm_count(const struct alarm_report *a, void *arg)
+{
+	struct session_list *list = arg;
+
+	(void)a;
 	list->rows++;
-	table_row(&list->s->reply, alarm_columns, cells);
 }
 
 void show_alarms(struct session *s, const struct words *w, uint32_t at)
 {
 	struct session_list list = { .s = s };
-	bool history = at < w->n && !strcmp(w->v[at], "history");
+	struct words rest;
+	bool history;
 
+	if (!cut_words(&list.cut, &s->reply, w, at, &rest))
+		return;
+	history = at < rest.n && !strcmp(rest.v[at], "history");
+	if (rest.n > at + history) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    rest.v[at + history]);
+		return;
+	}
+	/* The history begins with the oldest, and ends with what is wanted */
+	if (history) {
+		alarms_walk(true, alarm_count, &list);
+		list.older = list.rows > list.cut.limit
+				     ? list.rows - list.cut.limit
+				     : 0;
+		list.rows = 0;
+	}
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, alarm_columns);
 	alarms_walk(history, alarm_line, &list);
 	table_end(&s->reply);
+	list.cut.rows = list.rows;
+	(void)cut_end(&list.cut, &s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
 	else if (!list.rows)
@@ -341,10 +366,10 @@ void show_records(struct session *s, const struct words *w, uint32_t at)
 
 	if (at < w->n) {
 		pl = range_of(w->v[at]);
-		if (uint_parse(&n, &pl, LIMIT)) {
+		if (uint_parse(&n, &pl, RECORDS)) {
 			reply_error(&s->reply, REPLY_ARGUMENT,
 				    "[%s] is no number up to %u", w->v[at],
-				    LIMIT);
+				    RECORDS);
 			return;
 		}
 	}

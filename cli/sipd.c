@@ -16,6 +16,7 @@
 #include "sbc/methods.h"
 #include "sbc/port.h"
 #include "cli/choices.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/registered.h"
 #include "cli/sipd.h"
@@ -222,12 +223,13 @@ static void parties_begin(struct session *s, const char *title)
 		   "Max", "Burst", "In", "Out");
 }
 
-static void parties_end(struct reply *r)
+static void parties_end(struct reply *r, const struct cut *cut)
 {
-	if (!r->json)
-		return;
-	json_close(r, ']');
-	json_end(r);
+	if (r->json)
+		json_close(r, ']');
+	(void)cut_end(cut, r);
+	if (r->json)
+		json_end(r);
 }
 
 static void capacity_take_over(struct party *p, struct capacity *c)
@@ -254,7 +256,7 @@ static void capacity_take_over(struct party *p, struct capacity *c)
 struct agent_ask {
 	struct session *s;
 	const char *only;
-	uint32_t n;
+	struct cut cut;
 };
 
 static const char *service_name(enum agent_service s)
@@ -435,9 +437,9 @@ static void agent_line(struct agent *agent, void *arg)
 	struct party p;
 
 	agent_report(agent, clock_ms(), &a);
-	if (ask->only && strcasecmp(ask->only, a.hostname))
+	if ((ask->only && strcasecmp(ask->only, a.hostname)) ||
+	    !cut_row(&ask->cut))
 		return;
-	ask->n++;
 	p = (struct party){
 		.name = a.hostname,
 		.letter = agent_letter(a.service),
@@ -470,19 +472,20 @@ static void say_none(struct session *s, const char *what, const char *name)
 		    name);
 }
 
-static void show_agents(struct session *s, const char *only)
+static void show_agents(struct session *s, const char *only,
+			const struct cut *cut)
 {
-	struct agent_ask ask = { .s = s, .only = only };
+	struct agent_ask ask = { .s = s, .only = only, .cut = *cut };
 	struct agents *agents = NULL;
 
 	/* Their words are atomic: the worker is not asked for each */
 	sbc_ask_at(s->sbc, 0, agents_get, &agents);
 	parties_begin(s, "Session Agent");
 	agents_walk(agents, agent_line, &ask);
-	if (only && !ask.n)
+	if (only && !ask.cut.rows)
 		say_none(s, "session-agent", only);
 	else
-		parties_end(&s->reply);
+		parties_end(&s->reply, &ask.cut);
 }
 
 /* --- Realms, sip-interfaces --------------------------------------------------- */
@@ -558,11 +561,10 @@ static void capacities_get(struct worker *w, void *arg)
 	*(struct capacities **)arg = w->capacities;
 }
 
-static void show_realms(struct session *s, const char *only)
+static void show_realms(struct session *s, const char *only, struct cut *cut)
 {
 	struct capacities *all = NULL;
 	struct uses u;
-	uint32_t n = 0;
 
 	if (!uses_open(&u, s))
 		return;
@@ -573,22 +575,22 @@ static void show_realms(struct session *s, const char *only)
 
 		if (only && strcmp(only, realm->config->identifier) != 0)
 			continue;
-		realm_party(&u, realm, all);
-		n++;
+		if (cut_row(cut))
+			realm_party(&u, realm, all);
 	}
-	if (only && !n)
+	if (only && !cut->rows)
 		say_none(s, "realm-config", only);
 	else
-		parties_end(&s->reply);
+		parties_end(&s->reply, cut);
 	uses_close(&u);
 }
 
-static void show_interfaces(struct session *s, const char *only)
+static void show_interfaces(struct session *s, const char *only,
+			    struct cut *cut)
 {
 	const struct element *type = &element_sip_interface;
 	struct capacities *all = NULL;
 	struct uses u;
-	uint32_t shown = 0;
 
 	if (!uses_open(&u, s))
 		return;
@@ -600,13 +602,13 @@ static void show_interfaces(struct session *s, const char *only)
 
 		if (only && strcmp(only, interface->realm_id) != 0)
 			continue;
-		interface_party(&u, interface, all);
-		shown++;
+		if (cut_row(cut))
+			interface_party(&u, interface, all);
 	}
-	if (only && !shown)
+	if (only && !cut->rows)
 		say_none(s, "sip-interface", only);
 	else
-		parties_end(&s->reply);
+		parties_end(&s->reply, cut);
 	uses_close(&u);
 }
 
@@ -694,7 +696,7 @@ enum sipd_what {
 static const struct sipd_word {
 	const char *word;
 	enum sipd_what what;
-	uint32_t words; /* that may follow */
+	uint32_t words; /* that may follow, beside limit N */
 	enum method_id method;
 } sipd_words[] = {
 	{ "status",             SIPD_TABLE,     0, METHOD_OTHER },
@@ -808,15 +810,45 @@ static void show_method_of(struct session *s, enum method_scope scope,
 			    named[scope], name);
 }
 
+/* A method of one agent is no list */
+static bool sipd_is_list(const struct sipd_word *word, const struct words *w,
+			 uint32_t at)
+{
+	switch (word->what) {
+
+	case SIPD_TABLE:
+	case SIPD_RATE:
+	case SIPD_METHOD:
+		return false;
+	case SIPD_QUEUE:
+	case SIPD_ENDPOINT:
+		return true;
+	case SIPD_AGENTS:
+	case SIPD_REALMS:
+	case SIPD_INTERFACE:
+		break;
+	}
+	return at + 2 >= w->n || !strcmp(w->v[at + 1], "limit") ||
+	       !strcmp(w->v[at + 2], "limit");
+}
+
 void show_sipd(struct session *s, const struct words *w, uint32_t at)
 {
 	const struct sipd_word *word =
 		word_pick(s, at < w->n ? w->v[at] : "status", false);
-	const char *name = at + 1 < w->n ? w->v[at + 1] : NULL;
-	const char *method = at + 2 < w->n ? w->v[at + 2] : NULL;
+	const char *name, *method;
+	struct words rest;
+	struct cut cut = { 0 };
 
 	if (!word)
 		return;
+	if (sipd_is_list(word, w, at)) {
+		if (!cut_words(&cut, &s->reply, w, at + 1, &rest))
+			return;
+		w = &rest;
+	}
+	name = at + 1 < w->n ? w->v[at + 1] : NULL;
+	method = at + 2 < w->n ? w->v[at + 2] : NULL;
 	if (at < w->n && w->n - at - 1 > word->words) {
 		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
 			    w->v[at + 1 + word->words]);
@@ -832,29 +864,29 @@ void show_sipd(struct session *s, const struct words *w, uint32_t at)
 		if (method)
 			show_method_of(s, METHODS_OF_AGENT, name, method);
 		else
-			show_agents(s, name);
+			show_agents(s, name, &cut);
 		break;
 	case SIPD_REALMS:
 		if (method)
 			show_method_of(s, METHODS_OF_REALM, name, method);
 		else
-			show_realms(s, name);
+			show_realms(s, name, &cut);
 		break;
 	case SIPD_INTERFACE:
 		if (method)
 			show_method_of(s, METHODS_OF_INTERFACE, name, method);
 		else
-			show_interfaces(s, name);
+			show_interfaces(s, name, &cut);
 		break;
 	case SIPD_RATE:
 		show_rate(s);
 		break;
 	case SIPD_QUEUE:
-		registered_queue(s);
+		registered_queue(s, &cut);
 		break;
 	case SIPD_ENDPOINT:
 		if (name)
-			registered_endpoint(s, name);
+			registered_endpoint(s, name, &cut);
 		else
 			reply_error(&s->reply, REPLY_ARGUMENT,
 				    "Missing USER or IP");
@@ -871,6 +903,11 @@ static const struct column port_columns[] = {
 	{ "Realm", -16 },     { "Address", -24 }, { "Port", 5 },
 	{ "Transport", -9 },  { "State", -10 },   { "Connections", 11 },
 	{ "TLS Profile", 0 }, { NULL, 0 },
+};
+
+struct port_list {
+	struct session *s;
+	struct cut cut;
 };
 
 static void port_row(struct reply *r, const struct sip_interface *i,
@@ -898,7 +935,7 @@ static void port_row(struct reply *r, const struct sip_interface *i,
 
 static void ports_rows(struct worker *w, void *arg)
 {
-	struct session *s = arg;
+	struct port_list *list = arg;
 	const struct config *cfg = w->plan->config;
 	const struct realms *realms = w->plan->realms;
 	const struct element *type = &element_sip_interface;
@@ -911,24 +948,35 @@ static void ports_rows(struct worker *w, void *arg)
 				interface->sip_ports.v[p];
 			const struct port *port = NULL;
 
+			if (!cut_row(&list->cut))
+				continue;
 			for (uint32_t e = 0; e < realms->endpoints_n; e++)
 				if (realms->endpoints[e].config == config)
 					port = worker_port(
 						w, &realms->endpoints[e]);
-			port_row(&s->reply, interface, config, port);
+			port_row(&list->s->reply, interface, config, port);
 		}
 	}
 }
 
 void show_sip_interface(struct session *s, const struct words *w, uint32_t at)
 {
-	(void)w;
-	(void)at;
+	struct port_list list = { .s = s };
+	struct words rest;
+
+	if (!cut_words(&list.cut, &s->reply, w, at, &rest))
+		return;
+	if (rest.n > at) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    rest.v[at]);
+		return;
+	}
 	if (s->reply.json)
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
 	table_begin(&s->reply, NULL, port_columns);
-	sbc_ask_at(s->sbc, 0, ports_rows, s);
+	sbc_ask_at(s->sbc, 0, ports_rows, &list);
 	table_end(&s->reply);
+	(void)cut_end(&list.cut, &s->reply);
 	if (s->reply.json)
 		json_end(&s->reply);
 }
@@ -945,7 +993,8 @@ static const struct column realm_columns[] = {
 struct realm_ask {
 	struct uses *uses;
 	const char *only;
-	uint32_t next, n;
+	uint32_t next;
+	struct cut cut;
 	uint32_t *agents; /* by number of the realm */
 };
 
@@ -1028,16 +1077,26 @@ static void realm_slice(struct worker *w, void *arg)
 		if (ask->only &&
 		    strcmp(ask->only, realm->config->identifier) != 0)
 			continue;
-		ask->n++;
-		realm_row(w, ask, realm);
+		if (cut_row(&ask->cut))
+			realm_row(w, ask, realm);
 	}
 }
 
 void show_realm(struct session *s, const struct words *w, uint32_t at)
 {
 	struct uses u;
-	struct realm_ask ask = { .uses = &u,
-				 .only = at < w->n ? w->v[at] : NULL };
+	struct realm_ask ask = { .uses = &u };
+	struct words rest;
+
+	if (!cut_words(&ask.cut, &s->reply, w, at, &rest))
+		return;
+	if (at < rest.n)
+		ask.only = rest.v[at];
+	if (at + 1 < rest.n) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    rest.v[at + 1]);
+		return;
+	}
 
 	if (!uses_open(&u, s))
 		return;
@@ -1053,10 +1112,13 @@ void show_realm(struct session *s, const struct words *w, uint32_t at)
 		session_ask_first(s, realm_slice, &ask);
 	} while (ask.next < u.plan->realms->n);
 	table_end(&s->reply);
-	if (ask.only && !ask.n)
+	if (ask.only && !ask.cut.rows) {
 		say_none(s, "realm-config", ask.only);
-	else if (s->reply.json)
-		json_end(&s->reply);
+	} else {
+		(void)cut_end(&ask.cut, &s->reply);
+		if (s->reply.json)
+			json_end(&s->reply);
+	}
 	mem_deref(ask.agents);
 	uses_close(&u);
 }

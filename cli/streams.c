@@ -6,13 +6,13 @@
 #include "realms/capacity.h"
 #include "realms/ports.h"
 #include "sbc/calls.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/statistics.h"
 #include "cli/streams.h"
 
 enum {
-	SLICE = 200,
-	LIMIT = 1000
+	SLICE = 200
 };
 
 /* --- show media sessions ---------------------------------------------------- */
@@ -28,7 +28,7 @@ struct streams {
 	struct session *s;
 	size_t next;
 	uint64_t only;
-	uint32_t rows;
+	struct cut cut;
 };
 
 static void side_row(struct reply *r, const struct call_media *m, int side)
@@ -70,7 +70,7 @@ static void stream_row(const struct call_media *m, void *arg)
 	if (!sa_isset(&m->media.local[SIDE_A], SA_PORT) &&
 	    !sa_isset(&m->media.local[SIDE_B], SA_PORT))
 		return; /* it goes directly, or there is none yet */
-	if (list->rows++ >= LIMIT)
+	if (!cut_row(&list->cut))
 		return;
 	for (int side = SIDE_A; side <= SIDE_B; side++)
 		side_row(&list->s->reply, m, side);
@@ -83,9 +83,10 @@ static void streams_slice(struct worker *w, void *arg)
 	list->next = calls_media(w->calls, list->next, SLICE, stream_row, list);
 }
 
-static void show_sessions_of(struct session *s, const char *id)
+static void show_sessions_of(struct session *s, const char *id,
+			     const struct cut *cut)
 {
-	struct streams list = { .s = s };
+	struct streams list = { .s = s, .cut = *cut };
 	struct reply *r = &s->reply;
 	struct pl pl = { NULL, 0 };
 
@@ -100,15 +101,15 @@ static void show_sessions_of(struct session *s, const char *id)
 	table_begin(r, NULL, session_columns);
 	session_walk(s, streams_slice, &list, &list.next);
 	table_end(r);
-	if (list.only && !list.rows) {
+	if (list.only && !list.cut.rows) {
 		r->doc = mem_deref(r->doc);
 		reply_error(r, REPLY_FAILED,
 			    "There is no session [%llu] with media", list.only);
-	} else if (r->json) {
-		json_end(r);
-	} else if (list.rows > LIMIT) {
-		reply_line(r, "... %u more", list.rows - LIMIT);
+		return;
 	}
+	(void)cut_end(&list.cut, r);
+	if (r->json)
+		json_end(r);
 }
 
 /* --- show media realms --------------------------------------------------------- */
@@ -127,7 +128,8 @@ struct realm_flows {
 	const char *only;
 	const struct realms *realms; /* of the plan of the first slice */
 	uint32_t *flows;             /* by number of the realm */
-	uint32_t n, rows;
+	uint32_t n;
+	struct cut cut;
 	size_t next;
 };
 
@@ -190,15 +192,16 @@ static void realm_rows(struct worker *w, void *arg)
 
 		if (f->only && strcmp(f->only, realm->config->identifier) != 0)
 			continue;
-		f->rows++;
-		realm_row(w, f, realm);
+		if (cut_row(&f->cut))
+			realm_row(w, f, realm);
 	}
 }
 
-static void show_realms_of(struct session *s, const char *only)
+static void show_realms_of(struct session *s, const char *only,
+			   const struct cut *cut)
 {
 	const struct plan *plan = sbc_plan(s->sbc);
-	struct realm_flows f = { .s = s, .only = only };
+	struct realm_flows f = { .s = s, .only = only, .cut = *cut };
 	struct reply *r = &s->reply;
 
 	f.realms = plan->realms;
@@ -215,12 +218,14 @@ static void show_realms_of(struct session *s, const char *only)
 	table_begin(r, NULL, realm_columns);
 	sbc_ask_at(s->sbc, 0, realm_rows, &f);
 	table_end(r);
-	if (only && !f.rows) {
+	if (only && !f.cut.rows) {
 		r->doc = mem_deref(r->doc);
 		reply_error(r, REPLY_ARGUMENT, "There is no realm-config [%s]",
 			    only);
-	} else if (r->json) {
-		json_end(r);
+	} else {
+		(void)cut_end(&f.cut, r);
+		if (r->json)
+			json_end(r);
 	}
 	mem_deref(f.flows);
 	plan_give(plan);
@@ -229,16 +234,28 @@ static void show_realms_of(struct session *s, const char *only)
 void show_media(struct session *s, const struct words *w, uint32_t at)
 {
 	const char *word = at < w->n ? w->v[at] : "";
-	const char *name = at + 1 < w->n ? w->v[at + 1] : NULL;
+	const char *name = NULL;
+	bool list = !strcmp(word, "realms") || !strcmp(word, "sessions");
+	struct words rest = *w;
+	struct cut cut;
 
+	if (list && !cut_words(&cut, &s->reply, w, at + 1, &rest))
+		return;
+	if (at + 1 < rest.n)
+		name = rest.v[at + 1];
+	if (rest.n > at + 1 + list) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    rest.v[at + 1 + list]);
+		return;
+	}
 	if (!*word)
 		statistics_media(s, false);
 	else if (!strcmp(word, "errors"))
 		statistics_media(s, true);
 	else if (!strcmp(word, "realms"))
-		show_realms_of(s, name);
+		show_realms_of(s, name, &cut);
 	else if (!strcmp(word, "sessions"))
-		show_sessions_of(s, name);
+		show_sessions_of(s, name, &cut);
 	else
 		reply_error(&s->reply, REPLY_UNKNOWN,
 			    "Unknown word [%s], possible here: errors, realms, "

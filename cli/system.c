@@ -16,13 +16,13 @@
 #include "sbc/resolver.h"
 #include "cli/build.h"
 #include "cli/control.h"
+#include "cli/cut.h"
 #include "cli/json.h"
 #include "cli/seen.h"
 #include "cli/system.h"
 
 enum {
 	SLICE = 200,
-	LIMIT = 1000
 };
 
 /* --- Versions, uptime ---------------------------------------------------- */
@@ -243,7 +243,7 @@ struct dns_list {
 	struct session *s;
 	const char *only;
 	size_t next;
-	uint32_t rows;
+	struct cut cut;
 };
 
 /* Each worker asks its servers itself */
@@ -361,7 +361,7 @@ static void dns_row(const struct resolver_row *row, void *arg)
 
 	if (list->only && strcasecmp(list->only, row->name))
 		return;
-	if (list->rows++ < LIMIT)
+	if (cut_row(&list->cut))
 		table_row(&list->s->reply, dns_columns, cells);
 }
 
@@ -375,7 +375,18 @@ static void dns_slice(struct worker *w, void *arg)
 
 void show_dns(struct session *s, const struct words *w, uint32_t at)
 {
-	struct dns_list list = { .s = s, .only = at < w->n ? w->v[at] : NULL };
+	struct dns_list list = { .s = s };
+	struct words rest;
+
+	if (!cut_words(&list.cut, &s->reply, w, at, &rest))
+		return;
+	if (at < rest.n)
+		list.only = rest.v[at];
+	if (at + 1 < rest.n) {
+		reply_error(&s->reply, REPLY_ARGUMENT, "Unexpected word [%s]",
+			    rest.v[at + 1]);
+		return;
+	}
 
 	if (s->reply.json) {
 		json_begin(&s->reply, s->command, JSON_NO_WINDOW);
@@ -389,10 +400,9 @@ void show_dns(struct session *s, const struct words *w, uint32_t at)
 	table_begin(&s->reply, "cache", dns_columns);
 	session_walk(s, dns_slice, &list, &list.next);
 	table_end(&s->reply);
-	if (s->reply.json) {
+	if (s->reply.json)
 		json_close(&s->reply, '}');
+	(void)cut_end(&list.cut, &s->reply);
+	if (s->reply.json)
 		json_end(&s->reply);
-	} else if (list.rows > LIMIT) {
-		reply_line(&s->reply, "... %u more", list.rows - LIMIT);
-	}
 }

@@ -319,7 +319,10 @@ def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operat
                         ("\x15show realm pbx-a", " "), ("\x15notify sipd unregister a", ".trunk.example "),
                         ("\x15show surrogate-agents realm tr", "unk "), ("\x15log-level surr", "ogate "),
                         ("\x15show surrogate-agents state bac", "koff "), ("\x15show sessions state TAL", "KING "),
-                        ("\x15reboot fo", "rce ")):
+                        ("\x15reboot fo", "rce "), ("\x15show realm li", "mit "),
+                        ("\x15show sipd agents trunk.example li", "mit "), ("\x15show sip interface l", "imit "),
+                        ("\x15show media realms l", "imit "), ("\x15display-alarms l", "imit "),
+                        ("\x15show surrogate-agents a.tr", "unk.example ")):
         o.keys(typed + "\t")
         o.reads(re.escape(more))
     o.keys("\x15show sipd re?")
@@ -330,6 +333,9 @@ def test_words_behind_commands_are_completed_shortened_and_explained(sbc, operat
     assert "Severity" in sbc.acli("sh alarms hist") and "Ingress K" in sbc.acli("show media real pbx-a")
     assert "2 AoRs\n" in sbc.acli("show registr sipd by-us 4930101 det | exclude zzz")
     assert sbc.acli("log-le media WARN for 5") == "Level of media is WARNING for 5 minutes.\n"
+    assert "... 1 more" in sbc.acli("show sip interface lim 2")
+    assert "Unknown word [2]" in sbc.acli_status("show sipd agents lim 2")[1]
+    assert "trunk" in sbc.acli("show sipd agents trunk.example lim 1")
     # states in any case; help in order
     assert "0 AoRs" in sbc.acli("show surrogate-agents state Given-Up")
     assert "0 sessions" in sbc.acli("show sessions state talking")

@@ -10,6 +10,8 @@ import re
 
 import pytest
 
+from peers.dns import Dns
+
 SIPD = """\
 SIP Status                          -- Period -- -------- Lifetime --------
                           Active    High   Total      Total  PerMax    High
@@ -203,3 +205,52 @@ def test_an_answer_of_many_slices_is_whole_in_each_form(sbc, tmp_path):
     assert re.findall(r"(?m)^(\S+) ", (tmp_path / "rows").read_text()) == users
     detail = json.loads(sbc.acli("show surrogate-agents detail | json"))["data"]["aors"]
     assert [a["aor"] for a in detail] == [a["aor"] for a in aors]
+
+
+# Command, and the member of data that has the rows (None: data itself)
+LISTS = [("show sipd agents", None), ("show sipd realms", None), ("show sipd interface", None),
+         ("show realm", None), ("show sip interface", None), ("show media realms", None),
+         ("show sipd registration-queue", None), ("show sipd endpoint-ip TRUNK", None),
+         ("show surrogate-agents", "aors"), ("show surrogate-agents summary", "agents"),
+         ("show registration sipd by-user *", None), ("show dns", "cache"), ("show sessions", None),
+         ("show media sessions", None), ("show credentials", None), ("show credentials seen", None),
+         ("show alarms", None), ("show alarms history", None), ("display-alarms", None)]
+
+
+def test_every_list_takes_a_limit(sbc, peers, pbx_a, trunk, tmp_path):
+    names = {f"{n}.trunk.example": sbc.ip(11) for n in ("one", "two", "three")}
+    peers(Dns, tmp_path, sbc.ip(53), hosts=names)
+    sbc.element("system-config")["dns-servers"] = [f"{sbc.ip(53)}:30053"]
+    sbc.element("sip-config")["max-sessions"] = "4"
+    sbc.element("system-config")["alarm-threshold"] = [{"type": "sessions", "severity": "minor", "value": "50"}]
+    sbc.element("session-agent", "pbx-a.example").update(
+        {"constraints": "enabled", "max-sessions": "4", "cac-alarm-threshold": "50"})
+    sbc.start().registered()
+    for name in names:
+        sbc.acli(f"dns lookup {name} a")
+    for _ in range(2):
+        one_call(sbc, pbx_a, trunk)
+    cut = set()
+    for name in ("sessions", "cac-utilisation"):
+        sbc.waits("show alarms", rf"\d +{name} ")
+    for name, where in LISTS:
+        command = name.replace("TRUNK", sbc.ip(11))
+        whole = json.loads(sbc.acli(command + " | json"))
+        rows = whole["data"] if where is None else whole["data"][where]
+        assert "more" not in whole, command
+        some = json.loads(sbc.acli(command + " limit 1 | json"))
+        shown = some["data"] if where is None else some["data"][where]
+        per = 2 if command == "show media sessions" else 1  # a row for each side
+        total = len(rows) // per
+        assert len(shown) == min(total, 1) * per, command
+        assert some.get("more", 0) == max(total - 1, 0), (command, some)
+        text = sbc.acli(command + " limit 1")
+        if total > 1:
+            assert f"... {total - 1} more\n" in text, (command, text)
+            cut.add(name)
+        for wrong, says in (("limit", "Missing N"), ("limit x", "limit [x] is not a number"),
+                            ("limit 99999999999", "limit [99999999999] is out of range 0-4294967295")):
+            code, output = sbc.acli_status(f"{command} {wrong}")
+            assert code == 1 and says in output, (command, wrong, output)
+    # There are one registrar and one who challenged
+    assert {name for name, _ in LISTS} - cut == {"show sipd registration-queue", "show credentials seen"}
