@@ -469,6 +469,44 @@ static void remove_agreed(struct session *s, const struct pl *answer)
 	mem_deref(b);
 }
 
+static int find_file(struct task *task)
+{
+	struct backup *b = (struct backup *)task;
+	char path[PATH_SIZE];
+	int err = file_path(task, b->name, path);
+
+	if (!err && access(path, F_OK))
+		err = errno;
+	return err == ENOENT ? refuse(task, "There is no backup [%s]", b->name)
+			     : err;
+}
+
+static int remove_ask(struct task *task)
+{
+	struct backup *b = backup_alloc();
+	struct session *s = task->session;
+
+	if (!b)
+		return ENOMEM;
+	str_ncpy(b->name, ((struct backup *)task)->name, sizeof(b->name));
+	if (!s) {
+		mem_deref(b);
+		return ECANCELED;
+	}
+	s->arg = b;
+	s->asks = remove_agreed;
+	reply_ask(&task->reply, REPLY_QUESTION, "Delete backup [%s]? [y/n] ",
+		  b->name);
+	return 0;
+}
+
+/* What is not there is not asked about */
+static const struct step remove_ask_steps[] = {
+	{ ON_JOB, find_file },
+	{ ON_FRONT, remove_ask },
+	{ ON_JOB, NULL },
+};
+
 void delete_backup(struct session *s, const struct words *w, uint32_t at)
 {
 	struct backup *b = backup_alloc();
@@ -476,10 +514,7 @@ void delete_backup(struct session *s, const struct words *w, uint32_t at)
 	if (!b)
 		no_memory(s);
 	else if (name_take(s, b->name, w, at) && ends_here(s, w, at + 1)) {
-		s->arg = b;
-		s->asks = remove_agreed;
-		reply_ask(&s->reply, REPLY_QUESTION,
-			  "Delete backup [%s]? [y/n] ", b->name);
+		task_start(s, (struct task *)b, remove_ask_steps, false);
 		return;
 	}
 	mem_deref(b);

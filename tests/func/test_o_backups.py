@@ -72,8 +72,10 @@ def test_a_backup_never_replaces_another_and_has_a_name(sbc):
                         ("delete-conf", "% Unknown word [delete-conf], did you mean")):
         code, output = sbc.acli_status(line, options=["--yes"])
         assert code == 1 and error in output, (line, output)
-    code, output = sbc.acli_status("delete-backup-config none", options=["--yes"])
-    assert code == 1 and "% There is no backup [none]" in output
+    # What is not there is not asked about
+    for options in ([], ["--yes"]):
+        code, output = sbc.acli_status("delete-backup-config none", options=options)
+        assert code == 1 and output == "% There is no backup [none]\n"
     assert open(f"{sbc.folder}/backup/one.yaml").read() == before
     assert os.listdir(f"{sbc.folder}/backup") == ["one.yaml"]
 
