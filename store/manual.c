@@ -94,6 +94,38 @@ static int rules_write(struct re_printf *pf)
 	return err;
 }
 
+/* What no element says: who may do what to a version (acli.md 1.7, 1.9) */
+static int versions_write(struct re_printf *pf)
+{
+	return re_hprintf(
+		pf,
+		"Versions\n"
+		"\n"
+		"    Editing, saved, running\n"
+		"        save-config makes a numbered version of what is "
+		"edited, "
+		"activate-config runs\n"
+		"        the newest one. Both need the lock of the "
+		"configuration "
+		"free or own.\n"
+		"\n"
+		"    On trial\n"
+		"        activate-config confirm MINUTES runs a version on "
+		"trial, 1 to 60 minutes.\n"
+		"        Every superuser may end the trial, also while another "
+		"holds the lock:\n"
+		"        activate-config accept keeps the version, "
+		"activate-config rollback lets the\n"
+		"        one that ran before return at once. Another "
+		"activation "
+		"is refused until then.\n"
+		"        Where nobody accepts in time the one that ran before "
+		"returns by itself, also\n"
+		"        after a restart of the daemon; editing and saved stay "
+		"as they are.\n"
+		"\n");
+}
+
 int manual_print(struct re_printf *pf, const struct element *only)
 {
 	int err = 0;
@@ -104,5 +136,5 @@ int manual_print(struct re_printf *pf, const struct element *only)
 	for (const struct element *const *e = elements; *e; e++)
 		err |= element_write(pf, *e, NULL);
 
-	return err | rules_write(pf);
+	return err | versions_write(pf) | rules_write(pf);
 }

@@ -48,6 +48,15 @@ def test_the_configuration_page_has_all_that_the_manual_has():
         assert f"\n       {rule} " in page
 
 
+def test_the_shell_page_says_who_may_end_a_trial():
+    """acli.md 1.7, 1.9"""
+    page = re.sub(r"\s+", " ", text_of("acli.1"))
+    said = page[page.index("Versions on trial"):page.index("Test commands")]
+    for words in ("every superuser may end the trial, also while another holds the lock", "activate-config accept keeps",
+                  "activate-config rollback lets the version that ran before return at once", "for 1 to 60 minutes"):
+        assert words in said, words
+
+
 def options_of(page):
     section = re.search(r"^OPTIONS$(.*?)^[A-Z]", text_of(page), re.M | re.S).group(1)
     return re.findall(r"^       (?:-[a-z], )?--([a-z-]+)(?: ([A-Z]+)\b)?(?: .*)?$", section, re.M)

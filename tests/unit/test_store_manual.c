@@ -61,6 +61,8 @@ static void the_whole_manual_has_every_parameter_and_rule(void **s)
 	}
 	for (const struct rule_text *r = rules; r->id; r++)
 		assert_non_null(strstr(text, r->id));
+	/* acli.md 1.9: who may end a trial */
+	assert_non_null(strstr(text, "Every superuser may end the trial"));
 	mem_deref(text);
 }
 
