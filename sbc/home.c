@@ -34,11 +34,6 @@ struct parcel {
 	struct mbuf *mb;
 };
 
-static bool is_alone(const struct worker *w)
-{
-	return !w->crew || w->crew->n == 1;
-}
-
 /* --- On the way ------------------------------------------------------------ */
 
 static void parcel_destructor(void *data)
@@ -241,7 +236,7 @@ bool home_send(struct worker *w, const struct arrival *from,
 	uint32_t worker;
 
 	/* one that is refused is refused where its connection is */
-	if (is_alone(w) || from->handed >= ROUNDS || from->refuse)
+	if (crew_is_alone(w) || from->handed >= ROUNDS || from->refuse)
 		return false;
 	worker = worker_of(w, from, msg);
 	if (worker == w->number)
@@ -257,7 +252,7 @@ bool home_pass_on(struct worker *w, const struct arrival *from,
 	uint8_t named;
 
 	/* A tag of ours has named its worker */
-	if (is_alone(w) || from->handed >= w->crew->n ||
+	if (crew_is_alone(w) || from->handed >= w->crew->n ||
 	    names_is_tag(&msg->to_tag, &named))
 		return false;
 	post(w, (w->number + 1) % w->crew->n, from, mbuf_buf(msg->mb),
@@ -272,7 +267,7 @@ bool home_send_keepalive(struct worker *w, const struct arrival *from)
 	struct source source;
 	uint32_t worker;
 
-	if (is_alone(w) || from->handed >= ROUNDS)
+	if (crew_is_alone(w) || from->handed >= ROUNDS)
 		return false;
 	at = passage_endpoint(w, from->port);
 	if (!at)
@@ -310,7 +305,7 @@ void home_refused(const struct sa *dst, const struct pl *quote, int err,
 	struct quote q = { .dst = *dst, .err = err };
 
 	transactions_refused(dst, quote, err, w->transactions);
-	if (is_alone(w))
+	if (crew_is_alone(w))
 		return;
 	q.n = quote->l < sizeof(q.bytes) ? quote->l : sizeof(q.bytes);
 	memcpy(q.bytes, quote->p, q.n);

@@ -14,7 +14,9 @@
  * for N = 0, 1, 2 ... and begins anew. A thread of its own waits for the signal,
  * which the constructor blocks before there is any other thread.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <pthread.h>
