@@ -13,7 +13,7 @@
 #include <re_main.h>
 
 enum {
-	INTAKE_TURN = 2000, /* a turn per this time, on average [us] */
+	INTAKE_TURN = 4000, /* a turn per this time, on average [us] */
 	INTAKE_BURST = 16   /* turns in hand after a pause */
 };
 
