@@ -109,6 +109,11 @@ static const char *const migrations[] = {
 	" cseq_reserved, granted, min_expires, failures, expires, refresh,"
 	" shard, epoch, state FROM (SELECT *, max(n) FROM registration_log"
 	" GROUP BY agent, aor) WHERE NOT gone;",
+	/* Call records, their fields in one JSON array: nobody looks for a
+	 * record by a field, and a column for each made most of the work of
+	 * writing one. By name they are in the view `record` (records) */
+	"CREATE TABLE call_record(sequence INTEGER PRIMARY KEY,"
+	" fields TEXT NOT NULL);",
 };
 
 enum {

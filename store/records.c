@@ -100,8 +100,6 @@ struct journal {
 		size_t used, room;
 	} gathered; /* of this turn of the writer, not in the file yet */
 	char node[256];
-	char insert[SQL_MAX]; /* the statement; its address tells it apart */
-	char select[SQL_MAX];
 
 	struct ledger *ledger;
 	uint64_t now; /* [s, monotonic] */
@@ -463,25 +461,84 @@ static int journal_check(struct journal *j)
 struct move {
 	struct journal *journal;
 	struct window window;
+	struct {
+		char *bytes;
+		size_t room;
+	} text; /* of one record, for SQLite */
 	uint64_t at;
 };
 
-/* Into SQLite; an empty field is NULL there */
-static int record_insert(struct connection *c, const struct journal *j,
+/* Most of what a field has goes as it is (RFC 8259 7) */
+static char *json_text(char *p, const struct pl *text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	*p++ = '"';
+	for (size_t i = 0; i < text->l; i++) {
+		const unsigned char c = (unsigned char)text->p[i];
+
+		if (c < ' ') {
+			memcpy(p, "\\u00", 4);
+			p[4] = digits[c >> 4];
+			p[5] = digits[c & 15];
+			p += 6;
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			*p++ = '\\';
+		*p++ = (char)c;
+	}
+	*p++ = '"';
+
+	return p;
+}
+
+/* The fields as an array of texts, as large as can be at worst */
+static int fields_text(struct move *move, const struct record *record,
+		       struct pl *text)
+{
+	size_t most = 2;
+	char *p;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		most += 6 * record->field[i].l + sizeof("\"\",") - 1;
+	if (most > move->text.room) {
+		p = realloc(move->text.bytes, most);
+		if (!p)
+			return ENOMEM;
+		move->text.bytes = p;
+		move->text.room = most;
+	}
+
+	p = move->text.bytes;
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		*p++ = i ? ',' : '[';
+		p = json_text(p, &record->field[i]);
+	}
+	*p++ = ']';
+	*text = (struct pl){ move->text.bytes, (size_t)(p - move->text.bytes) };
+
+	return 0;
+}
+
+static int record_insert(struct connection *c, struct move *move,
 			 const struct record *record, uint64_t sequence)
 {
 	struct statement *s;
+	struct pl text;
 	int err;
 
-	err = statement_kept(&s, c, j->insert);
+	err = fields_text(move, record, &text);
+	if (err)
+		return err;
+	err = statement_kept(&s, c,
+			     "INSERT OR IGNORE INTO call_record"
+			     " VALUES(?1, ?2)");
 	if (err)
 		return err;
 
-	statement_clear(s);
-	statement_number(s, SEQUENCE + 1, sequence);
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		if (i != SEQUENCE && record->field[i].l)
-			statement_pl(s, (int)i + 1, &record->field[i]);
+	statement_number(s, 1, sequence);
+	statement_pl(s, 2, &text);
 
 	return statement_run(s);
 }
@@ -523,7 +580,7 @@ static int sweep(struct connection *c, const struct journal *j)
 	if (j->sequence <= RECORDS_KEPT)
 		return 0;
 	err = statement_kept(&s, c,
-			     "DELETE FROM record WHERE \"sequence\" <= ?1");
+			     "DELETE FROM call_record WHERE sequence <= ?1");
 	if (err)
 		return err;
 
@@ -548,7 +605,7 @@ static int move_some(struct connection *c, void *arg)
 				      ? EBADMSG
 				      : 0;
 		if (!err)
-			err = record_insert(c, j, &record, sequence);
+			err = record_insert(c, move, &record, sequence);
 		if (!err)
 			record_file(j, &record, sequence);
 	}
@@ -575,6 +632,7 @@ static int journal_move(struct connection *c, void *arg)
 	while (!err && move.at < j->size)
 		err = connection_transaction(c, true, move_some, &move);
 	free(move.window.bytes);
+	free(move.text.bytes);
 	/* Somebody else has cut the file, or the disk has lost a part: what
 	 * cannot be read must not hold up what comes */
 	if (err == EBADMSG)
@@ -620,7 +678,9 @@ static int file_some(struct connection *c, struct journal *j, uint64_t after,
 	uint64_t sequence;
 	int err;
 
-	err = statement_kept(&s, c, j->select);
+	err = statement_kept(&s, c,
+			     "SELECT * FROM record WHERE \"sequence\" > ?1"
+			     " ORDER BY \"sequence\" LIMIT ?2");
 	if (err)
 		return err;
 	statement_number(s, 1, after);
@@ -774,67 +834,82 @@ static int tick(struct connection *c, void *arg)
 
 /* ---- start ---- */
 
-static int table_make(struct connection *c)
+/* Does this question have an answer? 0; ENOENT: no */
+static int ask(struct connection *c, const char *sql)
 {
-	struct statement *s = NULL;
-	char sql[SQL_MAX];
-	int n, err;
+	struct statement *s;
+	int err = statement_prepare(&s, c, sql);
 
-	n = snprintf(sql, sizeof(sql),
-		     "CREATE TABLE IF NOT EXISTS record("
-		     "\"sequence\" INTEGER PRIMARY KEY");
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		if (i != SEQUENCE)
-			n += snprintf(sql + n, sizeof(sql) - (size_t)n,
-				      ", \"%s\" TEXT", record_names[i]);
-	}
-	(void)snprintf(sql + n, sizeof(sql) - (size_t)n, ")");
-	err = connection_run(c, sql);
-
-	/* New fields come last (acli.md 5.3): a table of before lacks them */
-	for (size_t i = 0; i < RECORD_FIELDS && !err; i++) {
-		(void)snprintf(sql, sizeof(sql),
-			       "SELECT 1 FROM pragma_table_info('record')"
-			       " WHERE name = '%s'",
-			       record_names[i]);
-		err = statement_prepare(&s, c, sql);
-		if (err)
-			break;
-		err = statement_step(s);
-		statement_free(s);
-		if (err != ENOENT)
-			continue;
-		(void)snprintf(sql, sizeof(sql),
-			       "ALTER TABLE record ADD COLUMN \"%s\" TEXT",
-			       record_names[i]);
-		err = connection_run(c, sql);
-	}
+	if (err)
+		return err;
+	err = statement_step(s);
+	statement_free(s);
 
 	return err;
 }
 
-static void insert_make(struct journal *j)
+/* A database of before has a column for each field */
+static int columns_move(struct connection *c)
 {
-	size_t size = sizeof(j->insert);
+	char sql[SQL_MAX];
 	int n;
 
-	n = snprintf(j->insert, size, "INSERT OR IGNORE INTO record(");
+	n = snprintf(
+		sql, sizeof(sql),
+		"INSERT INTO call_record SELECT \"sequence\", json_array(");
 	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		n += snprintf(j->insert + n, size - (size_t)n, "%s\"%s\"",
-			      i ? ", " : "", record_names[i]);
-	n += snprintf(j->insert + n, size - (size_t)n, ") VALUES(");
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		n += snprintf(j->insert + n, size - (size_t)n, "%s?%zu",
-			      i ? ", " : "", i + 1);
-	(void)snprintf(j->insert + n, size - (size_t)n, ")");
+		n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+			      "%scoalesce(\"%s\", '')", i ? ", " : "",
+			      record_names[i]);
+	(void)snprintf(sql + n, sizeof(sql) - (size_t)n,
+		       ") FROM record; DROP TABLE record");
 
-	n = 0;
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		n += snprintf(j->select + n, size - (size_t)n, "%s\"%s\"",
-			      i ? ", " : "SELECT ", record_names[i]);
-	(void)snprintf(j->select + n, size - (size_t)n,
-		       " FROM record WHERE \"sequence\" > ?1"
-		       " ORDER BY \"sequence\" LIMIT ?2");
+	return connection_run(c, sql);
+}
+
+/* The fields by their names. New ones come last (acli.md 5.3): a view of before
+ * lacks them */
+static int view_make(struct connection *c)
+{
+	char sql[SQL_MAX];
+	int n;
+
+	n = snprintf(
+		sql, sizeof(sql),
+		"DROP VIEW IF EXISTS record; CREATE VIEW record AS SELECT ");
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		if (i == SEQUENCE)
+			n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+				      ", sequence");
+		else
+			n += snprintf(sql + n, sizeof(sql) - (size_t)n,
+				      "%sfields ->> %zu AS \"%s\"",
+				      i ? ", " : "", i, record_names[i]);
+	}
+	(void)snprintf(sql + n, sizeof(sql) - (size_t)n, " FROM call_record");
+
+	return connection_run(c, sql);
+}
+
+static int table_make(struct connection *c)
+{
+	char sql[128];
+	int err;
+
+	err = ask(c, "SELECT 1 FROM sqlite_schema"
+		     " WHERE type = 'table' AND name = 'record'");
+	if (!err)
+		err = columns_move(c);
+	if (err && err != ENOENT)
+		return err;
+
+	(void)snprintf(sql, sizeof(sql),
+		       "SELECT 1 WHERE %u ="
+		       " (SELECT count(*) FROM pragma_table_info('record'))",
+		       RECORD_FIELDS);
+	err = ask(c, sql);
+
+	return err == ENOENT ? view_make(c) : err;
 }
 
 static int sequence_read(struct connection *c, void *arg)
@@ -904,7 +979,6 @@ int records_open(struct database *db)
 	j->fd = -1;
 	if (gethostname(j->node, sizeof(j->node) - 1))
 		(void)snprintf(j->node, sizeof(j->node), "localhost");
-	insert_make(j);
 	pthread_mutex_init(&j->mutex, NULL);
 
 	err = ledger_alloc(&j->ledger, record_names, RECORD_FIELDS, times,
@@ -943,15 +1017,11 @@ static int read_last(struct connection *c, void *arg)
 	const struct last *last = arg;
 	struct record record;
 	struct statement *s;
-	char sql[SQL_MAX];
-	int n = 0, err;
+	int err;
 
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		n += snprintf(sql + n, sizeof(sql) - (size_t)n, "%s\"%s\"",
-			      i ? ", " : "SELECT ", record_names[i]);
-	(void)snprintf(sql + n, sizeof(sql) - (size_t)n,
-		       " FROM record ORDER BY \"sequence\" DESC LIMIT ?1");
-	err = statement_prepare(&s, c, sql);
+	err = statement_prepare(&s, c,
+				"SELECT * FROM record"
+				" ORDER BY \"sequence\" DESC LIMIT ?1");
 	if (err)
 		return err == ENOENT ? 0 : err; /* no record was ever kept */
 

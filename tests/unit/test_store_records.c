@@ -116,7 +116,8 @@ static void the_sequence_goes_on_though_the_records_are_deleted(void **s)
 	put(db, "s1");
 	put(db, "s2");
 	assert_int_equal(database_flush(db, 0), 0);
-	assert_int_equal(database_call(db, run_sql, "DELETE FROM record"), 0);
+	assert_int_equal(database_call(db, run_sql, "DELETE FROM call_record"),
+			 0);
 	database_close(db);
 	db = open_records();
 	put(db, "s3");
@@ -124,6 +125,81 @@ static void the_sequence_goes_on_though_the_records_are_deleted(void **s)
 	assert_int_equal(number_in(db, "SELECT sequence FROM record"), 3);
 	database_close(db);
 	(void)s;
+}
+
+struct found {
+	size_t n;
+	char session[8][64];
+	size_t length[8];
+	bool sparse;
+};
+
+static void found_h(const struct record *record, void *arg)
+{
+	struct found *f = arg;
+	const struct pl *session = &record->field[4];
+
+	assert_true(f->n < 8 && session->l < sizeof(f->session[0]));
+	memcpy(f->session[f->n], session->p, session->l);
+	f->length[f->n++] = session->l;
+	f->sparse = !record->field[63].l && record->field[0].l == 4 &&
+		    !pl_strcmp(&record->field[64], "42");
+}
+
+static void every_byte_of_a_field_comes_back(void **s)
+{
+	static const char *const texts[] = {
+		"a\"b\\c/d",    "\x01\x1f\t\n\r\x7f", "\xc3\xa4\xe2\x82\xac",
+		"\xff\xfe\x80", "[\"a\",null]",       "007",
+	};
+	const size_t n = sizeof(texts) / sizeof(*texts);
+	struct database *db = open_records();
+	struct found f = { 0 };
+	(void)s;
+
+	for (size_t i = 0; i < n; i++)
+		put(db, texts[i]);
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(records_last(db, 8, found_h, &f), 0);
+
+	assert_int_equal(f.n, n);
+	assert_true(f.sparse);
+	for (size_t i = 0; i < n; i++) {
+		const char *text = texts[n - 1 - i]; /* the newest is first */
+
+		assert_int_equal(f.length[i], strlen(text));
+		assert_memory_equal(f.session[i], text, strlen(text));
+	}
+	database_close(db);
+}
+
+static void records_of_a_table_with_columns_are_kept(void **s)
+{
+	struct database *db = open_records();
+	struct found f = { 0 };
+	(void)s;
+
+	put(db, "before");
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(
+		database_call(db, run_sql,
+			      "CREATE TABLE old AS SELECT * FROM record;"
+			      "UPDATE old SET reason = NULL;"
+			      "DROP VIEW record; DELETE FROM call_record;"
+			      "ALTER TABLE old RENAME TO record"),
+		0);
+	database_close(db);
+
+	db = open_records();
+	put(db, "after");
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(records_last(db, 8, found_h, &f), 0);
+	assert_int_equal(f.n, 2);
+	assert_true(f.sparse);
+	assert_string_equal(f.session[0], "after");
+	assert_string_equal(f.session[1], "before");
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"), 2);
+	database_close(db);
 }
 
 static void the_journal_is_empty_once_they_are_in_the_database(void **s)
@@ -267,11 +343,12 @@ static off_t journal_of_three(char *kept)
 	char name[160];
 	off_t size;
 
-	assert_int_equal(database_call(db, run_sql,
-				       "CREATE TRIGGER t BEFORE INSERT ON "
-				       "record BEGIN SELECT RAISE(ABORT, 'no');"
-				       " END"),
-			 0);
+	assert_int_equal(
+		database_call(db, run_sql,
+			      "CREATE TRIGGER t BEFORE INSERT ON "
+			      "call_record BEGIN SELECT RAISE(ABORT, 'no');"
+			      " END"),
+		0);
 	for (int i = 0; i < 3; i++)
 		put(db, "session");
 	assert_int_not_equal(database_flush(db, 0), 0);
@@ -301,7 +378,8 @@ static void a_journal_cut_anywhere_gives_its_whole_records(void **s)
 		assert_int_equal(count(db), n / one);
 		assert_int_equal(journal_size(), 0);
 		assert_int_equal(
-			database_call(db, run_sql, "DELETE FROM record"), 0);
+			database_call(db, run_sql, "DELETE FROM call_record"),
+			0);
 		database_close(db);
 	}
 	(void)s;
@@ -343,7 +421,8 @@ static void a_letter_changed_in_the_journal_ends_it_there(void **s)
 		assert_int_equal(database_flush(db, 0), 0);
 		assert_int_equal(count(db), 2);
 		assert_int_equal(
-			database_call(db, run_sql, "DELETE FROM record"), 0);
+			database_call(db, run_sql, "DELETE FROM call_record"),
+			0);
 		database_close(db);
 	}
 	(void)s;
@@ -354,6 +433,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_names_are_65_and_each_once),
 		TEST(the_newest_are_read_first_and_numbered_over_restarts),
+		TEST(every_byte_of_a_field_comes_back),
+		TEST(records_of_a_table_with_columns_are_kept),
 		TEST(the_sequence_goes_on_though_the_records_are_deleted),
 		TEST(the_journal_is_empty_once_they_are_in_the_database),
 		TEST(nothing_is_taken_before_the_journal_is_open),
