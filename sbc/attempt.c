@@ -90,7 +90,7 @@ static struct proof_setup proof_setup(const struct registration *r,
 		.challenge = challenge,
 		.query = {
 			.registering = r->flock->agent,
-			.owner = { r->flock->agent, r->number },
+			.owner = { r->flock->agent, registration_number(r) },
 			.to_registrar = true,
 		},
 	};
@@ -126,8 +126,8 @@ static int choose_contact(char buf[CONTACT_SIZE], struct registration *r,
 		return 0;
 	}
 
-	if (registration_contact(buf, CONTACT_SIZE, r->flock->agent, r->number,
-				 from) < 0)
+	if (registration_contact(buf, CONTACT_SIZE, r->flock->agent,
+				 registration_number(r), from) < 0)
 		return EOVERFLOW;
 	if (!r->contact || strcmp(r->contact, buf) != 0) {
 		/* the first one that was bound is still to be removed (4.3) */

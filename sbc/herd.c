@@ -2,6 +2,7 @@
  * The AoRs of one agent, in an array by number
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "store/registrations.h"
 #include "sbc/herd.h"
@@ -102,12 +103,17 @@ static void herd_destructor(void *arg)
 	list_clear(&h->waiting);
 	for (uint32_t i = 0; i < h->n; i++)
 		mem_deref(h->v[i]);
-	mem_deref(h->v);
+	free(h->v);
 	mem_deref(h->line.due.v);
 	mem_deref(h->f.key);
 	realms_forget(&h->f);
 	if (h->f.plan)
 		plan_give(h->f.plan);
+}
+
+struct registration **herd_room(uint32_t n)
+{
+	return calloc(n ? n : 1, sizeof(struct registration *));
 }
 
 int herd_alloc(struct herd **hp, struct surrogates *all,
@@ -253,7 +259,7 @@ void herd_tell_waiting(const struct registration *r)
 	for (struct le *le = h->waiting.head; le; le = le->next) {
 		const struct surrogate_wait *w = le->data;
 
-		if (w->number == r->number)
+		if (w->number == registration_number(r))
 			w->h(w->arg);
 	}
 }
@@ -281,7 +287,7 @@ void herd_forget(struct registration *r)
 /** Is its AoR one of an agent that came after it? */
 static bool is_taken_over(const struct registration *r)
 {
-	const struct owner who = { r->flock->agent, r->number };
+	const struct owner who = { r->flock->agent, registration_number(r) };
 	const struct herd *now = herd_find(herd_of(r)->all, r->flock->agent);
 	char user[AOR_USER_MAX + 1];
 	struct pl pl = { user, 0 };
@@ -309,7 +315,7 @@ void herd_bury(struct registration *r)
 	office_not_due(r);
 	herd_forget(r);
 	all->counts[r->state]--;
-	h->v[r->slot] = NULL;
+	h->v[registration_number(r)] = NULL;
 	mem_deref(r);
 	if (--h->alive)
 		return;
@@ -353,10 +359,6 @@ void herd_retire(struct herd *h)
 	timer_cancel(&h->sweep);
 	h->sweep_event = 0;
 	list_append(&all->retired, &h->le, h);
-
-	for (uint32_t i = 0; i < h->n; i++)
-		if (h->v[i])
-			h->v[i]->slot = i;
 	h->swept = 0;
 	retire_some(h, HERD_SLICE);
 }

@@ -64,6 +64,10 @@ enum {
 int herd_alloc(struct herd **hp, struct surrogates *all,
 	       const struct surrogate_agent *agent);
 
+/** Room for so many AoRs, all NULL; free() ends it. Of a million it costs nothing
+ *  until they come: the kernel clears its pages one by one. NULL: no memory */
+struct registration **herd_room(uint32_t n);
+
 /** Point to a plan and its agent; take a registrar, moved: another one. 0;
  *  ENOMEM */
 int herd_use(struct herd *h, const struct plan *plan,

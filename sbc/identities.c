@@ -192,7 +192,7 @@ int identities_find(struct owner *who, const struct table *all,
 	if (!a)
 		return ENOENT;
 	who->agent = a->r->flock->agent;
-	who->number = a->r->number;
+	who->number = registration_number(a->r);
 
 	return 0;
 }

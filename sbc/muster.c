@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include "store/log.h"
 #include "sbc/activity.h"
@@ -66,7 +67,7 @@ static int herd_new(struct surrogates *all, const struct plan *plan,
 	if (err)
 		goto out;
 
-	h->v = mem_zalloc(agent->aor_count * sizeof(*h->v), NULL);
+	h->v = herd_room(agent->aor_count);
 	err = h->v ? herd_enter(h) : ENOMEM;
 
 out:
@@ -90,7 +91,7 @@ static bool contact_now(char buf[CONTACT_SIZE], const struct registration *r)
 			: NULL;
 
 	return from && registration_contact(buf, CONTACT_SIZE, r->flock->agent,
-					    r->number, from) >= 0;
+					    registration_number(r), from) >= 0;
 }
 
 /** Bindings with another Contact than ours is now. True: there are none */
@@ -112,14 +113,14 @@ static bool check_contact(struct registration *r)
 enum {
 	NO_PLACE = UINT32_MAX,
 	SHARES = 5,     /* are counted in the time of one step of a slice */
-	RENUMBERED = 20 /* of those change places in the time of one slice's */
+	RENUMBERED = 20 /* of those leave a registrar in the time of one's */
 };
 
 /** Which number of the agent has the user of r? */
 static uint32_t number_at(const struct registration *r,
 			  const struct surrogate_agent *agent)
 {
-	const struct owner who = { r->flock->agent, r->number };
+	const struct owner who = { r->flock->agent, registration_number(r) };
 	char user[AOR_USER_MAX + 1];
 	int n = aor_register_user(user, sizeof(user), &who);
 	struct pl pl = { user, n < 0 ? 0 : (size_t)n };
@@ -133,48 +134,58 @@ static uint32_t number_at(const struct registration *r,
 }
 
 /** Another count or other numbers of an agent, prepared in slices while the former
- *  ones serve */
+ *  ones serve. An AoR has both, and the flock says which ones count */
 struct renumbering {
 	struct registration *
 		*v; /* of the new numbers; NULL: none is under way */
 	const struct surrogate_agent *agent;
-	uint32_t placed; /* of the former ones */
-	uint32_t filled; /* of the new ones */
+	struct herd *rest; /* of the former agent: who leaves */
+	uint32_t placed;   /* of the former ones */
+	uint32_t filled;   /* of the new ones */
+	uint32_t parted;   /* of the former ones: who leaves is of the rest */
+	uint32_t fresh;    /* of the new ones: were not there before */
 };
 
-/** Where does this AoR go, if the agent still has it? Only noted, in slot */
-static void find_place(struct renumbering *x, struct registration *r)
+/** Its number once the new ones count */
+static uint32_t *next_number(struct registration *r)
 {
-	r->slot = number_at(r, x->agent);
-	if (r->slot != NO_PLACE && x->v[r->slot])
-		r->slot = NO_PLACE;
-	if (r->slot != NO_PLACE)
-		x->v[r->slot] = r;
+	return &r->number[!r->flock->side];
 }
 
-/** A slice: places, then new ones in between. How much that was; *err: there is no
- *  memory */
-static uint32_t renumber_some(struct renumbering *x, struct herd *h,
-			      uint32_t limit, int *err)
+/** Which one will this AoR have, if the agent still has it? */
+static void find_place(struct renumbering *x, struct registration *r)
 {
-	uint32_t done = 0, i;
+	uint32_t number = number_at(r, x->agent);
 
-	for (; done < limit && x->placed < h->n; done++)
-		find_place(x, h->v[x->placed++]);
-	for (; done < limit && x->filled < x->agent->aor_count; done++) {
-		i = x->filled++;
-		if (!x->v[i])
-			*err = registration_alloc(&x->v[i], &h->f, i);
-		if (*err)
-			break;
-	}
+	if (number != NO_PLACE && x->v[number])
+		number = NO_PLACE;
+	if (number != NO_PLACE)
+		x->v[number] = r;
+	*next_number(r) = number;
+}
 
-	return done;
+/** One that nobody has yet gets an AoR. 0; ENOMEM */
+static int fill_place(struct renumbering *x, struct herd *h)
+{
+	const uint32_t i = x->filled++;
+	int err;
+
+	if (x->v[i])
+		return 0;
+
+	err = registration_alloc(&x->v[i], &h->f, i);
+	if (err)
+		return err;
+
+	x->v[i]->number[h->f.side] = NO_PLACE;
+	x->fresh++;
+
+	return 0;
 }
 
 static bool is_fresh(const struct herd *h, const struct registration *r)
 {
-	return r->number >= h->n || h->v[r->number] != r;
+	return r->number[h->f.side] == NO_PLACE;
 }
 
 static void free_fresh(struct registration **v, uint32_t n,
@@ -183,7 +194,7 @@ static void free_fresh(struct registration **v, uint32_t n,
 	for (uint32_t i = 0; i < n; i++)
 		if (v[i] && is_fresh(h, v[i]))
 			mem_deref(v[i]);
-	mem_deref(v);
+	free(v);
 }
 
 /** A herd of the former agent for those that leave. 0; ENOMEM */
@@ -198,83 +209,128 @@ static int rest_alloc(struct herd **restp, const struct herd *h)
 
 	err = herd_use(rest, h->f.plan, h->f.agent, &moved);
 	if (!err) {
-		rest->v = mem_zalloc(h->n * sizeof(*rest->v), NULL);
+		rest->v = herd_room(h->n);
 		err = rest->v ? 0 : ENOMEM;
 	}
 	if (err) {
 		herd_dismiss(rest);
 		return err;
 	}
+	rest->n = h->n;
+	rest->f.side = h->f.side;
 	rest->f.no_path = h->f.no_path;
 	*restp = rest;
 
 	return 0;
 }
 
-static void send_away(struct herd *rest, struct registration *r)
+/** It has its number in the other herd, too: both are of the former agent */
+static void join(struct herd *to, struct herd *from, struct registration *r)
 {
 	office_not_due(r);
-	r->flock->bound -= r->bound;
-	rest->f.bound += r->bound;
-	r->flock = &rest->f;
-	rest->v[rest->n++] = r;
-	rest->alive++;
+	from->f.bound -= r->bound;
+	to->f.bound += r->bound;
+	r->flock = &to->f;
 }
 
-/** Everybody to his place: cannot fail */
-static void take_places(struct herd *h, struct registration **v, uint32_t n,
-			struct herd *rest)
+/** Who has no number any more leaves with the rest; until that goes, it is found
+ *  where it was */
+static void part_one(struct renumbering *x, struct herd *h)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (is_fresh(h, v[i]))
-			herd_welcome(h, v[i]);
-	for (uint32_t i = 0; i < h->n; i++) {
-		struct registration *r = h->v[i];
+	struct registration *r = h->v[x->parted++];
 
-		if (r->slot == NO_PLACE)
-			send_away(rest, r);
-		else
-			r->number = r->slot;
-	}
-	mem_deref(h->v);
-	h->v = v;
-	h->n = h->alive = n;
+	if (*next_number(r) != NO_PLACE)
+		return;
+	join(x->rest, h, r);
+	x->rest->v[registration_number(r)] = r;
+	x->rest->alive++;
 }
 
-/** All have a place: AoRs keep their registration where their user is still one of
- *  the agent's, the rest leaves under a herd of the former agent. 0; ENOMEM: all as
- *  before */
+/** A slice: places, new ones in between, who leaves. How much that was; *err: there
+ *  is no memory */
+static uint32_t renumber_some(struct renumbering *x, struct herd *h,
+			      uint32_t limit, int *err)
+{
+	uint32_t done = 0;
+
+	for (; done < limit && x->placed < h->n; done++)
+		find_place(x, h->v[x->placed++]);
+	for (; !*err && done < limit && x->filled < x->agent->aor_count; done++)
+		*err = fill_place(x, h);
+	if (!*err && done < limit && !x->rest)
+		*err = rest_alloc(&x->rest, h);
+	for (; !*err && done < limit && x->parted < h->n; done++)
+		part_one(x, h);
+
+	return done;
+}
+
+static bool is_prepared(const struct renumbering *x, const struct herd *h)
+{
+	return x->rest && x->parted == h->n;
+}
+
+static void rest_go(struct herd *rest)
+{
+	if (rest->alive) {
+		herd_retire(rest);
+		return;
+	}
+	rest->n = 0;
+	herd_dismiss(rest);
+}
+
+/** Nothing came of it */
+static void renumbering_end(struct renumbering *x, struct herd *h)
+{
+	for (uint32_t i = 0; x->rest && i < x->rest->n; i++)
+		if (x->rest->v[i])
+			join(h, x->rest, x->rest->v[i]);
+	if (x->rest) {
+		x->rest->alive = 0;
+		rest_go(x->rest);
+	}
+	if (x->v)
+		free_fresh(x->v, x->agent->aor_count, h);
+	x->rest = NULL;
+	x->v = NULL;
+}
+
+static void exchange(struct herd *h, struct registration ***v, uint32_t *n)
+{
+	struct registration **was = h->v;
+	const uint32_t count = h->n;
+
+	h->v = *v;
+	h->n = *n;
+	h->f.side = !h->f.side;
+	*v = was;
+	*n = count;
+}
+
+/** The new numbers count: AoRs keep their registration where their user is still
+ *  one of the agent's, and no AoR is touched. 0; ENOMEM: all as before */
 static int renumber(struct herd *h, const struct plan *plan,
 		    struct renumbering *x, bool *moved)
 {
 	uint32_t n = x->agent->aor_count;
-	struct herd *rest;
-	int err = rest_alloc(&rest, h);
+	int err;
 
-	if (err)
-		return err;
-
+	exchange(h, &x->v, &n);
 	err = herd_use(h, plan, x->agent, moved);
 	if (err) {
-		herd_dismiss(rest);
+		exchange(h, &x->v, &n);
 		return err;
 	}
 
-	take_places(h, x->v, n, rest);
+	h->alive = h->n;
+	h->all->counts[SUR_DISABLED] += x->fresh;
+	free(x->v);
 	x->v = NULL;
-	if (rest->n)
-		herd_retire(rest);
-	else
-		herd_dismiss(rest);
+	rest_go(x->rest);
+	x->rest = NULL;
 
 	return 0;
-}
-
-static void renumbering_end(struct renumbering *x, const struct herd *h)
-{
-	if (x->v)
-		free_fresh(x->v, x->agent->aor_count, h);
-	x->v = NULL;
 }
 
 /* Changes ----------------------------------------------------------------------- */
@@ -365,8 +421,7 @@ static int herd_change(struct herd *h, const struct plan *plan,
 	herd_sweep_end(h);
 	if (numbers_differ(old, agent)) {
 		t->numbers.agent = agent;
-		t->numbers.v = mem_zalloc(
-			agent->aor_count * sizeof(*t->numbers.v), NULL);
+		t->numbers.v = herd_room(agent->aor_count);
 		t->h = t->numbers.v ? h : NULL;
 		return t->h ? 0 : ENOMEM;
 	}
@@ -455,7 +510,7 @@ static uint32_t renumber_next(struct muster *m, uint32_t limit)
 	int err = 0;
 
 	limit = renumber_some(x, h, limit, &err);
-	if (!err && x->filled < x->agent->aor_count)
+	if (!err && !is_prepared(x, h))
 		return limit;
 
 	herd_sweep_end(h); /* one that began meanwhile */
@@ -469,7 +524,8 @@ static uint32_t renumber_next(struct muster *m, uint32_t limit)
 		herd_changed(h, t);
 	order_put(h);
 
-	return limit + h->n / RENUMBERED + 1;
+	/* another registrar lets go of each of them */
+	return limit + (t->moved ? h->n / RENUMBERED : 0) + 1;
 }
 
 /** At most so many of them; how many that were */

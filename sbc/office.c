@@ -41,7 +41,7 @@ static bool due_before(const void *a, const void *b)
 {
 	const struct registration *x = a, *y = b;
 
-	return x->number < y->number;
+	return registration_number(x) < registration_number(y);
 }
 
 static void due_placed(void *x, uint32_t place)

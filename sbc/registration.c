@@ -30,7 +30,7 @@ int registration_alloc(struct registration **rp, struct flock *flock,
 		return ENOMEM;
 
 	r->flock = flock;
-	r->number = number;
+	r->number[0] = r->number[1] = number;
 	r->reason = "";
 	names_callid(r->callid, flock->worker->number);
 	names_tag(r->tag, flock->worker->number);
@@ -105,7 +105,7 @@ int registration_contact(char *buf, size_t size,
 
 int registration_aor(char *buf, size_t size, const struct registration *r)
 {
-	const struct owner who = { r->flock->agent, r->number };
+	const struct owner who = { r->flock->agent, registration_number(r) };
 	struct pen t = { buf, size, 0, false };
 	char user[AOR_USER_MAX + 1];
 	int n = aor_register_user(user, sizeof(user), &who);

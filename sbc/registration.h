@@ -126,6 +126,7 @@ struct flock {
 	bool active;     /* triggered: the PBX is */
 	bool no_path;    /* 420: Supported: path is left out */
 	bool no_contact; /* its 200s hold none: that was logged */
+	uint8_t side;    /* which of the two numbers of each AoR counts */
 };
 
 enum surrogate_alarm {
@@ -152,7 +153,8 @@ struct registration {
 	uint64_t next; /* moment of the next try; 0: none */
 	uint64_t
 		expires; /* end of the binding, also when it is over; 0: none */
-	uint32_t number, granted, cseq, reserved, min_expires;
+	uint32_t granted, cseq, reserved, min_expires;
+	uint32_t number[2];  /* of its agent, and of what it becomes; below */
 	uint32_t nc;         /* of the last answer to a challenge; 0: none */
 	uint32_t failing;    /* since, with failures; monotonic [s] */
 	uint16_t code;       /* last answer; 0: none */
@@ -175,10 +177,17 @@ struct registration {
 	struct agent *over; /* session-agent that counts it; NULL: none */
 	/* of the queue of the registrar, by the host */
 	struct registration *older, *newer;
-	uint64_t since;       /* it waits */
-	uint32_t place, slot; /* in the heap of the queue; in its herd */
+	uint64_t since; /* it waits */
+	uint32_t place; /* in the heap of the queue */
 	uint8_t where, class;
 };
+
+/** Its number of the agent. Other numbers are written beside these, a few in each
+ *  turn, and count for all of them once the flock changes its side */
+static inline uint32_t registration_number(const struct registration *r)
+{
+	return r->number[r->flock->side];
+}
 
 /** Make one: disabled, with a new Call-ID and tag. 0; ENOMEM */
 int registration_alloc(struct registration **rp, struct flock *flock,

@@ -68,8 +68,8 @@ static int request_write(struct registration *r, struct rehearsal *out)
 	if (!what.port)
 		return from && r->flock->plan != w->plan ? ENOTCONN
 							 : EADDRNOTAVAIL;
-	if (registration_contact(contact, sizeof(contact), agent, r->number,
-				 from) < 0 ||
+	if (registration_contact(contact, sizeof(contact), agent,
+				 registration_number(r), from) < 0 ||
 	    re_snprintf(ruri, sizeof(ruri),
 			strchr(agent->register_host, ':') ? "sip:[%s]"
 							  : "sip:%s",
@@ -105,7 +105,7 @@ static void proof_add(struct registration *r, struct rehearsal *out,
 		.trial = out->trial,
 		.query = {
 			.registering = r->flock->agent,
-			.owner = { r->flock->agent, r->number },
+			.owner = { r->flock->agent, registration_number(r) },
 			.to_registrar = true,
 			.egress = hop->agent,
 			.egress_realm = hop->realm->config->identifier,

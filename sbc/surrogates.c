@@ -279,7 +279,7 @@ int surrogates_by_owner(const struct surrogates *s, const struct owner *who,
 	r->target.tls_name =
 		reg && reg->hop.agent ? reg->hop.agent->hostname : NULL;
 	*out = (struct registration_view){
-		.owner = { r->flock->agent, r->number },
+		.owner = { r->flock->agent, registration_number(r) },
 		.state = r->state == SUR_REFRESHING
 				 ? SUR_REGISTERED
 				 : (enum surrogate_state)r->state,
@@ -305,7 +305,7 @@ int surrogates_wait(const struct surrogates *s, const struct owner *who,
 
 	if (!r)
 		return ENOENT;
-	wait->number = r->number;
+	wait->number = registration_number(r);
 	list_append(&herd_of(r)->waiting, &wait->le, wait);
 
 	return 0;
@@ -352,7 +352,7 @@ static int find_first(struct owner *who, void *arg)
 	for (uint32_t i = 0; h && i < h->n && i < HERD_SLICE; i++) {
 		if (!h->v[i] || !h->v[i]->bound)
 			continue;
-		who->number = h->v[i]->number;
+		who->number = registration_number(h->v[i]);
 		return 0;
 	}
 
@@ -532,7 +532,7 @@ static void report(const struct registration *r, registration_h *h, void *arg)
 	const struct registry *reg = r->flock->registry;
 	uint64_t now = clock_ms();
 	struct registration_report out = {
-		.owner = { r->flock->agent, r->number },
+		.owner = { r->flock->agent, registration_number(r) },
 		.realm = r->flock->agent->realm_id,
 		.state = (enum surrogate_state)r->state,
 		.expires = r->bound ? seconds_until(r->expires, now) : 0,

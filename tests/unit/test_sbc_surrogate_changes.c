@@ -610,6 +610,77 @@ static void other_numbers_of_a_large_agent_are_taken_a_slice_in_a_turn(void **s)
 	(void)s;
 }
 
+/* AoRs of the large agent as they were, to see which ones a turn touches */
+static struct watched {
+	struct registration *r; /* a reference */
+	struct registration was;
+} watched[MANY];
+
+static void watch_begin(void)
+{
+	struct owner who = { .agent = report(1).owner.agent };
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		who.number = i;
+		watched[i].r = mem_ref(surrogates_find(f.s, &who));
+		assert_non_null(watched[i].r);
+		watched[i].was = *watched[i].r;
+	}
+}
+
+static uint32_t touched(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		n += memcmp(&watched[i].was, watched[i].r,
+			    sizeof(watched[i].was)) != 0;
+		watched[i].was = *watched[i].r;
+	}
+
+	return n;
+}
+
+static void watch_end(void)
+{
+	for (uint32_t i = 0; i < MANY; i++)
+		mem_deref(watched[i].r);
+}
+
+static void no_turn_touches_all_aors_whose_numbers_change(void **s)
+{
+	uint32_t most = 0, all = 0;
+
+	one_registered();
+	change_large(true, "30");
+	run(60 * SECOND);
+	watch_begin();
+
+	/* 500 get another number, 500 leave, 700 come */
+	renumber_large("1200", "500");
+	for (int turn = 0; turn < 100; turn++) {
+		uint32_t n = touched();
+
+		most = n > most ? n : most;
+		all += n;
+		run(1);
+	}
+	assert_true(all >= MANY);
+	/* a slice of theirs, one of those that leave, and neighbours of both in
+	 * lists of timers */
+	assert_in_range(most, 1, MANY / 2 - 1);
+	watch_end();
+	assert_int_equal(all_of_them(), 1201);
+	assert_string_equal(report(1).aor, "70500@a.trunk.example");
+	assert_string_equal(report(1200).aor, "71699@a.trunk.example");
+
+	/* an end while some are told apart: they are still where they were */
+	renumber_large("1000", "0");
+	run(14);
+	assert_int_equal(all_of_them(), 1201);
+	(void)s;
+}
+
 /* What concerns all AoRs concerns those, too, whose turn has not come */
 static void a_registrar_that_is_lost_in_the_middle_is_lost_for_all(void **s)
 {
@@ -676,6 +747,7 @@ int main(void)
 		TEST(a_change_in_the_middle_of_one_counts_alone),
 		TEST(a_large_agent_comes_and_goes_a_slice_in_a_turn),
 		TEST(other_numbers_of_a_large_agent_are_taken_a_slice_in_a_turn),
+		TEST(no_turn_touches_all_aors_whose_numbers_change),
 		TEST(a_registrar_that_is_lost_in_the_middle_is_lost_for_all),
 		TEST(an_end_in_the_middle_of_a_change_leaves_nobody_behind),
 	};
