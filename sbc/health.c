@@ -29,14 +29,7 @@ int health_target_print(struct re_printf *pf, const struct health_target *t)
 			  transport_name((enum transport)t->transport));
 }
 
-static void ignore(int err, const struct resolved *found, void *arg)
-{
-	(void)err;
-	(void)found;
-	(void)arg;
-}
-
-/* What the cache says; nobody waits for more */
+/* What the cache says: who looks asks nobody (acli.md 2.5) */
 static void look_up(struct worker *w, const struct hop *hop,
 		    struct resolved *out)
 {
@@ -46,7 +39,6 @@ static void look_up(struct worker *w, const struct hop *hop,
 		.port = hop->port,
 		.transport = hop->transport,
 	};
-	struct resolve *pending = NULL;
 
 	if (sa_isset(&hop->addr, SA_ADDR)) {
 		out->addr[0] = hop->addr;
@@ -54,10 +46,9 @@ static void look_up(struct worker *w, const struct hop *hop,
 					    ? TRANSPORT_UDP
 					    : (uint8_t)hop->transport;
 		out->n = 1;
-	} else if (resolve(&pending, w->resolver, &q, out, ignore, NULL)) {
+	} else if (resolve_look(w->resolver, &q, out)) {
 		out->n = 0;
 	}
-	resolve_cancel(pending);
 }
 
 void health_of_hop(struct worker *w, const struct hop *hop,

@@ -128,6 +128,7 @@ struct resolve {
 	enum transport transport;
 	uint64_t began; /* events up to here are older than the question */
 	bool late;      /* dns-timeout is over: no more waiting */
+	bool looks;     /* only: nothing is asked, and nothing changes */
 	struct timer timer;
 	struct list waits;
 	resolve_h *h;
@@ -770,14 +771,24 @@ static void cache_make_room(struct resolver *r)
 	}
 }
 
+static uint64_t question_hash(const struct question_key *key)
+{
+	return hash_mix(hash_bytes(key->name, strlen(key->name)),
+			hash_mix((uintptr_t)key->set, (uint64_t)key->type));
+}
+
+static struct question *question_find(const struct resolver *r,
+				      const struct question_key *key)
+{
+	return (struct question *)table_find(&r->cache, question_hash(key),
+					     question_matches, key);
+}
+
 static struct question *question_get(struct resolver *r, struct set *set,
 				     const char *name, int type)
 {
 	struct question_key key = { set, name, type };
-	uint64_t hash = hash_mix(hash_bytes(name, strlen(name)),
-				 hash_mix((uintptr_t)set, (uint64_t)type));
-	struct question *q = (struct question *)table_find(
-		&r->cache, hash, question_matches, &key);
+	struct question *q = question_find(r, &key);
 
 	if (q) {
 		list_unlink(&q->le);
@@ -796,7 +807,7 @@ static struct question *question_get(struct resolver *r, struct set *set,
 	q->set = set;
 	q->type = type;
 	memcpy(q->name, name, strlen(name) + 1);
-	if (table_add(&r->cache, &q->entry, hash))
+	if (table_add(&r->cache, &q->entry, question_hash(&key)))
 		return mem_deref(q);
 	list_append(&r->questions, &q->le, q);
 
@@ -945,8 +956,15 @@ static int question_wait(struct question *q, struct resolve *res)
 /* The answer as far as it is known; NULL: none, or the walk waits for it */
 static const struct answer *look_up(struct walk *w, const char *name, int type)
 {
+	const struct question_key key = { w->set, name, type };
 	struct resolve *res = w->resolve;
 	struct question *q;
+
+	if (res->looks) {
+		q = question_find(res->r, &key);
+		w->silent |= !q || !q->known;
+		return q ? q->answer : NULL;
+	}
 
 	q = question_get(res->r, w->set, name, type);
 	if (!q) {
@@ -1416,6 +1434,27 @@ int resolve(struct resolve **pendingp, struct resolver *r,
 out:
 	mem_deref(res);
 	return err;
+}
+
+int resolve_look(struct resolver *r, const struct resolve_query *q,
+		 struct resolved *found)
+{
+	struct resolve res = {
+		.r = r,
+		.realm = q->realm,
+		.port = q->port,
+		.transport = q->transport,
+		.looks = true,
+	};
+	struct sa sa;
+	int err;
+
+	if (host_is_address(&sa, &q->host))
+		return resolve_address(q, &sa, found);
+
+	err = host_copy(res.host, r, &q->host);
+
+	return err ? err : resolve_walk(&res, found);
 }
 
 void resolve_cancel(struct resolve *pending)

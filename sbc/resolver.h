@@ -71,6 +71,12 @@ int resolver_change(struct resolver *r, const struct resolver_setup *setup);
 int resolve(struct resolve **pendingp, struct resolver *r,
 	    const struct resolve_query *q, struct resolved *found, resolve_h *h,
 	    void *arg);
+/** What is known of it now, also when it is out of date; nothing is asked, and the
+ *  cache stays as it is. found as resolve(). 0; ENOENT; ETIMEDOUT not known;
+ *  EAFNOSUPPORT; ENOMEM */
+int resolve_look(struct resolver *r, const struct resolve_query *q,
+		 struct resolved *found);
+
 /** Take a question back, before its handler is called; NULL is fine */
 void resolve_cancel(struct resolve *pending);
 

@@ -81,6 +81,7 @@ PARTS = {"support-info"}
 BUSY = re.compile(r"\bdisk-space\b|\bcpu\b|\bloop-lag\b|\b100 Trying\b")
 MARKS = (
     (r"^(disk|loop lag|memory) +(ok|warn|fail) .*", r"\1 STATE"),
+    (r"^Health: (ok|warn)$", "Health: ok"),  # the machine's disk may be what warns
     (r"[A-Z]{3} [A-Z]{3} \d\d \d\d:\d\d:\d\d \d{4}", "DATE"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{3})?Z?", "TIME"),
     (r"^\d\d:\d\d:\d\d-\d+$", "HH:MM:SS-WINDOW"),

@@ -138,6 +138,23 @@ int resolver_change(struct resolver *r, const struct resolver_setup *setup)
 	return 0;
 }
 
+int resolve_look(struct resolver *r, const struct resolve_query *q,
+		 struct resolved *found)
+{
+	int err;
+
+	(void)r;
+	if (q->realm && !q->realm->endpoints_n)
+		return EAFNOSUPPORT;
+	if (fails)
+		return fails == EINPROGRESS ? ETIMEDOUT : fails;
+	err = look_up(q->host.p, q->host.l, found);
+	for (uint32_t i = 0; !err && q->port && i < found->n; i++)
+		sa_set_port(&found->addr[i], q->port);
+
+	return err;
+}
+
 int resolve(struct resolve **pendingp, struct resolver *r,
 	    const struct resolve_query *q, struct resolved *found, resolve_h *h,
 	    void *arg)

@@ -1007,6 +1007,58 @@ static void the_cache_shows_itself(void **s)
 	(void)s;
 }
 
+static struct asker *look(const char *name, enum transport t)
+{
+	static struct asker a;
+	struct resolve_query q = { &realm, { name, strlen(name) }, 0, t };
+
+	memset(&a, 0, sizeof(a));
+	a.err = resolve_look(resolver, &q, &a.found);
+	return &a;
+}
+
+static size_t rows_n;
+
+static void row_count(const struct resolver_row *row, void *arg)
+{
+	(void)row;
+	(void)arg;
+	rows_n++;
+}
+
+static size_t cached(void)
+{
+	rows_n = 0;
+	(void)resolver_walk(resolver, 0, 1000, row_count, NULL);
+	return rows_n;
+}
+
+static void who_only_looks_asks_nothing(void **s)
+{
+	zone = trunk;
+	assert_int_equal(look("t.example.net", TRANSPORT_UDP)->err, ETIMEDOUT);
+	assert_int_equal(look("192.0.2.7", TRANSPORT_UDP)->err, 0);
+	assert_int_equal(look("no name", TRANSPORT_UDP)->err, ENOENT);
+	assert_int_equal(servers[0].total, 0);
+	assert_int_equal(cached(), 0);
+
+	ask("t.example.net", 0, TRANSPORT_UDP);
+	unsigned total = servers[0].total;
+	size_t n = cached();
+
+	/* out of date is better than nothing */
+	for (int i = 0; i < 2; i++) {
+		struct asker *a = look("t.example.net", TRANSPORT_UDP);
+
+		assert_int_equal(a->err, 0);
+		assert_true(a->found.n > 0);
+		fake_clock_advance(100000000);
+	}
+	assert_int_equal(servers[0].total, total);
+	assert_int_equal(cached(), n);
+	(void)s;
+}
+
 /* --- Cancel, close, change ----------------------------------------------- */
 
 static void a_cancelled_question_is_not_answered(void **s)
@@ -1392,6 +1444,7 @@ int main(void)
 		TEST(an_answer_too_long_for_a_datagram_comes_by_tcp),
 		TEST(no_caller_waits_longer_than_dns_timeout),
 		TEST(the_cache_shows_itself),
+		TEST(who_only_looks_asks_nothing),
 		TEST(silent_servers_leave_the_last_good_answer_in_use),
 		TEST(a_server_failure_is_silence),
 		TEST(a_closed_port_is_silence_at_once),
