@@ -41,13 +41,12 @@ bool retry_is_exhausted(const struct registration *r)
 	return max && r->failures >= max;
 }
 
+/* Each failure from the third on is a case: it may be worse by now */
 static void raise_failed(struct registration *r)
 {
 	char aor[AOR_SIZE];
 
 	if (r->failures < FAILED_ALARM)
-		return;
-	if (r->failures != FAILED_ALARM && r->alarms & RAISED_FAILED)
 		return;
 
 	r->alarms |= RAISED_FAILED;

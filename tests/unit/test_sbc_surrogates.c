@@ -489,6 +489,39 @@ static void failures_back_off_and_the_third_raises(void **s)
 	(void)s;
 }
 
+static void failed_is(const struct alarm_report *a, void *arg)
+{
+	if (!strcmp(a->name, "surrogate-registration-failed"))
+		*(struct alarm_report *)arg = *a;
+}
+
+/* acli.md 5.1: minor; major when the agent has no AoR registered. It counts up */
+static void a_failure_gets_worse_with_the_last_binding(void **s)
+{
+	struct alarm_report a = { 0 };
+	uint32_t count;
+
+	one_agent();
+	run(SECOND);
+	assert_int_equal(in_state(SUR_REGISTERED), 1);
+	f.registrar = not_found;
+	while (!a.count) {
+		assert_true(until_next(600 * SECOND) != UINT64_MAX);
+		run(100);
+		alarms_walk(false, failed_is, &a);
+	}
+	assert_true(view(0).bound);
+	assert_int_equal(a.severity, ALARM_MINOR);
+	count = a.count;
+
+	run(3600 * SECOND);
+	assert_false(view(0).bound);
+	alarms_walk(false, failed_is, &a);
+	assert_int_equal(a.severity, ALARM_MAJOR);
+	assert_true(a.count > count);
+	(void)s;
+}
+
 static void it_gives_up_when_told_so_and_an_order_ends_that(void **s)
 {
 	agent_add("a", "493010^", "1");
@@ -1394,6 +1427,7 @@ int main(void)
 		TEST(a_200_without_the_own_contact_or_with_0_s_is_a_failure),
 		TEST(a_420_leaves_path_out_from_then_on),
 		TEST(failures_back_off_and_the_third_raises),
+		TEST(a_failure_gets_worse_with_the_last_binding),
 		TEST(it_gives_up_when_told_so_and_an_order_ends_that),
 		TEST(a_binding_outlives_a_registrar_that_is_down),
 		TEST(when_it_is_back_all_others_follow_at_once),
