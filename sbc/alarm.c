@@ -9,6 +9,9 @@
  * alarm; below 90 it is taken apart again. The objects are kept all the same, or
  * nobody would know when the last one is clear. Beyond 65,536 objects the oldest
  * make no room: a new one is only counted in its group.
+ *
+ * What an operator clears is put aside: many causes are told when they begin and
+ * when they end, and not in between. Whose end nobody told comes back.
  */
 #include <assert.h>
 #include <errno.h>
@@ -29,6 +32,7 @@ enum {
 	TOGETHER = 100, /* more than these are one alarm */
 	APART = 90,
 	SLICE = 200,
+	ASIDE = 60 * 1000,       /* [ms] until the next look at the cause */
 	EVENT_LIFE = 3600 * 1000 /* [ms] */
 };
 
@@ -36,6 +40,7 @@ struct group {
 	const char *name;
 	enum log_component component;
 	bool is_event;
+	bool is_case; /* no cause lasts */
 	bool together;
 	uint32_t objects;
 	struct up *first;        /* its objects, newest first */
@@ -45,10 +50,11 @@ struct group {
 
 struct up {
 	struct entry entry;
-	struct up *next, **prev; /* of the group */
+	struct up *next, **prev; /* of the group, or of those aside */
+	bool aside;              /* an operator cleared it */
 	struct group *group;
 	uint64_t row;  /* number of its row in the history */
-	uint64_t seen; /* last case [ms, monotonic] */
+	uint64_t seen; /* last case, or when it was put aside [ms, monotonic] */
 	struct alarm_report report;
 };
 
@@ -67,6 +73,7 @@ static unsigned groups_n;
 static struct alarm_report *history; /* HISTORY rows */
 static uint64_t rows;                /* written so far */
 static uint32_t last_id;
+static struct up *aside, **aside_end = &aside; /* the first one came first */
 
 /* clang-format off */
 static const struct { const char *prefix; enum log_component component; }
@@ -86,6 +93,12 @@ components[] = {
 static const char *const events[] = {
 	"auth-lookup-missing", "auth-realm-unknown", "daemon-restarted",
 	"clock-step", "diameter-ha1-refused", "diameter-scheme-refused",
+};
+
+/* They tell what happened once: cleared by hand, nothing of it is left */
+static const char *const cases[] = {
+	"config-rolled-back", "config-activation-failed", "login-lockout",
+	"auth-credentials-refused",
 };
 
 static const struct { const char *name; enum log_level level; }
@@ -156,6 +169,9 @@ static struct group *group_make(const char *name)
 	}
 	for (unsigned i = 0; i < LENGTH(events); i++)
 		g->is_event |= !strcmp(name, events[i]);
+	g->is_case = g->is_event;
+	for (unsigned i = 0; i < LENGTH(cases); i++)
+		g->is_case |= !strcmp(name, cases[i]);
 
 	return g;
 }
@@ -274,22 +290,48 @@ static struct up *up_make(struct group *g, const struct key *key,
 	return up;
 }
 
-static void up_end(struct up *up, struct news *news)
+static void up_unlink(struct up *up)
 {
-	struct group *g = up->group;
-
 	*up->prev = up->next;
 	if (up->next)
 		up->next->prev = up->prev;
-	table_remove(&ups, &up->entry);
-	g->objects--;
+	else if (aside_end == &up->next)
+		aside_end = up->prev;
+}
 
+static void up_drop(struct up *up)
+{
+	up_unlink(up);
+	table_remove(&ups, &up->entry);
+	free(up);
+}
+
+static void put_aside(struct up *up)
+{
+	up_unlink(up);
+	up->aside = true;
+	up->seen = clock_ms();
+	up->next = NULL;
+	up->prev = aside_end;
+	*aside_end = up;
+	aside_end = &up->next;
+}
+
+/* by_hand: its cause may last */
+static void up_end(struct up *up, bool by_hand, struct news *news)
+{
+	struct group *g = up->group;
+
+	g->objects--;
 	up->report.cleared = clock_wall();
 	if (up->row != UINT64_MAX) {
 		history_end(up->row, &up->report);
 		news_of(news, g, &up->report, false);
 	}
-	free(up);
+	if (by_hand && !g->is_case)
+		put_aside(up);
+	else
+		up_drop(up);
 
 	if (!g->together)
 		return;
@@ -325,6 +367,10 @@ static void raise_locked(const char *name, enum alarm_level severity,
 		return;
 
 	up = up_find(&key);
+	if (up && up->aside) {
+		up_drop(up);
+		up = NULL;
+	}
 	is_new = !up;
 	if (!up)
 		up = up_make(g, &key, severity);
@@ -407,8 +453,10 @@ void alarm_clear(const char *name, const char *object)
 	pthread_mutex_lock(&lock);
 	key.group = group_find(name);
 	up = key.group ? up_find(&key) : NULL;
-	if (up)
-		up_end(up, &news);
+	if (up && up->aside)
+		up_drop(up);
+	else if (up)
+		up_end(up, false, &news);
 	pthread_mutex_unlock(&lock);
 
 	news_log(&news);
@@ -418,13 +466,15 @@ bool alarm_is_up(const char *name, const char *object)
 {
 	char cut[sizeof(((struct alarm_report *)0)->object)];
 	struct key key = { NULL, cut };
+	const struct up *up;
 	bool is;
 
 	copy(cut, sizeof(cut), object);
 
 	pthread_mutex_lock(&lock);
 	key.group = group_find(name);
-	is = key.group && up_find(&key);
+	up = key.group ? up_find(&key) : NULL;
+	is = up && !up->aside;
 	pthread_mutex_unlock(&lock);
 
 	return is;
@@ -466,10 +516,10 @@ int alarm_clear_id(uint32_t id)
 		while (g->first) {
 			struct news quiet = { 0 };
 
-			up_end(g->first, &quiet);
+			up_end(g->first, true, &quiet);
 		}
 	} else if (up)
-		up_end(up, &news);
+		up_end(up, true, &news);
 	else
 		err = ENOENT;
 	pthread_mutex_unlock(&lock);
@@ -492,6 +542,25 @@ static struct up *up_over(uint64_t now)
 	return NULL;
 }
 
+/* The first of those aside, if it is time; false: it is not */
+static bool come_back(void)
+{
+	struct news news = { 0 };
+	struct alarm_report was;
+	const char *name = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (aside && clock_ms() - aside->seen >= ASIDE) {
+		was = aside->report;
+		name = aside->group->name;
+		raise_locked(name, was.severity, was.object, was.text, &news);
+	}
+	pthread_mutex_unlock(&lock);
+
+	news_log(&news);
+	return name;
+}
+
 void alarms_sweep(void)
 {
 	struct news news;
@@ -502,10 +571,12 @@ void alarms_sweep(void)
 		pthread_mutex_lock(&lock);
 		up = up_over(clock_ms());
 		if (up)
-			up_end(up, &news);
+			up_end(up, false, &news);
 		pthread_mutex_unlock(&lock);
 		news_log(&news);
 	} while (up);
+	for (unsigned n = 0; n < SLICE && come_back(); n++)
+		;
 }
 
 static void history_walk(alarm_h *h, void *arg)

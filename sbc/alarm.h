@@ -48,11 +48,13 @@ void alarm_clear(const char *name, const char *object);
 /** Is it up? An operator may have cleared it while its cause lasts */
 bool alarm_is_up(const char *name, const char *object);
 
-/** Clear by number: 0; ENOENT */
+/** Clear by number: 0; ENOENT. While its cause lasts it comes back, raised again by
+ *  it or by alarms_sweep a minute later */
 int alarm_clear_id(uint32_t id);
 
-/** End those that end an hour after their last case ("event" in acli.md 5.1);
- *  to be called now and then */
+/** End those that end an hour after their last case ("event" in acli.md 5.1), and
+ *  take back those that were cleared by hand and whose cause lasts; to be called
+ *  now and then */
 void alarms_sweep(void);
 
 /** Walk copies: those that are up, highest severity first; or the history of the

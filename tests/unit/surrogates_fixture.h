@@ -334,6 +334,7 @@ static inline void clear_alarm(const struct alarm_report *a, void *arg)
 {
 	(void)arg;
 	(void)alarm_clear_id(a->id);
+	alarm_clear(a->name, a->object); /* not only put aside */
 }
 
 static inline int teardown(void **state)

@@ -55,8 +55,10 @@ static const struct alarm_report *last(void)
 static int none_is_up(void **s)
 {
 	(void)s;
-	while (up())
+	while (up()) {
 		alarm_clear_id(seen.v[0].id);
+		alarm_clear(seen.v[0].name, seen.v[0].object);
+	}
 	return 0;
 }
 
@@ -132,6 +134,45 @@ static void it_is_cleared_by_its_number(void **s)
 	assert_int_equal(up(), 0);
 	assert_int_equal(alarm_clear_id(id), ENOENT);
 	assert_int_equal(alarm_clear_id(0), ENOENT);
+	alarm_clear("loop-lag", "sip-1");
+	(void)s;
+}
+
+static void what_is_cleared_by_hand_comes_back_while_its_cause_lasts(void **s)
+{
+	uint32_t id;
+
+	alarm_raise("session-agent-down", ALARM_MINOR, "a.example", "silent");
+	alarm_raise("sip-port-down", ALARM_CRITICAL, "192.0.2.1", "gone");
+	alarm_raise("config-rolled-back", ALARM_WARNING, "configuration", "x");
+	up();
+	id = last()->id;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(alarm_clear_id(seen.v[i].id), 0);
+	assert_int_equal(up(), 0);
+	assert_false(alarm_is_up("sip-port-down", "192.0.2.1"));
+	assert_int_equal(alarm_clear_id(id), ENOENT);
+
+	/* the cause of one ends: it stays away */
+	alarm_clear("sip-port-down", "192.0.2.1");
+	fake_clock_advance(59999);
+	assert_int_equal(up(), 0);
+	fake_clock_advance(1);
+	assert_int_equal(up(), 1);
+	assert_string_equal(seen.v[0].name, "session-agent-down");
+	assert_string_equal(seen.v[0].text, "silent");
+	assert_int_equal(seen.v[0].count, 1);
+	assert_true(seen.v[0].id > id);
+
+	/* again, and its cause tells it first: once */
+	assert_int_equal(alarm_clear_id(seen.v[0].id), 0);
+	alarm_raise("session-agent-down", ALARM_MAJOR, "a.example", "still");
+	fake_clock_advance(120000);
+	assert_int_equal(up(), 1);
+	assert_string_equal(seen.v[0].text, "still");
+	alarm_clear("session-agent-down", "a.example");
+	fake_clock_advance(120000);
+	assert_int_equal(up(), 0);
 	(void)s;
 }
 
@@ -169,6 +210,21 @@ static void clear_many(unsigned from, unsigned to)
 	}
 }
 
+static void many_that_are_cleared_by_hand_come_back_as_one(void **s)
+{
+	raise_many(0, 500, ALARM_MINOR);
+	assert_int_equal(up(), 1);
+	assert_int_equal(alarm_clear_id(last()->id), 0);
+	clear_many(100, 300);
+	fake_clock_advance(60000);
+	assert_int_equal(up(), 1); /* 200 of them */
+	assert_int_equal(up(), 1);
+	assert_string_equal(last()->object, "300 objects");
+	clear_many(0, 500);
+	assert_int_equal(up(), 0);
+	(void)s;
+}
+
 static void more_than_100_objects_are_one_alarm_with_their_number(void **s)
 {
 	raise_many(0, 100, ALARM_MINOR);
@@ -200,6 +256,7 @@ static void clearing_the_one_clears_its_objects(void **s)
 	raise_many(0, 1, ALARM_MINOR);
 	assert_int_equal(up(), 1);
 	assert_string_equal(last()->object, "aor-0");
+	clear_many(0, 200);
 	(void)s;
 }
 
@@ -284,6 +341,8 @@ int main(void)
 		TEST(it_ends_with_its_cause_and_is_remembered),
 		TEST(the_higher_severity_stays_and_the_worst_comes_first),
 		TEST(it_is_cleared_by_its_number),
+		TEST(what_is_cleared_by_hand_comes_back_while_its_cause_lasts),
+		TEST(many_that_are_cleared_by_hand_come_back_as_one),
 		TEST(an_event_ends_an_hour_after_its_last_case),
 		TEST(more_than_100_objects_are_one_alarm_with_their_number),
 		TEST(clearing_the_one_clears_its_objects),
