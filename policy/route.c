@@ -24,6 +24,7 @@
  * key it names (2.3); `gather` joins the stages into one list.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
 #include "store/base.h"
@@ -60,6 +61,7 @@ struct option {
 /* A policy: a run of options */
 struct line {
 	const struct local_policy *policy;
+	char *_Atomic key; /* its text, once a call asked for it */
 	struct option *options;
 	uint32_t n;
 };
@@ -336,6 +338,8 @@ static void routes_destructor(void *arg)
 		mem_deref(routes->by_realm[i]);
 	mem_deref(routes->by_realm);
 	mem_deref(routes->any);
+	for (uint32_t i = 0; routes->lines && i < routes->lines_n; ++i)
+		mem_deref(routes->lines[i].key);
 	mem_deref(routes->lines);
 	mem_deref(routes->options);
 	mem_deref(routes->holidays);
@@ -564,6 +568,7 @@ static int compile_lines(struct routes *routes)
 				line->policy->policy_attributes.v[a];
 			option->place = place++;
 			compile_option(option, routes);
+			option->hop.line = line;
 			routes->prefer_codecs =
 				routes->prefer_codecs || option->has_profiles;
 		}
@@ -572,6 +577,29 @@ static int compile_lines(struct routes *routes)
 	}
 
 	return err;
+}
+
+const char *hop_policy_key(const struct hop *hop)
+{
+	struct line *line = hop->line;
+	char *key, *theirs = NULL;
+	struct item_ref ref;
+
+	if (!line)
+		return "";
+	key = atomic_load_explicit(&line->key, memory_order_acquire);
+	if (key)
+		return key;
+
+	ref = (struct item_ref){ &element_local_policy, line->policy };
+	if (re_sdprintf(&key, "%H", item_key_print, &ref))
+		return "";
+	if (!atomic_compare_exchange_strong(&line->key, &theirs, key)) {
+		mem_deref(key);
+		key = theirs;
+	}
+
+	return key;
 }
 
 static uint32_t count_options(const struct config *cfg)

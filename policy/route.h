@@ -41,6 +41,7 @@ struct route_query {
 struct hop {
 	const struct local_policy *policy;        /* NULL: default route */
 	const struct policy_attribute *attribute; /* why; kept with the call */
+	struct line *line;                        /* of the routes, or NULL */
 	const struct session_agent *agent;        /* or NULL */
 	const struct realm *realm;                /* egress */
 	const char *next_hop;                     /* as configured */
@@ -104,6 +105,11 @@ int routes_alloc(struct routes **rp, const struct realms *realms,
  */
 int route_find(const struct routes *routes, const struct route_query *q,
 	       struct route *out);
+
+/** Key of the local-policy that led here, as item_key_print has it; "" none, or no
+ *  memory. It is made when it is first asked for, by any thread, and stays with
+ *  the routes */
+const char *hop_policy_key(const struct hop *hop);
 
 /** Has any route media-profiles, so that a question needs the codecs? */
 bool routes_prefer_codecs(const struct routes *routes);

@@ -112,9 +112,7 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 {
 	const struct branch *now = hunt->now;
 	struct cdr_side *b = &cdr->side[SIDE_B];
-	struct item_ref policy = { &element_local_policy, now->hop.policy };
 	struct address addr;
-	char *key = NULL;
 
 	cdr_set_str(cdr, CDR_CALLID + SIDE_B, leg_text(now->leg, LEG_CALLID));
 	cdr_set(cdr, CDR_CALLED + SIDE_B, &now->rw.ruri);
@@ -131,10 +129,7 @@ void account_placed(struct cdr *cdr, const struct hunt *hunt)
 	b->unrecorded = !now->hop.realm->config->accounting_enable;
 	cdr->next_hop = now->hop.next_hop;
 	cdr->routes_tried = hunt->tried;
-	if (now->hop.policy &&
-	    re_sdprintf(&key, "%H", item_key_print, &policy) == 0)
-		cdr_set_str(cdr, CDR_POLICY, key);
-	mem_deref(key);
+	cdr->policy = hop_policy_key(&now->hop);
 }
 
 /* --- Before the last ------------------------------------------------------- */

@@ -235,7 +235,7 @@ static void report(const struct call *c, call_h *h, void *arg)
 	text(r.aor, sizeof(r.aor), cdr_get(cdr, CDR_AOR));
 	media_report(c->media, &media);
 	text(r.codec, sizeof(r.codec), media.codec[0]);
-	text(r.policy, sizeof(r.policy), cdr_get(cdr, CDR_POLICY));
+	text(r.policy, sizeof(r.policy), cdr->policy);
 	text(r.next_hop, sizeof(r.next_hop), cdr->next_hop);
 	r.routes_tried = cdr->routes_tried;
 	h(&r, arg);

@@ -423,7 +423,7 @@ static struct writer *record_make(const struct cdr *cdr,
 	put_str(w, F_DIVERSION, cdr_get(cdr, CDR_DIVERSION));
 	put_side(w, F_SIDE, cdr, SIDE_A);
 	put_side(w, F_SIDE + 5, cdr, SIDE_B);
-	put_str(w, F_POLICY, cdr_get(cdr, CDR_POLICY));
+	put_str(w, F_POLICY, cdr->policy);
 	put_str(w, F_NEXT_HOP, cdr->next_hop);
 	put_number(w, F_ROUTES, cdr->routes_tried);
 	put_auth(w, cdr);

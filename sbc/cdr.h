@@ -45,7 +45,6 @@ enum cdr_text {
 	CDR_DIVERSION,
 	CDR_CALLING_NUMBER,
 	CDR_CALLED_NUMBER,
-	CDR_POLICY,     /* key of the local-policy */
 	CDR_AUTH_REALM, /* of the credentials that answered, or should have */
 	CDR_AUTH_LOOKUP,
 	CDR_AUTH_USER,
@@ -75,7 +74,8 @@ struct cdr {
 	uint64_t setup, ring, connect,
 		disconnect;      /* monotonic [ms]; 0: never */
 	struct cdr_side side[2]; /* by enum side */
-	const char *next_hop;    /* of the plan */
+	const char *policy,
+		*next_hop; /* of the plan; key of the local-policy */
 	uint32_t routes_tried, challenges;
 	uint8_t by; /* enum credential_by */
 	bool authenticated, auth_failed;

@@ -17,6 +17,19 @@ enum {
 	CODECS = 32 /* of an offer that are looked at */
 };
 
+/* Its hops are many, most calls have one: they are not cleared */
+static struct route *route_empty(void)
+{
+	struct route *route = mem_alloc(sizeof(*route), NULL);
+
+	if (route) {
+		route->n = 0;
+		route->loops = 0;
+	}
+
+	return route;
+}
+
 /* May this source reach a PBX by the contact that we registered (2.1)? */
 static bool is_registrar(const struct ingress *in, const struct owner *who)
 {
@@ -398,7 +411,7 @@ uint8_t choose_priority(struct ingress *in)
 
 	if (in->msg->method_id != INVITE)
 		return PRIORITY_NONE;
-	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	in->route = route_empty();
 	if (in->route && !route_by_policy(in) && in->route->n)
 		policy = in->route->hops[0].policy;
 	in->route = mem_deref(in->route);
@@ -458,7 +471,7 @@ uint16_t choose_route(struct ingress *in)
 {
 	uint16_t code;
 
-	in->route = mem_zalloc(sizeof(*in->route), NULL);
+	in->route = route_empty();
 	if (!in->route)
 		return 503;
 	code = choose_find(in);

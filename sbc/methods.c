@@ -17,6 +17,7 @@
 
 enum {
 	PARTIES_FIRST = 16,
+	LAST = 64,
 	CODES_FIRST = 8,
 	CODES_MAX = 600 /* 100-699: wire knows no other */
 };
@@ -49,6 +50,7 @@ struct methods {
 	struct list parts;        /* interfaces and parties */
 	struct table names;       /* of the parties */
 	struct methods **parties; /* by number, from 1 */
+	struct methods **last;    /* party_number */
 	uint32_t parties_n, parties_room;
 };
 
@@ -60,6 +62,7 @@ static void methods_destructor(void *data)
 	list_unlink(&m->le);
 	table_finish(&m->names);
 	mem_deref(m->parties);
+	mem_deref(m->last);
 	mem_deref(m->name);
 	for (size_t i = 0; i < METHODS; i++) {
 		for (int s = 0; m->rows[i] && s < METHOD_SIDES; s++)
@@ -74,6 +77,11 @@ int methods_open(struct methods **mp)
 
 	if (!m)
 		return ENOMEM;
+	m->last = mem_zalloc(LAST * sizeof(*m->last), NULL);
+	if (!m->last) {
+		mem_deref(m);
+		return ENOMEM;
+	}
 	m->all = m;
 	*mp = m;
 	return 0;
@@ -168,29 +176,45 @@ static bool party_room(struct methods *all)
 	return true;
 }
 
+static struct methods *party_new(struct methods *all,
+				 const struct party_key *key, uint64_t hash)
+{
+	struct methods *m;
+
+	if (!party_room(all))
+		return NULL;
+	m = mem_zalloc(sizeof(*m), methods_destructor);
+	if (!m || str_dup(&m->name, key->name) ||
+	    table_add(&all->names, &m->entry, hash)) {
+		mem_deref(m);
+		return NULL;
+	}
+	m->all = all;
+	m->what = (uint8_t)key->what;
+	m->number = (uint16_t)(all->parties_n + 1);
+	all->parties[all->parties_n++] = m;
+	list_append(&all->parts, &m->le, m);
+	return m;
+}
+
+/* The name of a configuration tells where it was found last: asked for by each
+ * message, it need not be hashed again. What is there has the name, or not */
 static uint16_t party_number(struct methods *all, enum party_kind what,
 			     const char *name)
 {
 	const struct party_key key = { what, name };
-	const uint64_t hash = party_hash(&key);
-	struct methods *m = party_find(all, &key, hash);
+	struct methods **last =
+		&all->last[hash_mix((uintptr_t)name, what) % LAST];
+	uint64_t hash;
 
-	if (m)
-		return m->number;
-	if (!party_room(all))
-		return 0;
-	m = mem_zalloc(sizeof(*m), methods_destructor);
-	if (!m || str_dup(&m->name, name) ||
-	    table_add(&all->names, &m->entry, hash)) {
-		mem_deref(m);
-		return 0;
-	}
-	m->all = all;
-	m->what = (uint8_t)what;
-	m->number = (uint16_t)(all->parties_n + 1);
-	all->parties[all->parties_n++] = m;
-	list_append(&all->parts, &m->le, m);
-	return m->number;
+	if (*last && party_matches(&(*last)->entry, &key))
+		return (*last)->number;
+	hash = party_hash(&key);
+	*last = party_find(all, &key, hash);
+	if (!*last)
+		*last = party_new(all, &key, hash);
+
+	return *last ? (*last)->number : 0;
 }
 
 struct parties methods_parties(struct methods *all,

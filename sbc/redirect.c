@@ -363,6 +363,7 @@ static int follow(struct hop *to, struct redirects *r, const struct plan *plan,
 
 	list_append(&r->kept, &f->le, f);
 	to->policy = from->policy;
+	to->line = from->line;
 	to->attribute = from->attribute;
 	to->cost = from->cost;
 	to->redirected = true;

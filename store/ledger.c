@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "store/ledger.h"
 #include "store/log.h"
 #include "store/number.h"
+#include "store/quote.h"
 
 enum {
 	FORMS = 2,
@@ -82,20 +82,31 @@ int ledger_alloc(struct ledger **lp, const char *const *names, size_t n,
 
 /* --- lines ---------------------------------------------------------------- */
 
+/* Room for n bytes behind what is there */
+static int reserve(struct reel *r, size_t n)
+{
+	size_t room = r->room ? r->room : 4096;
+	char *more;
+
+	if (r->used + n <= r->room)
+		return 0;
+	while (room < r->used + n)
+		room *= 2;
+	more = realloc(r->text, room);
+	if (!more)
+		return ENOMEM;
+	r->text = more;
+	r->room = room;
+
+	return 0;
+}
+
 static int put(struct reel *r, const char *text, size_t n)
 {
-	if (r->used + n > r->room) {
-		size_t room = r->room ? r->room : 4096;
-		char *more;
+	int err = reserve(r, n);
 
-		while (room < r->used + n)
-			room *= 2;
-		more = realloc(r->text, room);
-		if (!more)
-			return ENOMEM;
-		r->text = more;
-		r->room = room;
-	}
+	if (err)
+		return err;
 	if (n)
 		memcpy(r->text + r->used, text, n);
 	r->used += n;
@@ -103,50 +114,15 @@ static int put(struct reel *r, const char *text, size_t n)
 	return 0;
 }
 
-/* RFC 4180 2: quoted where a comma, a quote or the end of a line is in it */
-static bool is_special(char c)
+static int put_json(struct reel *r, const struct pl *text)
 {
-	static const bool special[UCHAR_MAX + 1] = {
-		[','] = true, ['"'] = true, ['\r'] = true, ['\n'] = true
-	};
+	int err = reserve(r, QUOTE_JSON_MOST(text->l));
 
-	return special[(unsigned char)c];
-}
+	if (!err)
+		r->used =
+			(size_t)(quote_json(r->text + r->used, text) - r->text);
 
-static int put_csv(struct reel *r, const char *text, size_t n)
-{
-	bool quoted = false;
-	int err;
-
-	for (size_t i = 0; i < n; i++)
-		quoted |= is_special(text[i]);
-	if (!quoted)
-		return put(r, text, n);
-
-	err = put(r, "\"", 1);
-	for (size_t i = 0; i < n && !err; i++)
-		err = text[i] == '"' ? put(r, "\"\"", 2) : put(r, text + i, 1);
-	return err ? err : put(r, "\"", 1);
-}
-
-static int put_json(struct reel *r, const char *text, size_t n)
-{
-	int err = put(r, "\"", 1);
-
-	for (size_t i = 0; i < n && !err; i++) {
-		const unsigned char c = (unsigned char)text[i];
-		char escaped[8];
-
-		if (c == '"' || c == '\\')
-			err = put(r, "\\", 1);
-		if (!err && c >= 0x20) {
-			err = put(r, text + i, 1);
-		} else if (!err) {
-			(void)snprintf(escaped, sizeof(escaped), "\\u%04x", c);
-			err = put(r, escaped, 6);
-		}
-	}
-	return err ? err : put(r, "\"", 1);
+	return err;
 }
 
 /* A text that any reader of JSON takes as the same number */
@@ -156,21 +132,30 @@ static int put_number(struct reel *r, const struct pl *text)
 	bool plain = !uint_parse(&n, text, INT64_MAX) &&
 		     (text->l == 1 || text->p[0] != '0');
 
-	return plain ? put(r, text->p, text->l) : put_json(r, text->p, text->l);
+	return plain ? put(r, text->p, text->l) : put_json(r, text);
 }
 
 static int line_csv(struct reel *r, const struct ledger *l,
 		    const struct pl *fields)
 {
-	int err = 0;
+	size_t most = 0;
+	char *p;
+	int err;
 
-	for (size_t i = 0; i < l->n && !err; i++) {
-		if (i)
-			err = put(r, ",", 1);
-		if (!err)
-			err = put_csv(r, fields[i].p, fields[i].l);
+	for (size_t i = 0; i < l->n; i++)
+		most += QUOTE_CSV_MOST(fields[i].l) + 1;
+	err = reserve(r, most);
+	if (err)
+		return err;
+
+	p = r->text + r->used;
+	for (size_t i = 0; i < l->n; i++) {
+		p = quote_csv(p, &fields[i]);
+		*p++ = i + 1 < l->n ? ',' : '\n';
 	}
-	return err ? err : put(r, "\n", 1);
+	r->used = (size_t)(p - r->text);
+
+	return 0;
 }
 
 static int line_json(struct reel *r, const struct ledger *l,
@@ -178,6 +163,7 @@ static int line_json(struct reel *r, const struct ledger *l,
 {
 	int err = put(r, "{", 1);
 	bool first = true;
+	struct pl name;
 
 	for (size_t i = 0; i < l->n && !err; i++) {
 		if (!fields[i].l)
@@ -185,14 +171,15 @@ static int line_json(struct reel *r, const struct ledger *l,
 		if (!first)
 			err = put(r, ",", 1);
 		first = false;
+		pl_set_str(&name, l->names[i]);
 		if (!err)
-			err = put_json(r, l->names[i], strlen(l->names[i]));
+			err = put_json(r, &name);
 		if (!err)
 			err = put(r, ":", 1);
 		if (!err && l->is_number[i])
 			err = put_number(r, &fields[i]);
 		else if (!err)
-			err = put_json(r, fields[i].p, fields[i].l);
+			err = put_json(r, &fields[i]);
 	}
 	return err ? err : put(r, "}\n", 2);
 }

@@ -29,6 +29,7 @@
 #include <unistd.h>
 #include "store/log.h"
 #include "store/number.h"
+#include "store/quote.h"
 #include "store/records.h"
 
 enum {
@@ -468,31 +469,6 @@ struct move {
 	uint64_t at;
 };
 
-/* Most of what a field has goes as it is (RFC 8259 7) */
-static char *json_text(char *p, const struct pl *text)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	*p++ = '"';
-	for (size_t i = 0; i < text->l; i++) {
-		const unsigned char c = (unsigned char)text->p[i];
-
-		if (c < ' ') {
-			memcpy(p, "\\u00", 4);
-			p[4] = digits[c >> 4];
-			p[5] = digits[c & 15];
-			p += 6;
-			continue;
-		}
-		if (c == '"' || c == '\\')
-			*p++ = '\\';
-		*p++ = (char)c;
-	}
-	*p++ = '"';
-
-	return p;
-}
-
 /* The fields as an array of texts, as large as can be at worst */
 static int fields_text(struct move *move, const struct record *record,
 		       struct pl *text)
@@ -501,7 +477,7 @@ static int fields_text(struct move *move, const struct record *record,
 	char *p;
 
 	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		most += 6 * record->field[i].l + sizeof("\"\",") - 1;
+		most += QUOTE_JSON_MOST(record->field[i].l) + 1;
 	if (most > move->text.room) {
 		p = realloc(move->text.bytes, most);
 		if (!p)
@@ -513,7 +489,7 @@ static int fields_text(struct move *move, const struct record *record,
 	p = move->text.bytes;
 	for (size_t i = 0; i < RECORD_FIELDS; i++) {
 		*p++ = i ? ',' : '[';
-		p = json_text(p, &record->field[i]);
+		p = quote_json(p, &record->field[i]);
 	}
 	*p++ = ']';
 	*text = (struct pl){ move->text.bytes, (size_t)(p - move->text.bytes) };
