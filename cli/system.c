@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include "store/base.h"
 #include <re_sys.h>
 #include "store/credentials.h"
@@ -14,6 +13,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clock.h"
 #include "sbc/resolver.h"
+#include "sbc/thresholds.h"
 #include "cli/build.h"
 #include "cli/control.h"
 #include "cli/cut.h"
@@ -173,14 +173,12 @@ static void health_note(struct checked *c, const char *check, enum health state,
 
 static void disk_check(struct checked *c, const struct database *db)
 {
-	struct statvfs fs;
-	uint64_t used;
+	const uint32_t used = threshold_disk(database_path(db));
 	char text[64];
 
-	if (statvfs(database_path(db), &fs) || !fs.f_blocks)
+	if (used == THRESHOLD_UNKNOWN)
 		return;
-	used = 100 - (uint64_t)fs.f_bavail * 100 / fs.f_blocks;
-	(void)re_snprintf(text, sizeof(text), "%llu %% used", used);
+	(void)re_snprintf(text, sizeof(text), "%u %% used", used);
 	health_note(c, "disk",
 		    used >= 95   ? HEALTH_FAIL
 		    : used >= 80 ? HEALTH_WARN

@@ -18,9 +18,8 @@
 #include "sbc/thresholds.h"
 
 enum {
-	EVERY = 1000,        /* [ms] */
-	UNKNOWN = UINT8_MAX, /* a share that cannot be measured */
-	FILE_MAX = 256,      /* read of a file of the kernel [bytes] */
+	EVERY = 1000,   /* [ms] */
+	FILE_MAX = 256, /* read of a file of the kernel [bytes] */
 	LEVELS = 3
 };
 
@@ -110,12 +109,12 @@ static unsigned numbers(const char *path, uint64_t *n, unsigned max)
 static uint32_t memory_share(void)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), n[2], max, used;
-	uint32_t most = UNKNOWN;
+	uint32_t most = THRESHOLD_UNKNOWN;
 	struct rlimit limit;
 
 	/* pages in all, resident ones */
 	if (numbers("/proc/self/statm", n, 2) < 2)
-		return UNKNOWN;
+		return THRESHOLD_UNKNOWN;
 	most = share(n[1], (uint64_t)sysconf(_SC_PHYS_PAGES));
 	if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY &&
 	    share(n[0] * page, limit.rlim_cur) > most)
@@ -138,7 +137,7 @@ static uint32_t cpu_share(struct thresholds *t)
 	t->since = now;
 	t->cpu = cpu;
 
-	return first || !time ? UNKNOWN
+	return first || !time ? THRESHOLD_UNKNOWN
 			      : share(used < time ? used : time, time);
 }
 
@@ -147,7 +146,7 @@ static uint32_t sessions_share(const struct plan *plan)
 	struct counter_report report;
 
 	if (!plan->sip->max_sessions)
-		return UNKNOWN;
+		return THRESHOLD_UNKNOWN;
 	counter_read(COUNT_SESSIONS, clock_ms(), &report);
 
 	return report.active > 0
@@ -155,13 +154,13 @@ static uint32_t sessions_share(const struct plan *plan)
 		       : 0;
 }
 
-static uint32_t disk_share(const char *path)
+uint32_t threshold_disk(const char *path)
 {
 	struct statvfs fs;
 	uint64_t used;
 
 	if (statvfs(path, &fs) || !fs.f_blocks)
-		return UNKNOWN;
+		return THRESHOLD_UNKNOWN;
 
 	/* what is kept for the superuser is not for us */
 	used = fs.f_blocks - fs.f_bfree;
@@ -180,13 +179,13 @@ static uint32_t measure(struct thresholds *t, const struct plan *plan,
 	case ALARM_TYPE_SESSIONS:
 		return sessions_share(plan);
 	case ALARM_TYPE_SPACE:
-		return disk_share(t->disk);
+		return threshold_disk(t->disk);
 	case ALARM_TYPE_UNSET:
 	case ALARM_TYPE_DENY_ALLOCATION:
 		break;
 	}
 
-	return UNKNOWN;
+	return THRESHOLD_UNKNOWN;
 }
 
 /* --- The alarms ----------------------------------------------------------- */
@@ -210,7 +209,7 @@ static void look(void *arg)
 		uint32_t used = measure(t, plan, one->type);
 
 		if (threshold_judge(one, plan->system,
-				    used == UNKNOWN ? 0 : used) ||
+				    used == THRESHOLD_UNKNOWN ? 0 : used) ||
 		    (one->level != THRESHOLD_NONE &&
 		     !alarm_is_up(one->alarm, "sbc"))) /* cleared by hand */
 			say(one, used);

@@ -16,8 +16,13 @@
 struct sbc;
 
 enum {
-	THRESHOLD_NONE = -1 /* no alarm; else enum alarm_level */
+	THRESHOLD_NONE = -1,          /* no alarm; else enum alarm_level */
+	THRESHOLD_UNKNOWN = UINT8_MAX /* a share that cannot be measured */
 };
+
+/** Share of a file system that is used [%], as df counts it: what is kept for the
+ *  superuser is not for us. THRESHOLD_UNKNOWN: it does not say */
+uint32_t threshold_disk(const char *path);
 
 /** What is measured, and how bad it was when last looked at */
 struct threshold {
