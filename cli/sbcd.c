@@ -27,6 +27,7 @@
 #include "sbc/alarm.h"
 #include "sbc/clerk.h"
 #include "sbc/clock.h"
+#include "sbc/image.h"
 #include "sbc/leap.h"
 #include "sbc/sbc.h"
 #include "sbc/thresholds.h"
@@ -690,9 +691,10 @@ static int writer_begin(struct daemon *d)
 
 static int run(struct daemon *d)
 {
-	int err, status;
+	int err, status, small;
 
 	limits_set();
+	small = image_enlarge();
 	err = store_open(d);
 	if (err)
 		return EXIT_FINDINGS;
@@ -709,6 +711,9 @@ static int run(struct daemon *d)
 		err = signals_open(d);
 	if (!err)
 		err = logs_open(d);
+	if (small)
+		log_info(SIPD, "code-in-small-pages", "text=\"%s\"",
+			 strerror(small));
 	if (!err)
 		err = writer_begin(d);
 	if (!err)

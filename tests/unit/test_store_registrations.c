@@ -368,6 +368,7 @@ static void rows_of_the_form_before_are_taken_over(void **s)
 {
 	static char form_2[] =
 		"DROP VIEW registration; DROP TABLE registration_log;"
+		"DROP TABLE call_record;"
 		"CREATE TABLE registration(agent TEXT NOT NULL,"
 		" aor TEXT NOT NULL, callid TEXT, from_tag TEXT, contact TEXT,"
 		" registrar TEXT, target TEXT, service_route TEXT,"
