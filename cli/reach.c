@@ -1,19 +1,21 @@
 /*
  * dns lookup, ping: names and machines asked by hand
  *
- * Both are tasks. A name is asked for on the worker, so that the answer is the one
- * that its next call would get; the job thread waits for it.
+ * Both begin as tasks. A name is asked for on the worker, so that the answer is the
+ * one that its next call would get; the job thread waits for it. Echoes are sent
+ * and heard on the front thread, which waits for nothing: Ctrl-C ends them.
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
-#include <poll.h>
 #include <semaphore.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "store/base.h"
+#include <re_main.h>
 #include "store/number.h"
 #include "sbc/clock.h"
 #include "sbc/random.h"
@@ -393,6 +395,11 @@ void dns_lookup(struct session *s, const struct words *w, uint32_t at)
 
 struct ping {
 	struct reach reach; /* first */
+	struct session *s;  /* once echoes are sent */
+	struct timer timer; /* until the reply is late, or to the next one */
+	uint64_t began;     /* of the one that is waited for [us]; 0: none is */
+	uint16_t number;    /* of the last one */
+	bool listens;
 	struct sa to, from; /* from AF_UNSPEC: any */
 	uint32_t count;
 	int fd;
@@ -406,6 +413,11 @@ static void ping_destructor(void *data)
 {
 	struct ping *p = data;
 
+	timer_cancel(&p->timer);
+	if (p->listens)
+		fd_close(p->fd);
+	if (p->s)
+		p->s->follows = false;
 	if (p->fd >= 0)
 		(void)close(p->fd);
 	reach_destructor(data);
@@ -483,35 +495,14 @@ static bool is_reply(const struct ping *p, const uint8_t *b, size_t n,
 	       (!p->raw || head.un.echo.id == htons(p->id));
 }
 
-/* Time of the reply [us]; 0: none came */
-static uint64_t echo_wait(struct ping *p, uint16_t number)
+/* took: time of the reply [us]; 0: none came */
+static void echo_count(struct ping *p, uint64_t took)
 {
-	const uint64_t began = clock_us();
-	struct pollfd fds = { .fd = p->fd, .events = POLLIN };
-	uint8_t bytes[PACKET_BYTES];
-	uint64_t took = 0;
+	struct reply *r = &p->s->reply;
 
-	while (took < WAIT * 1000) {
-		if (poll(&fds, 1, (int)(WAIT - took / 1000)) > 0) {
-			ssize_t n = recv(p->fd, bytes, sizeof(bytes), 0);
-
-			took = clock_us() - began;
-			if (n > 0 && is_reply(p, bytes, (size_t)n, number))
-				return took ? took : 1;
-			if (n < 0)
-				return 0; /* unreachable: an errno once */
-		}
-		took = clock_us() - began;
-	}
-	return 0;
-}
-
-static void echo_count(struct ping *p, uint16_t number, uint64_t took)
-{
-	struct reply *r = &p->reach.task.reply;
-
+	p->began = 0;
 	if (!took) {
-		reply_line(r, "no reply from %j, seq %u", &p->to, number);
+		reply_line(r, "no reply from %j, seq %u", &p->to, p->number);
 		return;
 	}
 	p->received++;
@@ -521,44 +512,126 @@ static void echo_count(struct ping *p, uint16_t number, uint64_t took)
 	if (took > p->max)
 		p->max = took;
 	reply_line(r, "reply from %j, seq %u, time %llu.%03llu ms", &p->to,
-		   number, took / 1000, took % 1000);
+		   p->number, took / 1000, took % 1000);
 }
 
-static int ping_fails(struct ping *p, int err)
+static int ping_fails(struct reply *r, const struct ping *p, int err)
 {
-	reply_error(&p->reach.task.reply, REPLY_FAILED,
-		    "%s cannot be asked: %m", p->reach.ask.host, err);
+	reply_error(r, REPLY_FAILED, "%s cannot be asked: %m",
+		    p->reach.ask.host, err);
 	return ECANCELED;
 }
 
-static int ping_run(struct ping *p)
+static void ping_sum(struct ping *p)
 {
+	struct reply *r = &p->s->reply;
 	uint64_t avg;
 
-	for (uint32_t i = 1; i <= p->count; i++) {
-		int err = echo_send(p, (uint16_t)i);
-		uint64_t took = err ? 0 : echo_wait(p, (uint16_t)i);
-
-		if (err && err != EHOSTUNREACH && err != ENETUNREACH &&
-		    err != ECONNREFUSED)
-			return ping_fails(p, err);
-		p->sent += err != 0;
-		echo_count(p, (uint16_t)i, took);
-		if (i < p->count && took / 1000 < INTERVAL)
-			clock_rest((uint32_t)(INTERVAL * 1000 - took));
+	if (!p->received) {
+		reply_error(r, REPLY_FAILED, "sent %u, received 0, lost %u",
+			    p->sent, p->sent);
+		return;
 	}
-	avg = p->received ? p->sum / p->received : 0;
-	if (p->received)
-		reply_line(&p->reach.task.reply,
-			   "sent %u, received %u, lost %u, min %llu.%03llu, "
-			   "avg %llu.%03llu, max %llu.%03llu ms",
-			   p->sent, p->received, p->sent - p->received,
-			   p->min / 1000, p->min % 1000, avg / 1000, avg % 1000,
-			   p->max / 1000, p->max % 1000);
-	else
-		reply_error(&p->reach.task.reply, REPLY_FAILED,
-			    "sent %u, received 0, lost %u", p->sent, p->sent);
-	return p->received ? 0 : ECANCELED;
+	avg = p->sum / p->received;
+	reply_line(r,
+		   "sent %u, received %u, lost %u, min %llu.%03llu, "
+		   "avg %llu.%03llu, max %llu.%03llu ms",
+		   p->sent, p->received, p->sent - p->received, p->min / 1000,
+		   p->min % 1000, avg / 1000, avg % 1000, p->max / 1000,
+		   p->max % 1000);
+}
+
+/* The last of it: the session may be gone behind it */
+static void ping_end(struct ping *p)
+{
+	struct session *s = p->s;
+
+	s->asks = NULL;
+	s->arg = mem_deref(s->arg);
+	s->resumes(s);
+}
+
+static void ping_next(void *arg);
+static void echo_late(void *arg);
+
+static void echo_over(struct ping *p, uint64_t took)
+{
+	struct session *s = p->s;
+	uint64_t ms = took / 1000;
+
+	echo_count(p, took);
+	if (p->number == p->count) {
+		ping_sum(p);
+		ping_end(p);
+		return;
+	}
+	timer_start(&p->timer, ms < INTERVAL ? INTERVAL - ms : 0, ping_next, p);
+	s->resumes(s); /* the last: it may be gone behind it */
+}
+
+static void echo_late(void *arg)
+{
+	echo_over(arg, 0);
+}
+
+static void echo_heard(int flags, void *arg)
+{
+	struct ping *p = arg;
+	uint8_t bytes[PACKET_BYTES];
+	ssize_t n = recv(p->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	uint64_t took;
+
+	(void)flags;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (!p->began)
+		return; /* a late one */
+	took = clock_us() - p->began;
+	if (n < 0)
+		echo_over(p, 0); /* unreachable: an errno once */
+	else if (is_reply(p, bytes, (size_t)n, p->number))
+		echo_over(p, took ? took : 1);
+}
+
+static void ping_next(void *arg)
+{
+	struct ping *p = arg;
+	int err = echo_send(p, ++p->number);
+
+	if (err && err != EHOSTUNREACH && err != ENETUNREACH &&
+	    err != ECONNREFUSED) {
+		(void)ping_fails(&p->s->reply, p, err);
+		ping_end(p);
+		return;
+	}
+	p->sent += err != 0;
+	p->began = clock_us();
+	timer_start(&p->timer, err ? 0 : WAIT, echo_late, p);
+}
+
+/* Any line ends it; Ctrl-C is the one that comes */
+static void pinged(struct session *s, const struct pl *line)
+{
+	(void)line;
+	s->arg = mem_deref(s->arg);
+}
+
+static void ping_begin(struct session *s, struct task *task)
+{
+	struct ping *p = (struct ping *)task;
+	int err = fd_listen(p->fd, FD_READ, echo_heard, p);
+
+	if (err) {
+		(void)ping_fails(&s->reply, p, err);
+		return;
+	}
+	p->listens = true;
+	p->s = s;
+	s->arg = mem_ref(p);
+	s->asks = pinged;
+	s->follows = true;
+	reply_note(&s->reply, REPLY_FOLLOW, "");
+	timer_start(&p->timer, 0, ping_next, p);
 }
 
 static int ping_act(struct task *task)
@@ -575,7 +648,7 @@ static int ping_act(struct task *task)
 	}
 	p->to = p->reach.ask.found.addr[0];
 	err = ping_socket(p);
-	return err ? ping_fails(p, err) : ping_run(p);
+	return err ? ping_fails(&task->reply, p, err) : 0;
 }
 
 static bool ping_count_take(struct reach *r, struct reply *reply,
@@ -616,6 +689,7 @@ static void ping_init(struct reach *r)
 	p->fd = -1;
 	p->count = COUNT;
 	p->id = (uint16_t)random_between(1, UINT16_MAX);
+	r->task.then = ping_begin;
 	r->ask.transport = TRANSPORT_UDP;
 	r->ask.port = 5060;
 }

@@ -462,6 +462,24 @@ def test_long_output_stops_at_each_page(sbc, operator):
     o.keys("q")
 
 
+def test_a_ping_ends_with_ctrl_c_and_holds_nobody_up(sbc, operator):
+    sbc.start()
+    o = operator()
+    o.types("enable")
+    o.keys("ping 127.0.0.1 count 100\r")
+    o.reads(r"reply from 127\.0\.0\.1, seq 2, ")  # each as it comes
+    # what others ask of the database meanwhile does not wait for it
+    assert "No differences." in sbc.acli("show configuration diff", options=["--timeout", "3"])
+    o.keys("\x03")
+    o.reads(PROMPT)
+    assert "No differences." in o.types("show configuration diff")
+    # a connection that is cut ends it, too: the daemon stops within its time
+    o.keys("ping 127.0.0.1 count 100\r")
+    o.reads(r"seq 1, ")
+    o.child.close(force=True)
+    sbc.stop(within=5.0)
+
+
 def test_filters_may_be_chained(sbc, tmp_path):
     sbc.start()
     lines = [line for line in sbc.acli("show configuration").splitlines()
