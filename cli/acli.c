@@ -9,6 +9,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,10 @@ struct shell {
 
 	/* of the answer under way */
 	bool failed, secret, ended, stopped, no_more, enabling;
-	bool bar; /* how far it is stands on the last line */
-	int page; /* lines of a page; 0: no paging; -1: as the terminal has */
+	bool shows; /* the command only shows something */
+	bool said;  /* a line of its answer came */
+	bool bar;   /* how far it is stands on the last line */
+	int page;   /* lines of a page; 0: no paging; -1: as the terminal has */
 	unsigned printed;
 };
 
@@ -201,12 +204,15 @@ static unsigned rows(const char *text, unsigned width)
 	return n ? (unsigned)((n + width - 1) / width) : 1;
 }
 
+/* Ctrl-C stops what runs over the screen. What a command did is said all the same:
+ * an import that nobody can stop is not done in silence */
 static void output(struct shell *sh, const char *text)
 {
 	unsigned width, height = page_height(sh, &width);
 
-	if (sh->line && line_interrupted())
+	if (sh->line && line_interrupted() && (sh->shows || sh->said))
 		sh->stopped = true;
+	sh->said = true;
 	if (sh->stopped)
 		return;
 	if (height && sh->printed + rows(text, width) >= height)
@@ -362,6 +368,7 @@ static int answer_print(struct shell *sh)
 	int err = 0;
 
 	sh->failed = sh->secret = sh->stopped = sh->no_more = false;
+	sh->said = false;
 	sh->printed = 0;
 	while (!err && !end) {
 		err = client_receive(&sh->client, line);
@@ -390,6 +397,7 @@ static int line_run(struct shell *sh, const char *line)
 		snprintf(text, sizeof(text), "%.8000s | json", line);
 		line = text;
 	}
+	sh->shows = is_show(line);
 	err = client_line(&sh->client, line);
 	if (err == E2BIG) {
 		error_say(sh, "The line is longer than 8192 bytes");
@@ -546,12 +554,16 @@ static void on_interrupt(int number)
 	_exit(EXIT_INTERRUPTED);
 }
 
-/* One line of a batch. *over: nothing more is run */
+/* One line of a batch; NULL: it is none. *over: nothing more is run */
 static int batch_line(struct shell *sh, const char *line, bool *any_failed,
 		      bool *over)
 {
-	int err = line_run(sh, line);
+	int err = 0;
 
+	if (line)
+		err = line_run(sh, line);
+	else
+		error_say(sh, "The line holds a zero byte");
 	*any_failed |= sh->failed || sh->unreadable;
 	*over = err || sh->ended ||
 		((sh->failed || sh->unreadable) && !sh->keep_going);
@@ -560,14 +572,38 @@ static int batch_line(struct shell *sh, const char *line, bool *any_failed,
 
 static int script_run(struct shell *sh, FILE *f, bool *any_failed, bool *over)
 {
-	char line[CLIENT_LINE];
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
 	int err = 0;
 
-	while (!*over && fgets(line, sizeof(line), f)) {
+	/* However long it is, it is one line, and refused as one */
+	while (!*over && (n = getline(&line, &room, f)) >= 0) {
+		bool whole = !memchr(line, '\0', (size_t)n);
+
 		line[strcspn(line, "\r\n")] = '\0';
-		err = batch_line(sh, line, any_failed, over);
+		err = batch_line(sh, whole ? line : NULL, any_failed, over);
+		explicit_bzero(line, (size_t)n);
 	}
-	explicit_bzero(line, sizeof(line));
+	free(line);
+	return err;
+}
+
+/* Of -c, which may be some lines */
+static int command_run(struct shell *sh, const char *text, bool *any_failed,
+		       bool *over)
+{
+	FILE *f;
+	int err;
+
+	if (!strchr(text, '\n'))
+		return batch_line(sh, text, any_failed, over);
+
+	f = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+	if (!f)
+		return ENOMEM;
+	err = script_run(sh, f, any_failed, over);
+	(void)fclose(f);
 	return err;
 }
 
@@ -592,7 +628,7 @@ static int batch_run(struct shell *sh, bool *any_failed)
 	if (!sh->user)
 		err = enable_run(sh, any_failed, &over);
 	for (int i = 0; i < sh->n && !err && !over; i++)
-		err = batch_line(sh, sh->commands[i], any_failed, &over);
+		err = command_run(sh, sh->commands[i], any_failed, &over);
 	if (!err && !over && (sh->script || !sh->n)) {
 		if (sh->script && strcmp(sh->script, "-"))
 			f = fopen(sh->script, "re");

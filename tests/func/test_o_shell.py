@@ -12,6 +12,7 @@ import subprocess
 
 import pexpect
 import pytest
+import yaml
 
 PROMPT = r"(\*{0,2})sbc1(\([a-z-]+\))?([>#]) "
 
@@ -590,6 +591,47 @@ def test_the_first_failure_ends_a_batch_unless_it_is_to_go_on(sbc):
     assert code == 1 and errors.startswith("% Unknown word [nothing]") and output == ""
     code, output, errors = batch(sbc, "show nothing\nshow version\n", "--keep-going")
     assert code == 1 and "onfiguration" in output
+
+
+def test_a_line_of_a_batch_is_one_however_it_is_made(sbc):
+    sbc.start()
+    # one that is too long is refused whole: its end is no command
+    for length in (8200, 30000):
+        code, said, errors = batch(sbc, "show realm " + "x" * length + " show users\nshow uptime", "--keep-going")
+        assert code == 1 and errors == "% The line is longer than 8192 bytes\n", errors[:200]
+        assert said.count("\n") == 1 and " up 0 days" in said
+    code, said, errors = batch(sbc, "show up\0nonsense\nshow uptime\n", "--keep-going")
+    assert code == 1 and errors == "% The line holds a zero byte\n" and said.count(" up 0 days") == 1
+    # -c with some lines runs each
+    said = sbc.acli("show uptime\n# nothing\nshow users\nshow uptime")
+    assert said.count(" up 0 days") == 2 and "Connection" in said
+    code, said = sbc.acli_status("show uptime\nnonsense\nshow users")
+    assert code == 1 and "Unknown word [nonsense]" in said and "Connection" not in said
+
+
+def test_ctrl_c_does_not_hide_what_an_import_did(sbc, operator, tmp_path):
+    sbc.start()
+    big = tmp_path / "big.yaml"
+    with open(f"{sbc.folder}/sbc.yaml") as f:
+        config = yaml.safe_load(f)
+    agents = config["session-router"]["surrogate-agent"]
+    agents += [dict(agents[0], **{"register-user": f"x{i}^", "register-contact-user": f"x{i}^"}) for i in range(1500)]
+    big.write_text(yaml.dump(config))
+    o = operator()
+    o.types("enable")
+    o.keys(f"import-config {big}\r")
+    o.reads("big.yaml\r\n")
+    o.keys("\x03")
+    o.child.timeout = 20
+    said = o.reads(PROMPT)
+    assert "Verification passed" in said and said.endswith("**sbc1# "), said
+    # what is shown stops all the same
+    o.types("cli more disabled")
+    o.keys("show configuration\r")
+    o.reads("register-user +x1")
+    o.keys("\x03")
+    assert len(o.reads(PROMPT)) < 2000000
+    assert "up 0 days" in o.types("show uptime")
 
 
 def test_an_object_that_was_not_stored_is_an_error(sbc):
