@@ -464,12 +464,18 @@ static void agents_get(struct worker *w, void *arg)
 	*(struct agents **)arg = w->agents;
 }
 
-/* Nothing of this name: the answer fails, and has no document */
+/* Nothing of this name: said before anything else is */
 static void say_none(struct session *s, const char *what, const char *name)
 {
-	s->reply.doc = mem_deref(s->reply.doc);
 	reply_error(&s->reply, REPLY_ARGUMENT, "There is no %s [%s]", what,
 		    name);
+}
+
+static void agent_count(struct agent *agent, void *arg)
+{
+	struct agent_ask *ask = arg;
+
+	ask->cut.rows += !strcasecmp(ask->only, agent_name(agent));
 }
 
 static void show_agents(struct session *s, const char *only,
@@ -480,12 +486,16 @@ static void show_agents(struct session *s, const char *only,
 
 	/* Their words are atomic: the worker is not asked for each */
 	sbc_ask_at(s->sbc, 0, agents_get, &agents);
+	if (only)
+		agents_walk(agents, agent_count, &ask);
+	if (only && !ask.cut.rows) {
+		say_none(s, "session-agent", only);
+		return;
+	}
+	ask.cut.rows = 0;
 	parties_begin(s, "Session Agent");
 	agents_walk(agents, agent_line, &ask);
-	if (only && !ask.cut.rows)
-		say_none(s, "session-agent", only);
-	else
-		parties_end(&s->reply, &ask.cut);
+	parties_end(&s->reply, &ask.cut);
 }
 
 /* --- Realms, sip-interfaces --------------------------------------------------- */
@@ -568,6 +578,11 @@ static void show_realms(struct session *s, const char *only, struct cut *cut)
 
 	if (!uses_open(&u, s))
 		return;
+	if (only && !realm_named(u.plan->realms, only)) {
+		say_none(s, "realm-config", only);
+		uses_close(&u);
+		return;
+	}
 	sbc_ask_at(s->sbc, 0, capacities_get, &all);
 	parties_begin(s, "Realm");
 	for (uint32_t i = 0; i < u.plan->realms->n; i++) {
@@ -578,10 +593,7 @@ static void show_realms(struct session *s, const char *only, struct cut *cut)
 		if (cut_row(cut))
 			realm_party(&u, realm, all);
 	}
-	if (only && !cut->rows)
-		say_none(s, "realm-config", only);
-	else
-		parties_end(&s->reply, cut);
+	parties_end(&s->reply, cut);
 	uses_close(&u);
 }
 
@@ -590,10 +602,16 @@ static void show_interfaces(struct session *s, const char *only,
 {
 	const struct element *type = &element_sip_interface;
 	struct capacities *all = NULL;
+	struct pl key = range_of(only ? only : "");
 	struct uses u;
 
 	if (!uses_open(&u, s))
 		return;
+	if (only && !config_find(u.plan->config, type, &key)) {
+		say_none(s, "sip-interface", only);
+		uses_close(&u);
+		return;
+	}
 	sbc_ask_at(s->sbc, 0, capacities_get, &all);
 	parties_begin(s, "Sip Interface");
 	for (size_t i = 0; i < config_count(u.plan->config, type); i++) {
@@ -605,10 +623,7 @@ static void show_interfaces(struct session *s, const char *only,
 		if (cut_row(cut))
 			interface_party(&u, interface, all);
 	}
-	if (only && !cut->rows)
-		say_none(s, "sip-interface", only);
-	else
-		parties_end(&s->reply, cut);
+	parties_end(&s->reply, cut);
 	uses_close(&u);
 }
 
@@ -1100,6 +1115,11 @@ void show_realm(struct session *s, const struct words *w, uint32_t at)
 
 	if (!uses_open(&u, s))
 		return;
+	if (ask.only && !realm_named(u.plan->realms, ask.only)) {
+		say_none(s, "realm-config", ask.only);
+		uses_close(&u);
+		return;
+	}
 	if (agents_count(&ask)) {
 		reply_error(&s->reply, REPLY_FAILED, "no memory");
 		uses_close(&u);
@@ -1112,13 +1132,9 @@ void show_realm(struct session *s, const struct words *w, uint32_t at)
 		session_ask_first(s, realm_slice, &ask);
 	} while (ask.next < u.plan->realms->n);
 	table_end(&s->reply);
-	if (ask.only && !ask.cut.rows) {
-		say_none(s, "realm-config", ask.only);
-	} else {
-		(void)cut_end(&ask.cut, &s->reply);
-		if (s->reply.json)
-			json_end(&s->reply);
-	}
+	(void)cut_end(&ask.cut, &s->reply);
+	if (s->reply.json)
+		json_end(&s->reply);
 	mem_deref(ask.agents);
 	uses_close(&u);
 }

@@ -204,6 +204,12 @@ static void show_realms_of(struct session *s, const char *only,
 	struct realm_flows f = { .s = s, .only = only, .cut = *cut };
 	struct reply *r = &s->reply;
 
+	if (only && !realm_named(plan->realms, only)) {
+		reply_error(r, REPLY_ARGUMENT, "There is no realm-config [%s]",
+			    only);
+		plan_give(plan);
+		return;
+	}
 	f.realms = plan->realms;
 	f.n = plan->realms->n;
 	f.flows = mem_zalloc((f.n + 1) * sizeof(*f.flows), NULL);
@@ -218,15 +224,9 @@ static void show_realms_of(struct session *s, const char *only,
 	table_begin(r, NULL, realm_columns);
 	sbc_ask_at(s->sbc, 0, realm_rows, &f);
 	table_end(r);
-	if (only && !f.cut.rows) {
-		r->doc = mem_deref(r->doc);
-		reply_error(r, REPLY_ARGUMENT, "There is no realm-config [%s]",
-			    only);
-	} else {
-		(void)cut_end(&f.cut, r);
-		if (r->json)
-			json_end(r);
-	}
+	(void)cut_end(&f.cut, r);
+	if (r->json)
+		json_end(r);
 	mem_deref(f.flows);
 	plan_give(plan);
 }

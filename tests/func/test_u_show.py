@@ -254,3 +254,13 @@ def test_every_list_takes_a_limit(sbc, peers, pbx_a, trunk, tmp_path):
             assert code == 1 and says in output, (command, wrong, output)
     # There are one registrar and one who challenged
     assert {name for name, _ in LISTS} - cut == {"show sipd registration-queue", "show credentials seen"}
+
+
+@pytest.mark.parametrize("command, what", [
+    ("show realm", "realm-config"), ("show sipd realms", "realm-config"), ("show media realms", "realm-config"),
+    ("show sipd agents", "session-agent"), ("show sipd interface", "sip-interface")])
+def test_of_a_name_that_is_none_nothing_is_shown(sbc, command, what):
+    sbc.start()
+    for form in ("", " limit 3", " | json"):
+        code, said = sbc.acli_status(f"{command} nothing{form}")
+        assert (code, said) == (1, f"% There is no {what} [nothing]\n"), (command, form)
