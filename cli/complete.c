@@ -21,6 +21,7 @@ struct asked {
 	const char *sign; /* of a list, in front of the word: kept */
 	bool quoted;      /* it stands in quotes that are open */
 	struct choices c; /* what it may be */
+	uint32_t filters; /* vertical bars in front of it */
 	const struct field *parameter; /* whose value it is, or NULL */
 	bool here;                     /* of the object at hand */
 };
@@ -280,6 +281,15 @@ static void place_find(struct asked *a)
 		end_place(a, &way);
 }
 
+/* Behind a vertical bar: a filter, and the file of save */
+static void filter_place(struct asked *a)
+{
+	if (!a->w.n)
+		reply_filters_add(&a->c, a->filters == 1);
+	else if (a->w.n == 1 && !strcmp(a->w.v[0], "save"))
+		a->c.files = true;
+}
+
 static bool is_quoted(const char *line)
 {
 	bool quoted = false;
@@ -293,12 +303,13 @@ static bool is_quoted(const char *line)
 	return quoted;
 }
 
-/* The words before the one that is typed; a quote that is open is closed here.
- * False: there is a filter */
+/* The words before the one that is typed, behind the last vertical bar; a quote
+ * that is open is closed here. False: they are none */
 static bool line_cut(struct asked *a, const char *line)
 {
 	size_t n = strlen(line) - 1;
 	bool fresh;
+	int err;
 
 	if (n >= LINE_MAX_BYTES)
 		return false;
@@ -308,7 +319,10 @@ static bool line_cut(struct asked *a, const char *line)
 	fresh = !a->quoted && (!n || strchr(" \t", a->line[n - 1]));
 	if (a->quoted)
 		strcpy(a->line + n, "\"");
-	if (words_cut(&a->w, a->line) || a->w.filter)
+	err = words_cut(&a->w, a->line);
+	for (; !err && a->w.filter; a->filters++)
+		err = words_cut(&a->w, a->w.filter);
+	if (err)
 		return false;
 	a->partial = fresh || !a->w.n ? "" : a->w.v[--a->w.n];
 	return true;
@@ -378,7 +392,10 @@ void complete_run(struct session *s, const char *line)
 	a->s = s;
 	if (line_cut(a, line)) {
 		a->c.begin = a->partial;
-		place_find(a);
+		if (a->filters)
+			filter_place(a);
+		else
+			place_find(a);
 		if (line[strlen(line) - 1] == '\t')
 			say_words(a);
 		else

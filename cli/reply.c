@@ -196,6 +196,14 @@ static int filter_read(struct reply *r, const struct words *w)
 	return 0;
 }
 
+void reply_filters_add(struct choices *c, bool first)
+{
+	for (size_t i = 0; i < FILTER_NAMES; i++)
+		if (first || i != JSON)
+			choices_word(c, CHOICE_VALUE, filter_names[i].name,
+				     filter_names[i].help, NULL);
+}
+
 int reply_filter(struct reply *r, char *text)
 {
 	int err = 0;

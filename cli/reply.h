@@ -8,6 +8,7 @@
 #pragma once
 
 #include "store/base.h"
+#include "cli/choices.h"
 
 enum reply_code {
 	REPLY_DONE = 0,
@@ -56,6 +57,9 @@ int reply_init(struct reply *r);
  * @return 0; EINVAL said so
  */
 int reply_filter(struct reply *r, char *text);
+
+/** Add the names of the filters that may stand next; first: behind the first bar */
+void reply_filters_add(struct choices *c, bool first);
 
 /** Let go of its bytes */
 void reply_finish(struct reply *r);

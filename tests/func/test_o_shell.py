@@ -463,6 +463,25 @@ def test_long_output_stops_at_each_page(sbc, operator):
     o.keys("q")
 
 
+def test_filters_are_completed_and_explained(sbc, operator, tmp_path):
+    sbc.start()
+    (tmp_path / "plain.text").write_text("x")
+    o = operator()
+    for typed, more in (("show realm | inc", "lude "), ("\x15show realm | include a | cou", "nt "),
+                        (f"\x15show realm | save {tmp_path}/pl", "ain.text ")):
+        o.keys(typed + "\t")
+        o.reads(re.escape(more))
+    o.keys("\x15show realm | ?")
+    text = o.reads(r"sbc1> ")
+    for word in ("begin", "count", "exclude", "include", "json", "no-more", "save"):
+        assert re.search(rf"(?m)^  {word} +\S", text), (word, text)
+    o.keys("\x15show realm | count | ?")
+    text = o.reads(r"sbc1> ")
+    assert "  include" in text and "json" not in text
+    o.keys("\x15show realm | include ?")
+    assert "include ?" in o.reads(r"Enter") + o.reads(r"sbc1> ")
+
+
 def test_a_ping_ends_with_ctrl_c_and_holds_nobody_up(sbc, operator):
     sbc.start()
     o = operator()
