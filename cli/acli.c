@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -707,6 +708,9 @@ int main(int argc, char *argv[])
 	int err;
 
 	setlocale(LC_CTYPE, "");
+	/* Names are UTF-8: without a locale they could not be typed */
+	if (!strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968"))
+		setlocale(LC_CTYPE, "C.UTF-8");
 	if (options_read(&sh, argc, argv))
 		return EXIT_OPTIONS;
 	if (sh.help || sh.version)

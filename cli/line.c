@@ -18,7 +18,8 @@
 
 enum {
 	HISTORY_LINES = 500,
-	LINE_SIZE = 8192 + 2
+	LINE_SIZE = 8192 + 2,
+	REPLACEMENT = 0xfffd /* in the place of bytes that are no character */
 };
 
 struct line {
@@ -30,6 +31,9 @@ struct line {
 	int err;         /* why reading ended */
 	bool tab;        /* the last key was a tab that left a choice */
 	mbstate_t state; /* of a character of several bytes */
+	bool begun;      /* some of them are read */
+	bool has_again;  /* a byte that is looked at once more */
+	char again;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -305,14 +309,14 @@ static int on_read(EditLine *el, wchar_t *out)
 			{ .fd = STDIN_FILENO, .events = POLLIN },
 			{ .fd = line->setup.daemon, .events = POLLIN },
 		};
-		char c;
 		size_t n;
+		char c;
 
 		if (interrupted) {
 			line->err = EINTR;
 			return -1;
 		}
-		if (poll(fds, 2, -1) < 0)
+		if (!line->has_again && poll(fds, 2, -1) < 0)
 			continue;
 		if (fds[1].revents) {
 			line->err = line->setup.news(line->setup.arg);
@@ -320,17 +324,26 @@ static int on_read(EditLine *el, wchar_t *out)
 				return -1;
 			el_set(el, EL_REFRESH);
 		}
-		if (!fds[0].revents)
+		if (!line->has_again && !fds[0].revents)
 			continue;
-		if (read(STDIN_FILENO, &c, 1) != 1)
+		if (line->has_again)
+			c = line->again;
+		else if (read(STDIN_FILENO, &c, 1) != 1)
 			return 0;
+		line->has_again = false;
 		n = mbrtowc(out, &c, 1, &line->state);
-		if (n == (size_t)-2)
-			continue;
-		if (n == (size_t)-1) {
-			memset(&line->state, 0, sizeof(line->state));
+		if (n == (size_t)-2) {
+			line->begun = true;
 			continue;
 		}
+		if (n == (size_t)-1) {
+			/* What is no UTF-8 is seen, and what ended it counts */
+			memset(&line->state, 0, sizeof(line->state));
+			line->again = c;
+			line->has_again = line->begun;
+			*out = REPLACEMENT;
+		}
+		line->begun = false;
 		if (c != '\t')
 			line->tab = false;
 		return 1;

@@ -463,6 +463,19 @@ def test_long_output_stops_at_each_page(sbc, operator):
     o.keys("q")
 
 
+def test_bytes_that_are_no_character_are_seen_and_eat_no_key(sbc, operator, monkeypatch):
+    for locale in ("C.UTF-8", "C"):
+        monkeypatch.setenv("LC_ALL", locale)
+        if not sbc.process:
+            sbc.start()
+        o = operator()
+        for typed, shown in ((b"gr\xfcn", "gr\ufffdn"), (b"gr\xe4", "gr\ufffd"), (b"\xff\xfe", "\ufffd\ufffd"),
+                             ("gr\u00fcn".encode(), "gr\u00fcn")):
+            os.write(o.child.child_fd, b"show realm " + typed + b"\r")
+            assert f"% There is no realm-config [{shown}]" in o.reads(r"\][^\n]*\n[^\n]*sbc1> "), typed
+        o.child.close(force=True)
+
+
 def test_filters_are_completed_and_explained(sbc, operator, tmp_path):
     sbc.start()
     (tmp_path / "plain.text").write_text("x")
