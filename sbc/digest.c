@@ -14,6 +14,8 @@
 
 enum {
 	HEX_MAX = 2 * 32 + 1,
+	GATHERED =
+		512, /* for one word with OpenSSL, which are expensive [bytes] */
 	FAMILIES = 3
 };
 
@@ -27,6 +29,8 @@ struct hex {
 struct hasher {
 	EVP_MD *md[FAMILIES];
 	EVP_MD_CTX *ctx;
+	size_t n;
+	uint8_t gathered[GATHERED]; /* not told to OpenSSL yet */
 };
 
 /* clang-format off */
@@ -95,12 +99,31 @@ static bool begin(struct hasher *h, enum digest_algorithm a)
 {
 	const EVP_MD *md = h->md[algorithms[a].family];
 
+	h->n = 0;
 	return md && EVP_DigestInit_ex2(h->ctx, md, NULL) == 1;
+}
+
+static bool tell(struct hasher *h)
+{
+	bool ok = EVP_DigestUpdate(h->ctx, h->gathered, h->n) == 1;
+
+	secret_wipe_bytes(h->gathered, h->n);
+	h->n = 0;
+
+	return ok;
 }
 
 static bool add(struct hasher *h, const void *p, size_t n)
 {
-	return n == 0 || EVP_DigestUpdate(h->ctx, p, n) == 1;
+	if (n > GATHERED - h->n && !tell(h))
+		return false;
+	if (n > GATHERED)
+		return EVP_DigestUpdate(h->ctx, p, n) == 1;
+	if (n)
+		memcpy(h->gathered + h->n, p, n);
+	h->n += n;
+
+	return true;
 }
 
 static bool add_pl(struct hasher *h, const struct pl *pl)
@@ -140,7 +163,8 @@ static bool finish(struct hasher *h, struct hex *out)
 	uint8_t raw[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
-	if (EVP_DigestFinal_ex(h->ctx, raw, &n) != 1 || 2 * n >= HEX_MAX)
+	if (!tell(h) || EVP_DigestFinal_ex(h->ctx, raw, &n) != 1 ||
+	    2 * n >= HEX_MAX)
 		return false;
 
 	for (unsigned i = 0; i < n; i++) {

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <openssl/evp.h>
 #include "sbc/digest.h"
 
 static struct pl pl_of(const char *s)
@@ -94,6 +96,44 @@ static void the_vectors_of_rfc_7616_and_2617_come_out(void **s)
 }
 
 /* computed by Python's hashlib, for a body of "v=0\r\n" and nc 255 */
+/* RFC 7616 3.4 in one piece */
+static void hash_whole(char hex[33], const char *text)
+{
+	unsigned char raw[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	assert_int_equal(
+		EVP_Digest(text, strlen(text), raw, &n, EVP_md5(), NULL), 1);
+	for (unsigned i = 0; i < n; i++)
+		snprintf(hex + 2 * i, 3, "%02x", raw[i]);
+}
+
+static void texts_of_any_length_are_hashed_whole(void **s)
+{
+	static char user[2048], uri[2048], text[8192];
+	char a1[33], a2[33], expected[33];
+	struct digest_input in = invite();
+	(void)s;
+
+	for (size_t n = 1; n < 1600; n += n < 480 || n > 540 ? 97 : 1) {
+		memset(user, 'u', n);
+		memset(uri, 'x', sizeof(uri) - 1);
+		uri[1599 - n] = user[n] = '\0';
+		in.username = pl_of(user);
+		in.uri = pl_of(uri);
+
+		snprintf(text, sizeof(text), "%s:trunk.example:secret-a1",
+			 user);
+		hash_whole(a1, text);
+		snprintf(text, sizeof(text), "INVITE:%s", uri);
+		hash_whole(a2, text);
+		snprintf(text, sizeof(text), "%s:n0nce:000000ff:%s:auth:%s", a1,
+			 in.cnonce, a2);
+		hash_whole(expected, text);
+		assert_response(&in, expected);
+	}
+}
+
 static void each_algorithm_and_qop_is_computed(void **s)
 {
 	/* clang-format off */
@@ -310,6 +350,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_vectors_of_rfc_7616_and_2617_come_out),
+		cmocka_unit_test(texts_of_any_length_are_hashed_whole),
 		cmocka_unit_test(each_algorithm_and_qop_is_computed),
 		cmocka_unit_test(
 			escapes_are_hashed_undone_and_given_back_as_they_came),
