@@ -509,6 +509,7 @@ static enum found fetch(const struct proof_setup *s, const struct pl *realm,
 {
 	enum credential_by from = BY_REGISTER;
 
+	out->password[0] = '\0';
 	while (choose(s, realm, &from, choice)) {
 		int err = opened(open_choice(s, choice, realm, out), choice);
 
@@ -1504,7 +1505,7 @@ static bool is_wildcard(const struct proof_setup *s,
 	pl_set_str(&key.realm, choice->realm);
 	pl_set_str(&key.lookup, choice->lookup);
 	if (s->trial) {
-		struct credential cred;
+		struct credential cred = { .password = "" };
 		int err = open_row_of(s, choice, &key, &cred);
 
 		credential_wipe(&cred);
@@ -1561,7 +1562,7 @@ void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
 		   struct proof_explanation *out)
 {
 	enum credential_by from = BY_REGISTER;
-	struct credential cred;
+	struct credential cred = { .password = "" };
 
 	memset(out, 0, sizeof(*out));
 	for (;;) {

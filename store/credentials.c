@@ -7,15 +7,15 @@
  * running is put there when a version is activated (versions).
  *
  * The cache holds the last rows that were asked for, and keys that have none,
- * with passwords as sealed as on the disk. Whoever changes what it was read
- * from announces it in the database, and each look-up compares that number
- * first; a look-up after the announcement never sees what was before it. Each
- * read is a transaction of its own: a reader that kept one open would keep the
- * WAL from ever being emptied.
+ * with passwords masked. Whoever changes what it was read from announces it in
+ * the database, and each look-up compares that number first; a look-up after the
+ * announcement never sees what was before it. Each read is a transaction of its
+ * own: a reader that kept one open would keep the WAL from ever being emptied.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include "store/credentials.h"
 #include "store/csv.h"
 #include "store/hash.h"
@@ -45,6 +45,7 @@ struct credentials {
 	struct table rows;
 	struct list used; /* in the order in which they leave */
 	uint32_t count, max;
+	uint64_t mask[2], salts; /* of passwords in the cache */
 };
 
 struct question {
@@ -59,8 +60,12 @@ struct cached {
 	enum kind kind;
 	uint32_t part[PARTS]; /* lengths */
 	bool there;
-	bool asked; /* since it came, or had its second chance */
-	const char *username, *password; /* in `bytes`, sealed */
+	bool asked;      /* since it came, or had its second chance */
+	bool damaged;    /* the password was not sealed, or not by us */
+	uint16_t length; /* of the password */
+	uint64_t salt;
+	const char *username; /* in `bytes`, as the password */
+	uint8_t *password;    /* masked */
 	char bytes[];
 };
 
@@ -98,7 +103,7 @@ static void cached_drop(struct credentials *table, struct cached *row)
 	table_remove(&table->rows, &row->entry);
 	list_unlink(&row->le);
 	table->count--;
-	free(row); /* the password in it is sealed */
+	free(row); /* the password in it is masked */
 }
 
 void credentials_changed(struct credentials *table)
@@ -143,7 +148,12 @@ int credentials_open(struct credentials **tablep, struct database *db,
 	table_init(&table->rows);
 	table->announced = database_announced(db);
 
-	err = opener_open(&table->opener, seal);
+	err = getrandom(table->mask, sizeof(table->mask), 0) ==
+			      (ssize_t)sizeof(table->mask)
+		      ? 0
+		      : EIO;
+	if (!err)
+		err = opener_open(&table->opener, seal);
 	if (!err)
 		err = database_reader(&table->c, db);
 	if (!err)
@@ -174,13 +184,33 @@ void credentials_close(struct credentials *table)
 	table_finish(&table->rows);
 	connection_close(table->c);
 	opener_close(table->opener);
+	secret_wipe_bytes(table->mask, sizeof(table->mask));
 	free(table);
 }
 
-static int cached_make(struct cached **rowp, const struct question *q,
-		       const struct pl *username, const struct pl *password)
+/* Opening a seal costs as much as a digest, and a call asks several times: in the
+ * cache a password is masked instead, with what SipHash makes of a key of the
+ * table and of a number that no other row had. From masked to clear and back */
+static void mask(uint8_t *to, const uint8_t *from, size_t n,
+		 const struct credentials *table, uint64_t salt)
 {
-	size_t size = username->l + password->l + 2;
+	uint64_t word[2] = { salt, 0 }, pad = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i % sizeof(pad) == 0) {
+			word[1] = i;
+			pad = hash_keyed(table->mask, word, sizeof(word));
+		}
+		to[i] = from[i] ^ (uint8_t)(pad >> 8 * (i % sizeof(pad)));
+	}
+}
+
+static int cached_make(struct cached **rowp, struct credentials *table,
+		       const struct question *q, const struct pl *username,
+		       const char *password)
+{
+	const size_t length = strlen(password);
+	size_t size = username->l + length + 1;
 	struct cached *row;
 	char *p;
 
@@ -201,10 +231,34 @@ static int cached_make(struct cached **rowp, const struct question *q,
 
 	row->username = p;
 	memcpy(p, username->p, username->l);
-	p += username->l + 1;
-	row->password = p;
-	memcpy(p, password->p, password->l);
+	row->password = (uint8_t *)p + username->l + 1;
+	row->length = (uint16_t)length;
+	row->salt = table->salts++;
+	mask(row->password, (const uint8_t *)password, length, table,
+	     row->salt);
 	*rowp = row;
+
+	return 0;
+}
+
+/* Out of a row. What is not sealed was written by somebody else: refused */
+static int password_open(const struct credentials *table, char *password,
+			 struct statement *s, bool *damaged)
+{
+	struct pl column = statement_column(s, 1);
+	char text[SEALED_LONGEST + 1];
+	struct secret secret = { text, true };
+	int err;
+
+	if (column.l > SEALED_LONGEST)
+		return EBADMSG;
+	memcpy(text, column.p, column.l);
+	text[column.l] = '\0';
+
+	err = opener_use(table->opener, password, &secret);
+	if (err == ENOMEM)
+		return err;
+	*damaged = err != 0;
 
 	return 0;
 }
@@ -212,8 +266,10 @@ static int cached_make(struct cached **rowp, const struct question *q,
 static int row_fetch(struct cached **rowp, struct credentials *table,
 		     const struct question *q)
 {
-	struct pl username = { "", 0 }, password = { "", 0 };
+	struct pl username = { "", 0 };
 	struct statement *s = table->find[q->kind];
+	char password[SECRET_MAX + 1] = "";
+	bool damaged = false;
 	int err, found;
 
 	for (int i = 0; i < PARTS; i++)
@@ -222,15 +278,18 @@ static int row_fetch(struct cached **rowp, struct credentials *table,
 	found = err = statement_step(s);
 	if (!err) {
 		username = statement_column(s, 0);
-		password = statement_column(s, 1);
-		if (username.l > TEXT_MAX || password.l > SEALED_LONGEST)
-			err = EBADMSG;
+		err = username.l > TEXT_MAX
+			      ? EBADMSG
+			      : password_open(table, password, s, &damaged);
 	}
 	if (!err || err == ENOENT)
-		err = cached_make(rowp, q, &username, &password);
+		err = cached_make(rowp, table, q, &username, password);
 	statement_reset(s);
-	if (!err)
+	secret_wipe_bytes(password, strlen(password));
+	if (!err) {
 		(*rowp)->there = found == 0;
+		(*rowp)->damaged = damaged;
+	}
 
 	return err == EBADMSG || err == EBUSY ? EIO : err;
 }
@@ -306,7 +365,6 @@ static int answer(struct credentials *table, const struct question *q,
 		  struct credential *out)
 {
 	struct cached *row;
-	struct secret secret;
 	int err;
 
 	if (!question_fits(q))
@@ -320,12 +378,11 @@ static int answer(struct credentials *table, const struct question *q,
 	if (!out)
 		return 0;
 
-	/* What is not sealed was written by somebody else: refused */
-	secret.text = (char *)row->password;
-	secret.sealed = true;
-	err = opener_use(table->opener, out->password, &secret);
-	if (err)
-		return err == ENOMEM ? err : EBADMSG;
+	if (row->damaged)
+		return EBADMSG;
+	mask((uint8_t *)out->password, row->password, row->length, table,
+	     row->salt);
+	out->password[row->length] = '\0';
 	memcpy(out->username, row->username, strlen(row->username) + 1);
 
 	return 0;
@@ -394,7 +451,7 @@ int credential_of_aor(struct credentials *table, const struct pl *agent,
 
 void credential_wipe(struct credential *c)
 {
-	secret_wipe_bytes(c, sizeof(*c));
+	secret_wipe_bytes(c->password, strnlen(c->password, SECRET_MAX));
 }
 
 struct counting {

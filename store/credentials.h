@@ -75,7 +75,7 @@ bool credential_exists(struct credentials *table,
 int credential_of_aor(struct credentials *table, const struct pl *agent,
 		      const struct pl *user, struct credential *out);
 
-/** Wipe a credential after use */
+/** Wipe the password after use, of one that was opened or began empty */
 void credential_wipe(struct credential *c);
 
 /** How many rows there are, of one realm or of all (NULL); 0; EIO */

@@ -78,7 +78,7 @@ static void imported_is(const char *realm, const char *auth_realm,
 {
 	struct credential_key key = { text_pl(realm), text_pl(auth_realm),
 				      text_pl(lookup) };
-	struct credential c;
+	struct credential c = { .password = "" };
 	int err = credential_imported(table, &key, &c);
 
 	assert_int_equal(err, username ? 0 : ENOENT);
@@ -365,6 +365,29 @@ static void values_up_to_the_bound_are_taken_and_no_longer(void **s)
 	(void)s;
 }
 
+static void a_password_of_any_length_is_the_same_each_time(void **s)
+{
+	char csv[2048], lookup[16], password[SECRET_MAX + 1];
+	(void)s;
+
+	for (size_t n = 1; n <= SECRET_MAX; n += n < 34 ? 1 : 330) {
+		for (size_t i = 0; i < n; i++)
+			password[i] = (char)('!' + (i * 7 + n) % 90);
+		for (size_t i = 0; i < n; i++)
+			if (password[i] == '"' || password[i] == ',')
+				password[i] = 'x';
+		password[n] = '\0';
+		snprintf(lookup, sizeof(lookup), "n%zu", n);
+		snprintf(csv, sizeof(csv),
+			 "auth-realm,auth-user-lookup,username,password\n"
+			 "q,%s,u,%s\n",
+			 lookup, password);
+		assert_int_equal(import("any", csv, false, NULL, NULL), 0);
+		for (int times = 0; times < 3; times++)
+			is("any", "q", lookup, "u", password);
+	}
+}
+
 static void an_aor_may_have_credentials_of_its_own(void **s)
 {
 	struct pl csv = text_pl("aor-user,auth-user,password\n"
@@ -550,6 +573,7 @@ int main(void)
 		CASE(quotes_and_line_ends_are_those_of_rfc_4180),
 		CASE(bad_rows_are_named_by_line_and_nothing_is_taken),
 		CASE(values_up_to_the_bound_are_taken_and_no_longer),
+		CASE(a_password_of_any_length_is_the_same_each_time),
 		CASE(an_aor_may_have_credentials_of_its_own),
 		CASE(a_small_cache_never_answers_with_another_row),
 		CASE(a_key_file_that_does_not_fit_is_told_apart),
