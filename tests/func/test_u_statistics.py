@@ -7,6 +7,7 @@ Tables of methods, realms, sip-interfaces, bindings and refusals (acli.md 2.2, 2
 """
 import json
 import re
+import time
 
 from peers.pbx import Pbx
 
@@ -142,6 +143,48 @@ def test_an_agent_shows_its_rate_burst_and_limits(sbc, pbx_a, trunk):
     assert agent["constraints"] == [{"name": "max-sessions", "value": 1, "limit": 3},
                                     {"name": "max-sustain-rate", "value": 0.1, "limit": 5}]
     assert "Constraint  max-sessions 1 of 3\n" in sbc.acli("show sipd agents trunk.example")
+
+
+def test_each_column_of_the_agents_table_is_of_its_side(sbc, pbx_a, trunk):
+    """acli.md 2.3: ConEx, latency, Burst, In and Out, of agents, realms and sip-interfaces"""
+    wide = {"name": "wide", "max-burst-rate": "100", "burst-rate-window": "60"}
+    sbc.config["session-router"]["session-constraints"] = [wide, dict(wide, **{"name": "two", "max-inbound-sessions": "2"})]
+    sbc.element("realm-config", "pbx-a")["constraint-name"] = "two"
+    sbc.element("sip-interface", "pbx-a")["constraint-name"] = "wide"
+    sbc.element("session-agent", "pbx-a.example").update(
+        {"constraints": "enabled", "max-burst-rate": "100", "burst-rate-window": "60"})
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    trunk.invite_answer = lambda i: time.sleep(0.2)  # it takes its time, and answers as before
+    second = pbx_a.calls("0301235").until_answered()
+    assert pbx_a.calls("0301236").until_refused().status == 503
+    second.hang_up()
+    sbc.waits("show sessions", "(?m)^1 sessions$")
+
+    def sides(row):
+        return [(row[side]["active"], row[side]["max"], row[side]["conex"]) for side in ("inbound", "outbound")]
+
+    agents = {a["session-agent"]: a for a in data(sbc, "show sipd agents")}
+    assert sides(agents["pbx-a.example"]) == [(1, 2, 0), (0, 0, 0)]
+    assert sides(agents["trunk.example"]) == [(0, 0, 0), (1, 2, 0)]
+    assert agents["pbx-a.example"]["burst"] >= 2
+    realm = {r["realm"]: r for r in data(sbc, "show sipd realms")}["pbx-a"]
+    assert sides(realm) == [(1, 2, 1), (0, 0, 0)] and realm["burst"] >= 2 and realm["state"] in "IC"
+    interfaces = {i["sip-interface"]: i for i in data(sbc, "show sipd interface")}
+    assert interfaces["pbx-a"]["burst"] >= 2 and interfaces["pbx-a"]["inbound"]["max"] >= 2
+    # quick answers and a slow one
+    for row in (agents["trunk.example"], interfaces["trunk"]):
+        assert 0 < row["latency"]["avg"] < 0.19 < row["latency"]["max"] < 1.5, row
+
+
+def test_a_violation_counts_for_the_direction_it_stops(sbc, pbx_a, trunk):
+    sbc.element("session-agent", "pbx-a.example").update({"constraints": "enabled", "max-inbound-sessions": "1"})
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    pbx_a.calls("0301235").until_refused()
+    agent = data(sbc, "show sipd agents pbx-a.example")[0]
+    assert (agent["inbound"]["conex"], agent["outbound"]["conex"], agent["state"]) == (1, 0, "C")
+    assert "Violations  inbound 1, outbound 0\n" in sbc.acli("show sipd agents pbx-a.example")
 
 
 def test_sip_ports_are_listed_with_their_state(sbc, trunk):
