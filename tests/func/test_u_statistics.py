@@ -5,9 +5,12 @@ Tables of methods, realms, sip-interfaces, bindings and refusals (acli.md 2.2, 2
 - Each refusal has its step, its status, who asked, and the object that says so.
 - What reset sets to zero, and what it leaves.
 """
+import collections
 import json
 import re
 import time
+
+import pytest
 
 from peers.pbx import Pbx
 
@@ -223,6 +226,45 @@ def test_who_waits_to_register_stands_in_the_queue(sbc, trunk):
     row = data(sbc, "show sipd registration-queue")[0]
     assert row["due"] <= 20 and row["backlog"] == 0 and row["oldest-due"] >= 0
     assert 0 < row["limit-s"] <= int(sbc.element("sip-config")["sip-workers"])  # each has one at least
+
+
+def test_the_queue_says_how_many_left_in_a_second(sbc, trunk):
+    """Sent/s: REGISTERs of Recent over its width; Backlog: due for over 60 s (5.1)"""
+    sbc.start().registered()
+    document = json.loads(sbc.acli("show sipd registration-queue | json"))
+    sent = len(trunk.registers())
+    assert document["data"][0]["sent-s"] == pytest.approx(sent / max(document["window"], 1), rel=0.5), sent
+    assert document["data"][0]["due"] == 0 and document["data"][0]["oldest-due"] is None
+
+
+def test_the_summary_counts_each_agents_aors_by_state(sbc, trunk):
+    sbc.element("sip-config")["registration-rate"] = "1"
+    answers = trunk.register
+    trunk.register = lambda r: (trunk.reply(r, 404) if r.host("To") == "a.trunk.example" else answers(r))
+    sbc.start()
+    sbc.waits("show surrogate-agents", r"backoff")
+    for _ in range(200):
+        agents = data(sbc, "show surrogate-agents summary")
+        states = collections.Counter((a["aor"].split("@")[1], a["state"]) for a in data(sbc, "show surrogate-agents")["aors"])
+        if agents == data(sbc, "show surrogate-agents summary"):
+            break
+    for row in agents["agents"]:
+        host = row["agent"].split()[0]
+        assert row["aors"] == 10
+        assert (row["failing"], row["waiting"], row["registered"]) == (
+            states[host, "backoff"], states[host, "waiting"], states[host, "registered"]), (row, states)
+    rows = {r["agent"].split()[0]: r for r in agents["agents"]}
+    assert rows["a.trunk.example"]["failing"] >= 1 and rows["a.trunk.example"]["oldest-failure"]
+    assert sum(r["waiting"] for r in rows.values()) >= 1
+
+
+def test_media_and_trust_stand_at_their_realm(sbc, pbx_a, trunk):
+    sbc.element("realm-config", "trunk")["access-control-trust-level"] = "medium"
+    sbc.start().registered()
+    pbx_a.calls("0301234").until_answered()
+    flows = {r["realm"]: (r["flows"], r["used"]) for r in data(sbc, "show media realms")}
+    assert flows == {"pbx-a": (1, 1), "pbx-b": (0, 0), "trunk": (1, 1)}
+    assert {r["realm"]: r["trust"] for r in data(sbc, "show realm")} == {"pbx-a": "none", "pbx-b": "none", "trunk": "medium"}
 
 
 def test_requests_a_second_stand_by_method_and_direction(sbc, pbx_a, trunk):
