@@ -232,7 +232,7 @@ static void notify_all(struct session *s, const char *user)
 {
 	struct notice_all all = { .s = s, .user = user };
 
-	sbc_walk(s->sbc, notify_slice, &all, &all.next);
+	session_walk(s, notify_slice, &all, &all.next);
 	if (user && !all.told)
 		reply_error(&s->reply, REPLY_ARGUMENT, "There is no AoR [%s]",
 			    user);

@@ -172,7 +172,7 @@ void show_memory(struct session *s, const struct words *w, uint32_t at)
 		return;
 	}
 	sbc_ask(s->sbc, pools_look, &p);
-	sbc_walk(s->sbc, answers_slice, &p, &p.next);
+	session_walk(s, answers_slice, &p, &p.next);
 
 	if (r->json) {
 		json_begin(r, s->command, JSON_NO_WINDOW);

@@ -323,7 +323,7 @@ void registered_renew(struct session *s, const char *ip)
 {
 	struct renewal x = { .ip = ip };
 
-	sbc_walk(s->sbc, renewal_slice, &x, &x.next);
+	session_walk(s, renewal_slice, &x, &x.next);
 	if (x.told)
 		reply_line(&s->reply, "Registering: %u AoR%s.", x.told,
 			   x.told == 1 ? "" : "s");

@@ -76,7 +76,7 @@ static bool uses_open(struct uses *u, struct session *s)
 		reply_error(&s->reply, REPLY_FAILED, "no memory");
 		return false;
 	}
-	sbc_walk(s->sbc, uses_slice, u, &u->next);
+	session_walk(s, uses_slice, u, &u->next);
 	return true;
 }
 

@@ -218,7 +218,7 @@ static void show_realms_of(struct session *s, const char *only,
 		reply_error(r, REPLY_FAILED, "no memory");
 		return;
 	}
-	sbc_walk(s->sbc, flows_slice, &f, &f.next);
+	session_walk(s, flows_slice, &f, &f.next);
 	if (r->json)
 		json_begin(r, s->command, JSON_NO_WINDOW);
 	table_begin(r, NULL, realm_columns);

@@ -20,6 +20,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MOST = 20.0     # [ms] of a turn of a SIP thread
+SILENT = 1.8     # [s]: a sign comes each second, on a machine that does other things too
 WITHIN = 180    # [s] for a command
 MANY = 100000
 REALMS, OF_REALMS = 5000, 10000
@@ -155,9 +156,11 @@ class Turns:
         name = name or line.replace("\t", " Tab")
         name = name.replace(self.folder + "/", "")
         self.bench.turn_rows.append((self.title, name, sip[1], clock, front, took, silence))
-        over = sip[1] > MOST
+        over, silent = sip[1] > MOST, silence > SILENT
         print(f"{name[:72]:72} {sip[1]:7.1f} ms  by the clock {clock:7.1f}  front {front:7.1f}  {took:6.2f} s  "
-              f"silent {silence:5.2f}{'  MISSED' if over else ''}", flush=True)
+              f"silent {silence:5.2f}{'  MISSED' if over or silent else ''}", flush=True)
+        if silent:
+            self.bench.missed.append(f"turns: {self.title}: {name}: silent for {silence:.1f} s")
         if over:
             self.bench.missed.append(f"turns: {self.title}: {name}: {sip[1]:.1f} ms")
             print(f"    {self.where(sip[3])}", flush=True)
