@@ -571,9 +571,19 @@ static int batch_line(struct shell *sh, const char *line, bool *any_failed,
 	return err;
 }
 
+/* What editors of some systems write in front of UTF-8 is not of the first line */
+static const char *mark_skip(const char *line)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+
+	return strncmp(line, mark, strlen(mark)) ? line : line + strlen(mark);
+}
+
 static int script_run(struct shell *sh, FILE *f, bool *any_failed, bool *over)
 {
 	char *line = NULL;
+	const char *text;
+	bool is_first = true;
 	size_t room = 0;
 	ssize_t n;
 	int err = 0;
@@ -583,7 +593,9 @@ static int script_run(struct shell *sh, FILE *f, bool *any_failed, bool *over)
 		bool whole = !memchr(line, '\0', (size_t)n);
 
 		line[strcspn(line, "\r\n")] = '\0';
-		err = batch_line(sh, whole ? line : NULL, any_failed, over);
+		text = is_first ? mark_skip(line) : line;
+		is_first = false;
+		err = batch_line(sh, whole ? text : NULL, any_failed, over);
 		explicit_bzero(line, (size_t)n);
 	}
 	free(line);

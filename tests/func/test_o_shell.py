@@ -634,6 +634,9 @@ def test_a_line_of_a_batch_is_one_however_it_is_made(sbc):
         assert said.count("\n") == 1 and " up 0 days" in said
     code, said, errors = batch(sbc, "show up\0nonsense\nshow uptime\n", "--keep-going")
     assert code == 1 and errors == "% The line holds a zero byte\n" and said.count(" up 0 days") == 1
+    # a byte order mark in front of all is none of them
+    code, said, errors = batch(sbc, "\ufeffshow uptime\nshow uptime\n")
+    assert code == 0 and not errors and said.count(" up 0 days") == 2
     # -c with some lines runs each
     said = sbc.acli("show uptime\n# nothing\nshow users\nshow uptime")
     assert said.count(" up 0 days") == 2 and "Connection" in said
