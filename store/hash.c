@@ -4,6 +4,10 @@
  * SipHash after Aumasson and Bernstein, "SipHash: a fast short-input PRF": 2-4
  * where the value is a promise to others, 1-3 for our own tables, whose values
  * nobody sees.
+ * Behind the slots there is a byte for each: one bit by the hash of each entry of
+ * the chain. Who looks for what is not there, as most do who begin something,
+ * touches that byte, which the cache has, instead of a slot and an old entry,
+ * which it has not. A bit stays until its chain is empty: it costs a look.
  * A table that is full gets an array of four times the size; each insert from
  * then on empties a chain of the old one. The new array takes three times as
  * many inserts as there are old chains, so the old one is empty long before.
@@ -153,6 +157,26 @@ static struct entry **slot_of(struct entry **slots, size_t size, uint64_t hash)
 	return &slots[hash & (size - 1)];
 }
 
+static uint8_t *marks_of(struct entry **slots, size_t size, uint64_t hash)
+{
+	return (uint8_t *)(slots + size) + (hash & (size - 1));
+}
+
+/* By other bits of the hash than the slot */
+static uint8_t mark_of(uint64_t hash)
+{
+	return (uint8_t)(1u << (hash >> 61));
+}
+
+static void put(struct table *t, struct entry *e)
+{
+	struct entry **slot = slot_of(t->slots, t->size, e->hash);
+
+	e->next = *slot;
+	*slot = e;
+	*marks_of(t->slots, t->size, e->hash) |= mark_of(e->hash);
+}
+
 static void move_chains(struct table *t, size_t n)
 {
 	for (; t->old && n--; t->moved++) {
@@ -166,21 +190,19 @@ static void move_chains(struct table *t, size_t n)
 		}
 
 		for (e = t->old[t->moved]; e; e = next) {
-			struct entry **slot;
-
 			next = e->next;
-			slot = slot_of(t->slots, t->size, e->hash);
-			e->next = *slot;
-			*slot = e;
+			put(t, e);
 		}
 		t->old[t->moved] = NULL;
+		*marks_of(t->old, t->old_size, t->moved) = 0;
 	}
 }
 
 static int grow(struct table *t)
 {
 	size_t size = t->size ? t->size * GROWTH : SLOTS_FIRST;
-	struct entry **slots = calloc(size, sizeof(struct entry *));
+	struct entry **slots =
+		calloc(size, sizeof(struct entry *) + sizeof(uint8_t));
 
 	if (!slots)
 		return t->size ? 0 : ENOMEM; /* longer chains still work */
@@ -207,7 +229,6 @@ void table_finish(struct table *t)
 
 int table_add(struct table *t, struct entry *e, uint64_t hash)
 {
-	struct entry **slot;
 	int err;
 
 	if (t->count >= t->size && !t->old) {
@@ -218,58 +239,61 @@ int table_add(struct table *t, struct entry *e, uint64_t hash)
 	move_chains(t, MOVES);
 
 	e->hash = hash;
-	slot = slot_of(t->slots, t->size, hash);
-	e->next = *slot;
-	*slot = e;
+	put(t, e);
 	t->count++;
 	return 0;
 }
 
-static bool unlink_from(struct entry **at, const struct entry *e)
+static bool take(struct entry **slots, size_t size, const struct entry *e)
 {
-	for (; *at; at = &(*at)->next) {
-		if (*at == e) {
-			*at = e->next;
-			return true;
-		}
-	}
+	struct entry **slot, **at;
 
-	return false;
+	if (!slots)
+		return false;
+
+	slot = at = slot_of(slots, size, e->hash);
+	while (*at && *at != e)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+
+	*at = e->next;
+	if (!*slot)
+		*marks_of(slots, size, e->hash) = 0;
+
+	return true;
 }
 
 void table_remove(struct table *t, struct entry *e)
 {
-	if (!t->size)
-		return;
-
-	if (unlink_from(slot_of(t->slots, t->size, e->hash), e) ||
-	    (t->old && unlink_from(slot_of(t->old, t->old_size, e->hash), e))) {
+	if (take(t->slots, t->size, e) || take(t->old, t->old_size, e)) {
 		e->next = NULL;
 		t->count--;
 	}
 }
 
-struct entry *table_find(const struct table *t, uint64_t hash,
-			 entry_match_h *match, const void *wanted)
+static struct entry *find(struct entry **slots, size_t size, uint64_t hash,
+			  entry_match_h *match, const void *wanted)
 {
 	struct entry *e;
 
-	if (!t->size)
+	if (!slots || !(*marks_of(slots, size, hash) & mark_of(hash)))
 		return NULL;
 
-	for (e = *slot_of(t->slots, t->size, hash); e; e = e->next) {
-		if (e->hash == hash && match(e, wanted))
-			return e;
-	}
-	if (!t->old)
-		return NULL;
-
-	for (e = *slot_of(t->old, t->old_size, hash); e; e = e->next) {
+	for (e = *slot_of(slots, size, hash); e; e = e->next) {
 		if (e->hash == hash && match(e, wanted))
 			return e;
 	}
 
 	return NULL;
+}
+
+struct entry *table_find(const struct table *t, uint64_t hash,
+			 entry_match_h *match, const void *wanted)
+{
+	struct entry *e = find(t->slots, t->size, hash, match, wanted);
+
+	return e ? e : find(t->old, t->old_size, hash, match, wanted);
 }
 
 size_t table_walk(const struct table *t, size_t from, size_t limit, entry_h *h,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,48 @@ static void a_removed_entry_is_gone_and_a_stranger_ignored(void **s)
 	(void)s;
 }
 
+/* 1000 entries come and go while the table grows: what is in it is found, in
+ * chains that were empty before, too, and nothing else */
+static void who_comes_and_goes_is_found_while_he_is_there(void **s)
+{
+	enum {
+		THINGS = 1000,
+		STEPS = 20000
+	};
+	struct table t;
+	struct thing *things = calloc(THINGS, sizeof(*things));
+	bool *in = calloc(THINGS, sizeof(*in));
+	uint64_t chance = 1;
+
+	table_init(&t);
+	for (unsigned step = 0; step < STEPS; step++) {
+		/* a few of them at first, all of them later */
+		unsigned few =
+			10 + step / 18 < THINGS ? 10 + step / 18 : THINGS;
+		unsigned i = (unsigned)(chance >> 33) % few;
+		uint64_t hash = hash_bytes(&i, sizeof(i));
+
+		chance = chance * 6364136223846793005ull + 1442695040888963407u;
+		things[i].number = i;
+		if (in[i])
+			table_remove(&t, &things[i].entry);
+		else
+			assert_int_equal(table_add(&t, &things[i].entry, hash),
+					 0);
+		in[i] = !in[i];
+		assert_ptr_equal(table_find(&t, hash, thing_is, &i),
+				 in[i] ? &things[i].entry : NULL);
+	}
+	for (unsigned i = 0; i < THINGS; i++)
+		assert_ptr_equal(
+			table_find(&t, hash_bytes(&i, sizeof(i)), thing_is, &i),
+			in[i] ? &things[i].entry : NULL);
+	table_finish(&t);
+	free(things);
+	free(in);
+	(void)s;
+}
+
 static void slices_see_each_entry_once(void **s)
 {
 	struct table t;
@@ -200,6 +243,7 @@ int main(void)
 		cmocka_unit_test(an_insert_moves_two_chains_at_most),
 		cmocka_unit_test(
 			a_removed_entry_is_gone_and_a_stranger_ignored),
+		cmocka_unit_test(who_comes_and_goes_is_found_while_he_is_there),
 		cmocka_unit_test(slices_see_each_entry_once),
 		cmocka_unit_test(a_walk_may_remove_what_it_is_given),
 	};
