@@ -770,7 +770,8 @@ static bool is_printable(const struct pl *text)
 	return true;
 }
 
-int address_read(struct address *addr, const struct pl *text)
+/* All but its parameters, which are only found */
+static int read_name_addr(struct address *addr, const struct pl *text)
 {
 	struct pl t = trimmed(text);
 	const char *p = t.p;
@@ -808,7 +809,35 @@ int address_read(struct address *addr, const struct pl *text)
 		return err;
 
 	addr->params = blanks_off(p, e);
-	return params_check(&addr->params);
+	return 0;
+}
+
+int address_read(struct address *addr, const struct pl *text)
+{
+	int err = read_name_addr(addr, text);
+
+	return err ? err : params_check(&addr->params);
+}
+
+int address_read_tagged(struct address *addr, struct pl *tag,
+			const struct pl *text)
+{
+	struct pl rest, name, value;
+	int err = read_name_addr(addr, text);
+
+	if (err)
+		return err;
+
+	rest = addr->params;
+	while (!(err = param_next(&rest, &name, &value))) {
+		if (!is_word(&name, "tag"))
+			continue;
+		if (!value.l || tag->l)
+			return EINVAL;
+		*tag = value;
+	}
+
+	return err == ENOENT ? 0 : err;
 }
 
 int quoted_undo(char *buf, size_t size, const struct pl *text)
@@ -907,6 +936,20 @@ int via_read(struct via *via, const struct pl *text)
 
 	via->params = range(p, e);
 	return read_via_params(via);
+}
+
+int via_read_top(struct via *via, struct pl *text, const struct pl *list)
+{
+	struct pl rest = *list;
+
+	/* Nearly always there is one alone, without a comment */
+	if (!rest.l ||
+	    !(memchr(rest.p, ',', rest.l) || memchr(rest.p, '(', rest.l)))
+		*text = trimmed(list);
+	else if (list_next(&rest, text))
+		return EINVAL;
+
+	return via_read(via, text);
 }
 
 int cseq_read(uint32_t *number, struct pl *method, const struct pl *text)

@@ -49,6 +49,12 @@ struct address {
 /** Read one address, the whole text. 0; EINVAL */
 int address_read(struct address *addr, const struct pl *text);
 
+/** Read From or To with its tag, in one walk; tag is empty before, and stays so
+ *  without one. 0; EINVAL, also a tag without value, and two of them, which would
+ *  be two dialogs */
+int address_read_tagged(struct address *addr, struct pl *tag,
+			const struct pl *text);
+
 /** Cut the first value of a comma-separated list off; quoted strings, <> and
  *  comments are respected. 0; ENOENT at the end; EINVAL */
 int list_next(struct pl *rest, struct pl *value);
@@ -73,6 +79,9 @@ struct via {
 	bool has_rport; /* with or without value */
 };
 int via_read(struct via *via, const struct pl *text);
+
+/** Read the first Via of a list, and say where it stands. 0; EINVAL */
+int via_read_top(struct via *via, struct pl *text, const struct pl *list);
 
 /** CSeq: number below 2^31 and method. 0; EINVAL */
 int cseq_read(uint32_t *number, struct pl *method, const struct pl *text);

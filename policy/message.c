@@ -442,33 +442,11 @@ static struct pl pl_of(const char *p, const char *e)
 	return pl;
 }
 
-/* The tag of From or To; two of them would be two dialogs */
-static int read_tag(struct pl *tag, struct address *addr,
-		    const struct pl *value)
-{
-	struct pl rest, name, v;
-
-	if (address_read(addr, value))
-		return EINVAL;
-
-	rest = addr->params;
-	while (!param_next(&rest, &name, &v)) {
-		if (name.l != 3 || !same_nocase(name.p, "tag", 3))
-			continue;
-		if (!v.l || tag->l)
-			return EINVAL;
-		*tag = v;
-	}
-
-	return 0;
-}
-
 static int read_via(struct scan *s, const struct pl *value)
 {
 	struct decoded *d = s->decoded;
-	struct pl rest = *value;
 
-	if (list_next(&rest, &d->via_text) || via_read(&d->via, &d->via_text))
+	if (via_read_top(&d->via, &d->via_text, value))
 		return EINVAL;
 
 	d->has_via = true;
@@ -530,11 +508,12 @@ static void header_check(struct scan *s, enum header_id id,
 			err = read_via(s, value);
 		break;
 	case HDR_FROM:
-		err = read_tag(&msg->from_tag, &s->decoded->from, value);
+		err = address_read_tagged(&s->decoded->from, &msg->from_tag,
+					  value);
 		s->decoded->has_from = !err;
 		break;
 	case HDR_TO:
-		err = read_tag(&msg->to_tag, &s->decoded->to, value);
+		err = address_read_tagged(&s->decoded->to, &msg->to_tag, value);
 		s->decoded->has_to = !err;
 		break;
 	case HDR_CALL_ID:

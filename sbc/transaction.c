@@ -1465,7 +1465,7 @@ static bool glance_begin(struct glance *g, struct pl *rest)
 
 	return glance_line(rest, &line) &&
 	       glance_value(&line, "Via", 'v', &value) &&
-	       !list_next(&value, &top) && !via_read(&g->via, &top) &&
+	       !via_read_top(&g->via, &top, &value) &&
 	       has_cookie(&g->via.branch);
 }
 

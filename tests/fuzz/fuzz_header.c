@@ -39,9 +39,21 @@ static void lists(const struct pl *text)
 {
 	struct pl rest = *text, value, name;
 	struct address addr;
+	struct pl tag = { "", 0 }, top;
 	struct via via;
 	char buf[64];
 
+	if (!address_read_tagged(&addr, &tag, text)) {
+		assert(!address_read(&addr, text));
+		within(text, &tag);
+	}
+	/* The short way and the long one read the same */
+	if (!via_read_top(&via, &top, text)) {
+		within(text, &top);
+		assert(!list_next(&rest, &value));
+		assert(!pl_cmp(&top, &value));
+		rest = *text;
+	}
 	while (!list_next(&rest, &value)) {
 		assert(value.l);
 		within(text, &value);

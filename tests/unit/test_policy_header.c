@@ -326,6 +326,40 @@ static void an_address_is_cut_or_refused(void **state)
 	(void)state;
 }
 
+static void from_and_to_have_one_tag_with_a_value_or_none(void **state)
+{
+	static const struct {
+		const char *text, *tag; /* NULL: refused */
+	} rows[] = {
+		{ "<sip:a@h>", "" },
+		{ "<sip:a@h>;tag=1", "1" },
+		{ "sip:a@h ; TAG = 1x ;q=1", "1x" },
+		{ "<sip:a@h;tag=no>;tagged=2;x", "" },
+		{ "<sip:a@h>;tag=1;tag=2", NULL },
+		{ "<sip:a@h>;tag", NULL },
+		{ "<sip:a@h>;tag=1;;", NULL },
+		{ "<sip:a@h>;tag=1;x=\"", NULL },
+		{ "<sip:a@h;tag=1", NULL },
+	};
+	struct address addr;
+	struct pl text, tag;
+	char *mem;
+	int err;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+		tag = pl("");
+		text = tight(rows[i].text, &mem);
+		err = address_read_tagged(&addr, &tag, &text);
+		if (!err != !!rows[i].tag)
+			fail_msg("%s: %d", rows[i].text, err);
+		if (!err) {
+			IS(tag, rows[i].tag);
+		}
+		free(mem);
+	}
+	(void)state;
+}
+
 static void a_list_is_cut_at_its_own_commas_only(void **state)
 {
 	struct pl rest = pl("\"a,\\\"b\" <sip:x,y@h>, <sip:z> ;p=\"1,2\" , "
@@ -438,6 +472,41 @@ static void a_via_is_cut_or_refused(void **state)
 			IS(via.branch, vias[i].branch);
 			assert_int_equal(via.port, vias[i].port);
 			assert_int_equal(via.has_rport, vias[i].rport);
+		}
+		free(mem);
+	}
+	(void)state;
+}
+
+static void the_top_via_is_the_first_of_a_list(void **state)
+{
+	static const struct {
+		const char *list, *text, *host; /* host NULL: refused */
+	} rows[] = {
+		{ " SIP/2.0/UDP a;branch=x ", "SIP/2.0/UDP a;branch=x", "a" },
+		{ "SIP/2.0/UDP a , SIP/2.0/UDP b", "SIP/2.0/UDP a", "a" },
+		{ "SIP/2.0/UDP a;x=\"1,2\"", "SIP/2.0/UDP a;x=\"1,2\"", "a" },
+		{ "SIP/2.0/UDP a;x=\"1,2\",nonsense", "SIP/2.0/UDP a;x=\"1,2\"",
+		  "a" },
+		{ ",SIP/2.0/UDP a", NULL, NULL },
+		{ "SIP/2.0/UDP a (aside", NULL, NULL },
+		{ "SIP/2.0/UDP a;x= (", NULL, NULL },
+		{ "SIP/2.0/UDP a;x=\"1,2", NULL, NULL },
+		{ "", NULL, NULL },
+	};
+	struct via via;
+	struct pl list, text;
+	char *mem;
+	int err;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+		list = tight(rows[i].list, &mem);
+		err = via_read_top(&via, &text, &list);
+		if (!err != !!rows[i].host)
+			fail_msg("%s: %d", rows[i].list, err);
+		if (!err) {
+			IS(text, rows[i].text);
+			IS(via.host, rows[i].host);
 		}
 		free(mem);
 	}
@@ -567,11 +636,13 @@ int main(void)
 		cmocka_unit_test(hosts_compare_without_case_dot_and_form),
 		cmocka_unit_test(a_numeric_host_gives_address_and_port),
 		cmocka_unit_test(an_address_is_cut_or_refused),
+		cmocka_unit_test(from_and_to_have_one_tag_with_a_value_or_none),
 		cmocka_unit_test(a_list_is_cut_at_its_own_commas_only),
 		cmocka_unit_test(a_list_with_a_hole_is_refused),
 		cmocka_unit_test(a_parameter_is_found_by_its_whole_name),
 		cmocka_unit_test(quotes_and_escapes_are_undone),
 		cmocka_unit_test(a_via_is_cut_or_refused),
+		cmocka_unit_test(the_top_via_is_the_first_of_a_list),
 		cmocka_unit_test(a_cseq_stays_below_2_31),
 		cmocka_unit_test(a_challenge_is_read_in_any_order),
 		cmocka_unit_test(another_scheme_has_a_name_and_nothing_else),
