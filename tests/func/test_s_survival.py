@@ -126,7 +126,7 @@ def test_kill_9_in_the_middle_of_activations_leaves_a_whole_version(sbc, trunk):
 def small_disk(sbc, tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder],
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder],
                       capture_output=True).returncode:
         pytest.skip("no right to mount a tmpfs")
     sbc.database = f"{folder}/sbc.db"
