@@ -81,14 +81,8 @@ static const char *const parties[] = {
 };
 
 enum {
-	ROOM_FIRST = 480 /* most calls need no more [bytes] */
-};
-
-/* The record being written: texts that are made for it lie in `room` */
-struct writer {
-	struct record record;
-	char room[2048];
-	size_t at;
+	ROOM_FIRST = 480, /* most calls need no more [bytes] */
+	TIME_TEXT = 24    /* of RFC 3339 with milliseconds */
 };
 
 const char *cdr_reason_name(enum cdr_reason r)
@@ -170,9 +164,8 @@ void cdr_set(struct cdr *cdr, unsigned which, const struct pl *text)
 
 void cdr_set_str(struct cdr *cdr, unsigned which, const char *text)
 {
-	struct pl pl;
+	const struct pl pl = range_of(text);
 
-	pl_set_str(&pl, text ? text : "");
 	cdr_set(cdr, which, &pl);
 }
 
@@ -259,110 +252,101 @@ const char *cdr_auth_source(const struct cdr *cdr)
 	return cdr->challenges ? "passed" : "none";
 }
 
-static void put_str(struct writer *w, size_t field, const char *s)
+static void put_text(struct slip *s, size_t field, const struct cdr *cdr,
+		     unsigned which)
 {
-	if (s)
-		pl_set_str(&w->record.field[field], s);
+	slip_put_str(s, field, texts_get(&cdr->texts, cdr->text[which]));
 }
 
-static void put_bytes(struct writer *w, size_t field, const char *s, size_t n)
+static void put_number(struct slip *s, size_t field, uint64_t n)
 {
-	if (w->at + n > sizeof(w->room))
-		return;
-	memcpy(w->room + w->at, s, n);
-	w->record.field[field].p = w->room + w->at;
-	w->record.field[field].l = n;
-	w->at += n;
-}
+	char *room = slip_room(s, SLIP_NUMBER);
 
-static void put_number(struct writer *w, size_t field, uint64_t n)
-{
-	char buf[20];
-
-	put_bytes(w, field, buf, uint_write(buf, n));
+	if (room)
+		slip_took(s, field, uint_write(room, n));
 }
 
 /* A wall clock that is stepped meanwhile leaves durations as they were */
-static void put_time(struct writer *w, size_t field, const struct cdr *cdr,
+static void put_time(struct slip *s, size_t field, const struct cdr *cdr,
 		     uint64_t at)
 {
-	char buf[25];
+	char *room = at ? slip_room(s, TIME_TEXT + 1) : NULL;
 
-	if (!at)
+	if (!room)
 		return;
-	clock_rfc3339(buf, cdr->wall + (at - cdr->setup));
-	put_bytes(w, field, buf, strlen(buf));
+	clock_rfc3339(room, cdr->wall + (at - cdr->setup));
+	slip_took(s, field, TIME_TEXT);
 }
 
-static void put_address(struct writer *w, size_t field, const struct sa *sa)
+static void put_address(struct slip *s, size_t field, const struct sa *sa)
 {
-	char buf[ADDRESS_TEXT];
+	char *room = sa_isset(sa, SA_ALL) ? slip_room(s, ADDRESS_TEXT) : NULL;
 
-	if (sa_isset(sa, SA_ALL))
-		put_bytes(w, field, buf, address_write(buf, sa, true));
+	if (room)
+		slip_took(s, field, address_write(room, sa, true));
 }
 
-static void put_side(struct writer *w, size_t first, const struct cdr *cdr,
+static void put_side(struct slip *s, size_t first, const struct cdr *cdr,
 		     enum side side)
 {
-	const struct cdr_side *s = &cdr->side[side];
+	const struct cdr_side *at = &cdr->side[side];
 
-	put_str(w, first, s->realm);
-	put_str(w, first + 1, s->agent);
-	put_str(w, first + 2, cdr_get(cdr, CDR_REMOTE + side));
-	put_str(w, first + 3, cdr_get(cdr, CDR_LOCAL + side));
-	if (s->realm)
-		put_str(w, first + 4,
-			transport_name((enum transport)s->transport));
+	slip_put_str(s, first, at->realm);
+	slip_put_str(s, first + 1, at->agent);
+	put_text(s, first + 2, cdr, CDR_REMOTE + side);
+	put_text(s, first + 3, cdr, CDR_LOCAL + side);
+	if (at->realm)
+		slip_put_str(s, first + 4,
+			     transport_name((enum transport)at->transport));
 }
 
-static void put_media(struct writer *w, const struct media_report *m)
+static void put_media(struct slip *s, const struct media_report *m)
 {
 	static const char *const latched[] = { "none", "ingress", "egress",
 					       "both" };
 
-	put_str(w, F_CODEC, m->codec[0]);
-	put_str(w, F_CODEC + 1, m->codec[1]);
-	put_str(w, F_SECURITY, "none");
-	put_str(w, F_SECURITY + 1, "none");
-	put_address(w, F_MEDIA, &m->remote[0]);
-	put_address(w, F_MEDIA + 1, &m->local[0]);
-	put_address(w, F_MEDIA + 2, &m->local[1]);
-	put_address(w, F_MEDIA + 3, &m->remote[1]);
+	slip_put_str(s, F_CODEC, m->codec[0]);
+	slip_put_str(s, F_CODEC + 1, m->codec[1]);
+	slip_put_str(s, F_SECURITY, "none");
+	slip_put_str(s, F_SECURITY + 1, "none");
+	put_address(s, F_MEDIA, &m->remote[0]);
+	put_address(s, F_MEDIA + 1, &m->local[0]);
+	put_address(s, F_MEDIA + 2, &m->local[1]);
+	put_address(s, F_MEDIA + 3, &m->remote[1]);
 	for (size_t i = 0; i < 2; i++) {
-		put_number(w, F_COUNTS + 4 * i, m->packets[i]);
-		put_number(w, F_COUNTS + 4 * i + 1, m->octets[i]);
-		put_number(w, F_COUNTS + 4 * i + 2, m->lost[i]);
-		put_number(w, F_COUNTS + 4 * i + 3, m->jitter[i] / 1000);
+		put_number(s, F_COUNTS + 4 * i, m->packets[i]);
+		put_number(s, F_COUNTS + 4 * i + 1, m->octets[i]);
+		put_number(s, F_COUNTS + 4 * i + 2, m->lost[i]);
+		put_number(s, F_COUNTS + 4 * i + 3, m->jitter[i] / 1000);
 	}
-	put_str(w, F_LATCHED, latched[m->latched[0] + 2 * m->latched[1]]);
+	slip_put_str(s, F_LATCHED, latched[m->latched[0] + 2 * m->latched[1]]);
 }
 
-static void put_auth(struct writer *w, const struct cdr *cdr)
+static void put_auth(struct slip *s, const struct cdr *cdr)
 {
-	put_str(w, F_AUTH_SOURCE, cdr_auth_source(cdr));
-	put_str(w, F_AUTH_REALM, cdr_get(cdr, CDR_AUTH_REALM));
-	put_str(w, F_AUTH_LOOKUP, cdr_get(cdr, CDR_AUTH_LOOKUP));
-	put_str(w, F_AUTH_USER, cdr_get(cdr, CDR_AUTH_USER));
-	put_number(w, F_CHALLENGES, cdr->challenges);
+	slip_put_str(s, F_AUTH_SOURCE, cdr_auth_source(cdr));
+	put_text(s, F_AUTH_REALM, cdr, CDR_AUTH_REALM);
+	put_text(s, F_AUTH_LOOKUP, cdr, CDR_AUTH_LOOKUP);
+	put_text(s, F_AUTH_USER, cdr, CDR_AUTH_USER);
+	put_number(s, F_CHALLENGES, cdr->challenges);
 }
 
 /* What is not over yet lasts until now */
-static void put_times(struct writer *w, const struct cdr *cdr)
+static void put_times(struct slip *s, const struct cdr *cdr)
 {
 	uint64_t end = cdr->disconnect ? cdr->disconnect : clock_ms();
 	uint64_t first = cdr->ring      ? cdr->ring
 			 : cdr->connect ? cdr->connect
 					: cdr->disconnect;
 
-	put_time(w, F_SETUP, cdr, cdr->setup);
-	put_time(w, F_RING, cdr, cdr->ring);
-	put_time(w, F_CONNECT, cdr, cdr->connect);
-	put_time(w, F_DISCONNECT, cdr, cdr->disconnect);
+	put_time(s, F_SETUP, cdr, cdr->setup);
+	put_time(s, F_RING, cdr, cdr->ring);
+	put_time(s, F_CONNECT, cdr, cdr->connect);
+	put_time(s, F_DISCONNECT, cdr, cdr->disconnect);
 	if (cdr->connect && end >= cdr->connect)
-		put_number(w, F_DURATION, end - cdr->connect);
+		put_number(s, F_DURATION, end - cdr->connect);
 	if (first >= cdr->setup && first)
-		put_number(w, F_SETUP_MS, first - cdr->setup);
+		put_number(s, F_SETUP_MS, first - cdr->setup);
 }
 
 static const char *type_of(const struct cdr *cdr, enum cdr_type type)
@@ -379,7 +363,7 @@ static const char *type_of(const struct cdr *cdr, enum cdr_type type)
 	return cdr->event ? "event" : cdr->connect ? "stop" : "attempt";
 }
 
-static void put_end(struct writer *w, const struct cdr *cdr)
+static void put_end(struct slip *s, const struct cdr *cdr)
 {
 	uint16_t q850 = cdr->q850;
 
@@ -387,55 +371,47 @@ static void put_end(struct writer *w, const struct cdr *cdr)
 		q850 = cdr->connect ? 16 /* normal clearing */
 				    : cause_q850(cdr->status);
 	if (q850)
-		put_number(w, F_Q850, q850);
-	put_str(w, F_ENDED_BY, parties[cdr->ended_by]);
-	put_str(w, F_REASON, reasons[cdr->reason]);
-	put_str(w, F_STEP, cdr->refused_step);
+		put_number(s, F_Q850, q850);
+	slip_put_str(s, F_ENDED_BY, parties[cdr->ended_by]);
+	slip_put_str(s, F_REASON, reasons[cdr->reason]);
+	slip_put_str(s, F_STEP, cdr->refused_step);
 }
 
-static struct writer *record_make(const struct cdr *cdr,
-				  const struct cdr_early *e)
+static void record_make(struct slip *s, const struct cdr *cdr,
+			const struct cdr_early *e)
 {
 	static const struct media_report none;
-	struct writer *w = mem_alloc(sizeof(*w), NULL);
 
-	if (!w)
-		return NULL;
-	memset(&w->record, 0, sizeof(w->record));
-	w->at = 0;
-
-	put_str(w, F_TYPE, type_of(cdr, e->type));
-	put_str(w, F_VERSION, "1");
-	put_str(w, F_NODE, cdr->node);
-	put_number(w, F_SESSION, cdr->id);
-	put_str(w, F_CALLID, cdr_get(cdr, CDR_CALLID + SIDE_A));
-	put_str(w, F_CALLID + 1, cdr_get(cdr, CDR_CALLID + SIDE_B));
-	put_str(w, F_PROTOCOL, "SIP");
-	put_str(w, F_METHOD, cdr->event ? cdr->event : "INVITE");
-	put_times(w, cdr);
-	put_str(w, F_CALLING, cdr_get(cdr, CDR_CALLING_NUMBER));
-	put_str(w, F_CALLED, cdr_get(cdr, CDR_CALLED_NUMBER));
-	put_str(w, F_CALLING_URI, cdr_get(cdr, CDR_CALLING + SIDE_A));
-	put_str(w, F_CALLED_URI, cdr_get(cdr, CDR_CALLED + SIDE_A));
-	put_str(w, F_OUT_CALLING_URI, cdr_get(cdr, CDR_CALLING + SIDE_B));
-	put_str(w, F_OUT_CALLED_URI, cdr_get(cdr, CDR_CALLED + SIDE_B));
-	put_str(w, F_ASSERTED, cdr_get(cdr, CDR_ASSERTED));
-	put_str(w, F_DIVERSION, cdr_get(cdr, CDR_DIVERSION));
-	put_side(w, F_SIDE, cdr, SIDE_A);
-	put_side(w, F_SIDE + 5, cdr, SIDE_B);
-	put_str(w, F_POLICY, cdr->policy);
-	put_str(w, F_NEXT_HOP, cdr->next_hop);
-	put_number(w, F_ROUTES, cdr->routes_tried);
-	put_auth(w, cdr);
-	put_str(w, F_AOR, cdr_get(cdr, CDR_AOR));
+	slip_put_str(s, F_TYPE, type_of(cdr, e->type));
+	slip_put_str(s, F_VERSION, "1");
+	slip_put_str(s, F_NODE, cdr->node);
+	put_number(s, F_SESSION, cdr->id);
+	put_text(s, F_CALLID, cdr, CDR_CALLID + SIDE_A);
+	put_text(s, F_CALLID + 1, cdr, CDR_CALLID + SIDE_B);
+	slip_put_str(s, F_PROTOCOL, "SIP");
+	slip_put_str(s, F_METHOD, cdr->event ? cdr->event : "INVITE");
+	put_times(s, cdr);
+	put_text(s, F_CALLING, cdr, CDR_CALLING_NUMBER);
+	put_text(s, F_CALLED, cdr, CDR_CALLED_NUMBER);
+	put_text(s, F_CALLING_URI, cdr, CDR_CALLING + SIDE_A);
+	put_text(s, F_CALLED_URI, cdr, CDR_CALLED + SIDE_A);
+	put_text(s, F_OUT_CALLING_URI, cdr, CDR_CALLING + SIDE_B);
+	put_text(s, F_OUT_CALLED_URI, cdr, CDR_CALLED + SIDE_B);
+	put_text(s, F_ASSERTED, cdr, CDR_ASSERTED);
+	put_text(s, F_DIVERSION, cdr, CDR_DIVERSION);
+	put_side(s, F_SIDE, cdr, SIDE_A);
+	put_side(s, F_SIDE + 5, cdr, SIDE_B);
+	slip_put_str(s, F_POLICY, cdr->policy);
+	slip_put_str(s, F_NEXT_HOP, cdr->next_hop);
+	put_number(s, F_ROUTES, cdr->routes_tried);
+	put_auth(s, cdr);
+	put_text(s, F_AOR, cdr, CDR_AOR);
 	if (e->status)
-		put_number(w, F_STATUS, e->status);
+		put_number(s, F_STATUS, e->status);
 	if (e->type == CDR_LAST)
-		put_end(w, cdr);
-	put_media(w, e->media ? e->media : &none);
-	put_number(w, F_CONFIG, cdr->config_version);
-
-	return w;
+		put_end(s, cdr);
+	put_media(s, e->media ? e->media : &none);
+	put_number(s, F_CONFIG, cdr->config_version);
 }
 
 static bool is_unrecorded(const struct cdr *cdr)
@@ -449,29 +425,12 @@ static void lost(uint64_t id, int err)
 		  strerror(err));
 }
 
-void cdr_write(const struct cdr *cdr, const struct media_report *media,
-	       struct database *db)
-{
-	const struct cdr_early last = { CDR_LAST, cdr->status, media };
-	struct writer *w;
-	int err;
-
-	if (is_unrecorded(cdr))
-		return;
-
-	w = record_make(cdr, &last);
-	err = w ? records_put(db, &w->record) : ENOMEM;
-	if (err)
-		lost(cdr->id, err);
-	mem_deref(w);
-}
-
 /* --- Kept until the end (trans-at-close) ----------------------------------- */
 
 struct later {
 	struct le le;
 	uint64_t id;
-	struct record record;
+	struct slip slip; /* of the text behind */
 	char text[];
 };
 
@@ -482,29 +441,20 @@ static void later_destructor(void *data)
 	list_unlink(&later->le);
 }
 
-static int keep(struct list *list, uint64_t id, const struct record *record)
+static int keep(struct list *list, uint64_t id, const struct slip *slip)
 {
-	struct later *later;
-	size_t size = 0;
-	char *p;
+	struct later *later =
+		mem_alloc(sizeof(*later) + slip->used, later_destructor);
 
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		size += record->field[i].l;
-	later = mem_alloc(sizeof(*later) + size, later_destructor);
 	if (!later)
 		return ENOMEM;
 
 	memset(later, 0, sizeof(*later));
 	later->id = id;
-	p = later->text;
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		const struct pl *field = &record->field[i];
-
-		later->record.field[i] = (struct pl){ p, field->l };
-		if (field->l)
-			memcpy(p, field->p, field->l);
-		p += field->l;
-	}
+	later->slip = *slip;
+	later->slip.text = later->text;
+	later->slip.more = NULL;
+	memcpy(later->text, slip->text, slip->used);
 	list_append(list, &later->le, later);
 
 	return 0;
@@ -513,26 +463,37 @@ static int keep(struct list *list, uint64_t id, const struct record *record)
 void cdr_write_early(const struct cdr *cdr, const struct cdr_early *early,
 		     struct list *later, struct database *db)
 {
-	struct writer *w;
-	int err = ENOMEM;
+	char room[SLIP_ROOM];
+	struct slip slip;
+	int err;
 
 	if (is_unrecorded(cdr))
 		return;
 
-	w = record_make(cdr, early);
-	if (w)
-		err = later ? keep(later, cdr->id, &w->record)
-			    : records_put(db, &w->record);
+	slip_init(&slip, room);
+	record_make(&slip, cdr, early);
+	err = slip.err;
+	if (!err)
+		err = later ? keep(later, cdr->id, &slip)
+			    : records_put(db, &slip);
 	if (err)
 		lost(cdr->id, err);
-	mem_deref(w);
+	slip_finish(&slip);
+}
+
+void cdr_write(const struct cdr *cdr, const struct media_report *media,
+	       struct database *db)
+{
+	const struct cdr_early last = { CDR_LAST, cdr->status, media };
+
+	cdr_write_early(cdr, &last, NULL, db);
 }
 
 void cdr_release(struct list *later, struct database *db)
 {
 	while (later->head) {
 		struct later *one = later->head->data;
-		int err = records_put(db, &one->record);
+		int err = records_put(db, &one->slip);
 
 		if (err)
 			lost(one->id, err);

@@ -183,7 +183,6 @@ struct database {
 	bool busy_beside, wrote;
 	bool swollen; /* the log, by what the disk had no room for */
 	bool ticking; /* the timer of `second` runs */
-	int (*gather)(void *arg);
 	database_work_h *tick;
 	void (*tick_end)(void *arg);
 	void *tick_arg;
@@ -770,19 +769,16 @@ static int beside_run(struct database *db)
 
 static int beside_write(struct database *db)
 {
-	int err, gathered;
+	int err;
 
 	if (db->busy_beside)
 		return 0;
 
 	db->busy_beside = true;
 	err = beside_run(db);
-	gathered = db->gather ? db->gather(db->tick_arg) : 0;
-	if (gathered)
-		why_set(db, "file beside the database", gathered, "write");
 	db->busy_beside = false;
 
-	return err ? err : gathered;
+	return err;
 }
 
 /* Long work of the writer (a million rows imported) must not keep call records
@@ -1130,12 +1126,11 @@ uint64_t database_announced(const struct database *db)
 	return atomic_load(&db->announced);
 }
 
-void database_tick(struct database *db, int (*gather)(void *arg),
-		   database_work_h *tick, void (*end)(void *arg), void *arg)
+void database_tick(struct database *db, database_work_h *tick,
+		   void (*end)(void *arg), void *arg)
 {
 	assert(!db->running && !db->tick);
 
-	db->gather = gather;
 	db->tick = tick;
 	db->tick_end = end;
 	db->tick_arg = arg;

@@ -138,15 +138,13 @@ int database_read(struct database *db, database_work_h *work, void *arg);
  *
  * On the writer thread, outside of a transaction. One caller: records.
  *
- * @param db      Database, not started
- * @param gather  Ends each turn's `beside` jobs: what they gathered goes into
- *                their file. An error is one of theirs, and it is asked again
- * @param tick    The work
- * @param end     With the database
- * @param arg     Of all three
+ * @param db    Database, not started
+ * @param tick  The work
+ * @param end   With the database
+ * @param arg   Of both
  */
-void database_tick(struct database *db, int (*gather)(void *arg),
-		   database_work_h *tick, void (*end)(void *arg), void *arg);
+void database_tick(struct database *db, database_work_h *tick,
+		   void (*end)(void *arg), void *arg);
 void *database_tick_arg(const struct database *db);
 
 /** What credentials read has changed; how often it did */

@@ -16,14 +16,14 @@
 #include "store/ledger.h"
 #include "store/log.h"
 #include "store/number.h"
-#include "store/quote.h"
 
 enum {
 	FORMS = 2,
 	NAME = 64,
-	TAIL = 64 << 10,    /* looked at for the last line [bytes] */
-	GATHER = 256 << 10, /* written when there is so much [bytes] */
-	SEQUENCE = 2 /* field behind "record-type" and "record-version" */
+	TAIL = 64 << 10,   /* looked at for the last line [bytes] */
+	GATHER = 64 << 10, /* written when there is so much, still in the
+			    * processor's cache [bytes] */
+	SEQUENCE = 2       /* field behind "record-type" and "record-version" */
 };
 
 static const char part[] = ".part";
@@ -47,7 +47,7 @@ struct reel {
 
 struct ledger {
 	const char *const *names;
-	bool *is_number; /* one for each name */
+	struct label *labels; /* one for each name */
 	size_t n;
 	const size_t *time;
 	char folder[PATH_MAX - NAME];
@@ -60,15 +60,20 @@ int ledger_alloc(struct ledger **lp, const char *const *names, size_t n,
 		 const size_t *time, bool (*is_number)(size_t n))
 {
 	struct ledger *l = calloc(1, sizeof(*l));
+	int err = 0;
 
 	if (l)
-		l->is_number = calloc(n, sizeof(*l->is_number));
-	if (!l || !l->is_number) {
+		l->labels = calloc(n, sizeof(*l->labels));
+	if (!l || !l->labels)
+		err = ENOMEM;
+	for (size_t i = 0; i < n && !err; i++)
+		err = label_make(&l->labels[i], names[i],
+				 is_number && is_number(i));
+	if (err) {
+		free(l ? l->labels : NULL);
 		free(l);
-		return ENOMEM;
+		return err;
 	}
-	for (size_t i = 0; is_number && i < n; i++)
-		l->is_number[i] = is_number(i);
 	l->names = names;
 	l->n = n;
 	l->time = time;
@@ -114,74 +119,20 @@ static int put(struct reel *r, const char *text, size_t n)
 	return 0;
 }
 
-static int put_json(struct reel *r, const struct pl *text)
+static int line_put(struct reel *r, const struct ledger *l,
+		    const struct strip *fields)
 {
-	int err = reserve(r, QUOTE_JSON_MOST(text->l));
+	int err = reserve(r, r->json ? QUOTE_OBJECT_MOST(l->n, fields->bytes)
+				     : QUOTE_CSV_MOST(l->n, fields->bytes));
+	char *end;
 
-	if (!err)
-		r->used =
-			(size_t)(quote_json(r->text + r->used, text) - r->text);
-
-	return err;
-}
-
-/* A text that any reader of JSON takes as the same number */
-static int put_number(struct reel *r, const struct pl *text)
-{
-	uint64_t n;
-	bool plain = !uint_parse(&n, text, INT64_MAX) &&
-		     (text->l == 1 || text->p[0] != '0');
-
-	return plain ? put(r, text->p, text->l) : put_json(r, text);
-}
-
-static int line_csv(struct reel *r, const struct ledger *l,
-		    const struct pl *fields)
-{
-	size_t most = 0;
-	char *p;
-	int err;
-
-	for (size_t i = 0; i < l->n; i++)
-		most += QUOTE_CSV_MOST(fields[i].l) + 1;
-	err = reserve(r, most);
 	if (err)
 		return err;
-
-	p = r->text + r->used;
-	for (size_t i = 0; i < l->n; i++) {
-		p = quote_csv(p, &fields[i]);
-		*p++ = i + 1 < l->n ? ',' : '\n';
-	}
-	r->used = (size_t)(p - r->text);
+	end = r->json ? quote_object(r->text + r->used, fields, l->labels)
+		      : quote_csv(r->text + r->used, fields);
+	r->used = (size_t)(end - r->text);
 
 	return 0;
-}
-
-static int line_json(struct reel *r, const struct ledger *l,
-		     const struct pl *fields)
-{
-	int err = put(r, "{", 1);
-	bool first = true;
-	struct pl name;
-
-	for (size_t i = 0; i < l->n && !err; i++) {
-		if (!fields[i].l)
-			continue;
-		if (!first)
-			err = put(r, ",", 1);
-		first = false;
-		pl_set_str(&name, l->names[i]);
-		if (!err)
-			err = put_json(r, &name);
-		if (!err)
-			err = put(r, ":", 1);
-		if (!err && l->is_number[i])
-			err = put_number(r, &fields[i]);
-		else if (!err)
-			err = put_json(r, &fields[i]);
-	}
-	return err ? err : put(r, "}\n", 2);
 }
 
 static int head_put(struct reel *r, const struct ledger *l)
@@ -253,15 +204,15 @@ static int path_make(char path[PATH_MAX], const struct ledger *l,
 
 /* "2026-11-21T17:46:00.123Z" as "20261121-174600" */
 static void stamp_make(char stamp[16], const struct ledger *l,
-		       const struct pl *fields)
+		       const struct strip *fields)
 {
-	const struct pl *time = NULL;
+	struct pl time = { NULL, 0 };
 	size_t at = 0;
 
-	for (const size_t *f = l->time; *f < l->n && !time; f++)
-		time = fields[*f].l ? &fields[*f] : NULL;
-	for (size_t i = 0; time && i < time->l && at < 15; i++) {
-		const char c = time->p[i];
+	for (const size_t *f = l->time; *f < l->n && !time.l; f++)
+		time = strip_get(fields, *f);
+	for (size_t i = 0; i < time.l && at < 15; i++) {
+		const char c = time.p[i];
 
 		if (c >= '0' && c <= '9')
 			stamp[at++] = c;
@@ -331,7 +282,7 @@ static int reel_end(struct ledger *l, struct reel *r)
 
 	if (r->fd < 0)
 		return 0;
-	if (fsync(r->fd))
+	if (fdatasync(r->fd)) /* its length with it */
 		err = errno;
 	(void)close(r->fd);
 	r->fd = -1;
@@ -342,8 +293,8 @@ static int reel_end(struct ledger *l, struct reel *r)
 	return err;
 }
 
-static int reel_begin(struct ledger *l, struct reel *r, const struct pl *fields,
-		      uint64_t now)
+static int reel_begin(struct ledger *l, struct reel *r,
+		      const struct strip *fields, uint64_t now)
 {
 	char stamp[16], name[NAME], path[PATH_MAX];
 	int err = 0;
@@ -416,8 +367,9 @@ static int reel_flush(struct reel *r)
 	return err;
 }
 
-static int reel_write(struct ledger *l, struct reel *r, const struct pl *fields,
-		      uint64_t sequence, uint64_t now)
+static int reel_write(struct ledger *l, struct reel *r,
+		      const struct strip *fields, uint64_t sequence,
+		      uint64_t now)
 {
 	size_t before;
 	int err = 0;
@@ -431,8 +383,7 @@ static int reel_write(struct ledger *l, struct reel *r, const struct pl *fields,
 		err = reel_begin(l, r, fields, now);
 	before = r->used;
 	if (!err)
-		err = r->json ? line_json(r, l, fields)
-			      : line_csv(r, l, fields);
+		err = line_put(r, l, fields);
 	if (err) {
 		r->used = before;
 		return err;
@@ -583,7 +534,7 @@ void ledger_close(struct ledger *l)
 			(void)close(l->reel[i].fd);
 		free(l->reel[i].text);
 	}
-	free(l->is_number);
+	free(l->labels);
 	free(l);
 }
 
@@ -640,8 +591,8 @@ bool ledger_last(const struct ledger *l, uint64_t *sequence)
 	return any;
 }
 
-int ledger_write(struct ledger *l, const struct pl *fields, uint64_t sequence,
-		 uint64_t now)
+int ledger_write(struct ledger *l, const struct strip *fields,
+		 uint64_t sequence, uint64_t now)
 {
 	int err = 0;
 

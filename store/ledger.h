@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "store/base.h"
+#include "store/quote.h"
 
 struct ledger;
 
@@ -34,7 +35,7 @@ struct ledger_setup {
  * @param is_number  Is the n-th one a number, which JSON writes without quotes
  *                   when its text is one? NULL: none is
  *
- * @return 0; ENOMEM
+ * @return 0; ENOMEM; ENAMETOOLONG
  */
 int ledger_alloc(struct ledger **lp, const char *const *names, size_t n,
 		 const size_t *time, bool (*is_number)(size_t n));
@@ -62,14 +63,14 @@ bool ledger_last(const struct ledger *l, uint64_t *sequence);
  * Write one record, to each form that lacks it
  *
  * @param l         Ledger
- * @param fields    Texts, as many as names
+ * @param fields    As many as names
  * @param sequence  Rises with each record
  * @param now       [s, monotonic]
  *
  * @return 0; errno of a file: nothing of it is left there, try again later
  */
-int ledger_write(struct ledger *l, const struct pl *fields, uint64_t sequence,
-		 uint64_t now);
+int ledger_write(struct ledger *l, const struct strip *fields,
+		 uint64_t sequence, uint64_t now);
 
 /** What was written goes to the files. 0; errno: it is written again by the
  *  records that ledger_last asks for */

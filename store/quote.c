@@ -1,72 +1,119 @@
 /*
  * Text of call records, quoted for CSV and for JSON
  */
+#include <errno.h>
 #include <string.h>
+#include "store/number.h"
 #include "store/quote.h"
 
-static bool is_plain_csv(const struct pl *text)
+enum {
+	STEP = QUOTE_SLACK
+};
+
+/* Bytes side by side: what is asked of one is asked of all at once, and each
+ * answers 255 or 0. Compilers have this for any processor */
+typedef uint8_t bytes __attribute__((vector_size(STEP)));
+
+static inline bytes special_csv(bytes c)
 {
-	unsigned special = 0;
+	return (bytes)((c == ',') | (c == '"') | (c == '\r') | (c == '\n'));
+}
 
-	for (size_t i = 0; i < text->l; i++) {
-		const char c = text->p[i];
+static inline bytes special_json(bytes c)
+{
+	return (bytes)((c < ' ') | (c == '"') | (c == '\\'));
+}
 
-		special |= (unsigned)(c == ',') | (unsigned)(c == '"') |
-			   (unsigned)(c == '\r') | (unsigned)(c == '\n');
+/* A function that is given another one becomes a loop of its own for each */
+static inline __attribute__((always_inline)) bool is_plain(
+	const char *text, size_t n, bytes (*special)(bytes c))
+{
+	static const bytes place = { 0, 1, 2,  3,  4,  5,  6,  7,
+				     8, 9, 10, 11, 12, 13, 14, 15 };
+	bytes found = { 0 }, some;
+	uint64_t any[2];
+	size_t at = 0;
+
+	for (; at + STEP <= n; at += STEP) {
+		memcpy(&some, text + at, STEP);
+		found |= special(some);
 	}
-
-	return !special;
-}
-
-static bool is_plain_json(const struct pl *text)
-{
-	unsigned special = 0;
-
-	for (size_t i = 0; i < text->l; i++) {
-		const unsigned char c = (unsigned char)text->p[i];
-
-		special |= (unsigned)(c < ' ') | (unsigned)(c == '"') |
-			   (unsigned)(c == '\\');
+	if (at < n) {
+		memcpy(&some, text + at, STEP);
+		found |= special(some) & (bytes)(place < (uint8_t)(n - at));
 	}
+	memcpy(any, &found, sizeof(any));
 
-	return !special;
+	return !(any[0] | any[1]);
 }
 
-static char *copy(char *p, const struct pl *text)
+/* Up to STEP - 1 bytes more on both sides */
+static inline char *copy(char *p, const char *text, size_t n)
 {
-	if (text->l)
-		memcpy(p, text->p, text->l);
+	for (size_t at = 0; at < n; at += STEP)
+		memcpy(p + at, text + at, STEP);
 
-	return p + text->l;
+	return p + n;
 }
 
-char *quote_csv(char *p, const struct pl *text)
+struct pl strip_get(const struct strip *s, size_t n)
 {
-	if (is_plain_csv(text))
-		return copy(p, text);
+	struct pl text = { s->text, s->length[n] };
+
+	for (size_t i = 0; i < n; i++)
+		text.p += s->length[i];
+
+	return text;
+}
+
+/* --- CSV ------------------------------------------------------------------- */
+
+static char *csv_escape(char *p, const char *text, size_t n)
+{
+	if (is_plain(text, n, special_csv))
+		return copy(p, text, n);
 
 	*p++ = '"';
-	for (size_t i = 0; i < text->l; i++) {
-		if (text->p[i] == '"')
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '"')
 			*p++ = '"';
-		*p++ = text->p[i];
+		*p++ = text[i];
 	}
 	*p++ = '"';
 
 	return p;
 }
 
-static char *escape(char *p, const struct pl *text)
+char *quote_csv(char *p, const struct strip *s)
+{
+	const char *text = s->text;
+	bool plain = is_plain(s->text, s->bytes, special_csv);
+
+	for (size_t i = 0; i < s->n; i++) {
+		p = plain ? copy(p, text, s->length[i])
+			  : csv_escape(p, text, s->length[i]);
+		*p++ = ',';
+		text += s->length[i];
+	}
+	p[-1] = '\n';
+
+	return p;
+}
+
+/* --- JSON ------------------------------------------------------------------ */
+
+static char *json_escape(char *p, const char *text, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	for (size_t i = 0; i < text->l; i++) {
-		const unsigned char c = (unsigned char)text->p[i];
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t c = (uint8_t)text[i];
 
 		if (c < ' ') {
-			p = copy(p, &(struct pl){ "\\u00", 4 });
-			*p++ = digits[c >> 4];
-			*p++ = digits[c & 15];
+			memcpy(p, "\\u00", 4);
+			p[4] = digits[c >> 4];
+			p[5] = digits[c & 15];
+			p += 6;
 			continue;
 		}
 		if (c == '"' || c == '\\')
@@ -77,11 +124,80 @@ static char *escape(char *p, const struct pl *text)
 	return p;
 }
 
-char *quote_json(char *p, const struct pl *text)
+char *quote_json(char *p, const struct strip *s)
 {
+	static const char between[] = "\",\"";
+	const char *text = s->text;
+	bool plain = is_plain(s->text, s->bytes, special_json);
+
+	*p++ = '[';
 	*p++ = '"';
-	p = is_plain_json(text) ? copy(p, text) : escape(p, text);
-	*p++ = '"';
+	for (size_t i = 0; i < s->n; i++) {
+		p = plain ? copy(p, text, s->length[i])
+			  : json_escape(p, text, s->length[i]);
+		memcpy(p, between, sizeof(between));
+		p += sizeof(between) - 1;
+		text += s->length[i];
+	}
+	p[-2] = ']';
+
+	return p - 1;
+}
+
+int label_make(struct label *l, const char *name, bool number)
+{
+	size_t n = strlen(name);
+
+	memset(l, 0, sizeof(*l));
+	if (n + 4 > sizeof(l->text))
+		return ENAMETOOLONG;
+	l->text[0] = ',';
+	l->text[1] = '"';
+	memcpy(l->text + 2, name, n);
+	l->text[n + 2] = '"';
+	l->text[n + 3] = ':';
+	l->length = (uint8_t)(n + 4);
+	l->number = number;
+
+	return 0;
+}
+
+/* One that any reader of JSON takes as the same number */
+static bool is_number(const char *text, size_t n)
+{
+	const struct pl pl = { text, n };
+	uint64_t number;
+
+	return (n == 1 || *text != '0') && !uint_parse(&number, &pl, INT64_MAX);
+}
+
+char *quote_object(char *p, const struct strip *s, const struct label *labels)
+{
+	const char *text = s->text;
+	bool plain = is_plain(s->text, s->bytes, special_json);
+	char *begin = p;
+
+	for (size_t i = 0; i < s->n; text += s->length[i++]) {
+		const struct label *l = &labels[i];
+		size_t n = s->length[i];
+
+		if (!n)
+			continue;
+		memcpy(p, l->text, sizeof(l->text));
+		p += l->length;
+		if (l->number && is_number(text, n)) {
+			p = copy(p, text, n);
+			continue;
+		}
+		*p++ = '"';
+		p = plain ? copy(p, text, n) : json_escape(p, text, n);
+		*p++ = '"';
+	}
+	if (p == begin)
+		p++;
+	*begin = '{';
+	*p++ = '}';
+	*p++ = '\n';
 
 	return p;
 }

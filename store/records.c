@@ -1,22 +1,27 @@
 /*
  * Call records, written behind
  *
- * The journal is the queue: a file "PATH.records" beside the database. The
- * writer thread appends the records of a turn to it in one piece, and forgets
- * them. Once a second it reads the file from the start, puts the records into
- * SQLite in transactions that are on the disk when they return, and empties the
- * file. The start of the program does the same, so there is one way in. While
+ * The journal is the queue: a file "PATH.records" beside the database. Who puts a
+ * record writes it to the end of a chunk, in the form that it has in the file; the
+ * writer thread takes the chunk a few hundredths of a second later, adds the
+ * checksums, and appends it in one piece. Once a second it puts the records
+ * into SQLite in transactions that are on the disk when they return, and begins
+ * anew at the start of the file. Chunks are kept until then, so that what was just written need not be
+ * read; behind KEPT_MAX, and at the start of the program, the file is read. While
  * SQLite fails the journal grows up to its bound.
  *
  * The ledger gets each record on its way into SQLite, as long as it has all
  * before it; what it lacks it gets out of SQLite.
  *
  * One record in the file: length and checksum of the payload (4 and 8 bytes,
- * this machine's order), then for each field two bytes of length and its
- * bytes. What follows the first record that is not whole was cut off by the
- * power and is dropped; a failed append is taken back at once. The sequence is
- * the key in SQLite, so a record that was moved before a crash and is read
- * again is not counted twice.
+ * this machine's order), then the lengths of all fields, two bytes each, and then
+ * their texts. In files of before, whose length has no LENGTHS_FIRST, each length
+ * stands in front of its text. A head of zeros ends them: what is behind it is of
+ * before, for pages that a file has already are cheaper to write than new ones. What
+ * follows the first record that is not whole was cut off by the power and is dropped;
+ * a failed append is taken back at once. The
+ * sequence is the key in SQLite, so a record that was moved before a crash and is
+ * read again is not counted twice.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,18 +38,26 @@
 #include "store/records.h"
 
 enum {
-	FIELD_MAX = UINT16_MAX, /* [bytes] */
 	RECORD_MAX = 256 << 10, /* payload of one record [bytes] */
 	HEAD = 12,              /* length and checksum [bytes] */
-	MOVE = 2000,            /* records in one transaction */
-	FILED = 500,            /* ... read for the files at one time */
-	JOURNAL_MAX = 1 << 30,  /* [bytes] */
-	GATHERED_MAX = 1 << 20, /* before it goes into the journal [bytes] */
-	SEQUENCE = 2,           /* fields filled in here */
+	LENGTHS = RECORD_FIELDS * sizeof(uint16_t), /* [bytes] */
+	MOVE = 4000,           /* records in one transaction */
+	ROWS = 16,             /* ... in one statement */
+	FILED = 500,           /* ... read for the files at one time */
+	JOURNAL_MAX = 1 << 30, /* [bytes] */
+	CHUNK = 64 << 10,      /* [bytes] */
+	FILE_KEPT =
+		16 << 20,    /* size of the file with no record in it [bytes] */
+	KEPT_MAX = 16 << 20, /* in chunks, beside the file [bytes] */
+	WAITING_MAX = DATABASE_QUEUE, /* records not in the file yet */
+	SEQUENCE = 2,                 /* fields filled in here */
 	NODE = 3,
 	SETUP_TIME = 9,
 	SQL_MAX = 8192,
 };
+
+/* In the length of a record in the file */
+static const uint32_t LENGTHS_FIRST = 1u << 31;
 
 /* clang-format off */
 bool record_is_number(size_t n)
@@ -92,15 +105,34 @@ const char *const record_names[RECORD_FIELDS] = {
 };
 /* clang-format on */
 
+/* Records on their way into the journal; a job of the writer */
+struct chunk {
+	struct database_job job; /* first */
+	struct journal *journal;
+	struct chunk *next; /* of the kept ones */
+	uint64_t at;        /* place in the file */
+	uint64_t last;      /* sequence of the last record */
+	uint32_t n;         /* records */
+	bool kept;
+	size_t used, room;
+	uint8_t bytes[]; /* and QUOTE_SLACK, which has room for a head */
+};
+
 struct journal {
 	int fd;
 	uint64_t size;     /* [bytes] */
 	uint64_t sequence; /* of the newest record */
-	struct {
-		uint8_t *bytes;
-		size_t used, room;
-	} gathered; /* of this turn of the writer, not in the file yet */
 	char node[256];
+	struct {
+		struct chunk *first, *last;
+		size_t bytes;
+		bool whole; /* they are all that is in the file */
+	} kept;
+
+	pthread_mutex_t gate; /* of what follows, for any thread */
+	struct chunk *open;   /* takes records; queued already; or NULL */
+	uint64_t given;       /* sequence of the newest record put */
+	uint32_t waiting;     /* records put that are not in the file */
 
 	struct ledger *ledger;
 	uint64_t now; /* [s, monotonic] */
@@ -122,18 +154,11 @@ struct follow {
 	char folder[];
 };
 
-struct put {
-	struct database_job job; /* first */
-	struct journal *journal;
-	uint16_t length[RECORD_FIELDS];
-	char bytes[];
-};
-
 /* FNV-1a over words: tells a torn write, is no defence and needs to be none */
-static uint64_t checksum(const uint8_t *p, size_t n)
+static uint64_t checksum(uint64_t sum, const uint8_t *p, size_t n)
 {
 	const uint64_t prime = 0x100000001b3;
-	uint64_t sum = 0xcbf29ce484222325, word;
+	uint64_t word;
 
 	for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
 		memcpy(&word, p, sizeof(word));
@@ -146,172 +171,242 @@ static uint64_t checksum(const uint8_t *p, size_t n)
 	return sum;
 }
 
+static const uint64_t basis = 0xcbf29ce484222325;
+
+/* Four of them side by side, none of which waits for another */
+static uint64_t checksum_wide(const uint8_t *p, size_t n)
+{
+	const uint64_t prime = 0x100000001b3;
+	uint64_t sum[4] = { basis, basis + 1, basis + 2, basis + 3 };
+	uint64_t word[4];
+
+	for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
+		memcpy(word, p, sizeof(word));
+		for (size_t i = 0; i < ARRAY_SIZE(word); i++) {
+			sum[i] = (sum[i] ^ word[i]) * prime;
+			sum[i] ^= sum[i] >> 32;
+		}
+	}
+
+	return checksum(checksum(basis, (const uint8_t *)sum, sizeof(sum)), p,
+			n);
+}
+
 /* disconnect-time, connect-time, ring-time, setup-time: when it was written */
 static const size_t times[] = { SETUP_TIME + 3, SETUP_TIME + 2, SETUP_TIME + 1,
 				SETUP_TIME, RECORD_FIELDS };
 
 /* ---- into the journal ---- */
 
-static uint8_t *field_add(uint8_t *p, const void *text, uint16_t n)
+static void chunk_free(struct database_job *job)
 {
-	memcpy(p, &n, sizeof(n));
-	if (n)
-		memcpy(p + sizeof(n), text, n);
+	struct chunk *chunk = (void *)job;
 
-	return p + sizeof(n) + n;
+	if (!chunk->kept) /* else until it is in SQLite */
+		free(chunk);
 }
 
-/* Room behind what is gathered */
-static uint8_t *gather(struct journal *j, size_t n)
+static void kept_drop(struct journal *j)
 {
-	size_t room = j->gathered.room ? j->gathered.room : 4096;
-	uint8_t *more;
+	struct chunk *chunk = j->kept.first, *next;
 
-	if (j->gathered.used + n <= j->gathered.room)
-		return j->gathered.bytes + j->gathered.used;
-	while (room < j->gathered.used + n)
-		room *= 2;
-	more = realloc(j->gathered.bytes, room);
-	if (!more)
-		return NULL;
-	j->gathered.bytes = more;
-	j->gathered.room = room;
-
-	return more + j->gathered.used;
+	for (; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	memset(&j->kept, 0, sizeof(j->kept));
 }
 
-/* What was gathered into the file, or nothing of it */
-static int append(void *arg)
+static void chunk_keep(struct journal *j, struct chunk *chunk)
 {
-	struct journal *j = arg;
+	if (!j->kept.whole)
+		return;
+	if (j->kept.bytes + chunk->room > KEPT_MAX) {
+		kept_drop(j);
+		return;
+	}
+	chunk->kept = true;
+	chunk->next = NULL;
+	if (j->kept.last)
+		j->kept.last->next = chunk;
+	else
+		j->kept.first = chunk;
+	j->kept.last = chunk;
+	j->kept.bytes += chunk->room;
+}
+
+static int write_at(int fd, const uint8_t *p, size_t n, uint64_t at)
+{
 	size_t done = 0;
-	int err = 0;
 
-	while (done < j->gathered.used) {
-		ssize_t w = pwrite(j->fd, j->gathered.bytes + done,
-				   j->gathered.used - done,
-				   (off_t)(j->size + done));
+	while (done < n) {
+		ssize_t w = pwrite(fd, p + done, n - done, (off_t)(at + done));
 
 		if (w < 0 && errno == EINTR)
 			continue;
-		if (w <= 0) {
-			err = w ? errno : EIO;
-			break;
-		}
+		if (w <= 0)
+			return w ? errno : EIO;
 		done += (size_t)w;
 	}
+
+	return 0;
+}
+
+/* A chunk into the file and the end of the records behind it, or nothing of them */
+static int append(struct journal *j, struct chunk *chunk)
+{
+	int err;
+
+	memset(chunk->bytes + chunk->used, 0, HEAD);
+	err = write_at(j->fd, chunk->bytes, chunk->used + HEAD, j->size);
 
 	/* Half a record would hide all that come after it. Should this fail,
 	 * the next append writes over it: the size is ours */
 	if (err && ftruncate(j->fd, (off_t)j->size))
 		log_error(DB, "journal-tail", "text=\"%s\"", strerror(errno));
-	if (err)
-		return err;
 
-	j->size += j->gathered.used;
-	j->gathered.used = 0;
-	if (j->gathered.room > RECORD_MAX) { /* there was a rush */
-		free(j->gathered.bytes);
-		memset(&j->gathered, 0, sizeof(j->gathered));
-	}
-	return 0;
+	return err;
 }
 
-static int put_run(struct connection *c, struct database_job *job)
+static void checksums_write(struct chunk *chunk)
 {
-	struct put *put = (void *)job;
-	struct journal *j = put->journal;
-	const char *text = put->bytes;
-	size_t size = HEAD, digits;
-	uint8_t *bytes, *p;
-	uint32_t length;
-	char number[24];
-	uint64_t sum;
+	uint8_t *p = chunk->bytes;
+
+	while (p < chunk->bytes + chunk->used) {
+		uint32_t length;
+		uint64_t sum;
+
+		memcpy(&length, p, sizeof(length));
+		length &= ~LENGTHS_FIRST;
+		sum = checksum_wide(p + HEAD, length);
+		memcpy(p + sizeof(length), &sum, sizeof(sum));
+		p += HEAD + length;
+	}
+}
+
+static int chunk_run(struct connection *c, struct database_job *job)
+{
+	struct chunk *chunk = (void *)job;
+	struct journal *j = chunk->journal;
 	int err;
 
 	(void)c;
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		size += sizeof(uint16_t) + put->length[i];
-	size += sizeof(number) + sizeof(j->node);
-	if (j->size + j->gathered.used + size > JOURNAL_MAX)
+	/* From here on nobody else writes to it */
+	pthread_mutex_lock(&j->gate);
+	if (j->open == chunk)
+		j->open = NULL;
+	pthread_mutex_unlock(&j->gate);
+
+	if (j->size + chunk->used > JOURNAL_MAX)
 		return ENOSPC;
-	/* While the file cannot be written the jobs wait, not their bytes here */
-	if (j->gathered.used > GATHERED_MAX) {
-		err = append(j);
-		if (err)
-			return err;
-	}
-	bytes = gather(j, size);
-	if (!bytes)
-		return ENOMEM;
+	checksums_write(chunk);
+	err = append(j, chunk);
+	if (err)
+		return err;
 
-	digits = uint_write(number, j->sequence + 1);
-	p = bytes + HEAD;
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		if (i == SEQUENCE)
-			p = field_add(p, number, (uint16_t)digits);
-		else if (i == NODE && !put->length[i])
-			p = field_add(p, j->node, (uint16_t)strlen(j->node));
-		else
-			p = field_add(p, text, put->length[i]);
-		text += put->length[i];
-	}
+	chunk->at = j->size;
+	j->size += chunk->used;
+	j->sequence = chunk->last;
+	chunk_keep(j, chunk);
 
-	length = (uint32_t)(p - bytes - HEAD);
-	sum = checksum(bytes + HEAD, length);
-	memcpy(bytes, &length, sizeof(length));
-	memcpy(bytes + sizeof(length), &sum, sizeof(sum));
-	j->gathered.used += HEAD + length;
-	j->sequence++;
+	pthread_mutex_lock(&j->gate);
+	j->waiting -= chunk->n;
+	pthread_mutex_unlock(&j->gate);
 
 	return 0;
 }
 
-static void put_free(struct database_job *job)
+/* Under the gate: a chunk with room for n bytes that waits for the writer */
+static int chunk_for(struct chunk **chunkp, struct journal *j,
+		     struct database *db, size_t n)
 {
-	free(job);
-}
-
-int records_put(struct database *db, const struct record *record)
-{
-	struct journal *j = db ? database_tick_arg(db) : NULL;
-	struct put *put;
-	size_t size = 0;
-	char *p;
+	size_t room = CHUNK - sizeof(struct chunk) - QUOTE_SLACK;
+	struct chunk *chunk = j->open;
 	int err;
 
-	if (!j || !record)
-		return EINVAL;
-
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		if (record->field[i].l > FIELD_MAX)
-			return EMSGSIZE;
-		size += record->field[i].l;
+	if (j->waiting >= WAITING_MAX)
+		return ENOBUFS;
+	if (chunk && chunk->used + n <= chunk->room) {
+		*chunkp = chunk;
+		return 0;
 	}
-	if (size > RECORD_MAX - 4096)
-		return EMSGSIZE;
 
-	put = calloc(1, sizeof(*put) + size);
-	if (!put)
+	if (room < n)
+		room = n;
+	chunk = malloc(sizeof(*chunk) + room + QUOTE_SLACK);
+	if (!chunk)
 		return ENOMEM;
-
-	p = put->bytes;
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		const struct pl *field = &record->field[i];
-
-		put->length[i] = (uint16_t)field->l;
-		if (field->l)
-			memcpy(p, field->p, field->l);
-		p += field->l;
-	}
-	put->journal = j;
-	put->job.run = put_run;
-	put->job.free = put_free;
-	put->job.beside = true;
-
-	err = database_queue(db, &put->job);
+	memset(chunk, 0, sizeof(*chunk));
+	chunk->room = room;
+	chunk->journal = j;
+	chunk->job.run = chunk_run;
+	chunk->job.free = chunk_free;
+	chunk->job.beside = true;
+	err = database_queue(db, &chunk->job);
 	if (err)
-		free(put);
+		free(chunk);
+	else
+		*chunkp = j->open = chunk;
+
+	return err;
+}
+
+static uint8_t *text_add(uint8_t *p, const char *text, size_t n)
+{
+	memcpy(p, text, n);
+
+	return p + n;
+}
+
+/* One record, but its checksum */
+static size_t record_write(uint8_t *begin, const struct slip *slip,
+			   const struct journal *j, uint64_t sequence)
+{
+	size_t front = slip->length[0] + slip->length[1];
+	uint16_t length[RECORD_FIELDS];
+	uint8_t *p = begin + HEAD + LENGTHS;
+	uint32_t size;
+
+	memcpy(length, slip->length, sizeof(length));
+	p = text_add(p, slip->text, front);
+	length[SEQUENCE] = (uint16_t)uint_write((char *)p, sequence);
+	p += length[SEQUENCE];
+	if (!length[NODE]) {
+		length[NODE] = (uint16_t)strlen(j->node);
+		p = text_add(p, j->node, length[NODE]);
+	}
+	p = text_add(p, slip->text + front, slip->used - front);
+
+	memcpy(begin + HEAD, length, sizeof(length));
+	size = (uint32_t)(p - begin - HEAD) | LENGTHS_FIRST;
+	memcpy(begin, &size, sizeof(size));
+
+	return (size_t)(p - begin);
+}
+
+int records_put(struct database *db, const struct slip *slip)
+{
+	struct journal *j = db ? database_tick_arg(db) : NULL;
+	struct chunk *chunk;
+	int err;
+
+	if (!j || !slip || slip->length[SEQUENCE])
+		return EINVAL;
+	if (slip->err)
+		return slip->err;
+
+	pthread_mutex_lock(&j->gate);
+	err = chunk_for(&chunk, j, db,
+			HEAD + LENGTHS + slip->used + SLIP_NUMBER +
+				sizeof(j->node));
+	if (!err) {
+		chunk->used += record_write(chunk->bytes + chunk->used, slip, j,
+					    ++j->given);
+		chunk->last = j->given;
+		chunk->n++;
+		j->waiting++;
+	}
+	pthread_mutex_unlock(&j->gate);
 
 	return err;
 }
@@ -337,9 +432,36 @@ static int read_at(int fd, uint8_t *p, size_t n, uint64_t at)
 	return 0;
 }
 
-/* The fields of one payload; EBADMSG when they are not all there */
-static int fields_of(struct record *record, const uint8_t *p, size_t n)
+/* A record out of the journal */
+struct found {
+	uint16_t length[RECORD_FIELDS];
+	struct strip strip; /* of these lengths */
+	uint64_t sequence;
+};
+
+/* Its fields are in this payload; EBADMSG when they are not all there */
+static int fields_first(struct found *f, const uint8_t *p, size_t n)
 {
+	size_t bytes = 0;
+
+	if (n < LENGTHS)
+		return EBADMSG;
+	memcpy(f->length, p, LENGTHS);
+	for (size_t i = 0; i < RECORD_FIELDS; i++)
+		bytes += f->length[i];
+	if (bytes != n - LENGTHS)
+		return EBADMSG;
+
+	f->strip = (struct strip){ f->length, (const char *)p + LENGTHS,
+				   RECORD_FIELDS, bytes };
+
+	return 0;
+}
+
+/* ... with the length in front of each, as before; they are moved together */
+static int fields_between(struct found *f, uint8_t *p, size_t n)
+{
+	uint8_t *to = p, *text = p;
 	uint16_t length;
 
 	for (size_t i = 0; i < RECORD_FIELDS; i++) {
@@ -350,39 +472,60 @@ static int fields_of(struct record *record, const uint8_t *p, size_t n)
 		n -= sizeof(length);
 		if (length > n)
 			return EBADMSG;
-		record->field[i] = (struct pl){ (const char *)p, length };
+		memmove(to, p, length);
+		f->length[i] = length;
+		to += length;
 		p += length;
 		n -= length;
 	}
+
+	f->strip = (struct strip){ f->length, (const char *)text, RECORD_FIELDS,
+				   (size_t)(to - text) };
 
 	return n ? EBADMSG : 0;
 }
 
 /* A stretch of the journal in memory */
 struct window {
-	uint8_t *bytes;
+	uint8_t *bytes; /* NULL until it is needed */
 	uint64_t from;
 	size_t n;
+	const struct chunk *chunk; /* kept one looked at last, or NULL */
 };
 
 enum {
 	WINDOW = HEAD + RECORD_MAX
 };
 
-static int window_open(struct window *w)
+static uint8_t *window_kept(struct window *w, const struct journal *j,
+			    uint64_t at)
 {
-	*w = (struct window){ .bytes = malloc(WINDOW) };
+	const struct chunk *chunk = w->chunk;
 
-	return w->bytes ? 0 : ENOMEM;
+	if (!chunk || at < chunk->at)
+		chunk = j->kept.first;
+	while (at >= chunk->at + chunk->used)
+		chunk = chunk->next;
+	w->chunk = chunk;
+
+	return (uint8_t *)chunk->bytes + (at - chunk->at);
 }
 
 /* n bytes of the journal from a place on, all of them within it */
 static int window_at(struct window *w, const struct journal *j, uint64_t at,
-		     size_t n, const uint8_t **p)
+		     size_t n, uint8_t **p)
 {
 	uint64_t left = j->size - at;
 	int err = 0;
 
+	if (j->kept.whole) {
+		*p = window_kept(w, j, at);
+		return 0;
+	}
+	if (!w->bytes)
+		w->bytes = malloc(WINDOW + QUOTE_SLACK);
+	if (!w->bytes)
+		return ENOMEM;
 	if (at < w->from || at + n > w->from + w->n) {
 		w->from = at;
 		w->n = left < WINDOW ? (size_t)left : WINDOW;
@@ -395,14 +538,16 @@ static int window_at(struct window *w, const struct journal *j, uint64_t at,
 	return err;
 }
 
-/* One record at a place of the journal, its fields in the window; EBADMSG: cut
- * off here */
+/* One record at a place of the journal, its fields in the window; ENODATA: they
+ * end here; EBADMSG: cut off here */
 static int record_read(const struct journal *j, struct window *w,
-		       struct record *record, uint64_t at, uint64_t *nextp)
+		       struct found *f, uint64_t at, uint64_t *nextp)
 {
-	const uint8_t *p;
+	struct pl sequence;
 	uint32_t length;
+	bool first;
 	uint64_t sum;
+	uint8_t *p;
 	int err;
 
 	if (j->size - at < HEAD)
@@ -412,49 +557,58 @@ static int record_read(const struct journal *j, struct window *w,
 		return err;
 
 	memcpy(&length, p, sizeof(length));
+	if (!length)
+		return ENODATA;
 	memcpy(&sum, p + sizeof(length), sizeof(sum));
+	first = length & LENGTHS_FIRST;
+	length &= ~LENGTHS_FIRST;
 	if (length > RECORD_MAX || length > j->size - at - HEAD)
 		return EBADMSG;
 	err = window_at(w, j, at, HEAD + length, &p);
 	if (err)
 		return err;
-	if (checksum(p + HEAD, length) != sum)
+	p += HEAD;
+	/* What is kept was never anywhere else */
+	if (!j->kept.whole && sum != (first ? checksum_wide(p, length)
+					    : checksum(basis, p, length)))
 		return EBADMSG;
 
 	*nextp = at + HEAD + length;
+	err = first ? fields_first(f, p, length) : fields_between(f, p, length);
+	if (err)
+		return err;
+	sequence = strip_get(&f->strip, SEQUENCE);
 
-	return fields_of(record, p + HEAD, length);
+	return uint_parse(&f->sequence, &sequence, INT64_MAX) ? EBADMSG : 0;
 }
 
 /* Where the whole records end, and the sequence of the last of them */
 static int journal_check(struct journal *j)
 {
-	struct record record;
-	uint64_t at = 0, next = 0, sequence;
-	struct window w;
-	int err = window_open(&w);
+	struct window w = { 0 };
+	uint64_t at = 0;
+	struct found f;
+	int err = 0;
 
+	kept_drop(j);
 	while (!err && at < j->size) {
-		err = record_read(j, &w, &record, at, &next);
-		if (!err)
-			err = uint_parse(&sequence, &record.field[SEQUENCE],
-					 INT64_MAX)
-				      ? EBADMSG
-				      : 0;
-		if (err)
-			break;
-		if (sequence > j->sequence)
-			j->sequence = sequence;
-		at = next;
+		err = record_read(j, &w, &f, at, &at);
+		if (!err && f.sequence > j->sequence)
+			j->sequence = f.sequence;
 	}
 	free(w.bytes);
 
+	if (err == ENODATA) {
+		err = 0;
+		j->size = at;
+	}
 	if (err == EBADMSG) {
 		log_warning(DB, "journal-cut", "bytes=%llu",
 			    (unsigned long long)(j->size - at));
 		err = ftruncate(j->fd, (off_t)at) ? errno : 0;
 		j->size = at;
 	}
+	j->kept.whole = !j->size;
 
 	return err;
 }
@@ -462,72 +616,95 @@ static int journal_check(struct journal *j)
 struct move {
 	struct journal *journal;
 	struct window window;
-	struct {
-		char *bytes;
-		size_t room;
-	} text; /* of one record, for SQLite */
 	uint64_t at;
+	struct {
+		uint64_t sequence;
+		size_t from, n; /* of its text */
+	} row[ROWS];            /* not in SQLite yet */
+	size_t rows;
+	char *text; /* theirs */
+	size_t used, room;
 };
 
-/* The fields as an array of texts, as large as can be at worst */
-static int fields_text(struct move *move, const struct record *record,
-		       struct pl *text)
+/* The fields of a record as an array of texts, behind those of the others */
+static int row_add(struct move *move, const struct found *f)
 {
-	size_t most = 2;
-	char *p;
+	size_t most = QUOTE_JSON_MOST(f->strip.n, f->strip.bytes);
+	size_t room = move->room ? move->room : 16 << 10;
+	char *more, *end;
 
-	for (size_t i = 0; i < RECORD_FIELDS; i++)
-		most += QUOTE_JSON_MOST(record->field[i].l) + 1;
-	if (most > move->text.room) {
-		p = realloc(move->text.bytes, most);
-		if (!p)
+	while (room < move->used + most)
+		room *= 2;
+	if (room > move->room) {
+		more = realloc(move->text, room);
+		if (!more)
 			return ENOMEM;
-		move->text.bytes = p;
-		move->text.room = most;
+		move->text = more;
+		move->room = room;
 	}
 
-	p = move->text.bytes;
-	for (size_t i = 0; i < RECORD_FIELDS; i++) {
-		*p++ = i ? ',' : '[';
-		p = quote_json(p, &record->field[i]);
-	}
-	*p++ = ']';
-	*text = (struct pl){ move->text.bytes, (size_t)(p - move->text.bytes) };
+	more = move->text + move->used;
+	end = quote_json(more, &f->strip);
+	move->row[move->rows].sequence = f->sequence;
+	move->row[move->rows].from = move->used;
+	move->row[move->rows++].n = (size_t)(end - more);
+	move->used += (size_t)(end - more);
 
 	return 0;
 }
 
-static int record_insert(struct connection *c, struct move *move,
-			 const struct record *record, uint64_t sequence)
+static void row_bind(struct statement *s, int n, const struct move *move,
+		     size_t row)
+{
+	const struct pl text = { move->text + move->row[row].from,
+				 move->row[row].n };
+
+	statement_number(s, n, move->row[row].sequence);
+	statement_pl(s, n + 1, &text);
+}
+
+/* A statement costs more than a row of it */
+static int rows_insert(struct connection *c, struct move *move)
 {
 	struct statement *s;
-	struct pl text;
-	int err;
+	size_t n = move->rows;
+	int err = 0;
 
-	err = fields_text(move, record, &text);
-	if (err)
-		return err;
-	err = statement_kept(&s, c,
-			     "INSERT OR IGNORE INTO call_record"
-			     " VALUES(?1, ?2)");
-	if (err)
-		return err;
+	move->used = move->rows = 0;
+	if (n == ROWS) {
+		err = statement_kept(&s, c,
+				     "INSERT OR IGNORE INTO call_record VALUES"
+				     "(?,?),(?,?),(?,?),(?,?),"
+				     "(?,?),(?,?),(?,?),(?,?),"
+				     "(?,?),(?,?),(?,?),(?,?),"
+				     "(?,?),(?,?),(?,?),(?,?)");
+		for (size_t i = 0; i < n && !err; i++)
+			row_bind(s, 1 + 2 * (int)i, move, i);
 
-	statement_number(s, 1, sequence);
-	statement_pl(s, 2, &text);
+		return err ? err : statement_run(s);
+	}
 
-	return statement_run(s);
+	if (n)
+		err = statement_kept(&s, c,
+				     "INSERT OR IGNORE INTO call_record"
+				     " VALUES(?, ?)");
+	for (size_t i = 0; i < n && !err; i++) {
+		row_bind(s, 1, move, i);
+		err = statement_run(s);
+	}
+
+	return err;
 }
 
 /* A ledger that has all before it need not read it out of SQLite. What goes
  * wrong here is found and told by files_write */
-static void record_file(struct journal *j, const struct record *record,
-			uint64_t sequence)
+static void record_file(struct journal *j, const struct found *f)
 {
 	uint64_t last;
 
-	if (!j->barred && ledger_last(j->ledger, &last) && last + 1 == sequence)
-		(void)ledger_write(j->ledger, record->field, sequence, j->now);
+	if (!j->barred && ledger_last(j->ledger, &last) &&
+	    last + 1 == f->sequence)
+		(void)ledger_write(j->ledger, &f->strip, f->sequence, j->now);
 }
 
 /* The sequence outlives the records, which may be deleted */
@@ -569,22 +746,22 @@ static int move_some(struct connection *c, void *arg)
 {
 	struct move *move = arg;
 	struct journal *j = move->journal;
-	struct record record;
-	uint64_t at = move->at, sequence = 0;
+	uint64_t at = move->at;
+	struct found f;
 	int err = 0;
 
+	move->used = move->rows = 0;
 	for (int n = 0; n < MOVE && at < j->size && !err; n++) {
-		err = record_read(j, &move->window, &record, at, &at);
+		err = record_read(j, &move->window, &f, at, &at);
 		if (!err)
-			err = uint_parse(&sequence, &record.field[SEQUENCE],
-					 INT64_MAX)
-				      ? EBADMSG
-				      : 0;
+			err = row_add(move, &f);
 		if (!err)
-			err = record_insert(c, move, &record, sequence);
-		if (!err)
-			record_file(j, &record, sequence);
+			record_file(j, &f);
+		if (!err && (move->rows == ROWS || move->used > RECORD_MAX))
+			err = rows_insert(c, move);
 	}
+	if (!err)
+		err = rows_insert(c, move);
 	if (!err)
 		err = sequence_keep(c, j);
 	if (!err)
@@ -595,32 +772,46 @@ static int move_some(struct connection *c, void *arg)
 	return err;
 }
 
+/* It begins with its end. All are in SQLite: were this lost, they would be read
+ * again and found there */
+static int journal_empty(struct journal *j)
+{
+	static const uint8_t end[HEAD];
+	int err;
+
+	if (j->size > FILE_KEPT)
+		err = ftruncate(j->fd, 0) ? errno : 0;
+	else
+		err = write_at(j->fd, end, sizeof(end), 0);
+	if (err)
+		return err;
+
+	j->size = 0;
+	kept_drop(j);
+	j->kept.whole = true;
+
+	return 0;
+}
+
 static int journal_move(struct connection *c, void *arg)
 {
 	struct move move = { .journal = arg };
 	struct journal *j = arg;
-	int err = append(j);
+	int err = 0;
 
-	if (err || !j->size)
-		return err;
+	if (!j->size)
+		return 0;
 
-	err = window_open(&move.window);
 	while (!err && move.at < j->size)
 		err = connection_transaction(c, true, move_some, &move);
 	free(move.window.bytes);
-	free(move.text.bytes);
+	free(move.text);
 	/* Somebody else has cut the file, or the disk has lost a part: what
 	 * cannot be read must not hold up what comes */
-	if (err == EBADMSG)
+	if (err == EBADMSG || err == ENODATA)
 		(void)journal_check(j);
-	if (err)
-		return err;
 
-	if (ftruncate(j->fd, 0))
-		return errno;
-	j->size = 0;
-
-	return 0;
+	return err ? err : journal_empty(j);
 }
 
 /* ---- into files ---- */
@@ -649,8 +840,10 @@ static void file_news(struct journal *j, int err, const char *what)
 static int file_some(struct connection *c, struct journal *j, uint64_t after,
 		     int *n)
 {
-	struct record record;
+	char room[SLIP_ROOM];
 	struct statement *s;
+	struct strip fields;
+	struct slip slip;
 	uint64_t sequence;
 	int err;
 
@@ -663,15 +856,24 @@ static int file_some(struct connection *c, struct journal *j, uint64_t after,
 	statement_number(s, 2, FILED);
 
 	*n = 0;
+	slip_init(&slip, room);
 	while (!(err = statement_step(s))) {
-		for (size_t i = 0; i < RECORD_FIELDS; i++)
-			record.field[i] = statement_column(s, (int)i);
+		slip_clear(&slip);
+		for (size_t i = 0; i < RECORD_FIELDS; i++) {
+			struct pl text = statement_column(s, (int)i);
+
+			slip_put(&slip, i, text.p, text.l);
+		}
+		fields = slip_strip(&slip);
 		sequence = statement_column_number(s, SEQUENCE);
-		err = ledger_write(j->ledger, record.field, sequence, j->now);
+		err = slip.err ? slip.err
+			       : ledger_write(j->ledger, &fields, sequence,
+					      j->now);
 		if (err)
 			break;
 		++*n;
 	}
+	slip_finish(&slip);
 	statement_reset(s);
 
 	return err == ENOENT ? 0 : err;
@@ -755,7 +957,12 @@ static int follow_put(struct database *db, const struct follow *what)
 	follow->job.free = follow_free;
 	follow->job.beside = true;
 
+	/* Records put from now on are behind it */
+	pthread_mutex_lock(&j->gate);
 	err = database_queue(db, &follow->job);
+	if (!err)
+		j->open = NULL;
+	pthread_mutex_unlock(&j->gate);
 	if (err)
 		free(follow);
 
@@ -913,10 +1120,14 @@ static void journal_end(void *arg)
 {
 	struct journal *j = arg;
 
+	/* Who copies or takes away the database needs no file that is empty */
+	if (j->fd >= 0 && !j->size && ftruncate(j->fd, 0))
+		log_error(DB, "journal-tail", "text=\"%s\"", strerror(errno));
 	if (j->fd >= 0)
 		(void)close(j->fd);
-	free(j->gathered.bytes);
+	kept_drop(j);
 	ledger_close(j->ledger);
+	pthread_mutex_destroy(&j->gate);
 	pthread_mutex_destroy(&j->mutex);
 	free(j);
 }
@@ -955,6 +1166,7 @@ int records_open(struct database *db)
 	j->fd = -1;
 	if (gethostname(j->node, sizeof(j->node) - 1))
 		(void)snprintf(j->node, sizeof(j->node), "localhost");
+	pthread_mutex_init(&j->gate, NULL);
 	pthread_mutex_init(&j->mutex, NULL);
 
 	err = ledger_alloc(&j->ledger, record_names, RECORD_FIELDS, times,
@@ -970,7 +1182,8 @@ int records_open(struct database *db)
 		return err;
 	}
 
-	database_tick(db, append, tick, journal_end, j);
+	j->given = j->sequence;
+	database_tick(db, tick, journal_end, j);
 
 	/* A disk that is full now is no reason not to start: they stay where
 	 * they are, and the writer tries again */

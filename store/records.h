@@ -11,9 +11,10 @@
 #include "store/base.h"
 #include "store/database.h"
 #include "store/ledger.h"
+#include "store/slip.h"
 
 enum {
-	RECORD_FIELDS = 65,
+	RECORD_FIELDS = SLIP_FIELDS,
 	RECORDS_KEPT = 1000000, /* in the database; the oldest go */
 };
 
@@ -24,7 +25,7 @@ extern const char *const record_names[RECORD_FIELDS];
  *  have 64 bits, and telephone numbers are texts */
 bool record_is_number(size_t n);
 
-/** One record: the text of each field, empty where l is 0 */
+/** One record that is read: the text of each field, empty where l is 0 */
 struct record {
 	struct pl field[RECORD_FIELDS];
 };
@@ -36,10 +37,9 @@ struct record {
  */
 int records_open(struct database *db);
 
-/** Queue a record; copied. `sequence` and `node` are filled in by the writer
- *  where empty, `sequence` always. 0; ENOMEM; ENOBUFS; EMSGSIZE; EINVAL
- *  before records_open */
-int records_put(struct database *db, const struct record *record);
+/** Queue a record; copied. `sequence` must be empty and is filled in, `node` where
+ *  it is empty. 0; ENOMEM; ENOBUFS; EMSGSIZE; EINVAL before records_open */
+int records_put(struct database *db, const struct slip *slip);
 
 typedef void(record_h)(const struct record *record, void *arg);
 

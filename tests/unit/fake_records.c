@@ -3,10 +3,10 @@
  */
 #include "store/records.h"
 
-int records_put(struct database *db, const struct record *record)
+int records_put(struct database *db, const struct slip *slip)
 {
 	(void)db;
-	(void)record;
+	(void)slip;
 
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <sys/resource.h>
 #include <signal.h>
-#include "store/records.h"
+#include "records_fixture.h"
 
 enum {
 	N = 4
@@ -62,15 +62,18 @@ static int finish(void **s)
 
 static int write_at(uint64_t sequence, const char *type, uint64_t now)
 {
-	char number[24];
-	struct pl field[N];
+	const char time[] = "2026-11-21T17:46:09.123Z";
+	char all[256];
+	int n = snprintf(all, sizeof(all), "%s1%llu", type,
+			 (unsigned long long)sequence);
+	const uint16_t length[N] = { (uint16_t)strlen(type), 1,
+				     (uint16_t)(n - 1 - (int)strlen(type)),
+				     sizeof(time) - 1 };
+	const struct strip fields = { length, all, N,
+				      (size_t)n + sizeof(time) - 1 };
 
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)sequence);
-	pl_set_str(&field[0], type);
-	pl_set_str(&field[1], "1");
-	pl_set_str(&field[2], number);
-	pl_set_str(&field[3], "2026-11-21T17:46:09.123Z");
-	return ledger_write(l, field, sequence, now);
+	strcpy(all + n, time);
+	return ledger_write(l, &fields, sequence, now);
 }
 
 static void put(uint64_t sequence, const char *type)
@@ -374,7 +377,7 @@ static void record(struct database *db, const char *session)
 	pl_set_str(&r.field[0], "stop");
 	pl_set_str(&r.field[4], session);
 	pl_set_str(&r.field[12], "2026-11-21T17:46:09.123Z");
-	assert_int_equal(records_put(db, &r), 0);
+	assert_int_equal(record_put(db, &r), 0);
 }
 
 static unsigned lines_of(const char *name)
@@ -426,6 +429,22 @@ static void records_go_to_the_file_once_over_restarts(void **s)
 	assert_int_equal(database_flush(db, 0), 0);
 	database_close(db);
 	assert_int_equal(lines_of("cdr-20261121-174609-0002.jsonl"), 1);
+	(void)s;
+}
+
+/* Though both wait for the same turn of the writer */
+static void a_file_begins_with_the_record_put_after_it_was_asked_for(void **s)
+{
+	struct ledger_setup setup = setup_of(false, true);
+	struct database *db = open_records();
+
+	record(db, "before");
+	assert_int_equal(records_follow(db, &setup, 1), 0);
+	record(db, "after");
+	assert_int_equal(database_flush(db, 0), 0);
+	database_close(db);
+	assert_null(strstr(text(FIRST ".jsonl"), "before"));
+	assert_non_null(strstr(text(FIRST ".jsonl"), "after"));
 	(void)s;
 }
 
@@ -514,6 +533,7 @@ int main(void)
 		HERE(what_a_full_disk_refused_is_asked_for_again),
 		HERE(a_folder_that_cannot_be_made_is_said),
 		HERE(records_go_to_the_file_once_over_restarts),
+		HERE(a_file_begins_with_the_record_put_after_it_was_asked_for),
 		HERE(what_sigkill_kept_from_the_file_follows),
 		HERE(a_folder_that_is_gone_stops_no_record_and_is_told_once),
 	};

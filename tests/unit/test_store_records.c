@@ -2,8 +2,14 @@
  * Call records: none is lost, none counted twice, whatever ends the program
  */
 #include "database_fixture.h"
+#include <pthread.h>
 #include <signal.h>
-#include "store/records.h"
+#include <sys/resource.h>
+#include "records_fixture.h"
+
+enum {
+	HEAD = 12 /* of each record in the journal [bytes] */
+};
 
 static struct database *open_records(void)
 {
@@ -21,7 +27,7 @@ static void put(struct database *db, const char *session)
 	record.field[0] = (struct pl){ "stop", 4 };
 	record.field[4] = (struct pl){ session, strlen(session) };
 	record.field[64] = (struct pl){ "42", 2 };
-	assert_int_equal(records_put(db, &record), 0);
+	assert_int_equal(record_put(db, &record), 0);
 }
 
 static uint64_t count(struct database *db)
@@ -29,15 +35,23 @@ static uint64_t count(struct database *db)
 	return number_in(db, "SELECT count(*) FROM record");
 }
 
+/* Of the records in it; what is behind their end is of before */
 static off_t journal_size(void)
 {
 	char name[160];
-	struct stat st;
+	uint32_t length = 0;
+	off_t at = 0;
+	int fd;
 
 	snprintf(name, sizeof(name), "%s.records", path);
-	assert_int_equal(stat(name, &st), 0);
+	fd = open(name, O_RDONLY);
+	assert_true(fd >= 0);
+	while (pread(fd, &length, sizeof(length), at) == sizeof(length) &&
+	       length)
+		at += HEAD + (length & ~(1u << 31));
+	close(fd);
 
-	return st.st_size;
+	return at;
 }
 
 static void the_names_are_65_and_each_once(void **s)
@@ -222,12 +236,12 @@ static void nothing_is_taken_before_the_journal_is_open(void **s)
 	struct record record = { 0 };
 	char *longer = calloc(1, 70000);
 
-	assert_int_equal(records_put(db, &record), EINVAL);
+	assert_int_equal(record_put(db, &record), EINVAL);
 	assert_int_equal(records_last(db, 5, seen_h, NULL), 0);
 	assert_int_equal(records_open(db), 0);
 	assert_int_equal(records_open(db), EALREADY);
 	record.field[17] = (struct pl){ longer, 70000 };
-	assert_int_equal(records_put(db, &record), EMSGSIZE);
+	assert_int_equal(record_put(db, &record), EMSGSIZE);
 	free(longer);
 	database_close(db);
 	(void)s;
@@ -355,10 +369,11 @@ static off_t journal_of_three(char *kept)
 	size = journal_size();
 	snprintf(name, sizeof(name), "%s.records", path);
 	snprintf(kept, 160, "%s.kept", path);
-	journal_copy(name, kept, size);
-	assert_int_equal(database_call(db, run_sql, "DROP TRIGGER t"), 0);
-	assert_int_equal(truncate(name, 0), 0);
+	journal_copy(name, kept, size + HEAD);
+	/* The writer has them still and would write them at the end */
 	database_close(db);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(name), 0);
 
 	return size;
 }
@@ -370,12 +385,12 @@ static void a_journal_cut_anywhere_gives_its_whole_records(void **s)
 
 	snprintf(name, sizeof(name), "%s.records", path);
 	assert_int_equal(size % 3, 0);
-	for (off_t n = 0; n <= size; n += n % one < 20 ? 1 : 17) {
+	for (off_t n = 0; n <= size + HEAD; n += n % one < 20 ? 1 : 17) {
 		struct database *db;
 
 		journal_copy(kept, name, n);
 		db = open_records();
-		assert_int_equal(count(db), n / one);
+		assert_int_equal(count(db), n < size ? n / one : 3);
 		assert_int_equal(journal_size(), 0);
 		assert_int_equal(
 			database_call(db, run_sql, "DELETE FROM call_record"),
@@ -428,6 +443,219 @@ static void a_letter_changed_in_the_journal_ends_it_there(void **s)
 	(void)s;
 }
 
+/* Length and checksum, then each field behind its length: what a version before
+ * left, with 64 bits of FNV-1a over words */
+static size_t old_record(uint8_t *p, const char *session, const char *sequence)
+{
+	const char *text[RECORD_FIELDS] = {
+		[0] = "stop", [2] = sequence, [4] = session, [64] = "42"
+	};
+	uint64_t sum = 0xcbf29ce484222325, word;
+	uint8_t *at = p + HEAD, *q = at;
+	uint32_t length;
+
+	for (size_t i = 0; i < RECORD_FIELDS; i++) {
+		uint16_t n = (uint16_t)(text[i] ? strlen(text[i]) : 0);
+
+		memcpy(at, &n, sizeof(n));
+		memcpy(at + sizeof(n), text[i] ? text[i] : "", n);
+		at += sizeof(n) + n;
+	}
+	length = (uint32_t)(at - p - HEAD);
+	for (; at - q >= 8; q += 8) {
+		memcpy(&word, q, 8);
+		sum = (sum ^ word) * 0x100000001b3;
+		sum ^= sum >> 32;
+	}
+	while (q < at)
+		sum = (sum ^ *q++) * 0x100000001b3;
+	memcpy(p, &length, 4);
+	memcpy(p + 4, &sum, 8);
+
+	return HEAD + length;
+}
+
+static void a_journal_of_the_form_before_is_taken_over(void **s)
+{
+	struct database *db = open_records();
+	uint8_t bytes[1024];
+	struct found f = { 0 };
+	char name[160];
+	size_t n;
+	int fd;
+	(void)s;
+
+	database_close(db);
+	n = old_record(bytes, "old", "7");
+	n += old_record(bytes + n, "older", "8");
+	snprintf(name, sizeof(name), "%s.records", path);
+	fd = open(name, O_WRONLY);
+	assert_int_equal(write(fd, bytes, n), n);
+	close(fd);
+
+	db = open_records();
+	put(db, "new");
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(records_last(db, 8, found_h, &f), 0);
+	assert_int_equal(f.n, 3);
+	assert_true(f.sparse);
+	assert_string_equal(f.session[0], "new");
+	assert_string_equal(f.session[1], "older");
+	assert_string_equal(f.session[2], "old");
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"), 9);
+	database_close(db);
+}
+
+/* The file goes on from its start: what is behind the end are records of before,
+ * whole ones, and those are not read again */
+static void a_journal_begun_anew_hides_what_it_held(void **s)
+{
+	struct database *db;
+	struct stat st;
+	char name[160];
+	int status;
+	pid_t child = fork();
+	(void)s;
+
+	if (!child) {
+		db = open_records();
+		for (int i = 0; i < 50; i++)
+			put(db, "moved");
+		if (database_flush(db, 0) ||
+		    database_call(db, run_sql, "DELETE FROM call_record") ||
+		    database_call(db, run_sql,
+				  "CREATE TRIGGER t BEFORE INSERT ON "
+				  "call_record BEGIN SELECT RAISE(ABORT, 'no');"
+				  " END"))
+			_exit(1);
+		put(db, "moved");
+		put(db, "moved");
+		(void)database_flush(db, 0);
+		(void)database_call(db, run_sql, "DROP TRIGGER t");
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	snprintf(name, sizeof(name), "%s.records", path);
+	assert_int_equal(stat(name, &st), 0);
+	assert_true(st.st_size > 20 * journal_size());
+
+	db = open_records();
+	assert_int_equal(count(db), 2);
+	assert_int_equal(number_in(db, "SELECT min(sequence) FROM record"), 51);
+	database_close(db);
+	assert_int_equal(stat(name, &st), 0);
+	assert_int_equal(st.st_size, 0);
+}
+
+/* More than is kept beside the file is read out of it */
+static void records_are_moved_whether_or_not_they_are_kept(void **s)
+{
+	const size_t large = 60000;
+	struct record record = { 0 };
+	char *text = malloc(large);
+	struct database *db = open_records();
+	(void)s;
+
+	assert_non_null(text);
+	memset(text, 'x', large);
+	record.field[0] = (struct pl){ "stop", 4 };
+	record.field[17] = record.field[18] = record.field[19] =
+		(struct pl){ text, large };
+	for (int lap = 1; lap <= 2; lap++) {
+		for (int i = 0; i < 100; i++) {
+			put(db, "small");
+			assert_int_equal(record_put(db, &record), 0);
+		}
+		assert_int_equal(database_flush(db, 0), 0);
+		assert_int_equal(count(db), 200 * lap);
+		assert_int_equal(journal_size(), 0);
+	}
+	assert_int_equal(number_in(db,
+				   "SELECT count(*) FROM record WHERE"
+				   " length(\"called-uri\") = 60000 AND"
+				   " \"egress-calling-uri\" = \"calling-uri\""),
+			 200);
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"),
+			 400);
+	database_close(db);
+	free(text);
+}
+
+static void *put_many(void *arg)
+{
+	for (int i = 0; i < 5000; i++)
+		put(arg, "s");
+
+	return NULL;
+}
+
+static void threads_that_put_at_the_same_time_lose_no_record(void **s)
+{
+	struct database *db = open_records();
+	pthread_t threads[3];
+	(void)s;
+
+	assert_int_equal(database_start(db, NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, put_many, db), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(database_flush(db, 20000), 0);
+	assert_int_equal(count(db), 15000);
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"),
+			 15000);
+	database_close(db);
+}
+
+/* A limit on the size of files fails as a full disk does */
+static void what_the_disk_has_no_room_for_waits_and_is_written_once(void **s)
+{
+	struct database *db = open_records();
+	struct rlimit limit, small;
+	(void)s;
+
+	signal(SIGXFSZ, SIG_IGN);
+	put(db, "before");
+	assert_int_equal(database_flush(db, 0), 0);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	small = (struct rlimit){ 700, limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 10; i++)
+		put(db, "waits");
+	assert_int_equal(database_flush(db, 0), EFBIG);
+	assert_int_equal(journal_size(), 0);
+	put(db, "waits");
+	assert_int_equal(database_flush(db, 0), EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(database_flush(db, 0), 0);
+	assert_int_equal(count(db), 12);
+	assert_int_equal(number_in(db, "SELECT max(sequence) FROM record"), 12);
+	database_close(db);
+}
+
+/* In a child, whose end spares us to write them all */
+static void only_so_many_wait(void **s)
+{
+	pid_t child = fork();
+	int status;
+	(void)s;
+
+	if (!child) {
+		struct record record = { 0 };
+		struct database *db = open_records();
+		uint32_t n = 0;
+		int err;
+
+		while (!(err = record_put(db, &record)))
+			n++;
+		_exit(err != ENOBUFS || n != DATABASE_QUEUE);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,6 +671,12 @@ int main(void)
 		TEST(a_journal_cut_anywhere_gives_its_whole_records),
 		TEST(a_journal_read_twice_counts_once),
 		TEST(a_letter_changed_in_the_journal_ends_it_there),
+		TEST(a_journal_of_the_form_before_is_taken_over),
+		TEST(a_journal_begun_anew_hides_what_it_held),
+		TEST(records_are_moved_whether_or_not_they_are_kept),
+		TEST(threads_that_put_at_the_same_time_lose_no_record),
+		TEST(what_the_disk_has_no_room_for_waits_and_is_written_once),
+		TEST(only_so_many_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
