@@ -15,7 +15,11 @@ struct timer;
 typedef void(timer_h)(void *arg);
 
 struct timer { /* zeroed before its first use; 40 bytes */
-	struct timer *next, **prev;
+	union {
+		struct seat *seat;  /* in the wheel */
+		struct timer *next; /* where prev is set: outside of it */
+	};
+	struct timer **prev;
 	uint64_t due; /* [ms, monotonic] */
 	timer_h *h;
 	void *arg;

@@ -286,6 +286,67 @@ static void a_closed_wheel_forgets_its_timers(void **s)
 	(void)s;
 }
 
+static bool no_memory;
+
+/* Instead of libc's: for the wheel, which asks nothing else for memory */
+void *aligned_alloc(size_t alignment, size_t size)
+{
+	void *p;
+
+	return no_memory || posix_memalign(&p, alignment, size) ? NULL : p;
+}
+
+/* A new wheel has no memory put by */
+static void without_memory_each_timer_still_runs_at_its_moment(void **s)
+{
+	static struct probe probes[200];
+	const size_t n = sizeof(probes) / sizeof(probes[0]);
+	uint64_t begin = clock_ms();
+
+	wheel_close();
+	assert_int_equal(wheel_open(), 0);
+	for (size_t i = 0; i < n; i++) {
+		no_memory = i % 100 < 70; /* from the first one on */
+		timer_start(&probes[i].timer, 1 + i * i, note, &probes[i]);
+		assert_true(timer_is_running(&probes[i].timer));
+	}
+	no_memory = true;
+	for (size_t i = 3; i < n; i += 7)
+		timer_cancel(&probes[i].timer);
+	for (size_t i = 5; i < n; i += 14) /* some of them once more */
+		timer_start(&probes[i].timer, 1 + i * i, note, &probes[i]);
+	run_until(begin + 10000);
+	no_memory = false;
+	run_until(begin + 1 + n * n);
+
+	for (size_t i = 0; i < n; i++) {
+		bool cancelled = i % 7 == 3;
+
+		assert_int_equal(probes[i].runs, !cancelled);
+		if (!cancelled)
+			assert_int_equal(probes[i].ran_at, begin + 1 + i * i);
+	}
+	assert_int_equal(wheel_count(), 0);
+	(void)s;
+}
+
+static void a_wheel_closed_without_memory_forgets_its_timers(void **s)
+{
+	struct probe p = { 0 }, other = { 0 };
+
+	wheel_close();
+	assert_int_equal(wheel_open(), 0);
+	no_memory = true;
+	timer_start(&p.timer, 1, note, &p);
+	timer_start(&other.timer, 1, note, &other);
+	wheel_close();
+	no_memory = false;
+	assert_false(timer_is_running(&p.timer));
+	assert_false(timer_is_running(&other.timer));
+	assert_int_equal(wheel_open(), 0);
+	(void)s;
+}
+
 /* The model: a list of moments, looked through from end to end */
 enum {
 	MODEL = 400,
@@ -412,6 +473,10 @@ int main(void)
 		cmocka_unit_test(
 			what_timers_put_off_runs_once_at_the_end_of_the_turn),
 		cmocka_unit_test(a_closed_wheel_forgets_its_timers),
+		cmocka_unit_test(
+			without_memory_each_timer_still_runs_at_its_moment),
+		cmocka_unit_test(
+			a_wheel_closed_without_memory_forgets_its_timers),
 		cmocka_unit_test(the_wheel_agrees_with_a_plain_list),
 	};
 
