@@ -132,8 +132,8 @@ static int choose_contact(char buf[CONTACT_SIZE], struct registration *r,
 	if (!r->contact || strcmp(r->contact, buf) != 0) {
 		/* the first one that was bound is still to be removed (4.3) */
 		if (r->bound && r->contact && !r->old_contact)
-			r->old_contact = mem_ref(r->contact);
-		registration_text(&r->contact, buf);
+			registration_text(&r->old_contact, r->contact);
+		registration_set_contact(r, buf);
 	}
 
 	return r->contact ? 0 : ENOMEM;
@@ -708,6 +708,7 @@ static void take_answer(struct transaction *t, enum transaction_event ev,
 	if (ev != FINAL && ev != TIMEOUT && ev != BROKEN)
 		return;
 
+	registration_fetch(r);
 	if (r->attempt->sending) {
 		r->attempt->broken = true;
 		return;

@@ -11,6 +11,7 @@
 #include "sbc/worker.h"
 
 enum {
+	TURN = 16,             /* AoRs fetched together */
 	SLICE = 200,           /* AoRs woken before the loop goes on */
 	BACKLOG_MINOR = 60000, /* waiting for a token so long [ms] */
 	BACKLOG_MAJOR = 600000,
@@ -247,6 +248,20 @@ static void wake_slice(struct office *o)
 		o->waking = false;
 }
 
+/** Since they came thousands of others were looked at: those of a turn are fetched
+ *  together, so that their misses overlap */
+static void fetch_some(const struct office *o)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < o->lines.n && n < TURN; i++) {
+		const struct line *l = o->lines.v[i].x;
+
+		for (uint32_t k = 0; k < l->due.n && n < TURN; k++, n++)
+			registration_fetch(l->due.v[k].x);
+	}
+}
+
 static void turn_office(void *arg)
 {
 	struct office *o = arg;
@@ -254,6 +269,7 @@ static void turn_office(void *arg)
 	o->turning = true;
 	if (o->waking)
 		wake_slice(o);
+	fetch_some(o);
 	while (o->lines.n && !pacer_take(&o->pacer, clock_us())) {
 		struct line *l = next_line(o);
 		struct registration *r = l->due.v[0].x;

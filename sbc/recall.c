@@ -299,7 +299,8 @@ static void resume(struct registration *r, struct loaded *l)
 		return;
 	}
 
-	take_text(&r->contact, &l->contact);
+	if (*l->contact)
+		registration_set_contact(r, l->contact);
 	take_text(&r->route, &l->route);
 	take_text(&r->associated, &l->associated);
 	r->bound = r->contact != NULL;

@@ -7,13 +7,20 @@
 #include "sbc/registration.h"
 #include "sbc/worker.h"
 
+static void contact_drop(struct registration *r)
+{
+	if (r->contact != r->room)
+		mem_deref(r->contact);
+	r->contact = NULL;
+}
+
 static void registration_destructor(void *arg)
 {
 	struct registration *r = arg;
 
 	timer_cancel(&r->timer);
 	mem_deref(r->attempt);
-	mem_deref(r->contact);
+	contact_drop(r);
 	mem_deref(r->old_contact);
 	mem_deref(r->route);
 	mem_deref(r->associated);
@@ -48,6 +55,19 @@ void registration_text(char **dst, const char *src)
 		return;
 	mem_deref(*dst);
 	*dst = s;
+}
+
+void registration_set_contact(struct registration *r, const char *uri)
+{
+	size_t size = strlen(uri) + 1;
+	char *s = r->room;
+
+	if (size > sizeof(r->room) && str_dup(&s, uri))
+		return;
+	contact_drop(r);
+	if (s == r->room)
+		memcpy(s, uri, size);
+	r->contact = s;
 }
 
 void registration_bind(struct registration *r, bool bound)

@@ -107,7 +107,8 @@ struct registry {
 };
 
 enum {
-	FLOCK_REALMS = 8
+	FLOCK_REALMS = 8,
+	CONTACT_ROOM = 64 /* [bytes] with the ending zero */
 };
 
 /** What the AoRs of one agent share */
@@ -145,42 +146,60 @@ struct surrogate_wait {
 	void *arg;
 };
 
-/** One AoR. Moments are monotonic [ms] */
+/** One AoR. Moments are monotonic [ms]. Its parts stand in the order in which a
+ *  refresh needs them: nobody has looked at it for minutes when its timer runs,
+ *  and with a million of them it is in no cache. The first two lines of the cache
+ *  are all that is needed until it waits for a token */
 struct registration {
-	struct timer timer; /* next try, or end of the binding */
+	struct timer timer; /* next try, or end of the binding; first */
 	struct flock *flock;
-	struct attempt *attempt;
 	uint64_t next; /* moment of the next try; 0: none */
 	uint64_t
 		expires; /* end of the binding, also when it is over; 0: none */
-	uint32_t granted, cseq, reserved, min_expires;
-	uint32_t number[2];  /* of its agent, and of what it becomes; below */
-	uint32_t nc;         /* of the last answer to a challenge; 0: none */
-	uint32_t failing;    /* since, with failures; monotonic [s] */
-	uint16_t code;       /* last answer; 0: none */
-	uint16_t failures;   /* in a row */
-	uint8_t refusals;    /* in a row */
+	bool bound;
 	uint8_t state, goal; /* goal: where leaving ends */
 	uint8_t later;       /* event that waits for the answer */
-	uint8_t alarms;
-	bool bound;
-	bool over_refused;    /* counted there as refused */
-	struct target target; /* of the binding; its tls_name is the hop's */
-	char callid[CALLID_SIZE], tag[TAG_SIZE];
-	char *contact, *old_contact; /* URIs; the former one is to be removed */
-	char *route;                 /* value of Service-Route, or NULL */
-	char *associated;            /* value of P-Associated-URI, or NULL */
-	char *moved;                 /* 301: URI that counts; NULL: none */
-	const char *reason;          /* of the last failure, constant text */
-	struct associated *uris;     /* of the host */
-	struct carrier *carrier;     /* of the host; NULL: no connection */
-	struct agent *over; /* session-agent that counts it; NULL: none */
 	/* of the queue of the registrar, by the host */
-	struct registration *older, *newer;
-	uint64_t since; /* it waits */
-	uint32_t place; /* in the heap of the queue */
 	uint8_t where, class;
+	uint32_t place; /* in the heap of the queue */
+	uint64_t since; /* it waits */
+	struct registration *older, *newer;
+
+	/* to send */
+	struct attempt *attempt;
+	char *contact;      /* URI: in `room` where it fits */
+	char *old_contact;  /* the former one is to be removed */
+	char *moved;        /* 301: URI that counts; NULL: none */
+	uint32_t number[2]; /* of its agent, and of what it becomes; below */
+	uint32_t cseq, reserved, min_expires;
+	uint32_t nc; /* of the last answer to a challenge; 0: none */
+	char callid[CALLID_SIZE], tag[TAG_SIZE];
+	char room[CONTACT_ROOM];
+
+	/* to take the answer */
+	uint8_t alarms;
+	uint8_t refusals;     /* in a row */
+	bool over_refused;    /* counted there as refused */
+	uint16_t code;        /* last answer; 0: none */
+	uint16_t failures;    /* in a row */
+	uint32_t failing;     /* since, with failures; monotonic [s] */
+	const char *reason;   /* of the last failure, constant text */
+	struct target target; /* of the binding; its tls_name is the hop's */
+	uint32_t granted;
+	char *route;             /* value of Service-Route, or NULL */
+	char *associated;        /* value of P-Associated-URI, or NULL */
+	struct associated *uris; /* of the host */
+	struct carrier *carrier; /* of the host; NULL: no connection */
+	struct agent *over;      /* session-agent that counts it; NULL: none */
 };
+
+/** All of it is needed in a moment: its lines are fetched together, not one after
+ *  the other where each is needed */
+static inline void registration_fetch(const struct registration *r)
+{
+	for (size_t at = 0; at < sizeof(*r); at += 64)
+		__builtin_prefetch((const char *)r + at);
+}
 
 /** Its number of the agent. Other numbers are written beside these, a few in each
  *  turn, and count for all of them once the flock changes its side */
@@ -211,6 +230,9 @@ int registration_contact(char *buf, size_t size,
 
 /** Replace a text; without memory the former one stays. src NULL: none */
 void registration_text(char **dst, const char *src);
+
+/** It has this Contact from now on; without memory the former one stays */
+void registration_set_contact(struct registration *r, const char *uri);
 
 /** The binding is valid, or no more: its agent counts them */
 void registration_bind(struct registration *r, bool bound);

@@ -16,6 +16,10 @@
 #include "sbc/retry.h"
 #include "sbc/surrogate.h"
 
+enum {
+	LOOK_SOON = 1000 /* [ms] */
+};
+
 static const char *const states[] = {
 	[SUR_DISABLED] = "disabled",       [SUR_WAITING] = "waiting",
 	[SUR_REGISTERING] = "registering", [SUR_REGISTERED] = "registered",
@@ -715,39 +719,32 @@ static const struct rule rules[] = {
 const struct machine surrogate_machine = { "registration", rules, states,
 					   events };
 
-/** Nobody has looked at it since its last refresh: of a million AoRs nothing is in
- *  a cache. All of it is fetched at once, instead of one line after the other
- *  where it is needed */
-static void fetch(const struct registration *r)
-{
-	for (size_t at = 0; at < sizeof(*r); at += 64)
-		__builtin_prefetch((const char *)r + at);
-}
-
-static void fetch_texts(const struct registration *r)
-{
-	__builtin_prefetch(r->contact);
-	__builtin_prefetch(r->route);
-	__builtin_prefetch(r->associated);
-}
-
 /** The timer: the binding is over, or the next try is due, or both */
 static void take_timer(void *arg)
 {
 	struct registration *r = arg;
-	uint64_t now;
 
-	fetch(r);
-	now = clock_ms();
-
-	if (r->bound && now >= r->expires) {
+	if (r->bound && clock_ms() >= r->expires) {
 		registration_bind(r, false);
 		r->flock->host->bound(r);
 		surrogate_feed(r, SUR_EXPIRED, NULL);
 		return; /* the feed has armed it anew */
 	}
 	surrogate_arm(r);
-	fetch_texts(r);
+}
+
+/** While it waits for a token or an answer its timer looks for the end of the
+ *  binding soon, and then less and less often: the answer nearly always comes
+ *  first, and to stand among the timers of this moment and leave them costs no
+ *  cache miss, as it does in the far slot of the end [ms] */
+static uint64_t look(const struct registration *r, uint64_t now, uint64_t left)
+{
+	uint64_t waits = now > r->since ? now - r->since : 0;
+
+	if (waits < LOOK_SOON)
+		waits = LOOK_SOON;
+
+	return left < waits ? left : waits;
 }
 
 void surrogate_arm(struct registration *r)
@@ -763,6 +760,7 @@ void surrogate_arm(struct registration *r)
 	if (r->bound) {
 		uint64_t left = r->expires > now ? r->expires - now : 0;
 
+		left = r->next ? left : look(r, now, left);
 		wait = left < wait ? left : wait;
 	}
 

@@ -111,6 +111,25 @@ static void ten_seconds_are_refreshed_after_five(void **s)
 	(void)s;
 }
 
+/* While a REGISTER is out its timer looks soon, but never after the end */
+static void a_binding_ends_on_time_while_its_refresh_is_out(void **s)
+{
+	uint64_t bound;
+
+	f.registrar = grants_ten;
+	one_agent();
+	for (bound = clock_ms(); !view(0).bound; bound = clock_ms())
+		run(1);
+	f.registrar = NULL;
+	assert_in_range(until_next(10 * SECOND), 4700, 5100);
+	assert_int_equal(in_state(SUR_REFRESHING), 1);
+	while (in_state(SUR_REFRESHING))
+		run(1);
+	assert_in_range(clock_ms() - bound, 9990, 10010);
+	assert_int_equal(in_state(SUR_REGISTERING), 1);
+	(void)s;
+}
+
 /* Answers --------------------------------------------------------------------- */
 
 static const char *too_brief(const struct seen *r)
@@ -1082,6 +1101,38 @@ static void a_new_contact_comes_before_the_old_one_goes(void **s)
 	(void)s;
 }
 
+/* A short one stands in the registration itself, a long one beside it */
+static void a_contact_of_any_length_gives_way_to_another(void **s)
+{
+	static const size_t lengths[] = { 1, 60, 2, 61, 62, 3, 100 };
+
+	agent_add("a", "493010^", "1");
+	item_set(&element_surrogate_agent, f.a, "un-register", "enabled");
+	f.registrar = leaves;
+	start();
+	run(5 * SECOND);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		char user[128], before[192], now[192];
+		int n = (int)lengths[i];
+
+		memset(user, 'b' + (int)i, sizeof(user));
+		user[n] = '^';
+		user[n + 1] = '\0';
+		assert_true(re_snprintf(before, sizeof(before),
+					"<%s>;expires=0", view(0).contact) > 0);
+		f.seen_n = 0;
+		change_agent("register-contact-user", user);
+		run(5 * SECOND);
+
+		user[n] = '\0';
+		assert_true(re_snprintf(now, sizeof(now), "sip:%s0@127.0.0.1",
+					user) > 0);
+		assert_string_equal(view(0).contact, now);
+		assert_string_equal(last()->contact, before);
+	}
+	(void)s;
+}
+
 static bool stopped;
 static void note_stop(void *arg)
 {
@@ -1413,6 +1464,7 @@ int main(void)
 		TEST(a_challenge_is_answered_and_the_nonce_serves_the_others),
 		TEST(refreshes_come_at_random_points_of_50_to_90_percent),
 		TEST(ten_seconds_are_refreshed_after_five),
+		TEST(a_binding_ends_on_time_while_its_refresh_is_out),
 		TEST(a_423_is_obeyed_at_once_and_for_good),
 		TEST(a_second_423_is_a_failure),
 		TEST(refused_credentials_wait_300_s_and_double),
@@ -1452,6 +1504,7 @@ int main(void)
 		TEST(a_deleted_agent_leaves_and_is_forgotten),
 		TEST(fewer_or_other_numbers_keep_what_is_left),
 		TEST(a_new_contact_comes_before_the_old_one_goes),
+		TEST(a_contact_of_any_length_gives_way_to_another),
 		TEST(an_orderly_end_leaves_at_ten_times_the_rate_or_sends_nothing),
 		TEST(an_end_that_takes_too_long_is_cut),
 		TEST(an_operator_sends_an_aor_away_and_calls_it_back),
