@@ -261,9 +261,15 @@ static void put_text(struct slip *s, size_t field, const struct cdr *cdr,
 static void put_number(struct slip *s, size_t field, uint64_t n)
 {
 	char *room = slip_room(s, SLIP_NUMBER);
+	size_t digits = 1;
 
-	if (room)
-		slip_took(s, field, uint_write(room, n));
+	if (!room)
+		return;
+	if (n < 10) /* as most are */
+		*room = (char)('0' + n);
+	else
+		digits = uint_write(room, n);
+	slip_took(s, field, digits);
 }
 
 /* A wall clock that is stepped meanwhile leaves durations as they were */

@@ -1,13 +1,15 @@
 /*
  * Texts of one owner, packed in one block
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include "sbc/texts.h"
 
 enum {
-	STEP = 64,  /* blocks grow by [bytes] */
-	HEADER = 16 /* of libre's in front of each block */
+	STEP = 64,   /* blocks grow by [bytes] */
+	HEADER = 16, /* of libre's in front of each block */
+	MOST = 32    /* texts of one owner */
 };
 
 /* Sizes with libre's header are those that a malloc has */
@@ -98,24 +100,26 @@ int texts_set(struct texts *t, uint16_t *at, const struct pl *text)
 void texts_pack(struct texts *t, uint16_t *at, size_t n)
 {
 	struct texts fresh = { 0 };
+	uint16_t length[MOST]; /* with the zero */
 	size_t need = 1;
 
-	for (size_t i = 0; i < n; i++)
-		if (at[i])
-			need += strlen(t->room + at[i]) + 1;
+	assert(n <= MOST);
+	for (size_t i = 0; i < n; i++) {
+		if (!at[i])
+			continue;
+		length[i] = (uint16_t)(strlen(t->room + at[i]) + 1);
+		need += length[i];
+	}
 	/* not worth another block */
 	if (need + STEP / 4 > t->size || move(&fresh, need))
 		return;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t l;
-
 		if (!at[i])
 			continue;
-		l = strlen(t->room + at[i]) + 1;
-		memcpy(fresh.room + fresh.used, t->room + at[i], l);
+		memcpy(fresh.room + fresh.used, t->room + at[i], length[i]);
 		at[i] = fresh.used;
-		fresh.used = (uint16_t)(fresh.used + l);
+		fresh.used = (uint16_t)(fresh.used + length[i]);
 	}
 	mem_deref(t->room);
 	*t = fresh;

@@ -41,9 +41,9 @@ enum {
 	RECORD_MAX = 256 << 10, /* payload of one record [bytes] */
 	HEAD = 12,              /* length and checksum [bytes] */
 	LENGTHS = RECORD_FIELDS * sizeof(uint16_t), /* [bytes] */
-	MOVE = 4000,           /* records in one transaction */
-	ROWS = 16,             /* ... in one statement */
-	FILED = 500,           /* ... read for the files at one time */
+	MOVE = 6000, /* records in one transaction, 4 MiB as the cache */
+	ROWS = 16,   /* ... in one statement */
+	FILED = 500, /* ... read for the files at one time */
 	JOURNAL_MAX = 1 << 30, /* [bytes] */
 	CHUNK = 64 << 10,      /* [bytes] */
 	FILE_KEPT =

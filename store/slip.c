@@ -21,12 +21,6 @@ void slip_clear(struct slip *s)
 	s->err = 0;
 }
 
-void slip_finish(struct slip *s)
-{
-	free(s->more);
-	s->more = NULL;
-}
-
 bool slip_grow(struct slip *s, size_t n)
 {
 	size_t room = 2 * s->room;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <assert.h>
+#include <stdlib.h>
 #include "store/base.h"
 #include "store/quote.h"
 
@@ -33,8 +34,13 @@ struct slip {
 void slip_init(struct slip *s, char *room);
 /** Begin again */
 void slip_clear(struct slip *s);
-/** Free what the slip took for itself; it may be one of zeros */
-void slip_finish(struct slip *s);
+/** Free what the slip took for itself */
+static inline void slip_finish(struct slip *s)
+{
+	if (s->more)
+		free(s->more);
+	s->more = NULL;
+}
 
 /** Have room for n bytes more. False: too long, or no memory */
 bool slip_grow(struct slip *s, size_t n);
