@@ -30,6 +30,7 @@
 #include "sbc/names.h"
 #include "sbc/timer.h"
 #include "sbc/transaction.h"
+#include "sbc/turn.h"
 #include "sbc/wire.h"
 
 enum {
@@ -39,7 +40,8 @@ enum {
 	REMAINDER_MAX = 512, /* [bytes] */
 	COOKIE = 7,          /* "z9hG4bK" */
 	TAG_MAX = 64,
-	GLANCE_LINES = 48 /* looked at for CSeq */
+	GLANCE_LINES = 48, /* looked at for CSeq */
+	ENDING_MAX = 16    /* remainders that end together */
 };
 
 enum kind {
@@ -117,6 +119,9 @@ struct transactions {
 	struct transactions_setup setup;
 	struct table clients, servers, merges;
 	uint32_t alive, remainders;
+	struct transaction *ending[ENDING_MAX]; /* references */
+	uint32_t ending_n;
+	struct deferred ends;
 };
 
 /* ---- Keys ---- */
@@ -525,11 +530,52 @@ static int send_again(struct transaction *t)
 	return err && err != ENOBUFS ? FAULT : 0;
 }
 
+static void end_all(struct transactions *all)
+{
+	for (uint32_t i = 0; i < all->ending_n; ++i) {
+		struct transaction *t = all->ending[i];
+
+		/* An ACK in between gives it another end */
+		if (clock_ms() >= t->end)
+			(void)feed(t, EXPIRE, NULL);
+		drop(t);
+	}
+	all->ending_n = 0;
+}
+
+static void ends_run(struct deferred *d)
+{
+	end_all((struct transactions *)((char *)d -
+					offsetof(struct transactions, ends)));
+}
+
+/* Nobody has touched it, and its slots, for 64*T1. So some wait for each other,
+ * and for what is fetched together, not one behind the other */
+static void end_soon(struct transaction *t)
+{
+	struct transactions *all = t->all;
+
+	table_expect(is_client(t) ? &all->clients : &all->servers, t->key.hash);
+	if (t->in_merge)
+		table_expect(&all->merges, t->merge.hash);
+	hold(t);
+	all->ending[all->ending_n++] = t;
+	if (all->ending_n == ENDING_MAX)
+		end_all(all);
+	else
+		turn_defer(&all->ends);
+}
+
 static void on_timer(void *arg)
 {
 	struct transaction *t = arg;
 
-	(void)feed(t, clock_ms() >= t->end ? EXPIRE : AGAIN, NULL);
+	if (clock_ms() < t->end)
+		(void)feed(t, AGAIN, NULL);
+	else if (t->remainder)
+		end_soon(t);
+	else
+		(void)feed(t, EXPIRE, NULL);
 }
 
 /* ---- Actions of all machines ---- */
@@ -1553,6 +1599,9 @@ static void transactions_destructor(void *data)
 {
 	struct transactions *all = data;
 
+	turn_forget(&all->ends);
+	while (all->ending_n)
+		drop(all->ending[--all->ending_n]);
 	(void)table_walk(&all->clients, 0, SIZE_MAX, entry_delist, NULL);
 	(void)table_walk(&all->servers, 0, SIZE_MAX, entry_delist, NULL);
 	table_finish(&all->clients);
@@ -1570,6 +1619,7 @@ int transactions_open(struct transactions **allp,
 		return ENOMEM;
 
 	all->setup = *setup;
+	all->ends.run = ends_run;
 	table_init(&all->clients);
 	table_init(&all->servers);
 	table_init(&all->merges);

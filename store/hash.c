@@ -272,6 +272,12 @@ void table_remove(struct table *t, struct entry *e)
 	}
 }
 
+void table_expect(const struct table *t, uint64_t hash)
+{
+	if (t->slots)
+		__builtin_prefetch(slot_of(t->slots, t->size, hash));
+}
+
 static struct entry *find(struct entry **slots, size_t size, uint64_t hash,
 			  entry_match_h *match, const void *wanted)
 {

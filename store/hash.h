@@ -57,6 +57,9 @@ int table_add(struct table *t, struct entry *e, uint64_t hash);
 /** Remove an entry that is in the table; an entry that is not is ignored */
 void table_remove(struct table *t, struct entry *e);
 
+/** Have the slot of this hash fetched: somebody looks there soon, and would wait */
+void table_expect(const struct table *t, uint64_t hash);
+
 /** Find the first entry with this hash that matches; NULL if there is none */
 struct entry *table_find(const struct table *t, uint64_t hash,
 			 entry_match_h *match, const void *key);
