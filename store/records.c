@@ -45,7 +45,8 @@ enum {
 	ROWS = 16,   /* ... in one statement */
 	FILED = 500, /* ... read for the files at one time */
 	JOURNAL_MAX = 1 << 30, /* [bytes] */
-	CHUNK = 64 << 10,      /* [bytes] */
+	CHUNK_MIN = 4 << 10,
+	CHUNK_MAX = 64 << 10, /* [bytes] */
 	FILE_KEPT =
 		16 << 20,    /* size of the file with no record in it [bytes] */
 	KEPT_MAX = 16 << 20, /* in chunks, beside the file [bytes] */
@@ -131,6 +132,7 @@ struct journal {
 
 	pthread_mutex_t gate; /* of what follows, for any thread */
 	struct chunk *open;   /* takes records; queued already; or NULL */
+	size_t room;          /* of the next one: as what came lately */
 	uint64_t given;       /* sequence of the newest record put */
 	uint32_t waiting;     /* records put that are not in the file */
 
@@ -293,8 +295,11 @@ static int chunk_run(struct connection *c, struct database_job *job)
 	(void)c;
 	/* From here on nobody else writes to it */
 	pthread_mutex_lock(&j->gate);
-	if (j->open == chunk)
+	if (j->open == chunk) {
 		j->open = NULL;
+		if (chunk->used < chunk->room / 4 && j->room > CHUNK_MIN)
+			j->room /= 2;
+	}
 	pthread_mutex_unlock(&j->gate);
 
 	if (j->size + chunk->used > JOURNAL_MAX)
@@ -320,8 +325,8 @@ static int chunk_run(struct connection *c, struct database_job *job)
 static int chunk_for(struct chunk **chunkp, struct journal *j,
 		     struct database *db, size_t n)
 {
-	size_t room = CHUNK - sizeof(struct chunk) - QUOTE_SLACK;
 	struct chunk *chunk = j->open;
+	size_t room;
 	int err;
 
 	if (j->waiting >= WAITING_MAX)
@@ -331,6 +336,9 @@ static int chunk_for(struct chunk **chunkp, struct journal *j,
 		return 0;
 	}
 
+	if (chunk && j->room < CHUNK_MAX) /* full before its turn */
+		j->room *= 2;
+	room = j->room - sizeof(struct chunk) - QUOTE_SLACK;
 	if (room < n)
 		room = n;
 	chunk = malloc(sizeof(*chunk) + room + QUOTE_SLACK);
@@ -1183,6 +1191,7 @@ int records_open(struct database *db)
 	}
 
 	j->given = j->sequence;
+	j->room = CHUNK_MIN;
 	database_tick(db, tick, journal_end, j);
 
 	/* A disk that is full now is no reason not to start: they stay where

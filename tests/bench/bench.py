@@ -728,7 +728,7 @@ def bench_scale():
 
 
 def bench_programs():
-    names = ["scan", "timer", "routes", "credentials", "verify", "transactions", "rtp"]
+    names = ["scan", "timer", "routes", "credentials", "verify", "records", "transactions", "rtp"]
     names = [n for n in names if os.path.exists(f"{HERE}/{n}.c")]
     make(*names)
     for name in names:
