@@ -15,7 +15,7 @@ In a virtual machine memory that is touched for the first time is the host's wor
 touches it. So it is touched before each load of calls, for SBC and Kamailio alike (`back`).
 
     ./test.sh bench
-    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers overload workers held structures registrations refresh scale turns programs
+    /usr/bin/python3 tests/bench/bench.py [NAME]...     of: calls kamailio numbers steady overload workers held structures registrations refresh scale turns programs
     /usr/bin/python3 tests/bench/bench.py turns [DATABASE]...     commands of operators: turns.py
 """
 import bisect
@@ -45,6 +45,7 @@ QUOTED, FIRST = 0.070, 0.120  # Kamailio's plain call in quality.md; what a chal
 OVERLOAD_FROM, OVERLOAD_TO, OVERLOAD_SECONDS = 4000, 24000, 8
 WORKERS_RATE, WORKERS_FROM = 8000, 10000
 HELD, HELD_RATE, HOLD = 20000, 1000, 64000  # [ms]
+STEADY = 10  # [s]
 REST = 36  # 64*T1 and some seconds: nothing waits for a late answer any more [s]
 AORS = 10000
 TICK = os.sysconf("SC_CLK_TCK")
@@ -276,6 +277,35 @@ def bench_numbers():
     for rate, figures in proxy.items():
         row(f"Kamailio, stateful proxy, fast allocator, plain, by our generator, {rate}/s", figures, "s CPU / 1000",
             f"(quality.md: {QUOTED:.3f})")
+
+
+def steady(load):
+    """CPU per 1000 calls when as many end their 64*T1 as begin: what a call costs for good, not from a fresh start"""
+    generator = subprocess.Popen(
+        [f"{BUILD}/tests/bench_generator", "--pbx", load.ip(12), "--trunk", load.ip(11), "--sbc", load.ip(2),
+         "--calls", str((REST + STEADY + 4) * RATE), "--rate", str(RATE)], stdout=subprocess.PIPE, text=True)
+    time.sleep(REST)
+    before = load.used()
+    time.sleep(STEADY)
+    used = load.used() - before
+    report = json.loads(generator.communicate(timeout=120)[0].splitlines()[-1])
+    if report["completed"] != report["calls"]:
+        missed.append(f"steady: {type(load).__name__}: {report}")
+    return used * 1000 / (STEADY * RATE)
+
+
+def bench_steady():
+    """Plain calls with 64*T1 of calls behind them"""
+    make("generator")
+    measured, proxy = [], []
+    for run in range(RUNS):
+        with Bench(f"140.{run + 1}", direct_media) as b:
+            measured.append(steady(b))
+        with Kamailio(f"127.{150 + run}", True) as k:
+            proxy.append(steady(k))
+    row(f"plain call with {REST} s of calls behind it, {RATE}/s", measured, "s CPU / 1000", "0.060")
+    row(f"    where Kamailio takes {QUOTED:.3f}", [x * QUOTED / y for x, y in zip(measured, proxy)], "s CPU / 1000", "0.060")
+    row("    Kamailio, stateful proxy, fast allocator", proxy, "s CPU / 1000", f"(quality.md: {QUOTED:.3f})")
 
 
 def bench_overload():
@@ -744,7 +774,7 @@ def bench_turns(databases=()):
 
 def main():
     print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers,
+    benches = {"calls": bench_calls, "kamailio": bench_kamailio, "numbers": bench_numbers, "steady": bench_steady,
                "overload": bench_overload, "workers": bench_workers, "held": bench_held, "structures": bench_structures, "registrations": bench_registrations, "refresh": bench_refresh, "scale": bench_scale,
                "turns": bench_turns, "programs": bench_programs}
     if sys.argv[1:2] == ["turns"]:
