@@ -108,7 +108,10 @@ struct registry {
 
 enum {
 	FLOCK_REALMS = 8,
-	CONTACT_ROOM = 64 /* [bytes] with the ending zero */
+	/* [bytes], with the ending zero: for a user of 10, an IPv4 address, port
+	 * and transport. More would make an AoR larger than 384 bytes, which
+	 * is a size of the allocator */
+	CONTACT_ROOM = 48
 };
 
 /** What the AoRs of one agent share */
@@ -159,11 +162,14 @@ struct registration {
 	bool bound;
 	uint8_t state, goal; /* goal: where leaving ends */
 	uint8_t later;       /* event that waits for the answer */
+	uint8_t alarms;
+	uint8_t refusals; /* in a row */
 	/* of the queue of the registrar, by the host */
 	uint8_t where, class;
-	uint32_t place; /* in the heap of the queue */
 	uint64_t since; /* it waits */
 	struct registration *older, *newer;
+	uint32_t place; /* in the heap of the queue */
+	uint32_t nc;    /* of the last answer to a challenge; 0: none */
 
 	/* to send */
 	struct attempt *attempt;
@@ -171,21 +177,17 @@ struct registration {
 	char *old_contact;  /* the former one is to be removed */
 	char *moved;        /* 301: URI that counts; NULL: none */
 	uint32_t number[2]; /* of its agent, and of what it becomes; below */
-	uint32_t cseq, reserved, min_expires;
-	uint32_t nc; /* of the last answer to a challenge; 0: none */
+	uint32_t cseq, reserved, min_expires, granted;
 	char callid[CALLID_SIZE], tag[TAG_SIZE];
+	bool over_refused; /* counted there as refused */
+	uint16_t code;     /* last answer; 0: none */
+	uint16_t failures; /* in a row */
+	uint32_t failing;  /* since, with failures; monotonic [s] */
 	char room[CONTACT_ROOM];
 
 	/* to take the answer */
-	uint8_t alarms;
-	uint8_t refusals;     /* in a row */
-	bool over_refused;    /* counted there as refused */
-	uint16_t code;        /* last answer; 0: none */
-	uint16_t failures;    /* in a row */
-	uint32_t failing;     /* since, with failures; monotonic [s] */
-	const char *reason;   /* of the last failure, constant text */
-	struct target target; /* of the binding; its tls_name is the hop's */
-	uint32_t granted;
+	const char *reason;      /* of the last failure, constant text */
+	struct target target;    /* of the binding; its tls_name is the hop's */
 	char *route;             /* value of Service-Route, or NULL */
 	char *associated;        /* value of P-Associated-URI, or NULL */
 	struct associated *uris; /* of the host */
