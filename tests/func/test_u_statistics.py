@@ -203,7 +203,8 @@ def test_bindings_are_found_by_what_is_known_of_them(sbc, trunk):
     sbc.start().registered()
 
     def aors(way):
-        return [b["aor"] for b in data(sbc, f"show registration sipd {way}")]
+        # those of one worker stand behind those of another
+        return sorted(b["aor"] for b in data(sbc, f"show registration sipd {way}"))
     assert aors("by-user 4930103") == ["4930103@a.trunk.example", "4930103@b.trunk.example"]
     assert aors("by-user 4930103@a.trunk.example") == ["4930103@a.trunk.example"]
     assert len(aors("by-user 493010*")) == 20 and aors("by-user 493010") == []
@@ -211,7 +212,7 @@ def test_bindings_are_found_by_what_is_known_of_them(sbc, trunk):
     assert len(aors("by-registrar a.trunk.example")) == 10
     text = sbc.acli("show registration sipd by-realm pbx-a limit 4")
     assert text.count("@a.trunk.example") == 4 and "... 6 more" in text
-    one = data(sbc, "show sipd endpoint-ip 4930101")[0]
+    one, = (x for x in data(sbc, "show sipd endpoint-ip 4930101") if x["aor"] == "4930101@a.trunk.example")
     assert one["contact-registrar"] == f"sip:a-4930101@{sbc.ip(1)}" and one["flags"] == "S"
     assert one["remote"] == f"{sbc.ip(11)}:5060" and one["transport"] == "UDP"
     code, said = sbc.acli_status("show registration sipd by-magic x")
