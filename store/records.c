@@ -6,9 +6,9 @@
  * writer thread takes the chunk a few hundredths of a second later, adds the
  * checksums, and appends it in one piece. Once a second it puts the records
  * into SQLite in transactions that are on the disk when they return, and begins
- * anew at the start of the file. Chunks are kept until then, so that what was just written need not be
- * read; behind KEPT_MAX, and at the start of the program, the file is read. While
- * SQLite fails the journal grows up to its bound.
+ * anew at the start of the file. Chunks are kept until then, so that what was
+ * just written need not be read; behind KEPT_MAX, and at the start of the program,
+ * the file is read. While SQLite fails the journal grows up to its bound.
  *
  * The ledger gets each record on its way into SQLite, as long as it has all
  * before it; what it lacks it gets out of SQLite.
@@ -17,11 +17,11 @@
  * this machine's order), then the lengths of all fields, two bytes each, and then
  * their texts. In files of before, whose length has no LENGTHS_FIRST, each length
  * stands in front of its text. A head of zeros ends them: what is behind it is of
- * before, for pages that a file has already are cheaper to write than new ones. What
- * follows the first record that is not whole was cut off by the power and is dropped;
- * a failed append is taken back at once. The
- * sequence is the key in SQLite, so a record that was moved before a crash and is
- * read again is not counted twice.
+ * before, for pages that a file has already are cheaper to write than new ones.
+ * What follows the first record that is not whole was cut off by the power and is
+ * dropped; a failed append is taken back at once. The sequence is the key in
+ * SQLite, so a record that was moved before a crash and is read again is not
+ * counted twice.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -17,23 +17,7 @@
 #include "store/elements/elements.h"
 #include "store/registrations.h"
 #include "store/versions.h"
-
-static void must(int err, const char *what)
-{
-	if (!err)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(err));
-	exit(1);
-}
-
-static double seconds(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "tests/bench/measure.h"
 
 static double cpu(void)
 {

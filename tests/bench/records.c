@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "store/number.h"
 #include "store/records.h"
+#include "tests/bench/measure.h"
 
 enum {
 	TURN = 2 /* [ms] */
@@ -88,23 +89,6 @@ static const char *const texts[RECORD_FIELDS] = { "stop",
 						  "0",
 						  "none",
 						  "1" };
-
-static void must(int err, const char *what)
-{
-	if (!err)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(err));
-	exit(1);
-}
-
-static double seconds(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void report(const char *what, double value)
 {

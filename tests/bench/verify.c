@@ -17,32 +17,7 @@
 #include "store/credentials.h"
 #include "store/elements/elements.h"
 #include "store/verify.h"
-
-static void must(int err, const char *what)
-{
-	if (!err)
-		return;
-	fprintf(stderr, "%s: %s\n", what, strerror(err));
-	exit(1);
-}
-
-static double wall(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+#include "tests/bench/measure.h"
 
 static long resident(void)
 {
@@ -219,13 +194,14 @@ static int run(const char *folder, unsigned rows, unsigned policies,
 
 	outside.arg = db;
 	before = resident();
-	from = wall();
-	used = cpu();
+	from = seconds(CLOCK_MONOTONIC);
+	used = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	must(verify_run(cfg, &setup, &findings, &totals), "verify");
 	printf("%u rows, %u policies, %u agents: %.2f s, CPU %.2f s, %ld MiB "
 	       "more, %u findings\n",
-	       rows, policies, agents, wall() - from, cpu() - used,
-	       resident() - before, list_count(&findings));
+	       rows, policies, agents, seconds(CLOCK_MONOTONIC) - from,
+	       seconds(CLOCK_PROCESS_CPUTIME_ID) - used, resident() - before,
+	       list_count(&findings));
 	list_flush(&findings);
 	config_give(cfg);
 	seal_close(seal);
