@@ -377,7 +377,8 @@ void ingress_arrival(const struct arrival *from, struct mbuf *mb, void *arg)
 	struct message *msg = NULL;
 	struct scan_result result;
 
-	if (transactions_match(w->transactions, from, mb))
+	if (transactions_repeat(w->transactions) &&
+	    transactions_match(w->transactions, from, mb))
 		return;
 
 	if (message_scan(&msg, mb, &result)) {

@@ -119,6 +119,7 @@ struct transactions {
 	struct transactions_setup setup;
 	struct table clients, servers, merges;
 	uint32_t alive, remainders;
+	uint64_t repeating; /* until then requests are expected again [ms] */
 	struct transaction *ending[ENDING_MAX]; /* references */
 	uint32_t ending_n;
 	struct deferred ends;
@@ -1413,6 +1414,14 @@ static enum transactions_verdict cancel_came(struct transactions *all,
 	return MATCHED;
 }
 
+/* A request came that was here before */
+static void came_again(struct transaction *t)
+{
+	t->all->repeating = clock_ms() + setup_of(t)->expire;
+	count(COUNT_RETRANS_RECEIVED, 1);
+	event_count(t, METHOD_RETRANS);
+}
+
 enum transactions_verdict transactions_take(struct transactions *all,
 					    const struct arrival *from,
 					    const struct message *msg)
@@ -1439,8 +1448,7 @@ enum transactions_verdict transactions_take(struct transactions *all,
 	default:
 		if (!t)
 			return NEW_REQUEST;
-		count(COUNT_RETRANS_RECEIVED, 1);
-		event_count(t, METHOD_RETRANS);
+		came_again(t);
 		(void)feed(t, GOT_AGAIN, msg);
 		return MATCHED;
 	}
@@ -1531,6 +1539,11 @@ static bool glance_cseq(struct glance *g, struct pl *rest)
 	return false;
 }
 
+bool transactions_repeat(const struct transactions *all)
+{
+	return clock_ms() < all->repeating;
+}
+
 bool transactions_match(struct transactions *all, const struct arrival *from,
 			struct mbuf *mb)
 {
@@ -1559,8 +1572,7 @@ bool transactions_match(struct transactions *all, const struct arrival *from,
 			(t->state == COMPLETED && !(t->h && has_user(t)))) &&
 		       feed(t, GOT_ACK, NULL);
 
-	count(COUNT_RETRANS_RECEIVED, 1);
-	event_count(t, METHOD_RETRANS);
+	came_again(t);
 
 	return feed(t, GOT_AGAIN, NULL);
 }

@@ -127,6 +127,11 @@ enum transactions_verdict {
 	STRAY        /* response without transaction: drop and count */
 };
 
+/** Has a request come twice within the last 64*T1? Only then the quick look is worth
+ *  its price, a twentieth of a call: without it a repetition is found behind the
+ *  scan */
+bool transactions_repeat(const struct transactions *all);
+
 /** Quick look before the scan: is this a repetition that is answered or absorbed
  *  from start line, top Via and CSeq alone? Anything odd is left to the scan */
 bool transactions_match(struct transactions *all, const struct arrival *from,

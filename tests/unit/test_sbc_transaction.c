@@ -1180,6 +1180,27 @@ static void a_glance_takes_repetitions_and_nothing_else(void **s)
 	assert_false(glances(udp, text));
 }
 
+static void a_glance_is_due_for_32_s_behind_each_request_that_came_again(
+	void **s)
+{
+	char text[1024];
+	(void)s;
+
+	assert_false(transactions_repeat(all));
+	assert_int_equal(open_server(udp, &INVITE_1), 0);
+	assert_false(transactions_repeat(all));
+	assert_int_equal(take(udp, &INVITE_1), MATCHED);
+	assert_true(transactions_repeat(all));
+	pass(31999);
+	assert_true(transactions_repeat(all));
+	ask_text(text, sizeof(text), &INVITE_1, "");
+	assert_true(glances(udp, text));
+	pass(31999);
+	assert_true(transactions_repeat(all));
+	pass(1);
+	assert_false(transactions_repeat(all));
+}
+
 static void a_glance_leaves_odd_forms_to_the_scan(void **s)
 {
 	static const char *const odd[] = {
@@ -1638,6 +1659,7 @@ int main(void)
 		T(a_branch_used_twice_is_told_apart_by_cseq),
 		T(clients_of_rfc_2543_are_known_by_all_that_names_them),
 		T(a_glance_takes_repetitions_and_nothing_else),
+		T(a_glance_is_due_for_32_s_behind_each_request_that_came_again),
 		T(a_glance_leaves_odd_forms_to_the_scan),
 		T(a_glance_absorbs_the_ack_nobody_waits_for),
 		T(a_message_without_its_body_is_refused_and_not_served),
