@@ -179,8 +179,10 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 
 /* --- Where requests of the dialog go ------------------------------------ */
 
-/* First URI of the route set, else the remote target (RFC 3261 12.2.1.1) */
-static int next_uri(const struct leg *leg, struct uri *uri)
+/* First URI of the route set, else the remote target (RFC 3261 12.2.1.1), which a
+ * Contact has just set or is read again */
+static int next_uri(const struct leg *leg, struct uri *uri,
+		    const struct address *contact)
 {
 	struct pl rest = leg_range(leg, LEG_ROUTES), value;
 	struct address addr;
@@ -188,6 +190,11 @@ static int next_uri(const struct leg *leg, struct uri *uri)
 	if (rest.l && !list_next(&rest, &value) &&
 	    !address_read(&addr, &value)) {
 		*uri = addr.uri;
+		return 0;
+	}
+
+	if (contact && contact->uri.scheme.l) {
+		*uri = contact->uri;
 		return 0;
 	}
 
@@ -218,7 +225,7 @@ static void target_resolved(int err, const struct resolved *found, void *arg)
 
 /* Find the address behind route set or remote target. A name is resolved in
  * the background; until then requests go where the INVITE went. */
-static void retarget(struct leg *leg)
+static void retarget(struct leg *leg, const struct address *contact)
 {
 	struct resolve_query q = { .realm = leg->realm };
 	struct resolved found;
@@ -227,7 +234,7 @@ static void retarget(struct leg *leg)
 	int err;
 
 	leg->resolving = (resolve_cancel(leg->resolving), NULL);
-	if (next_uri(leg, &uri))
+	if (next_uri(leg, &uri, contact))
 		return;
 
 	q.host = uri.host;
@@ -270,17 +277,26 @@ static int routes_put(struct leg *leg, const struct message *msg, bool reversed)
 	return texts_join(&leg->texts, &leg->text[LEG_ROUTES], part, parts);
 }
 
-static int contact_uri(struct pl *uri, const struct message *msg)
+/* EBADMSG: there is none that can be a target, and it names nobody */
+static int contact_read(struct address *contact, const struct message *msg)
 {
 	struct pl value = message_value(msg, HDR_CONTACT);
-	struct address addr;
 
-	if (!value.l || address_read(&addr, &value) || !addr.uri.scheme.l)
-		return EBADMSG;
-	/* RFC 3261 19.1.1: a Request-URI has no headers */
-	*uri = addr.spec;
-	uri->l -= addr.uri.headers.l;
-	return 0;
+	if (value.l && !address_read(contact, &value) && contact->uri.scheme.l)
+		return 0;
+
+	contact->uri.scheme.l = 0;
+	return EBADMSG;
+}
+
+/* RFC 3261 19.1.1: a Request-URI has no headers */
+static int contact_put(struct leg *leg, const struct address *contact)
+{
+	struct pl uri = contact->spec;
+
+	uri.l -= contact->uri.headers.l;
+
+	return target_put(leg, &uri);
 }
 
 /* --- The ACK of a 2xx --------------------------------------------------- */
@@ -334,12 +350,12 @@ static void ack_freeze(struct leg *leg)
 
 void leg_refresh_target(struct leg *leg, const struct message *msg)
 {
-	struct pl uri;
+	struct address contact;
 
 	ack_freeze(leg);
-	if (contact_uri(&uri, msg) || target_put(leg, &uri))
+	if (contact_read(&contact, msg) || contact_put(leg, &contact))
 		return;
-	retarget(leg);
+	retarget(leg, &contact);
 }
 
 /* --- The caller's leg --------------------------------------------------- */
@@ -348,11 +364,12 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	       const struct arrival *from, const struct message *invite)
 {
 	struct pl to = message_value(invite, HDR_TO);
-	struct pl from_value = message_value(invite, HDR_FROM), uri;
+	struct pl from_value = message_value(invite, HDR_FROM);
+	struct address contact;
 	struct leg *leg = NULL;
 	int err;
 
-	err = contact_uri(&uri, invite);
+	err = contact_read(&contact, invite);
 	if (err)
 		return err;
 	err = leg_make(&leg, setup);
@@ -364,7 +381,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	leg->remote_cseq = leg->invite_cseq = invite->cseq;
 	leg->heard = true;
 	err = texts_reserve(&leg->texts, invite->callid.l + to.l + TAG_SIZE +
-						 from_value.l + uri.l +
+						 from_value.l + contact.spec.l +
 						 TEXTS_A);
 	if (!err)
 		err = text_put(leg, LEG_CALLID, &invite->callid);
@@ -373,7 +390,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	if (!err)
 		err = remote_put(leg, &from_value, &invite->from_tag);
 	if (!err)
-		err = target_put(leg, &uri);
+		err = contact_put(leg, &contact);
 	if (!err)
 		err = routes_put(leg, invite, false);
 	if (!err)
@@ -383,7 +400,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 		return err;
 	}
 
-	retarget(leg);
+	retarget(leg, &contact);
 
 	*legp = leg;
 	return 0;
@@ -552,9 +569,10 @@ static bool leg_is_remote(const struct leg *leg, const struct message *msg)
 
 /* Remote tag, route set and remote target of a 1xx or 2xx (12.1.2). A 2xx sets
  * the route set anew (13.2.2.4) */
-static int dialog_take(struct leg *leg, const struct message *msg)
+static int dialog_take(struct leg *leg, const struct message *msg,
+		       struct address *contact)
 {
-	struct pl to = message_value(msg, HDR_TO), uri;
+	struct pl to = message_value(msg, HDR_TO);
 	int err;
 
 	err = remote_put(leg, &to, &msg->to_tag);
@@ -562,8 +580,8 @@ static int dialog_take(struct leg *leg, const struct message *msg)
 		return err;
 
 	err = routes_put(leg, msg, true);
-	if (!err && !contact_uri(&uri, msg))
-		err = target_put(leg, &uri);
+	if (!err && !contact_read(contact, msg))
+		err = contact_put(leg, contact);
 	return err;
 }
 
@@ -579,24 +597,26 @@ static void dialog_drop(struct leg *leg)
 
 int leg_learn(struct leg *leg, const struct message *msg)
 {
-	int err = dialog_take(leg, msg);
+	struct address contact;
+	int err = dialog_take(leg, msg, &contact);
 
 	if (!err)
-		retarget(leg);
+		retarget(leg, &contact);
 	return err;
 }
 
 static int confirm(struct leg *leg, const struct message *msg,
 		   const struct target *went)
 {
-	int err = dialog_take(leg, msg);
+	struct address contact;
+	int err = dialog_take(leg, msg, &contact);
 
 	if (err)
 		return err;
 	leg->confirmed = true;
 	text_drop(leg, LEG_RURI);
 	leg->first = leg->to = *went;
-	retarget(leg);
+	retarget(leg, &contact);
 	return 0;
 }
 
@@ -742,8 +762,8 @@ out:
 int leg_confirm(struct leg *leg, const struct message *answer,
 		const struct target *went)
 {
-	struct pl uri;
-	int err = contact_uri(&uri, answer);
+	struct address contact;
+	int err = contact_read(&contact, answer);
 
 	return err ? err : confirm(leg, answer, went);
 }
@@ -751,16 +771,17 @@ int leg_confirm(struct leg *leg, const struct message *answer,
 int leg_confirm_by(struct leg *leg, const struct arrival *from,
 		   const struct message *request)
 {
-	struct pl value = message_value(request, HDR_FROM), uri;
+	struct pl value = message_value(request, HDR_FROM);
+	struct address contact;
 	int err;
 
-	err = contact_uri(&uri, request);
+	err = contact_read(&contact, request);
 	if (!err)
 		err = remote_put(leg, &value, &request->from_tag);
 	if (!err)
 		err = routes_put(leg, request, false);
 	if (!err)
-		err = target_put(leg, &uri);
+		err = contact_put(leg, &contact);
 	if (err)
 		return err;
 
@@ -768,7 +789,7 @@ int leg_confirm_by(struct leg *leg, const struct arrival *from,
 	wire_reply_target(&leg->first, from);
 	leg->first.only = false;
 	leg->to = leg->first;
-	retarget(leg);
+	retarget(leg, &contact);
 	return 0;
 }
 
@@ -821,8 +842,8 @@ void leg_swap(struct leg *leg, struct leg *twin)
 
 	/* A question about a name has its leg as the argument: ask again */
 	if (leg->resolving || twin->resolving) {
-		retarget(leg);
-		retarget(twin);
+		retarget(leg, NULL);
+		retarget(twin, NULL);
 	}
 }
 
