@@ -382,6 +382,10 @@ int uri_read(struct uri *uri, const struct pl *text)
 	const char *s = p;
 
 	*uri = no_uri;
+	if (text->l > 4 && !memcmp(p, "sip:", 4)) {
+		uri->scheme = range(p, p + 3);
+		return read_sip(uri, p + 4, e);
+	}
 
 	while (p < e && (is_a(*p, HOST) || *p == '+') && *p != '_')
 		++p;
@@ -770,16 +774,14 @@ static bool is_printable(const struct pl *text)
 	return true;
 }
 
-/* All but its parameters, which are only found */
-static int read_name_addr(struct address *addr, const struct pl *text)
+/* Its parts, which are only found */
+static int cut_name_addr(struct address *addr, const struct pl *text)
 {
 	struct pl t = trimmed(text);
 	const char *p = t.p;
 	const char *e = p + t.l;
 	const char *open, *close;
-	int err;
 
-	addr->uri = no_uri;
 	addr->display = addr->spec = addr->params = range(e, e);
 	if (p == e)
 		return EINVAL;
@@ -800,16 +802,25 @@ static int read_name_addr(struct address *addr, const struct pl *text)
 		p = close;
 	}
 
-	err = uri_read(&addr->uri, &addr->spec);
-	if (err == EPROTONOSUPPORT) {
-		addr->uri = no_uri;
-		err = is_printable(&addr->spec) ? 0 : EINVAL;
-	}
+	addr->params = blanks_off(p, e);
+	return 0;
+}
+
+/* All but its parameters, which are only found */
+static int read_name_addr(struct address *addr, const struct pl *text)
+{
+	int err = cut_name_addr(addr, text);
+
+	addr->uri = no_uri;
 	if (err)
 		return err;
 
-	addr->params = blanks_off(p, e);
-	return 0;
+	err = uri_read(&addr->uri, &addr->spec);
+	if (err != EPROTONOSUPPORT)
+		return err;
+	addr->uri = no_uri;
+
+	return is_printable(&addr->spec) ? 0 : EINVAL;
 }
 
 int address_read(struct address *addr, const struct pl *text)
@@ -819,16 +830,12 @@ int address_read(struct address *addr, const struct pl *text)
 	return err ? err : params_check(&addr->params);
 }
 
-int address_read_tagged(struct address *addr, struct pl *tag,
-			const struct pl *text)
+/* The one tag among the parameters; the others are checked */
+static int read_tag(struct pl *tag, const struct pl *params)
 {
-	struct pl rest, name, value;
-	int err = read_name_addr(addr, text);
+	struct pl rest = *params, name, value;
+	int err;
 
-	if (err)
-		return err;
-
-	rest = addr->params;
 	while (!(err = param_next(&rest, &name, &value))) {
 		if (!is_word(&name, "tag"))
 			continue;
@@ -838,6 +845,22 @@ int address_read_tagged(struct address *addr, struct pl *tag,
 	}
 
 	return err == ENOENT ? 0 : err;
+}
+
+int address_read_tagged(struct address *addr, struct pl *tag,
+			const struct pl *text)
+{
+	int err = read_name_addr(addr, text);
+
+	return err ? err : read_tag(tag, &addr->params);
+}
+
+int address_tag(struct pl *tag, const struct pl *text)
+{
+	struct address addr;
+	int err = cut_name_addr(&addr, text);
+
+	return err ? err : read_tag(tag, &addr.params);
 }
 
 int quoted_undo(char *buf, size_t size, const struct pl *text)

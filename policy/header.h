@@ -54,6 +54,9 @@ int address_read(struct address *addr, const struct pl *text);
  *  be two dialogs */
 int address_read_tagged(struct address *addr, struct pl *tag,
 			const struct pl *text);
+/** The tag alone: display name, URI and parameters are told apart, and the URI is
+ *  not read. As address_read_tagged, but a URI is never EINVAL */
+int address_tag(struct pl *tag, const struct pl *text);
 
 /** Cut the first value of a comma-separated list off; quoted strings, <> and
  *  comments are respected. 0; ENOENT at the end; EINVAL */

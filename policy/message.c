@@ -484,6 +484,22 @@ static int read_cseq(struct scan *s, const struct pl *value)
 	return 0;
 }
 
+/* From and To of an answer are ours, and what they say we knew: its tags are all
+ * that counts, and the rest is read for who asks */
+static int read_party(struct scan *s, struct address *addr, bool *has,
+		      struct pl *tag, const struct pl *value)
+{
+	int err;
+
+	if (s->msg->code)
+		return address_tag(tag, value);
+
+	err = address_read_tagged(addr, tag, value);
+	*has = !err;
+
+	return err;
+}
+
 /* The headers that a message stands on are read while they are in the cache;
  * true if it was the first of its kind */
 static void header_check(struct scan *s, enum header_id id,
@@ -508,13 +524,12 @@ static void header_check(struct scan *s, enum header_id id,
 			err = read_via(s, value);
 		break;
 	case HDR_FROM:
-		err = address_read_tagged(&s->decoded->from, &msg->from_tag,
-					  value);
-		s->decoded->has_from = !err;
+		err = read_party(s, &s->decoded->from, &s->decoded->has_from,
+				 &msg->from_tag, value);
 		break;
 	case HDR_TO:
-		err = address_read_tagged(&s->decoded->to, &msg->to_tag, value);
-		s->decoded->has_to = !err;
+		err = read_party(s, &s->decoded->to, &s->decoded->has_to,
+				 &msg->to_tag, value);
 		break;
 	case HDR_CALL_ID:
 		err = read_call_id(&msg->callid, value);

@@ -39,13 +39,17 @@ static void lists(const struct pl *text)
 {
 	struct pl rest = *text, value, name;
 	struct address addr;
-	struct pl tag = { "", 0 }, top;
+	struct pl tag = { "", 0 }, alone = { "", 0 }, top;
 	struct via via;
 	char buf[64];
 
 	if (!address_read_tagged(&addr, &tag, text)) {
 		assert(!address_read(&addr, text));
 		within(text, &tag);
+		assert(!address_tag(&alone, text));
+		assert(!pl_cmp(&alone, &tag));
+	} else if (!address_tag(&alone, text)) {
+		within(text, &alone);
 	}
 	/* The short way and the long one read the same */
 	if (!via_read_top(&via, &top, text)) {

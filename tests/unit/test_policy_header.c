@@ -355,6 +355,11 @@ static void from_and_to_have_one_tag_with_a_value_or_none(void **state)
 		if (!err) {
 			IS(tag, rows[i].tag);
 		}
+		tag = pl("");
+		assert_int_equal(address_tag(&tag, &text), err);
+		if (!err) {
+			IS(tag, rows[i].tag);
+		}
 		free(mem);
 	}
 	(void)state;

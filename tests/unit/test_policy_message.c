@@ -164,6 +164,23 @@ static void a_response_takes_its_method_from_cseq(void **state)
 	(void)state;
 }
 
+static void of_from_and_to_of_a_response_only_the_tags_must_be_readable(
+	void **state)
+{
+	struct message *msg =
+		scan("SIP/2.0 200 OK\r\n" VIA "From: <sip:>;tag=ours\r\n"
+		     "To: \"B\" <sip:b@h>;tag=theirs\r\n" ID CSEQ "\r\n");
+	struct address addr;
+
+	IS(msg->from_tag, "ours");
+	IS(msg->to_tag, "theirs");
+	assert_int_equal(message_address(&addr, msg, HDR_FROM), EINVAL);
+	assert_int_equal(message_address(&addr, msg, HDR_TO), 0);
+	IS(addr.uri.user, "b");
+	mem_deref(msg);
+	(void)state;
+}
+
 static void folding_becomes_blanks_in_place(void **state)
 {
 	struct message *msg = scan(
@@ -768,6 +785,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_cut_into_ranges),
 		cmocka_unit_test(a_response_takes_its_method_from_cseq),
+		cmocka_unit_test(
+			of_from_and_to_of_a_response_only_the_tags_must_be_readable),
 		cmocka_unit_test(folding_becomes_blanks_in_place),
 		cmocka_unit_test(each_trick_ends_the_scan_with_its_reason),
 		cmocka_unit_test(a_line_at_fault_never_becomes_a_header),
