@@ -42,8 +42,9 @@ struct credential_choice {
 	 *  (realm, "*", lookup). NULL: none to fetch */
 	const char *realm, *lookup;
 	const struct auth_attribute *entry; /* found in the plan already */
-	bool of_agent;   /* auth-user and password of agent or AoR: owner */
-	bool required;   /* no row: the call fails as unauthorized (2c, 3c) */
+	bool of_agent; /* auth-user and password of agent or AoR: owner */
+	bool required; /* no row: the call fails as unauthorized (2c, 3c) */
+	bool any;      /* set by who fetches: the row of "*" is the one found */
 	const char *row; /* "1a", "1b", "2", "3a", "3b", "4a", "4b", "5"; what
 			    a fetch finds makes "2" one of 2a to 2c, "3b" 3c */
 };

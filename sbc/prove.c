@@ -411,8 +411,8 @@ static int open_row_of(const struct proof_setup *s,
 }
 
 static int open_row(const struct proof_setup *s,
-		    const struct credential_choice *choice,
-		    const struct pl *realm, struct credential *out)
+		    struct credential_choice *choice, const struct pl *realm,
+		    struct credential *out)
 {
 	struct credential_key key = { .auth_realm = *realm };
 	int err;
@@ -426,6 +426,7 @@ static int open_row(const struct proof_setup *s,
 		return err;
 
 	pl_set_str(&key.auth_realm, "*");
+	choice->any = true;
 	if (s->trial)
 		return open_row_of(s, choice, &key, out);
 
@@ -433,8 +434,8 @@ static int open_row(const struct proof_setup *s,
 }
 
 static int open_choice(const struct proof_setup *s,
-		       const struct credential_choice *choice,
-		       const struct pl *realm, struct credential *out)
+		       struct credential_choice *choice, const struct pl *realm,
+		       struct credential *out)
 {
 	if (choice->of_agent)
 		return open_agent(s, out);
@@ -604,9 +605,9 @@ static void tell_there(const struct credential_choice *choice)
 	alarm_clear("auth-lookup-missing", object);
 }
 
-/** The entry of a row 2 or 3b that has this key: it, or the one for every
- *  auth-realm. False: the row has no entry in the table */
-static bool entry_key(struct credential_key *key, const struct proof_setup *s,
+/** The entry of a row 2 or 3b that was found: of this auth-realm, or the one for
+ *  every one. False: the row has no entry in the table */
+static bool entry_key(struct credential_key *key,
 		      const struct credential_choice *choice,
 		      const struct pl *realm)
 {
@@ -615,7 +616,7 @@ static bool entry_key(struct credential_key *key, const struct proof_setup *s,
 	pl_set_str(&key->realm, choice->realm);
 	pl_set_str(&key->lookup, choice->lookup);
 	key->auth_realm = *realm;
-	if (!credential_exists(s->worker->credentials, key))
+	if (choice->any)
 		pl_set_str(&key->auth_realm, "*");
 
 	return true;
@@ -627,7 +628,7 @@ static void note_answered(const struct proof_setup *s,
 {
 	struct credential_key key;
 
-	if (entry_key(&key, s, choice, realm))
+	if (entry_key(&key, choice, realm))
 		usage_answered(s->worker->usage, &key, clock_wall());
 }
 
@@ -644,8 +645,12 @@ static void note_refused(const struct proof_setup *s, const struct tries *t,
 	while (choose(s, &realm, &from, &choice)) {
 		if (choice.by != t->of[i].by)
 			continue;
-		if (entry_key(&key, s, &choice, &realm))
-			usage_refused(s->worker->usage, &key, clock_wall());
+		if (!entry_key(&key, &choice, &realm))
+			return;
+		/* nothing was fetched that would say so */
+		if (!credential_exists(s->worker->credentials, &key))
+			pl_set_str(&key.auth_realm, "*");
+		usage_refused(s->worker->usage, &key, clock_wall());
 		return;
 	}
 }
@@ -1492,27 +1497,13 @@ void prove_accepted(const struct proof_setup *setup, struct tries *tries,
 		info_all(setup, tries, answer);
 }
 
-/** Is it the entry for every auth-realm that answers? */
-static bool is_wildcard(const struct proof_setup *s,
-			const struct credential_choice *choice,
-			const struct pl *auth_realm)
+/** Is it the entry for every auth-realm that answered? */
+static bool is_wildcard(const struct credential_choice *choice)
 {
-	struct credential_key key = { .auth_realm = *auth_realm };
+	if (choice->realm && choice->lookup)
+		return choice->any;
 
-	if (!choice->realm || !choice->lookup)
-		return choice->entry && !strcmp(choice->entry->auth_realm, "*");
-
-	pl_set_str(&key.realm, choice->realm);
-	pl_set_str(&key.lookup, choice->lookup);
-	if (s->trial) {
-		struct credential cred = { .password = "" };
-		int err = open_row_of(s, choice, &key, &cred);
-
-		credential_wipe(&cred);
-		return err == ENOENT;
-	}
-
-	return !credential_exists(s->worker->credentials, &key);
+	return choice->entry && !strcmp(choice->entry->auth_realm, "*");
 }
 
 /** The letter behind the number says what was found */
@@ -1581,6 +1572,6 @@ void prove_explain(const struct proof_setup *setup, const struct pl *auth_realm,
 		if (out->found || !search_goes_on(setup, &out->choice))
 			break;
 	}
-	out->any = out->found && is_wildcard(setup, &out->choice, auth_realm);
+	out->any = out->found && is_wildcard(&out->choice);
 	out->choice.row = row_name(out);
 }
