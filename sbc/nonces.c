@@ -56,6 +56,7 @@ struct nonce {
 struct nonces {
 	struct table entries, targets;
 	struct list lru, bare; /* nonces; places without any */
+	struct place *asked;   /* for last: a request asks several times */
 	uint32_t size;
 };
 
@@ -82,9 +83,9 @@ static bool nonce_matches(const struct entry *e, const void *arg)
 	       !pl_cmp(&n->user, &key->user);
 }
 
-static uint64_t nonce_hash(const struct nonce_key *key)
+static uint64_t nonce_hash(const struct place *p, const struct nonce_key *key)
 {
-	uint64_t h = hash_mix(place_hash(key->target), key->proxy);
+	uint64_t h = hash_mix(p->e.hash, key->proxy);
 
 	h = hash_mix(h, hash_bytes(key->realm.p, key->realm.l));
 
@@ -110,6 +111,8 @@ static void nonce_destructor(void *arg)
 
 static void place_remove(struct nonces *all, struct place *p)
 {
+	if (all->asked == p)
+		all->asked = NULL;
 	table_remove(&all->targets, &p->e);
 	mem_deref(p);
 }
@@ -126,17 +129,28 @@ static void nonce_remove(struct nonces *all, struct nonce *n)
 	mem_deref(n);
 }
 
-static struct nonce *find(const struct nonces *all, const struct nonce_key *key)
+static struct place *find_place(struct nonces *all, const struct target *t)
 {
-	return (struct nonce *)table_find(&all->entries, nonce_hash(key),
-					  nonce_matches, key);
+	struct place *p = all->asked;
+
+	if (p && place_matches(&p->e, t))
+		return p;
+
+	p = (struct place *)table_find(&all->targets, place_hash(t),
+				       place_matches, t);
+	if (p)
+		all->asked = p;
+
+	return p;
 }
 
-static struct place *find_place(const struct nonces *all,
-				const struct target *t)
+static struct nonce *find(struct nonces *all, const struct nonce_key *key)
 {
-	return (struct place *)table_find(&all->targets, place_hash(t),
-					  place_matches, t);
+	const struct place *p = find_place(all, key->target);
+
+	return p ? (struct nonce *)table_find(&all->entries, nonce_hash(p, key),
+					      nonce_matches, key)
+		 : NULL;
 }
 
 /** Make room for one more target: the first of those without entries goes. One
@@ -352,7 +366,7 @@ int nonce_put(struct nonces *n, const struct nonce_key *key,
 	if (err)
 		goto out;
 
-	err = table_add(&n->entries, &fresh->e, nonce_hash(key));
+	err = table_add(&n->entries, &fresh->e, nonce_hash(place, key));
 	if (err)
 		goto out;
 
@@ -385,7 +399,7 @@ void nonce_wanted(struct nonces *n, const struct nonce_key *key,
 		h->methods[key->proxy] &= (uint16_t)~bit;
 }
 
-unsigned nonce_wants(const struct nonces *n, const struct nonce_key *key,
+unsigned nonce_wants(struct nonces *n, const struct nonce_key *key,
 		     enum method_id method)
 {
 	const struct habit *h =
@@ -422,7 +436,7 @@ int nonce_take_same(struct nonces *n, const struct nonce_key *key,
 	return use(n, found, now, out);
 }
 
-int nonce_look(const struct nonces *n, const struct nonce_key *key,
+int nonce_look(struct nonces *n, const struct nonce_key *key,
 	       const struct pl *nonce, struct nonce_entry *out)
 {
 	const struct nonce *found = find(n, key);
@@ -500,8 +514,7 @@ int nonce_next(struct nonces *n, const struct nonce_key *key,
 	return 0;
 }
 
-bool nonces_rest(const struct nonces *n, const struct target *target,
-		 uint64_t now)
+bool nonces_rest(struct nonces *n, const struct target *target, uint64_t now)
 {
 	const struct place *p = find_place(n, target);
 

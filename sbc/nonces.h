@@ -59,7 +59,7 @@ int nonce_put(struct nonces *n, const struct nonce_key *key,
 void nonce_wanted(struct nonces *n, const struct nonce_key *key,
 		  enum method_id method, bool wanted);
 /** Headers that the target wants with this method, as bits; 0: not known */
-unsigned nonce_wants(const struct nonces *n, const struct nonce_key *key,
+unsigned nonce_wants(struct nonces *n, const struct nonce_key *key,
 		     enum method_id method);
 
 /** Nonce to use for this key, nc raised. 0; ENOENT */
@@ -74,7 +74,7 @@ int nonce_take_same(struct nonces *n, const struct nonce_key *key,
 		    struct nonce_entry *out);
 
 /** The same without a use of it: nc is the last one used. 0; ENOENT */
-int nonce_look(const struct nonces *n, const struct nonce_key *key,
+int nonce_look(struct nonces *n, const struct nonce_key *key,
 	       const struct pl *nonce, struct nonce_entry *out);
 
 /** A cached nonce was accepted: the refusals in a row end */
@@ -90,8 +90,7 @@ int nonce_next(struct nonces *n, const struct nonce_key *key,
 	       const struct pl *nextnonce);
 
 /** Does the target get none ahead now? */
-bool nonces_rest(const struct nonces *n, const struct target *target,
-		 uint64_t now);
+bool nonces_rest(struct nonces *n, const struct target *target, uint64_t now);
 
 /** auth-realms with which this target is known to challenge; n-th, or ENOENT */
 int nonces_realm(struct nonces *n, const struct target *target, uint32_t nth,
