@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ enum {
 	HISTORY = 10000,
 	OBJECTS = 65536,
 	GROUPS = 128,   /* names are literals of ours */
+	NAMES = 64,     /* bits of which each name has one */
 	TOGETHER = 100, /* more than these are one alarm */
 	APART = 90,
 	SLICE = 200,
@@ -74,6 +76,10 @@ static struct alarm_report *history; /* HISTORY rows */
 static uint64_t rows;                /* written so far */
 static uint32_t last_id;
 static struct up *aside, **aside_end = &aside; /* the first one came first */
+static uint32_t names[NAMES]; /* objects that are up, or aside, by the bit */
+/* Bits that have any. Workers clear alarms that are not up with each call, and
+ * must not wait for each other there: this is all they look at */
+static _Atomic uint64_t names_up;
 
 /* clang-format off */
 static const struct { const char *prefix; enum log_component component; }
@@ -125,6 +131,33 @@ static bool up_matches(const struct entry *e, const void *arg)
 
 	return up->group == key->group &&
 	       !strcmp(up->report.object, key->object);
+}
+
+/* Two names may share one: then it is looked at in vain */
+static unsigned name_bit(const char *name)
+{
+	unsigned bit = 0;
+
+	while (*name)
+		bit = bit * 31 + (unsigned char)*name++;
+
+	return bit % NAMES;
+}
+
+static bool may_be_up(const char *name)
+{
+	return atomic_load(&names_up) >> name_bit(name) & 1;
+}
+
+static void name_count(const char *name, bool up)
+{
+	const unsigned bit = name_bit(name);
+
+	names[bit] += up ? 1 : -1u;
+	if (up)
+		atomic_fetch_or(&names_up, 1ull << bit);
+	else if (!names[bit])
+		atomic_fetch_and(&names_up, ~(1ull << bit));
 }
 
 static uint64_t key_hash(const struct key *key)
@@ -277,6 +310,7 @@ static struct up *up_make(struct group *g, const struct key *key,
 		return NULL;
 	}
 
+	name_count(g->name, true);
 	up->group = g;
 	up->prev = &g->first;
 	up->next = g->first;
@@ -302,6 +336,7 @@ static void up_unlink(struct up *up)
 static void up_drop(struct up *up)
 {
 	up_unlink(up);
+	name_count(up->group->name, false);
 	table_remove(&ups, &up->entry);
 	free(up);
 }
@@ -448,6 +483,8 @@ void alarm_clear(const char *name, const char *object)
 	struct key key = { NULL, cut };
 	struct up *up;
 
+	if (!may_be_up(name))
+		return;
 	copy(cut, sizeof(cut), object);
 
 	pthread_mutex_lock(&lock);
@@ -469,6 +506,8 @@ bool alarm_is_up(const char *name, const char *object)
 	const struct up *up;
 	bool is;
 
+	if (!may_be_up(name))
+		return false;
 	copy(cut, sizeof(cut), object);
 
 	pthread_mutex_lock(&lock);

@@ -2,7 +2,8 @@
  * Alarms by name and object, with history
  *
  * Names, severities, rules: acli.md 5.1. Any thread raises and clears; the
- * table has a lock of its own that is held for a moment only.
+ * table has a lock of its own that is held for a moment only, and is not taken to
+ * clear what is not up.
  */
 #pragma once
 
