@@ -2,13 +2,13 @@
  * Call records, written behind
  *
  * The journal is the queue: a file "PATH.records" beside the database. Who puts a
- * record writes it to the end of a chunk, in the form that it has in the file; the
- * writer thread takes the chunk a few hundredths of a second later, adds the
- * checksums, and appends it in one piece. Once a second it puts the records
- * into SQLite in transactions that are on the disk when they return, and begins
- * anew at the start of the file. Chunks are kept until then, so that what was
- * just written need not be read; behind KEPT_MAX, and at the start of the program,
- * the file is read. While SQLite fails the journal grows up to its bound.
+ * record copies it to the end of a chunk of his thread, so that threads share
+ * nothing; the writer thread takes the chunk a few hundredths of a second later,
+ * numbers its records, and appends them in one piece. Once a second it puts the
+ * records into SQLite in transactions that are on the disk when they return, and
+ * begins anew at the start of the file. Those pieces are kept until then, so that
+ * what was just written need not be read; behind KEPT_MAX, and at the start of the
+ * program, the file is read. While SQLite fails the journal grows up to its bound.
  *
  * The ledger gets each record on its way into SQLite, as long as it has all
  * before it; what it lacks it gets out of SQLite.
@@ -27,6 +27,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,17 +107,30 @@ const char *const record_names[RECORD_FIELDS] = {
 };
 /* clang-format on */
 
-/* Records on their way into the journal; a job of the writer */
+/* Records of one thread on their way into the journal; a job of the writer */
 struct chunk {
 	struct database_job job; /* first */
 	struct journal *journal;
-	struct chunk *next; /* of the kept ones */
-	uint64_t at;        /* place in the file */
-	uint64_t last;      /* sequence of the last record */
-	uint32_t n;         /* records */
-	bool kept;
+	struct stall *stall;
+	uint32_t n; /* records: lengths of all fields, and their texts */
 	size_t used, room;
+	uint8_t bytes[];
+};
+
+/* The same as they are in the file, kept until they are in SQLite */
+struct piece {
+	struct piece *next;
+	uint64_t at; /* place in the file */
+	size_t used;
 	uint8_t bytes[]; /* and QUOTE_SLACK, which has room for a head */
+};
+
+/* Where one thread puts records, and the writer takes them */
+struct stall {
+	struct stall *next;
+	pthread_mutex_t gate; /* of what follows; no other thread is there */
+	struct chunk *open;   /* takes records; queued already; or NULL */
+	size_t room;          /* of the next one: as what came lately */
 };
 
 struct journal {
@@ -125,16 +139,15 @@ struct journal {
 	uint64_t sequence; /* of the newest record */
 	char node[256];
 	struct {
-		struct chunk *first, *last;
+		struct piece *first, *last;
 		size_t bytes;
 		bool whole; /* they are all that is in the file */
 	} kept;
 
-	pthread_mutex_t gate; /* of what follows, for any thread */
-	struct chunk *open;   /* takes records; queued already; or NULL */
-	size_t room;          /* of the next one: as what came lately */
-	uint64_t given;       /* sequence of the newest record put */
-	uint32_t waiting;     /* records put that are not in the file */
+	uint64_t id;              /* no other journal of the process has it */
+	_Atomic uint32_t waiting; /* records put that are not in the file */
+	pthread_mutex_t gate;     /* of what follows, for any thread */
+	struct stall *stalls;
 
 	struct ledger *ledger;
 	uint64_t now; /* [s, monotonic] */
@@ -202,39 +215,36 @@ static const size_t times[] = { SETUP_TIME + 3, SETUP_TIME + 2, SETUP_TIME + 1,
 
 static void chunk_free(struct database_job *job)
 {
-	struct chunk *chunk = (void *)job;
-
-	if (!chunk->kept) /* else until it is in SQLite */
-		free(chunk);
+	free((struct chunk *)(void *)job);
 }
 
 static void kept_drop(struct journal *j)
 {
-	struct chunk *chunk = j->kept.first, *next;
+	struct piece *piece = j->kept.first, *next;
 
-	for (; chunk; chunk = next) {
-		next = chunk->next;
-		free(chunk);
+	for (; piece; piece = next) {
+		next = piece->next;
+		free(piece);
 	}
 	memset(&j->kept, 0, sizeof(j->kept));
 }
 
-static void chunk_keep(struct journal *j, struct chunk *chunk)
+/* Handed over */
+static void piece_keep(struct journal *j, struct piece *piece)
 {
-	if (!j->kept.whole)
-		return;
-	if (j->kept.bytes + chunk->room > KEPT_MAX) {
+	const bool fits = j->kept.bytes + piece->used <= KEPT_MAX;
+
+	if (!j->kept.whole || !fits) {
+		free(piece);
 		kept_drop(j);
 		return;
 	}
-	chunk->kept = true;
-	chunk->next = NULL;
 	if (j->kept.last)
-		j->kept.last->next = chunk;
+		j->kept.last->next = piece;
 	else
-		j->kept.first = chunk;
-	j->kept.last = chunk;
-	j->kept.bytes += chunk->room;
+		j->kept.first = piece;
+	j->kept.last = piece;
+	j->kept.bytes += piece->used;
 }
 
 static int write_at(int fd, const uint8_t *p, size_t n, uint64_t at)
@@ -254,13 +264,13 @@ static int write_at(int fd, const uint8_t *p, size_t n, uint64_t at)
 	return 0;
 }
 
-/* A chunk into the file and the end of the records behind it, or nothing of them */
-static int append(struct journal *j, struct chunk *chunk)
+/* A piece into the file and the end of the records behind it, or nothing of it */
+static int append(struct journal *j, struct piece *piece)
 {
 	int err;
 
-	memset(chunk->bytes + chunk->used, 0, HEAD);
-	err = write_at(j->fd, chunk->bytes, chunk->used + HEAD, j->size);
+	memset(piece->bytes + piece->used, 0, HEAD);
+	err = write_at(j->fd, piece->bytes, piece->used + HEAD, j->size);
 
 	/* Half a record would hide all that come after it. Should this fail,
 	 * the next append writes over it: the size is ours */
@@ -270,83 +280,170 @@ static int append(struct journal *j, struct chunk *chunk)
 	return err;
 }
 
-static void checksums_write(struct chunk *chunk)
+static uint8_t *text_add(uint8_t *p, const void *text, size_t n)
 {
-	uint8_t *p = chunk->bytes;
+	memcpy(p, text, n);
 
-	while (p < chunk->bytes + chunk->used) {
-		uint32_t length;
-		uint64_t sum;
+	return p + n;
+}
 
-		memcpy(&length, p, sizeof(length));
-		length &= ~LENGTHS_FIRST;
-		sum = checksum_wide(p + HEAD, length);
-		memcpy(p + sizeof(length), &sum, sizeof(sum));
-		p += HEAD + length;
+/* One record of a chunk as it is in the file; *pp goes behind it */
+static size_t record_write(uint8_t *begin, const uint8_t **pp,
+			   const struct journal *j, uint64_t sequence)
+{
+	const uint8_t *text = *pp + LENGTHS;
+	uint16_t length[RECORD_FIELDS];
+	uint8_t *p = begin + HEAD + LENGTHS;
+	size_t front, rest = 0;
+	uint32_t size;
+	uint64_t sum;
+
+	memcpy(length, *pp, sizeof(length));
+	front = length[0] + length[1];
+	for (size_t i = NODE; i < RECORD_FIELDS; i++)
+		rest += length[i];
+	*pp = text + front + rest;
+
+	p = text_add(p, text, front);
+	length[SEQUENCE] = (uint16_t)uint_write((char *)p, sequence);
+	p += length[SEQUENCE];
+	if (!length[NODE]) {
+		length[NODE] = (uint16_t)strlen(j->node);
+		p = text_add(p, j->node, length[NODE]);
 	}
+	p = text_add(p, text + front, rest);
+
+	memcpy(begin + HEAD, length, sizeof(length));
+	size = (uint32_t)(p - begin - HEAD);
+	sum = checksum_wide(begin + HEAD, size);
+	size |= LENGTHS_FIRST;
+	memcpy(begin, &size, sizeof(size));
+	memcpy(begin + sizeof(size), &sum, sizeof(sum));
+
+	return (size_t)(p - begin);
+}
+
+static struct piece *piece_make(const struct journal *j,
+				const struct chunk *chunk)
+{
+	const size_t more = HEAD + SLIP_NUMBER + strlen(j->node);
+	const uint8_t *p = chunk->bytes;
+	struct piece *piece = malloc(sizeof(*piece) + chunk->used +
+				     chunk->n * more + QUOTE_SLACK);
+
+	if (!piece)
+		return NULL;
+	piece->next = NULL;
+	piece->at = j->size;
+	piece->used = 0;
+	for (uint32_t i = 0; i < chunk->n; i++)
+		piece->used += record_write(piece->bytes + piece->used, &p, j,
+					    j->sequence + i + 1);
+
+	return piece;
+}
+
+/* From here on nobody else writes to it */
+static void chunk_take(struct chunk *chunk)
+{
+	struct stall *stall = chunk->stall;
+
+	pthread_mutex_lock(&stall->gate);
+	if (stall->open == chunk) {
+		stall->open = NULL;
+		if (chunk->used < chunk->room / 4 && stall->room > CHUNK_MIN)
+			stall->room /= 2;
+	}
+	pthread_mutex_unlock(&stall->gate);
 }
 
 static int chunk_run(struct connection *c, struct database_job *job)
 {
 	struct chunk *chunk = (void *)job;
 	struct journal *j = chunk->journal;
-	int err;
+	struct piece *piece;
+	int err = 0;
 
 	(void)c;
-	/* From here on nobody else writes to it */
-	pthread_mutex_lock(&j->gate);
-	if (j->open == chunk) {
-		j->open = NULL;
-		if (chunk->used < chunk->room / 4 && j->room > CHUNK_MIN)
-			j->room /= 2;
-	}
-	pthread_mutex_unlock(&j->gate);
+	chunk_take(chunk);
+	piece = piece_make(j, chunk);
+	if (!piece)
+		return ENOMEM;
 
-	if (j->size + chunk->used > JOURNAL_MAX)
-		return ENOSPC;
-	checksums_write(chunk);
-	err = append(j, chunk);
-	if (err)
+	if (j->size + piece->used > JOURNAL_MAX)
+		err = ENOSPC;
+	if (!err)
+		err = append(j, piece);
+	if (err) {
+		free(piece);
 		return err;
+	}
 
-	chunk->at = j->size;
-	j->size += chunk->used;
-	j->sequence = chunk->last;
-	chunk_keep(j, chunk);
-
-	pthread_mutex_lock(&j->gate);
-	j->waiting -= chunk->n;
-	pthread_mutex_unlock(&j->gate);
+	j->size += piece->used;
+	j->sequence += chunk->n;
+	piece_keep(j, piece);
+	atomic_fetch_sub(&j->waiting, chunk->n);
 
 	return 0;
 }
 
+/* ---- from the threads ---- */
+
+/* What this thread found last */
+static _Thread_local struct {
+	uint64_t journal; /* its id */
+	struct stall *stall;
+} mine;
+
+/* That of this thread; it lives as long as the journal */
+static struct stall *stall_of(struct journal *j)
+{
+	struct stall *stall = mine.stall;
+
+	if (mine.journal == j->id)
+		return stall;
+
+	stall = calloc(1, sizeof(*stall));
+	if (!stall)
+		return NULL;
+	pthread_mutex_init(&stall->gate, NULL);
+	stall->room = CHUNK_MIN;
+
+	pthread_mutex_lock(&j->gate);
+	stall->next = j->stalls;
+	j->stalls = stall;
+	pthread_mutex_unlock(&j->gate);
+	mine.journal = j->id;
+	mine.stall = stall;
+
+	return stall;
+}
+
 /* Under the gate: a chunk with room for n bytes that waits for the writer */
 static int chunk_for(struct chunk **chunkp, struct journal *j,
-		     struct database *db, size_t n)
+		     struct stall *stall, struct database *db, size_t n)
 {
-	struct chunk *chunk = j->open;
+	struct chunk *chunk = stall->open;
 	size_t room;
 	int err;
 
-	if (j->waiting >= WAITING_MAX)
-		return ENOBUFS;
 	if (chunk && chunk->used + n <= chunk->room) {
 		*chunkp = chunk;
 		return 0;
 	}
 
-	if (chunk && j->room < CHUNK_MAX) /* full before its turn */
-		j->room *= 2;
-	room = j->room - sizeof(struct chunk) - QUOTE_SLACK;
+	if (chunk && stall->room < CHUNK_MAX) /* full before its turn */
+		stall->room *= 2;
+	room = stall->room - sizeof(struct chunk);
 	if (room < n)
 		room = n;
-	chunk = malloc(sizeof(*chunk) + room + QUOTE_SLACK);
+	chunk = malloc(sizeof(*chunk) + room);
 	if (!chunk)
 		return ENOMEM;
 	memset(chunk, 0, sizeof(*chunk));
 	chunk->room = room;
 	chunk->journal = j;
+	chunk->stall = stall;
 	chunk->job.run = chunk_run;
 	chunk->job.free = chunk_free;
 	chunk->job.beside = true;
@@ -354,69 +451,64 @@ static int chunk_for(struct chunk **chunkp, struct journal *j,
 	if (err)
 		free(chunk);
 	else
-		*chunkp = j->open = chunk;
+		*chunkp = stall->open = chunk;
 
 	return err;
-}
-
-static uint8_t *text_add(uint8_t *p, const char *text, size_t n)
-{
-	memcpy(p, text, n);
-
-	return p + n;
-}
-
-/* One record, but its checksum */
-static size_t record_write(uint8_t *begin, const struct slip *slip,
-			   const struct journal *j, uint64_t sequence)
-{
-	size_t front = slip->length[0] + slip->length[1];
-	uint16_t length[RECORD_FIELDS];
-	uint8_t *p = begin + HEAD + LENGTHS;
-	uint32_t size;
-
-	memcpy(length, slip->length, sizeof(length));
-	p = text_add(p, slip->text, front);
-	length[SEQUENCE] = (uint16_t)uint_write((char *)p, sequence);
-	p += length[SEQUENCE];
-	if (!length[NODE]) {
-		length[NODE] = (uint16_t)strlen(j->node);
-		p = text_add(p, j->node, length[NODE]);
-	}
-	p = text_add(p, slip->text + front, slip->used - front);
-
-	memcpy(begin + HEAD, length, sizeof(length));
-	size = (uint32_t)(p - begin - HEAD) | LENGTHS_FIRST;
-	memcpy(begin, &size, sizeof(size));
-
-	return (size_t)(p - begin);
 }
 
 int records_put(struct database *db, const struct slip *slip)
 {
 	struct journal *j = db ? database_tick_arg(db) : NULL;
+	struct stall *stall;
 	struct chunk *chunk;
+	uint8_t *p;
 	int err;
 
 	if (!j || !slip || slip->length[SEQUENCE])
 		return EINVAL;
 	if (slip->err)
 		return slip->err;
+	if (atomic_load(&j->waiting) >= WAITING_MAX)
+		return ENOBUFS;
+	stall = stall_of(j);
+	if (!stall)
+		return ENOMEM;
 
-	pthread_mutex_lock(&j->gate);
-	err = chunk_for(&chunk, j, db,
-			HEAD + LENGTHS + slip->used + SLIP_NUMBER +
-				sizeof(j->node));
+	pthread_mutex_lock(&stall->gate);
+	err = chunk_for(&chunk, j, stall, db, LENGTHS + slip->used);
 	if (!err) {
-		chunk->used += record_write(chunk->bytes + chunk->used, slip, j,
-					    ++j->given);
-		chunk->last = j->given;
+		p = text_add(chunk->bytes + chunk->used, slip->length, LENGTHS);
+		(void)text_add(p, slip->text, slip->used);
+		chunk->used += LENGTHS + slip->used;
 		chunk->n++;
-		j->waiting++;
+		atomic_fetch_add(&j->waiting, 1);
 	}
-	pthread_mutex_unlock(&j->gate);
+	pthread_mutex_unlock(&stall->gate);
 
 	return err;
+}
+
+/* What is put from now on waits behind what is queued now */
+static void stalls_cut(struct journal *j)
+{
+	pthread_mutex_lock(&j->gate);
+	for (struct stall *stall = j->stalls; stall; stall = stall->next) {
+		pthread_mutex_lock(&stall->gate);
+		stall->open = NULL;
+		pthread_mutex_unlock(&stall->gate);
+	}
+	pthread_mutex_unlock(&j->gate);
+}
+
+static void stalls_free(struct journal *j)
+{
+	while (j->stalls) {
+		struct stall *stall = j->stalls;
+
+		j->stalls = stall->next;
+		pthread_mutex_destroy(&stall->gate);
+		free(stall);
+	}
 }
 
 /* ---- out of the journal ---- */
@@ -498,7 +590,7 @@ struct window {
 	uint8_t *bytes; /* NULL until it is needed */
 	uint64_t from;
 	size_t n;
-	const struct chunk *chunk; /* kept one looked at last, or NULL */
+	const struct piece *piece; /* kept one looked at last, or NULL */
 };
 
 enum {
@@ -508,15 +600,15 @@ enum {
 static uint8_t *window_kept(struct window *w, const struct journal *j,
 			    uint64_t at)
 {
-	const struct chunk *chunk = w->chunk;
+	const struct piece *piece = w->piece;
 
-	if (!chunk || at < chunk->at)
-		chunk = j->kept.first;
-	while (at >= chunk->at + chunk->used)
-		chunk = chunk->next;
-	w->chunk = chunk;
+	if (!piece || at < piece->at)
+		piece = j->kept.first;
+	while (at >= piece->at + piece->used)
+		piece = piece->next;
+	w->piece = piece;
 
-	return (uint8_t *)chunk->bytes + (at - chunk->at);
+	return (uint8_t *)piece->bytes + (at - piece->at);
 }
 
 /* n bytes of the journal from a place on, all of them within it */
@@ -965,14 +1057,11 @@ static int follow_put(struct database *db, const struct follow *what)
 	follow->job.free = follow_free;
 	follow->job.beside = true;
 
-	/* Records put from now on are behind it */
-	pthread_mutex_lock(&j->gate);
 	err = database_queue(db, &follow->job);
-	if (!err)
-		j->open = NULL;
-	pthread_mutex_unlock(&j->gate);
 	if (err)
 		free(follow);
+	else
+		stalls_cut(j);
 
 	return err;
 }
@@ -1135,6 +1224,7 @@ static void journal_end(void *arg)
 		(void)close(j->fd);
 	kept_drop(j);
 	ledger_close(j->ledger);
+	stalls_free(j);
 	pthread_mutex_destroy(&j->gate);
 	pthread_mutex_destroy(&j->mutex);
 	free(j);
@@ -1159,6 +1249,7 @@ static int journal_open(struct journal *j, struct database *db)
 
 int records_open(struct database *db)
 {
+	static _Atomic uint64_t ids;
 	struct journal *j;
 	int err;
 
@@ -1172,6 +1263,7 @@ int records_open(struct database *db)
 		return ENOMEM;
 
 	j->fd = -1;
+	j->id = atomic_fetch_add(&ids, 1) + 1;
 	if (gethostname(j->node, sizeof(j->node) - 1))
 		(void)snprintf(j->node, sizeof(j->node), "localhost");
 	pthread_mutex_init(&j->gate, NULL);
@@ -1190,8 +1282,6 @@ int records_open(struct database *db)
 		return err;
 	}
 
-	j->given = j->sequence;
-	j->room = CHUNK_MIN;
 	database_tick(db, tick, journal_end, j);
 
 	/* A disk that is full now is no reason not to start: they stay where
