@@ -1171,6 +1171,18 @@ int challenge_read(struct challenge *c, const struct pl *text)
 	return seen & SAW_REALM && seen & SAW_NONCE && c->nonce.l ? 0 : EINVAL;
 }
 
+void challenge_move(struct challenge *c, const struct pl *text,
+		    const char *copy)
+{
+	struct pl *const parts[] = { &c->scheme, &c->realm,     &c->nonce,
+				     &c->opaque, &c->algorithm, &c->qop,
+				     &c->domain };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); ++i) {
+		parts[i]->p = parts[i]->l ? copy + (parts[i]->p - text->p) : "";
+	}
+}
+
 bool content_is(const struct pl *value, const char *type, const char *subtype)
 {
 	const struct pl t = trimmed(value);

@@ -102,6 +102,9 @@ struct challenge {
 /** Read one challenge, the whole header value. 0; EINVAL (also a scheme other
  *  than Digest gives 0, with scheme set and nothing else) */
 int challenge_read(struct challenge *c, const struct pl *text);
+/** Its text was copied: the ranges are of the copy now */
+void challenge_move(struct challenge *c, const struct pl *text,
+		    const char *copy);
 
 /** Cut the first `name=value` of Digest parameters off, parted by commas; quotes
  *  are kept. 0; ENOENT at the end; EINVAL */

@@ -54,6 +54,12 @@ enum verdict {
 	VERDICT_SPENT    /* stale once more */
 };
 
+/** A challenge that was answered, with its text */
+struct answered {
+	struct challenge c;
+	char text[];
+};
+
 #define SLOT(t, i) (&(t)->of[i])
 
 /* Slots ------------------------------------------------------------------- */
@@ -135,36 +141,26 @@ static struct nonce_key slot_key(const struct proof_setup *s,
 	return key;
 }
 
-/** The challenge that a slot answered; false: it came out of the cache */
-static bool slot_challenge(const struct tries *t, uint32_t i,
-			   struct challenge *c)
+/** The challenge that a slot answered; NULL: it came out of the cache */
+static const struct challenge *slot_challenge(const struct tries *t, uint32_t i)
 {
-	struct mbuf *mb = t->of[i].challenge;
-	struct pl text;
+	const struct answered *a = t->of[i].challenge;
 
-	if (!mb)
-		return false;
-	text.p = (const char *)mb->buf;
-	text.l = mb->end;
-
-	return !challenge_read(c, &text);
+	return a ? &a->c : NULL;
 }
 
 static int slot_keep_challenge(struct tries *t, uint32_t i,
-			       const struct pl *text)
+			       const struct pick *p)
 {
-	struct mbuf *mb = mbuf_alloc(text->l);
-	int err;
+	struct answered *a = mem_alloc(sizeof(*a) + p->text.l, NULL);
 
-	if (!mb)
+	if (!a)
 		return ENOMEM;
-	err = mbuf_write_mem(mb, (const uint8_t *)text->p, text->l);
-	if (err) {
-		mem_deref(mb);
-		return err;
-	}
+	a->c = p->c;
+	memcpy(a->text, p->text.p, p->text.l);
+	challenge_move(&a->c, &p->text, a->text);
 	mem_deref(SLOT(t, i)->challenge);
-	SLOT(t, i)->challenge = mb;
+	SLOT(t, i)->challenge = a;
 
 	return 0;
 }
@@ -217,10 +213,10 @@ static int strength(const struct challenge *c)
 static bool is_weaker(const struct tries *t, const struct pick *p)
 {
 	int i = slot_find(t, &p->realm, p->proxy);
-	struct challenge before;
+	const struct challenge *before =
+		i >= 0 ? slot_challenge(t, (uint32_t)i) : NULL;
 
-	return i >= 0 && slot_challenge(t, (uint32_t)i, &before) &&
-	       strength(&p->c) < strength(&before);
+	return before && strength(&p->c) < strength(before);
 }
 
 static void pick_take(struct picks *all, const struct tries *t,
@@ -754,8 +750,8 @@ static void entry_of_challenge(struct nonce_entry *e, const struct challenge *c)
 static int slot_use(const struct proof_setup *s, struct tries *t, uint32_t i,
 		    struct nonce_entry *e)
 {
+	const struct challenge *c = slot_challenge(t, i);
 	struct nonce_key key = slot_key(s, t, i);
-	struct challenge c;
 	struct pl nonce;
 
 	pl_set_str(&nonce, SLOT(t, i)->nonce);
@@ -763,9 +759,9 @@ static int slot_use(const struct proof_setup *s, struct tries *t, uint32_t i,
 		memcpy(SLOT(t, i)->cnonce, e->cnonce, sizeof(e->cnonce));
 		SLOT(t, i)->nc = e->nc;
 	} else {
-		if (!slot_challenge(t, i, &c))
+		if (!c)
 			return ENOENT;
-		entry_of_challenge(e, &c);
+		entry_of_challenge(e, c);
 		memcpy(e->cnonce, SLOT(t, i)->cnonce, sizeof(e->cnonce));
 		e->nc = ++SLOT(t, i)->nc;
 	}
@@ -776,9 +772,9 @@ static int slot_use(const struct proof_setup *s, struct tries *t, uint32_t i,
 static int slot_write(const struct proof_setup *s, struct tries *t, uint32_t i,
 		      const struct credential *cred, struct mbuf *headers)
 {
+	const struct challenge *c = slot_challenge(t, i);
 	char quoted[2 * REALM_SIZE];
 	struct nonce_entry e;
-	struct challenge c;
 	struct pl raw;
 	int err = slot_use(s, t, i, &e);
 
@@ -786,8 +782,8 @@ static int slot_write(const struct proof_setup *s, struct tries *t, uint32_t i,
 		return err;
 
 	/* byte by byte as it came, where that is known */
-	if (slot_challenge(t, i, &c))
-		raw = c.realm;
+	if (c)
+		raw = c->realm;
 	else
 		err = quote_realm(quoted, sizeof(quoted), SLOT(t, i)->realm,
 				  &raw);
@@ -814,7 +810,7 @@ static int slot_take(struct tries *t, uint32_t i, const struct pick *p,
 	if (!err)
 		err = set_text(&SLOT(t, i)->user, &upl);
 	if (!err)
-		err = slot_keep_challenge(t, i, &p->text);
+		err = slot_keep_challenge(t, i, p);
 	if (err)
 		return err;
 
@@ -1353,8 +1349,8 @@ static bool info_right(const struct proof_setup *s, struct tries *t, uint32_t i,
 	struct nonce_entry e;
 	struct nonce_key key = slot_key(s, t, i);
 	struct credential cred;
+	const struct challenge *c = slot_challenge(t, i);
 	char quoted[2 * REALM_SIZE], mine[129];
-	struct challenge c;
 	struct pl nonce;
 	bool right = true;
 
@@ -1362,8 +1358,8 @@ static bool info_right(const struct proof_setup *s, struct tries *t, uint32_t i,
 		return true;
 
 	pl_set_str(&nonce, t->of[i].nonce);
-	if (slot_challenge(t, i, &c))
-		entry_of_challenge(&e, &c);
+	if (c)
+		entry_of_challenge(&e, c);
 	else if (nonce_look(s->worker->nonces, &key, &nonce, &e))
 		return true;
 
@@ -1459,8 +1455,8 @@ static void slot_accept(const struct proof_setup *s, struct tries *t,
 			uint32_t i)
 {
 	struct nonce_key key = slot_key(s, t, i);
+	const struct challenge *c = slot_challenge(t, i);
 	char object[OBJECT_SIZE];
-	struct challenge c;
 
 	if (t->of[i].cached) {
 		nonce_worked(s->worker->nonces, &key);
@@ -1469,8 +1465,8 @@ static void slot_accept(const struct proof_setup *s, struct tries *t,
 		return;
 	}
 	/* what cannot be kept is asked for once more */
-	if (slot_challenge(t, i, &c))
-		(void)nonce_put(s->worker->nonces, &key, &c, t->of[i].cnonce,
+	if (c)
+		(void)nonce_put(s->worker->nonces, &key, c, t->of[i].cnonce,
 				t->of[i].nc, clock_ms());
 	nonce_wanted(s->worker->nonces, &key, method_find(&s->method), true);
 

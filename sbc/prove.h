@@ -25,6 +25,8 @@ enum {
 	PROOF_SENDS = 6
 };
 
+struct answered;
+
 /** What was tried for one request so far; zeroed for each new request. Lives
  *  with the leg or registration */
 struct tries {
@@ -38,7 +40,7 @@ struct tries {
 		bool cached; /* answered out of the nonce cache */
 		bool stale_used;
 		bool proxy;
-		struct mbuf *challenge; /* bytes of the challenge answered */
+		struct answered *challenge; /* NULL: out of the cache */
 	} of[PROOF_REALMS];
 	uint32_t n;
 	uint32_t sends;
