@@ -1,7 +1,7 @@
 /*
  * A SIP message as ranges of its bytes, and edits on top of them
  *
- * The scan reads each byte of the header section once, eight at a time where
+ * The scan reads each byte of the header section once, many at a time where
  * nothing happens. What ends it is kept as the first fault; it goes on from the
  * next line, because a request that can be copied far enough gets an answer.
  * A line at fault never becomes a header.
@@ -14,6 +14,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include "store/base.h"
 #include "store/number.h"
 #include "policy/header.h"
@@ -379,13 +382,49 @@ static void fault(struct scan *s, enum scan_fault f, enum header_id id)
 	s->result->header = id;
 }
 
-/* First CR, LF or NUL, or the end. Eight bytes are skipped at once when none of
- * them is below 14; a TAB among them costs a look at each. */
+#ifdef __SSE2__
+/* First CR, LF or NUL in what can be looked at sixteen bytes at a time; NULL: none,
+ * and *pp is behind that */
+static char *stop_wide(char **pp, const char *end)
+{
+	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+	char *p = *pp;
+
+	for (; end - p >= 16; p += 16) {
+		__m128i w = _mm_loadu_si128((const __m128i *)(void *)p);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(w, cr),
+					   _mm_cmpeq_epi8(w, lf));
+		int hits;
+
+		hit = _mm_or_si128(hit, _mm_cmpeq_epi8(w, _mm_setzero_si128()));
+		hits = _mm_movemask_epi8(hit);
+		if (hits)
+			return p + __builtin_ctz((unsigned)hits);
+	}
+	*pp = p;
+
+	return NULL;
+}
+#else
+static char *stop_wide(char **pp, const char *end)
+{
+	(void)pp;
+	(void)end;
+
+	return NULL;
+}
+#endif
+
+/* First CR, LF or NUL, or the end. Where there is nothing wider, eight bytes are
+ * skipped at once when none of them is below 14; a TAB costs a look at each. */
 static char *stop(char *p, const char *end)
 {
 	const uint64_t ones = 0x0101010101010101;
+	char *found = stop_wide(&p, end);
 	uint64_t w;
 
+	if (found)
+		return found;
 	for (;;) {
 		while (end - p >= 8) {
 			memcpy(&w, p, 8);

@@ -181,6 +181,41 @@ static void of_from_and_to_of_a_response_only_the_tags_must_be_readable(
 	(void)state;
 }
 
+static void a_line_ends_early_wherever_a_control_character_stands(void **state)
+{
+	static const struct {
+		char c;
+		enum scan_fault fault;
+	} rows[] = { { '\r', SCAN_BAD_HEADER }, { '\n', SCAN_BAD_HEADER },
+		     { '\0', SCAN_BAD_HEADER }, { '\t', SCAN_OK },
+		     { '\x01', SCAN_OK },       { '\x8d', SCAN_OK } };
+	char text[] = LINE VIA FROM TO ID CSEQ
+		"X: 0123456789012345678901234567890123456789\r\n\r\n";
+	char *value = strstr(text, "0123456789");
+
+	for (size_t at = 0; at < 40; ++at) {
+		for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
+			const char was = value[at];
+			struct scan_result result;
+			struct message *msg = NULL;
+			struct mbuf *mb = mbuf_alloc(sizeof(text));
+
+			value[at] = rows[i].c;
+			(void)mbuf_write_mem(mb, (uint8_t *)text,
+					     sizeof(text) - 1);
+			mb->pos = 0;
+			(void)message_scan(&msg, mb, &result);
+			if (result.fault != rows[i].fault)
+				fail_msg("%#x at %zu: %d", rows[i].c, at,
+					 result.fault);
+			value[at] = was;
+			mem_deref(msg);
+			mem_deref(mb);
+		}
+	}
+	(void)state;
+}
+
 static void folding_becomes_blanks_in_place(void **state)
 {
 	struct message *msg = scan(
@@ -787,6 +822,8 @@ int main(void)
 		cmocka_unit_test(a_response_takes_its_method_from_cseq),
 		cmocka_unit_test(
 			of_from_and_to_of_a_response_only_the_tags_must_be_readable),
+		cmocka_unit_test(
+			a_line_ends_early_wherever_a_control_character_stands),
 		cmocka_unit_test(folding_becomes_blanks_in_place),
 		cmocka_unit_test(each_trick_ends_the_scan_with_its_reason),
 		cmocka_unit_test(a_line_at_fault_never_becomes_a_header),
