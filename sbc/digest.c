@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <openssl/evp.h>
+#include <re_md5.h>
 #include "store/seal.h"
 #include "sbc/digest.h"
 
@@ -16,6 +17,7 @@ enum {
 	HEX_MAX = 2 * 32 + 1,
 	GATHERED =
 		512, /* for one word with OpenSSL, which are expensive [bytes] */
+	FIXED = 320, /* all of a header line but the texts of others [bytes] */
 	FAMILIES = 3
 };
 
@@ -29,6 +31,8 @@ struct hex {
 struct hasher {
 	EVP_MD *md[FAMILIES];
 	EVP_MD_CTX *ctx;
+	const EVP_MD *now; /* of what is hashed */
+	bool told;         /* some of it to OpenSSL */
 	size_t n;
 	uint8_t gathered[GATHERED]; /* not told to OpenSSL yet */
 };
@@ -97,17 +101,20 @@ static struct hasher *hasher(void)
 
 static bool begin(struct hasher *h, enum digest_algorithm a)
 {
-	const EVP_MD *md = h->md[algorithms[a].family];
-
+	h->now = h->md[algorithms[a].family];
+	h->told = false;
 	h->n = 0;
-	return md && EVP_DigestInit_ex2(h->ctx, md, NULL) == 1;
+
+	return h->now;
 }
 
 static bool tell(struct hasher *h)
 {
-	bool ok = EVP_DigestUpdate(h->ctx, h->gathered, h->n) == 1;
+	bool ok = (h->told || EVP_DigestInit_ex2(h->ctx, h->now, NULL) == 1) &&
+		  EVP_DigestUpdate(h->ctx, h->gathered, h->n) == 1;
 
-	secret_wipe_bytes(h->gathered, h->n);
+	explicit_bzero(h->gathered, h->n);
+	h->told = true;
 	h->n = 0;
 
 	return ok;
@@ -157,14 +164,26 @@ static bool add_quoted(struct hasher *h, const struct pl *pl)
 	return ok && add(h, pl->p + from, pl->l - from);
 }
 
+static bool sum(struct hasher *h, uint8_t raw[EVP_MAX_MD_SIZE], unsigned *n)
+{
+	/* a short text of the common algorithm: EVP costs more than its sum */
+	if (!h->told && h->now == h->md[0]) {
+		md5(h->gathered, h->n, raw);
+		explicit_bzero(h->gathered, h->n);
+		*n = MD5_SIZE;
+		return true;
+	}
+
+	return tell(h) && EVP_DigestFinal_ex(h->ctx, raw, n) == 1;
+}
+
 static bool finish(struct hasher *h, struct hex *out)
 {
 	static const char digits[] = "0123456789abcdef";
 	uint8_t raw[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
-	if (!tell(h) || EVP_DigestFinal_ex(h->ctx, raw, &n) != 1 ||
-	    2 * n >= HEX_MAX)
+	if (!sum(h, raw, &n) || 2 * n >= HEX_MAX)
 		return false;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -173,7 +192,7 @@ static bool finish(struct hasher *h, struct hex *out)
 	}
 	out->l = 2 * n;
 	out->s[out->l] = '\0';
-	secret_wipe_bytes(raw, sizeof(raw));
+	explicit_bzero(raw, n);
 
 	return true;
 }
@@ -246,7 +265,7 @@ static bool compute(struct hex *out, struct hasher *h,
 	}
 	ok = ok && add_hex(h, &a2) && finish(h, out);
 
-	secret_wipe_bytes(&a1, sizeof(a1));
+	explicit_bzero(&a1, sizeof(a1));
 
 	return ok;
 }
@@ -290,41 +309,46 @@ static bool is_ascii(const struct pl *pl)
 	return true;
 }
 
-static int put(struct mbuf *mb, const char *s)
+/* Each returns where the next one goes on; digest_write made room for all */
+static char *put_mem(char *p, const char *s, size_t n)
 {
-	return mbuf_write_mem(mb, (const uint8_t *)s, strlen(s));
+	if (n)
+		memcpy(p, s, n);
+
+	return p + n;
 }
 
-static int put_quoted(struct mbuf *mb, const char *name, const struct pl *v)
+static inline char *put(char *p, const char *s)
 {
-	int err = put(mb, name);
+	return put_mem(p, s, strlen(s)); /* known where it is a literal */
+}
 
-	err |= mbuf_write_u8(mb, '"');
-	if (v->l)
-		err |= mbuf_write_mem(mb, (const uint8_t *)v->p, v->l);
+static inline char *put_quoted(char *p, const char *name, const struct pl *v)
+{
+	p = put(p, name);
+	*p++ = '"';
+	p = put_mem(p, v->p, v->l);
+	*p++ = '"';
 
-	return err | mbuf_write_u8(mb, '"');
+	return p;
 }
 
 /** A configured text: quote and backslash are escaped (RFC 3261 25.1) */
-static int put_escaped(struct mbuf *mb, const struct pl *v)
+static char *put_escaped(char *p, const struct pl *v)
 {
-	int err = 0;
-
 	for (size_t i = 0; i < v->l; i++) {
 		if (v->p[i] == '"' || v->p[i] == '\\')
-			err |= mbuf_write_u8(mb, '\\');
-		err |= mbuf_write_u8(mb, (uint8_t)v->p[i]);
+			*p++ = '\\';
+		*p++ = v->p[i];
 	}
 
-	return err;
+	return p;
 }
 
 /** value-chars of RFC 8187 3.2.1: all but attr-char as %XX */
-static int put_percent(struct mbuf *mb, const struct pl *v)
+static char *put_percent(char *p, const struct pl *v)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	int err = 0;
 
 	for (size_t i = 0; i < v->l; i++) {
 		uint8_t c = (uint8_t)v->p[i];
@@ -333,43 +357,41 @@ static int put_percent(struct mbuf *mb, const struct pl *v)
 			     (c && strchr("!#$&+-.^_`|~", c));
 
 		if (plain) {
-			err |= mbuf_write_u8(mb, c);
+			*p++ = v->p[i];
 			continue;
 		}
-		err |= mbuf_write_u8(mb, '%');
-		err |= mbuf_write_u8(mb, (uint8_t)digits[c >> 4]);
-		err |= mbuf_write_u8(mb, (uint8_t)digits[c & 15]);
+		*p++ = '%';
+		*p++ = digits[c >> 4];
+		*p++ = digits[c & 15];
 	}
 
-	return err;
+	return p;
 }
 
 /* RFC 7616 3.4: username, hashed username, or username* */
-static int put_username(struct mbuf *mb, struct hasher *h,
-			const struct digest_input *in)
+static char *put_username(char *p, const struct digest_input *in,
+			  const struct hex *hash)
 {
-	struct hex hash;
-	int err;
-
 	if (in->userhash) {
-		if (!begin(h, in->algorithm) || !add_pl(h, &in->username) ||
-		    !colon(h) || !add_quoted(h, &in->realm) ||
-		    !finish(h, &hash))
-			return EIO;
-
-		err = put(mb, "username=\"");
-		err |= put(mb, hash.s);
-		return err | put(mb, "\"");
+		p = put(p, "username=\"");
+		p = put_mem(p, hash->s, hash->l);
+		return put(p, "\"");
 	}
 
 	if (is_ascii(&in->username)) {
-		err = put(mb, "username=\"");
-		err |= put_escaped(mb, &in->username);
-		return err | put(mb, "\"");
+		p = put(p, "username=\"");
+		p = put_escaped(p, &in->username);
+		return put(p, "\"");
 	}
 
-	err = put(mb, "username*=UTF-8''");
-	return err | put_percent(mb, &in->username);
+	return put_percent(put(p, "username*=UTF-8''"), &in->username);
+}
+
+static bool hash_username(struct hex *hash, struct hasher *h,
+			  const struct digest_input *in)
+{
+	return begin(h, in->algorithm) && add_pl(h, &in->username) &&
+	       colon(h) && add_quoted(h, &in->realm) && finish(h, hash);
 }
 
 const char *digest_algorithm_name(enum digest_algorithm a)
@@ -445,12 +467,53 @@ int digest_response(char out[129], const struct digest_input *in, bool rspauth)
 	return 0;
 }
 
+static char *put_line(char *p, const struct digest_input *in,
+		      const struct hex *response, const struct hex *user)
+{
+	char nc[9];
+
+	p = put(p, in->proxy ? "Proxy-Authorization: Digest "
+			     : "Authorization: Digest ");
+	p = put_username(p, in, user);
+	p = put_quoted(p, ", realm=", &in->realm);
+	p = put_quoted(p, ", nonce=", &in->nonce);
+	p = put_quoted(p, ", uri=", &in->uri);
+	p = put(p, ", response=\"");
+	p = put_mem(p, response->s, response->l);
+	p = put(p, "\"");
+	if (in->has_algorithm) {
+		p = put(p, ", algorithm=");
+		p = put(p, algorithms[in->algorithm].name);
+	}
+	/* -sess hashes the cnonce in every form, so the peer must see it */
+	if (in->qop != QOP_NONE || algorithms[in->algorithm].sess) {
+		p = put(p, ", cnonce=\"");
+		p = put(p, in->cnonce);
+		p = put(p, "\"");
+	}
+	if (in->qop != QOP_NONE) {
+		nc_write(nc, in->nc);
+		p = put(p, ", qop=");
+		p = put(p, qop_name(in->qop));
+		p = put(p, ", nc=");
+		p = put(p, nc);
+	}
+	if (in->has_opaque)
+		p = put_quoted(p, ", opaque=", &in->opaque);
+	if (in->userhash)
+		p = put(p, ", userhash=true");
+
+	return put(p, "\r\n");
+}
+
 int digest_write(struct mbuf *mb, const struct digest_input *in)
 {
+	const size_t most = FIXED + 3 * in->username.l + in->realm.l +
+			    in->nonce.l + in->uri.l + strlen(in->cnonce) +
+			    in->opaque.l;
+	struct hex response, user;
 	struct hasher *h;
-	struct hex response;
-	size_t begun = mb->end;
-	char nc[9];
+	char *line;
 	int err = check(in);
 
 	if (err)
@@ -464,50 +527,14 @@ int digest_write(struct mbuf *mb, const struct digest_input *in)
 		return ENOMEM;
 	if (!compute(&response, h, in, false))
 		return EIO;
+	if (in->userhash && !hash_username(&user, h, in))
+		return EIO;
+	if (mb->size < mb->end + most && mbuf_resize(mb, mb->end + most))
+		return ENOMEM;
 
+	line = (char *)mb->buf + mb->end;
+	mb->end += (size_t)(put_line(line, in, &response, &user) - line);
 	mb->pos = mb->end;
-	err = put(mb, in->proxy ? "Proxy-Authorization: Digest "
-				: "Authorization: Digest ");
-	if (!err)
-		err = put_username(mb, h, in);
-	if (err)
-		goto out;
 
-	err = put_quoted(mb, ", realm=", &in->realm);
-	err |= put_quoted(mb, ", nonce=", &in->nonce);
-	err |= put_quoted(mb, ", uri=", &in->uri);
-	err |= put(mb, ", response=\"");
-	err |= put(mb, response.s);
-	err |= put(mb, "\"");
-	if (in->has_algorithm) {
-		err |= put(mb, ", algorithm=");
-		err |= put(mb, algorithms[in->algorithm].name);
-	}
-	/* -sess hashes the cnonce in every form, so the peer must see it */
-	if (in->qop != QOP_NONE || algorithms[in->algorithm].sess) {
-		err |= put(mb, ", cnonce=\"");
-		err |= put(mb, in->cnonce);
-		err |= put(mb, "\"");
-	}
-	if (in->qop != QOP_NONE) {
-		nc_write(nc, in->nc);
-		err |= put(mb, ", qop=");
-		err |= put(mb, qop_name(in->qop));
-		err |= put(mb, ", nc=");
-		err |= put(mb, nc);
-	}
-	if (in->has_opaque)
-		err |= put_quoted(mb, ", opaque=", &in->opaque);
-	if (in->userhash)
-		err |= put(mb, ", userhash=true");
-	err |= put(mb, "\r\n");
-	if (err)
-		err = ENOMEM;
-
-out:
-	if (err) {
-		mb->pos = mb->end = begun;
-	}
-
-	return err;
+	return 0;
 }

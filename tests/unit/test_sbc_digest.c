@@ -194,6 +194,39 @@ static void escapes_are_hashed_undone_and_given_back_as_they_came(void **s)
 	(void)s;
 }
 
+static void a_line_has_room_for_texts_of_any_length(void **s)
+{
+	static char expected[16384], nonce[3001], user[501], percent[1501];
+	struct digest_input in = invite();
+	char response[129];
+	struct mbuf *mb = mbuf_alloc(1);
+	(void)s;
+
+	memset(nonce, 'n', 3000);
+	memset(user, 0xe9, 500);
+	for (size_t i = 0; i < 500; i++)
+		memcpy(percent + 3 * i, "%E9", 3);
+	in.username = pl_of(user);
+	in.nonce = in.opaque = in.uri = in.realm = pl_of(nonce);
+	in.algorithm = DIGEST_SHA512_256_SESS;
+	in.has_algorithm = in.has_opaque = in.proxy = true;
+	assert_int_equal(digest_response(response, &in, false), 0);
+	snprintf(expected, sizeof(expected),
+		 "Proxy-Authorization: Digest username*=UTF-8''%s, "
+		 "realm=\"%s\", nonce=\"%s\", uri=\"%s\", response=\"%s\", "
+		 "algorithm=SHA-512-256-sess, cnonce=\"%s\", qop=auth, "
+		 "nc=000000ff, opaque=\"%s\"\r\n",
+		 percent, nonce, nonce, nonce, response, in.cnonce, nonce);
+	for (int i = 0; i < 2; i++) {
+		mb->pos = i ? mb->end : 0;
+		assert_int_equal(digest_write(mb, &in), 0);
+		assert_int_equal(mb->end, (size_t)(i + 1) * strlen(expected));
+		assert_memory_equal(mb->buf + (size_t)i * strlen(expected),
+				    expected, strlen(expected));
+	}
+	mem_deref(mb);
+}
+
 static void without_qop_there_is_neither_cnonce_nor_nc(void **s)
 {
 	struct digest_input in = invite();
@@ -354,6 +387,7 @@ int main(void)
 		cmocka_unit_test(each_algorithm_and_qop_is_computed),
 		cmocka_unit_test(
 			escapes_are_hashed_undone_and_given_back_as_they_came),
+		cmocka_unit_test(a_line_has_room_for_texts_of_any_length),
 		cmocka_unit_test(without_qop_there_is_neither_cnonce_nor_nc),
 		cmocka_unit_test(
 			a_user_is_hashed_when_asked_for_else_percent_encoded),
