@@ -381,7 +381,8 @@ static void early_forget(void *arg)
 static void early_end(struct call *c)
 {
 	if (list_count(&c->early) > 1 || c->a->prack)
-		timer_start(&c->ringing, 64ULL * c->a->t1, early_forget, c);
+		timer_start(&c->ringing, 64ULL * c->plan->sip->init_timer,
+			    early_forget, c);
 	else
 		early_forget(c);
 }
@@ -1537,7 +1538,7 @@ static void leg_settle(struct call *c, enum side side)
 
 	leg->arg = c;
 	leg->h = side == SIDE_A ? leg_a : leg_b;
-	leg->aimed = NULL;
+	(void)leg_waits(leg, NULL, NULL);
 	if (side == SIDE_A)
 		return;
 	if (c->hunt)
@@ -1758,8 +1759,6 @@ static int leg_a_make(struct call *c, const struct call_setup *setup)
 			methods_parties(c->worker->methods, setup->source.agent,
 					setup->source.realm),
 		.port = setup->from.port,
-		.t1 = sip->init_timer,
-		.t2 = sip->max_timer,
 		.expire = sip->trans_expire * 1000,
 		.h = leg_a,
 		.arg = c,

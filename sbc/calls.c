@@ -168,23 +168,9 @@ struct call_home *calls_home(struct calls *c)
 	return &c->home;
 }
 
-static bool tag_is(const struct entry *e, const void *key)
-{
-	const struct leg_tag *tag = (const struct leg_tag *)e;
-	const struct pl *text = key;
-
-	return !memcmp(tag->text, text->p, TAG_SIZE - 1);
-}
-
 struct leg *calls_by_tag(struct calls *c, const struct pl *tag)
 {
-	struct entry *e;
-
-	if (tag->l != TAG_SIZE - 1)
-		return NULL;
-	e = table_find(&c->home.tables.tags, hash_bytes(tag->p, tag->l), tag_is,
-		       tag);
-	return e ? ((struct leg_tag *)e)->leg : NULL;
+	return leg_by_tag(&c->home.tables, tag);
 }
 
 struct leg *calls_find(struct calls *c, const struct arrival *from,

@@ -789,8 +789,6 @@ static int leg_make_ready(struct hunt *hunt, struct port *port)
 					   hunt->now->hop.agent,
 					   hunt->now->hop.realm),
 		.port = port,
-		.t1 = c->init_timer,
-		.t2 = c->max_timer,
 		.expire = (expire ? expire : c->trans_expire) * 1000,
 		.h = hunt->leg_h,
 		.arg = hunt->arg,

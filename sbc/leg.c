@@ -13,7 +13,7 @@
 #include "sbc/respond.h"
 
 /* architecture.md 12: with libre's 16 bytes and what malloc rounds up to */
-_Static_assert(sizeof(struct leg) <= 512 - 16, "a leg takes 512 bytes");
+_Static_assert(sizeof(struct leg) <= 448 - 16, "a leg takes 448 bytes");
 
 /* So many branches that lost are known when they repeat their 2xx */
 enum {
@@ -22,9 +22,9 @@ enum {
 
 static void tag_leave(struct leg *leg)
 {
-	if (leg->tag.leg)
-		table_remove(&leg->tables->tags, &leg->tag.entry);
-	leg->tag.leg = NULL;
+	if (leg->by_tag.hash)
+		table_remove(&leg->tables->tags, &leg->by_tag);
+	leg->by_tag.hash = 0;
 }
 
 static void callid_leave(struct leg *leg)
@@ -45,6 +45,20 @@ static void losers_forget(struct leg *leg)
 	}
 }
 
+/** A remote target that is a name, while it is looked up */
+struct leg_aim {
+	struct resolve *resolve;
+	leg_aimed_h *h; /* told when it is over; or NULL */
+	void *arg;
+};
+
+static void aim_drop(struct leg *leg)
+{
+	if (leg->aim)
+		resolve_cancel(leg->aim->resolve);
+	leg->aim = mem_deref(leg->aim);
+}
+
 static void destructor(void *data)
 {
 	struct leg *leg = data;
@@ -53,7 +67,7 @@ static void destructor(void *data)
 	callid_leave(leg);
 	timer_cancel(&leg->settle);
 	losers_forget(leg);
-	resolve_cancel(leg->resolving);
+	aim_drop(leg);
 	transaction_forget(leg->asked);
 	transaction_forget(leg->invite);
 	transaction_forget(leg->orphan);
@@ -123,27 +137,56 @@ bool leg_is_twin(const struct leg *leg, const struct leg *other)
 	return leg == other || (leg->most && leg->most == other->most);
 }
 
-static int tag_enter(struct leg *leg)
+/* 0 says that a leg is in no table */
+static uint64_t name_hash(const struct pl *name)
 {
-	int err = table_add(&leg->tables->tags, &leg->tag.entry,
-			    hash_bytes(leg->tag.text, TAG_SIZE - 1));
+	uint64_t hash = hash_bytes(name->p, name->l);
 
-	if (!err)
-		leg->tag.leg = leg;
+	return hash ? hash : 1;
+}
+
+static int name_enter(struct table *table, struct entry *entry,
+		      const struct pl *name)
+{
+	int err = table_add(table, entry, name_hash(name));
+
+	if (err)
+		entry->hash = 0;
 	return err;
 }
 
-/* A hash of 0 says that it is not there */
+static int tag_enter(struct leg *leg)
+{
+	const struct pl tag = { leg->tag, TAG_SIZE - 1 };
+
+	return name_enter(&leg->tables->tags, &leg->by_tag, &tag);
+}
+
 static int callid_enter(struct leg *leg)
 {
-	struct pl callid = leg_range(leg, LEG_CALLID);
-	uint64_t hash = hash_bytes(callid.p, callid.l);
-	int err = table_add(&leg->tables->callids, &leg->by_callid,
-			    hash ? hash : 1);
+	const struct pl callid = leg_range(leg, LEG_CALLID);
 
-	if (err)
-		leg->by_callid.hash = 0;
-	return err;
+	return name_enter(&leg->tables->callids, &leg->by_callid, &callid);
+}
+
+static bool tag_is(const struct entry *e, const void *key)
+{
+	const struct leg *leg =
+		(const void *)((const char *)e - offsetof(struct leg, by_tag));
+	const struct pl *tag = key;
+
+	return !memcmp(leg->tag, tag->p, TAG_SIZE - 1);
+}
+
+struct leg *leg_by_tag(const struct leg_tables *tables, const struct pl *tag)
+{
+	struct entry *e;
+
+	if (tag->l != TAG_SIZE - 1)
+		return NULL;
+	e = table_find(&tables->tags, name_hash(tag), tag_is, tag);
+
+	return e ? (void *)((char *)e - offsetof(struct leg, by_tag)) : NULL;
 }
 
 static int leg_make(struct leg **legp, const struct leg_setup *setup)
@@ -161,13 +204,11 @@ static int leg_make(struct leg **legp, const struct leg_setup *setup)
 	leg->realm = setup->realm;
 	leg->parties = setup->parties;
 	leg->port = mem_ref(setup->port);
-	leg->t1 = setup->t1;
-	leg->t2 = setup->t2;
 	leg->expire = setup->expire;
 	leg->h = setup->h;
 	leg->arg = setup->arg;
 
-	names_tag(leg->tag.text, leg->worker->number);
+	names_tag(leg->tag, leg->worker->number);
 	err = tag_enter(leg);
 	if (err)
 		mem_deref(leg);
@@ -211,16 +252,35 @@ static void aim(struct leg *leg, const struct sa *dst, uint8_t transport)
 		sa_cmp(dst, &leg->first.dst, SA_ADDR) ? leg->first.conn : 0;
 }
 
+/* Who waits for the address of a leg goes on */
+static void aim_end(struct leg *leg)
+{
+	const struct leg_aim waits =
+		leg->aim ? *leg->aim : (struct leg_aim){ 0 };
+
+	leg->aim = mem_deref(leg->aim);
+	if (waits.h)
+		waits.h(waits.arg);
+}
+
 static void target_resolved(int err, const struct resolved *found, void *arg)
 {
 	struct leg *leg = arg;
 
-	leg->resolving = NULL;
 	/* A name that leads nowhere: the peer of the INVITE stays the target */
 	if (!err && found->n)
 		aim(leg, &found->addr[0], found->transport[0]);
-	if (leg->aimed)
-		leg->aimed(leg->aimed_arg);
+	aim_end(leg);
+}
+
+bool leg_waits(struct leg *leg, leg_aimed_h *h, void *arg)
+{
+	if (!leg->aim)
+		return false;
+	leg->aim->h = h;
+	leg->aim->arg = arg;
+
+	return true;
 }
 
 /* Find the address behind route set or remote target. A name is resolved in
@@ -228,14 +288,18 @@ static void target_resolved(int err, const struct resolved *found, void *arg)
 static void retarget(struct leg *leg, const struct address *contact)
 {
 	struct resolve_query q = { .realm = leg->realm };
+	struct resolve *pending;
 	struct resolved found;
 	struct uri uri;
 	struct pl name;
 	int err;
 
-	leg->resolving = (resolve_cancel(leg->resolving), NULL);
-	if (next_uri(leg, &uri, contact))
+	if (leg->aim) /* who waits for the last one waits for this one */
+		leg->aim->resolve = (resolve_cancel(leg->aim->resolve), NULL);
+	if (next_uri(leg, &uri, contact)) {
+		aim_end(leg);
 		return;
+	}
 
 	q.host = uri.host;
 	q.port = uri.port;
@@ -243,10 +307,18 @@ static void retarget(struct leg *leg, const struct address *contact)
 	if (!param_get(&uri.params, "transport", &name))
 		q.transport = transport_parse(&name);
 
-	err = resolve(&leg->resolving, leg->worker->resolver, &q, &found,
+	err = resolve(&pending, leg->worker->resolver, &q, &found,
 		      target_resolved, leg);
-	if (err != EINPROGRESS)
+	if (err != EINPROGRESS) {
 		target_resolved(err, &found, leg);
+		return;
+	}
+	if (!leg->aim)
+		leg->aim = mem_zalloc(sizeof(*leg->aim), NULL);
+	if (leg->aim)
+		leg->aim->resolve = pending;
+	else /* without memory for it the peer of the INVITE stays it */
+		resolve_cancel(pending);
 }
 
 enum {
@@ -386,7 +458,7 @@ int leg_accept(struct leg **legp, const struct leg_setup *setup,
 	if (!err)
 		err = text_put(leg, LEG_CALLID, &invite->callid);
 	if (!err)
-		err = text_tagged(leg, LEG_LOCAL, &to, leg->tag.text);
+		err = text_tagged(leg, LEG_LOCAL, &to, leg->tag);
 	if (!err)
 		err = remote_put(leg, &from_value, &invite->from_tag);
 	if (!err)
@@ -446,9 +518,9 @@ static int answer_repeat(struct leg *leg, struct mbuf *mb)
 	struct repeat_setup setup = {
 		.port = leg->port,
 		.mb = mb,
-		.t1 = leg->t1,
-		.t2 = leg->t2,
-		.limit = 64 * leg->t1,
+		.t1 = leg->plan->sip->init_timer,
+		.t2 = leg->plan->sip->max_timer,
+		.limit = 64 * leg->plan->sip->init_timer,
 	};
 
 	wire_reply_target(&setup.to, transaction_arrival(leg->asked));
@@ -588,7 +660,7 @@ static int dialog_take(struct leg *leg, const struct message *msg,
 /* The INVITE goes out again: what the last one made is dead */
 static void dialog_drop(struct leg *leg)
 {
-	leg->resolving = (resolve_cancel(leg->resolving), NULL);
+	aim_drop(leg);
 	leg->tag_l = 0;
 	text_drop(leg, LEG_ROUTES);
 	leg->remote_cseq = 0;
@@ -685,9 +757,8 @@ static bool kept_is(const struct entry *e, const void *key)
 struct leg *leg_kept(const struct leg_tables *tables,
 		     const struct leg_names *names)
 {
-	uint64_t hash = hash_bytes(names->callid->p, names->callid->l);
-	struct entry *e =
-		table_find(&tables->callids, hash ? hash : 1, kept_is, names);
+	struct entry *e = table_find(&tables->callids, name_hash(names->callid),
+				     kept_is, names);
 
 	return e ? (void *)((char *)e - offsetof(struct leg, by_callid)) : NULL;
 }
@@ -716,8 +787,6 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->realm = leg->realm;
 	twin->parties = leg->parties;
 	twin->port = mem_ref(leg->port);
-	twin->t1 = leg->t1;
-	twin->t2 = leg->t2;
 	twin->expire = leg->expire;
 	twin->arg = leg->arg;
 	twin->uac = leg->uac;
@@ -732,7 +801,7 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 		goto out;
 	memcpy(twin->text, leg->text, sizeof(twin->text));
 	if (leg->uac) {
-		memcpy(twin->tag.text, leg->tag.text, TAG_SIZE);
+		memcpy(twin->tag, leg->tag, TAG_SIZE);
 		text_drop(twin, LEG_REMOTE);
 		text_drop(twin, LEG_ROUTES);
 		goto out;
@@ -746,8 +815,8 @@ int leg_twin(struct leg **twinp, struct leg *leg)
 	twin->heard = true;
 	local = untagged(leg);
 	text_drop(twin, LEG_KEPT);
-	names_tag(twin->tag.text, twin->worker->number);
-	err = text_tagged(twin, LEG_LOCAL, &local, twin->tag.text);
+	names_tag(twin->tag, twin->worker->number);
+	err = text_tagged(twin, LEG_LOCAL, &local, twin->tag);
 	if (!err)
 		err = tag_enter(twin);
 out:
@@ -818,9 +887,9 @@ static void tags_swap(struct leg *leg, struct leg *twin)
 
 	tag_leave(leg);
 	tag_leave(twin);
-	memcpy(text, leg->tag.text, TAG_SIZE);
-	memcpy(leg->tag.text, twin->tag.text, TAG_SIZE);
-	memcpy(twin->tag.text, text, TAG_SIZE);
+	memcpy(text, leg->tag, TAG_SIZE);
+	memcpy(leg->tag, twin->tag, TAG_SIZE);
+	memcpy(twin->tag, text, TAG_SIZE);
 	(void)tag_enter(leg);
 	(void)tag_enter(twin);
 }
@@ -841,7 +910,7 @@ void leg_swap(struct leg *leg, struct leg *twin)
 		tags_swap(leg, twin);
 
 	/* A question about a name has its leg as the argument: ask again */
-	if (leg->resolving || twin->resolving) {
+	if (leg->aim || twin->aim) {
 		retarget(leg, NULL);
 		retarget(twin, NULL);
 	}
@@ -861,7 +930,7 @@ int leg_renew(struct leg *leg)
 	text_drop(leg, LEG_KEPT);
 	leg->remote_cseq = leg->invite_cseq;
 	tag_leave(leg);
-	memcpy(leg->tag.text, text, TAG_SIZE);
+	memcpy(leg->tag, text, TAG_SIZE);
 	return tag_enter(leg);
 }
 
@@ -1362,7 +1431,7 @@ uint64_t leg_linger(struct leg *leg, leg_h *h, void *arg)
 	leg->closed = true;
 	leg->h = h;
 	leg->arg = arg;
-	leg->aimed = NULL;
+	(void)leg_waits(leg, NULL, NULL);
 	leg->early = NULL;
 	tag_leave(leg);
 	callid_leave(leg);

@@ -25,17 +25,10 @@ struct leg;
 struct early;
 struct prack;
 
-/** A tag of ours in the table of all calls */
-struct leg_tag {
-	struct entry entry;
-	char text[TAG_SIZE];
-	struct leg *leg;
-};
-
 /** What the legs of a worker are found by */
 struct leg_tables {
-	struct table tags;    /* struct leg_tag */
-	struct table callids; /* struct leg by_callid; several may have one */
+	struct table tags;    /* struct leg by_tag */
+	struct table callids; /* ... by_callid; several may have one */
 };
 
 enum leg_event {
@@ -71,23 +64,32 @@ enum leg_text {
 	LEG_TEXTS
 };
 
+/** The address of a remote target is known, or it is known that it has none */
+typedef void(leg_aimed_h)(void *arg);
+
 struct leg {
 	struct leg *next; /* of losers */
 	struct worker *worker;
-	struct leg_tables *tables; /* of all calls; hold these two */
-	struct leg_tag tag;
-	struct entry by_callid;
+	struct leg_tables *tables;      /* of all calls; hold these two */
+	struct entry by_tag, by_callid; /* a hash of 0: not in the table */
+	char tag[TAG_SIZE];             /* ours */
+	bool uac, confirmed, closed;
+	bool standin;   /* it has no peer: sbc/transfer puts another one here */
+	bool heard;     /* remote_cseq is set */
+	bool acked;     /* the 2xx of ack_cseq; when it comes again, again */
+	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
+	struct parties parties; /* for whom its requests are counted */
+	uint16_t code;          /* of LEG_REFUSE without message: 408, 503 */
+	uint8_t method;         /* UAC: of the request that was placed */
+	bool orphan_open; /* it has no final answer: no other INVITE may go */
 	struct early *early;     /* whose leg it is (sbc/early), or NULL */
 	struct prack *prack;     /* reliable 1xx that it sends (sbc/prack) */
 	const struct plan *plan; /* a reference: the leg may outlive its call */
 	const struct realm *realm; /* of plan */
-	struct parties parties;    /* for whom its requests are counted */
 	struct port *port;
-	struct target to;          /* where requests of the dialog go */
-	struct target first;       /* where the INVITE came from or went to */
-	struct resolve *resolving; /* of a remote target that is a name */
-	void (*aimed)(void *arg);  /* told when that is over; or NULL */
-	void *aimed_arg;
+	struct target to;    /* where requests of the dialog go */
+	struct target first; /* where the INVITE came from or went to */
+	struct leg_aim *aim; /* while a remote target is only a name */
 	struct texts texts;
 	uint16_t text[LEG_TEXTS]; /* places in them */
 	uint16_t tag_at, tag_l;   /* remote tag within LEG_REMOTE; l 0: none */
@@ -104,17 +106,9 @@ struct leg {
 				     * has a body */
 	uint32_t ack_cseq;          /* ... of this INVITE */
 	uint32_t answer_cseq;       /* of the INVITE that our 2xx answers */
-	struct timer settle;     /* 64*T1 behind the ACK: nothing is repeated */
-	struct leg *losers;      /* twins: other 2xx of the INVITE, hung up */
-	uint32_t t1, t2, expire; /* [ms] */
-	uint16_t code;           /* of LEG_REFUSE without message: 408, 503 */
-	uint8_t method;          /* UAC: of the request that was placed */
-	bool uac, confirmed, closed;
-	bool standin;   /* it has no peer: sbc/transfer puts another one here */
-	bool heard;     /* remote_cseq is set */
-	bool acked;     /* the 2xx of ack_cseq; when it comes again, again */
-	bool ack_waits; /* 2xx with an offer: ACK comes with answer */
-	bool orphan_open; /* it has no final answer: no other INVITE may go */
+	struct timer settle; /* 64*T1 behind the ACK: nothing is repeated */
+	struct leg *losers;  /* twins: other 2xx of the INVITE, hung up */
+	uint32_t expire;     /* [ms] */
 	leg_h *h;
 	void *arg;
 };
@@ -126,7 +120,7 @@ struct leg_setup {
 	const struct realm *realm; /* of plan */
 	struct parties parties;    /* for whom its requests are counted */
 	struct port *port;
-	uint32_t t1, t2, expire; /* [ms] */
+	uint32_t expire; /* [ms] */
 	/* leg_open: Call-ID, From tag and CSeq before the first request of ours;
 	 * empty: names of our own, from 1 */
 	struct pl callid, tag;
@@ -150,7 +144,7 @@ static inline const char *leg_tag(const struct leg *leg)
 {
 	const char *kept = leg_text(leg, LEG_KEPT);
 
-	return kept ? kept : leg->tag.text;
+	return kept ? kept : leg->tag;
 }
 /** The peer's; empty: there is no dialog */
 static inline struct pl leg_remote_tag(const struct leg *leg)
@@ -171,6 +165,19 @@ void leg_pack(struct leg *leg);
 /** dialog-transparency: on the caller's side the dialog has the tag that the called
  *  side gave it. 0; ENOMEM */
 int leg_keep(struct leg *leg, const struct pl *tag);
+
+/**
+ * Is the remote target a name that is being looked up? Then requests of the
+ * dialog wait
+ *
+ * @param h    Told once when it is over, unless the leg ends before; instead of
+ *             who was told before. NULL: nobody
+ * @param arg  Its argument
+ */
+bool leg_waits(struct leg *leg, leg_aimed_h *h, void *arg);
+
+/** Leg whose own tag this is; NULL: there is none */
+struct leg *leg_by_tag(const struct leg_tables *tables, const struct pl *tag);
 
 /** The names of a dialog in a request */
 struct leg_names {

@@ -457,23 +457,9 @@ static void leg_b(struct leg *leg, enum leg_event ev, const struct message *msg,
 
 /* --- Inside a subscription ---------------------------------------------- */
 
-static bool tag_is(const struct entry *e, const void *key)
-{
-	const struct leg_tag *tag = (const struct leg_tag *)e;
-	const struct pl *text = key;
-
-	return !memcmp(tag->text, text->p, TAG_SIZE - 1);
-}
-
 struct leg *pairs_by_tag(const struct pairs *pairs, const struct pl *tag)
 {
-	struct entry *e;
-
-	if (tag->l != TAG_SIZE - 1)
-		return NULL;
-	e = table_find(&pairs->tables.tags, hash_bytes(tag->p, tag->l), tag_is,
-		       tag);
-	return e ? ((struct leg_tag *)e)->leg : NULL;
+	return leg_by_tag(&pairs->tables, tag);
 }
 
 static void no_event(struct transaction *t, enum transaction_event ev,

@@ -75,12 +75,13 @@ static void lost(void *arg)
 /* RFC 3262 3: from T1, doubled each time without a bound, for 64*T1 */
 static int repeat_begin(struct prack *p, const struct leg *leg, struct mbuf *mb)
 {
+	const uint32_t t1 = leg->plan->sip->init_timer;
 	struct repeat_setup setup = {
 		.port = leg->port,
 		.mb = mb,
-		.t1 = leg->t1,
-		.t2 = 64 * leg->t1,
-		.limit = 64 * leg->t1,
+		.t1 = t1,
+		.t2 = 64 * t1,
+		.limit = 64 * t1,
 	};
 
 	wire_reply_target(&setup.to, transaction_arrival(leg->asked));

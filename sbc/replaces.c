@@ -40,27 +40,16 @@ static bool equal(const struct pl *a, const struct pl *b)
 	return a->l == b->l && !memcmp(a->p, b->p, a->l);
 }
 
-static bool tag_is(const struct entry *e, const void *key)
-{
-	const struct leg_tag *tag = (const struct leg_tag *)e;
-	const struct pl *text = key;
-
-	return tag->leg && !memcmp(tag->text, text->p, TAG_SIZE - 1);
-}
-
 static struct leg *by_tags(const struct leg_tables *tables,
 			   const struct realm *realm, const struct pl *callid,
 			   const struct pl *ours, const struct pl *peers)
 {
 	struct leg_names names = { NULL, realm, callid, ours, peers };
-	struct entry *e = NULL;
-	struct leg *leg;
+	struct leg *leg = leg_by_tag(tables, ours);
 	struct pl id, tag;
 
-	if (ours->l == TAG_SIZE - 1)
-		e = table_find(&tables->tags, hash_bytes(ours->p, ours->l),
-			       tag_is, ours);
-	leg = e ? ((struct leg_tag *)e)->leg : leg_kept(tables, &names);
+	if (!leg)
+		leg = leg_kept(tables, &names);
 	if (!leg)
 		return NULL;
 

@@ -70,7 +70,7 @@ static enum side side_of(const struct joint *j, const struct leg *leg)
  * those of the legs */
 static uint64_t grace(const struct joint *j)
 {
-	return 64ULL * j->a->t1;
+	return 64ULL * j->a->plan->sip->init_timer;
 }
 
 static void expired(void *arg);
@@ -457,9 +457,7 @@ static void serve(struct joint *j, enum side side, struct transaction *t)
 	};
 	int err;
 
-	if (to->resolving) {
-		to->aimed = aimed;
-		to->aimed_arg = q;
+	if (leg_waits(to, aimed, q)) {
 		if (queue_return(q, t, q))
 			refuse(t, 503);
 		return;
@@ -512,8 +510,6 @@ static int leg_a_make(struct joint *j)
 			methods_parties(hunt->worker->methods,
 					hunt->source.agent, hunt->source.realm),
 		.port = hunt->from.port,
-		.t1 = sip->init_timer,
-		.t2 = sip->max_timer,
 		.expire = sip->trans_expire * 1000,
 		.h = leg_silent,
 		.arg = s->setup.arg,

@@ -84,32 +84,38 @@ enum event {
 
 struct transaction {
 	struct entry key;
-	struct entry merge; /* of servers without To tag */
 	struct timer timer;
 	struct transactions *all; /* NULL: in no table */
 	transaction_h *h;
 	void *arg;
 	struct port *port;
 	struct mbuf *mb; /* client: request, then ACK; server: last answer */
-	struct message *msg; /* server: request, until the final answer */
-	char *reason; /* of a CANCEL that waits for a provisional answer */
-	struct detour *detour; /* client, by TCP for its length: or NULL */
 	union {
-		struct target to;    /* client */
-		struct arrival from; /* server */
+		struct { /* client */
+			struct target to;
+			struct detour
+				*detour; /* by TCP for its length: or NULL */
+			char *reason;    /* of a CANCEL that waits for a 1xx */
+			uint64_t branch; /* its hash */
+		};
+		struct { /* server */
+			struct arrival from;
+			struct message
+				*msg; /* request, until the final answer */
+			struct entry merge; /* of those without To tag */
+		};
 	};
-	uint64_t branch;        /* client: its hash */
 	uint64_t end;           /* EXPIRE comes at [ms, monotonic] */
-	uint64_t began;         /* client: until the first answer beyond 100 */
+	uint32_t began;         /* client: until the first answer beyond 100 */
 	uint32_t wait;          /* AGAIN comes after [ms], 0: never */
 	struct parties parties; /* beside the sip-interface */
 	uint16_t guards;
+	int16_t err; /* of the last send, when it came at once */
 	uint8_t kind, state, method;
 	bool in_merge;
 	bool cancels;   /* its user wants it cancelled */
 	bool remainder; /* the final answer is there */
 	bool direct;    /* a send is on the stack: errors are its result */
-	int err;        /* of the last send, when it came at once */
 };
 
 _Static_assert(sizeof(struct transaction) <= REMAINDER_MAX,
@@ -354,7 +360,7 @@ static void answer_count(struct transaction *t, uint16_t code)
 	if (!t->began || code == 100)
 		return;
 	methods_latency(m, &t->parties, t->method,
-			(uint32_t)(clock_ms() - t->began));
+			(uint32_t)clock_ms() - t->began);
 	t->began = 0;
 }
 
@@ -367,8 +373,10 @@ static void become_remainder(struct transaction *t)
 	t->remainder = true;
 	alive_count(t, -1);
 	++t->all->remainders;
-	t->msg = mem_deref(t->msg);
-	t->reason = mem_deref(t->reason);
+	if (is_client(t))
+		t->reason = mem_deref(t->reason);
+	else
+		t->msg = mem_deref(t->msg);
 }
 
 static int enlist(struct transaction *t, struct transactions *all, uint64_t key)
@@ -417,9 +425,12 @@ static void transaction_destructor(void *data)
 	assert(!t->all);
 	timer_cancel(&t->timer);
 	mem_deref(t->mb);
-	mem_deref(t->msg);
-	mem_deref(t->reason);
-	mem_deref(t->detour);
+	if (is_client(t)) {
+		mem_deref(t->reason);
+		mem_deref(t->detour);
+	} else {
+		mem_deref(t->msg);
+	}
 	mem_deref(t->port);
 }
 
@@ -456,7 +467,7 @@ static void sent(int err, uint64_t conn, void *arg)
 		if (t->detour)
 			t->detour->mb = mem_deref(t->detour->mb);
 	} else if (err && t->direct) {
-		t->err = err;
+		t->err = (int16_t)err;
 	} else if (err && !detour_ends(t)) {
 		(void)feed(t, FAULT, NULL); /* absorbed where none matters */
 	}
@@ -480,7 +491,7 @@ static int send_bytes(struct transaction *t)
 	hold(t);
 	err = port_send(t->port, &to, t->mb, sent, t);
 	if (err) {
-		t->err = err;
+		t->err = (int16_t)err;
 		drop(t);
 	}
 	t->direct = false;
@@ -492,7 +503,7 @@ static int send_bytes(struct transaction *t)
  * were short. The time that is left is what it was */
 static bool detour_ends(struct transaction *t)
 {
-	struct detour *d = t->detour;
+	struct detour *d = is_client(t) ? t->detour : NULL;
 
 	if (!t->all || !d || !d->mb ||
 	    (t->state != CALLING && t->state != TRYING))
@@ -1047,9 +1058,10 @@ static int client_open(struct transaction **tp, struct transactions *all,
 		goto out;
 
 	t->wait = is_reliable(t) ? 0 : all->setup.t1;
-	t->began = clock_ms();
+	t->end = clock_ms();
+	t->began = (uint32_t)t->end;
 	event_count(t, METHOD_REQUEST);
-	t->end = t->began + (setup->expire ? setup->expire : all->setup.expire);
+	t->end += setup->expire ? setup->expire : all->setup.expire;
 	timer_set(t);
 
 	err = send_bytes(t);
@@ -1237,7 +1249,7 @@ int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes)
 
 const struct message *transaction_request(const struct transaction *t)
 {
-	return t->msg;
+	return is_client(t) ? NULL : t->msg;
 }
 
 const struct arrival *transaction_arrival(const struct transaction *t)

@@ -598,9 +598,7 @@ static void serve(struct call *c, enum side side, struct leg *leg,
 		refuse_busy(t, code);
 		return;
 	}
-	if (other->resolving) {
-		other->aimed = aimed;
-		other->aimed_arg = q;
+	if (leg_waits(other, aimed, q)) {
 		if (queue_return(q, t, q))
 			within_refuse(t, 503, NULL);
 		return;

@@ -27,8 +27,7 @@ static void enter(struct leg *leg, struct realm *realm, const char *tag,
 	struct pl text;
 
 	memset(leg, 0, sizeof(*leg));
-	memcpy(leg->tag.text, tag, TAG_SIZE);
-	leg->tag.leg = leg;
+	memcpy(leg->tag, tag, TAG_SIZE);
 	leg->realm = realm;
 	text = range_of(callid);
 	assert_int_equal(texts_set(&leg->texts, &leg->text[LEG_CALLID], &text),
@@ -38,8 +37,8 @@ static void enter(struct leg *leg, struct realm *realm, const char *tag,
 			 0);
 	leg->tag_l = (uint16_t)text.l;
 	leg->confirmed = true;
-	assert_int_equal(table_add(&tables.tags, &leg->tag.entry,
-				   hash_bytes(leg->tag.text, TAG_SIZE - 1)),
+	assert_int_equal(table_add(&tables.tags, &leg->by_tag,
+				   hash_bytes(leg->tag, TAG_SIZE - 1)),
 			 0);
 }
 
@@ -55,8 +54,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	table_remove(&tables.tags, &a.tag.entry);
-	table_remove(&tables.tags, &b.tag.entry);
+	table_remove(&tables.tags, &a.by_tag);
+	table_remove(&tables.tags, &b.by_tag);
 	table_finish(&tables.tags);
 	texts_clear(&a.texts);
 	texts_clear(&b.texts);
