@@ -41,6 +41,75 @@ static void the_next_request_waits_until_the_one_before_has_an_answer(void **s)
 	assert_int_equal(peer_answer(&pbx, 200)->cseq, pbx.cseq - 1);
 }
 
+/* A call whose trunk is at a name that DNS takes its time for */
+static void call_to_a_name(void)
+{
+	struct message *invite;
+
+	core_start();
+	fake_name("sw.example", "127.0.0.11:5060", NULL);
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	invite = peer_request(&trunk, "INVITE");
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@sw.example");
+	fake_resolver_fail(EINPROGRESS);
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+	peer_says(&pbx, "INFO", NULL, NULL);
+	core_run(1);
+	assert_int_equal(fake_resolver_waiting(), 1);
+	assert_true(peer_hears_no(&trunk, "INFO"));
+}
+
+static void a_request_waits_until_the_name_of_a_target_is_looked_up(void **s)
+{
+	static const int ends[] = { 0,
+				    ENOENT }; /* nowhere: where INVITE went */
+	(void)s;
+
+	for (size_t i = 0; i < 2; i++) {
+		if (i) {
+			core_teardown(NULL);
+			core_setup(NULL);
+		}
+		call_to_a_name();
+		fake_resolver_answer(ends[i]);
+		core_run(1);
+		peer_answers(&trunk, peer_request(&trunk, "INFO"), 200, NULL,
+			     NULL);
+		assert_int_equal(peer_answer(&pbx, 200)->method_id, INFO);
+	}
+}
+
+static void a_target_with_an_address_ends_the_wait_for_a_name(void **s)
+{
+	(void)s;
+
+	call_to_a_name();
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@127.0.0.11");
+	fake_resolver_fail(0); /* an address needs no DNS */
+	peer_says(&trunk, "INVITE", NULL, SDP_TRUNK);
+	peer_answers(&pbx, peer_request(&pbx, "INVITE"), 200, NULL, SDP_PBX);
+	core_run(1);
+	assert_int_equal(fake_resolver_waiting(), 0);
+	peer_answers(&trunk, peer_request(&trunk, "INFO"), 200, NULL, NULL);
+	assert_int_equal(peer_answer(&pbx, 200)->method_id, INFO);
+}
+
+static void a_call_that_ends_forgets_who_waits_for_a_name(void **s)
+{
+	(void)s;
+
+	call_to_a_name();
+	peer_says(&trunk, "BYE", NULL, NULL);
+	peer_answer(&pbx, 487);
+	peer_answers(&pbx, peer_request(&pbx, "BYE"), 200, NULL, NULL);
+	fake_resolver_answer(0);
+	core_run(64000);
+	assert_true(peer_hears_no(&trunk, "INFO"));
+	assert_int_equal(core_calls(), 0);
+}
+
 static void a_challenged_request_is_sent_again_before_the_next_one(void **s)
 {
 	struct message *first, *again, *second;
@@ -610,6 +679,9 @@ int main(void)
 		T(a_held_call_keeps_neither_its_search_nor_a_message),
 		T(the_ack_of_a_repeated_2xx_is_the_same_though_the_target_moved),
 		T(the_next_request_waits_until_the_one_before_has_an_answer),
+		T(a_request_waits_until_the_name_of_a_target_is_looked_up),
+		T(a_target_with_an_address_ends_the_wait_for_a_name),
+		T(a_call_that_ends_forgets_who_waits_for_a_name),
 		T(a_challenged_request_is_sent_again_before_the_next_one),
 		T(bye_overtakes_and_those_that_wait_get_487),
 		T(cancel_takes_a_reinvite_out_of_the_line),
