@@ -475,20 +475,11 @@ static void no_event(struct transaction *t, enum transaction_event ev,
 static void no_dialog(struct worker *w, const struct arrival *from,
 		      const struct message *msg)
 {
-	struct wire_response r = {
-		.request = msg,
-		.from = from,
-		.code = 481,
-	};
 	struct transaction *t;
-	struct mbuf *mb;
 
 	if (transaction_open(&t, w->transactions, from, msg, no_event, NULL))
 		return;
-	if (!respond_write(&mb, &r)) {
-		(void)transaction_reply(t, 481, mb);
-		mem_deref(mb);
-	}
+	respond(t, 481, NULL);
 	transaction_forget(t);
 }
 

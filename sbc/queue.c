@@ -55,21 +55,6 @@ static void next(void *arg)
 		q->h(take(first(q)->data), q->arg);
 }
 
-static void answer(struct transaction *t, uint16_t code)
-{
-	struct wire_response r = {
-		.request = transaction_request(t),
-		.from = transaction_arrival(t),
-		.code = code,
-	};
-	struct mbuf *mb;
-
-	if (!r.request || respond_write(&mb, &r))
-		return;
-	(void)transaction_reply(t, code, mb);
-	mem_deref(mb);
-}
-
 /* RFC 3261 9.2 */
 static void event(struct transaction *t, enum transaction_event ev,
 		  const struct message *msg, void *arg)
@@ -79,7 +64,7 @@ static void event(struct transaction *t, enum transaction_event ev,
 
 	if (ev != CANCELLED)
 		return;
-	answer(t, 487);
+	respond(t, 487, NULL);
 	mem_deref(e);
 }
 
@@ -175,7 +160,7 @@ void queue_refuse(struct queue *q, enum method_id method, uint16_t code)
 		le = le->next;
 		if (!msg || msg->method_id != method)
 			continue;
-		answer(e->t, code);
+		respond(e->t, code, NULL);
 		mem_deref(e);
 	}
 }
@@ -187,7 +172,7 @@ void queue_end(struct queue *q, uint16_t code)
 		struct queued *e = first(q)->data;
 
 		if (code)
-			answer(e->t, code);
+			respond(e->t, code, NULL);
 		mem_deref(e);
 	}
 	if (q->line)

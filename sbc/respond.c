@@ -116,13 +116,41 @@ static int write_mapped(struct mbuf **mbp, const struct wire_response *r,
 	return err;
 }
 
+static const struct sip_response_entry *mapped(const struct wire_response *r)
+{
+	if (!worker || !worker->plan ||
+	    !config_count(worker->plan->config, &element_sip_response_map))
+		return NULL;
+
+	return entry_of(r);
+}
+
 int respond_write(struct mbuf **mbp, const struct wire_response *r)
 {
-	const struct sip_response_entry *e = NULL;
-
-	if (worker && worker->plan &&
-	    config_count(worker->plan->config, &element_sip_response_map))
-		e = entry_of(r);
+	const struct sip_response_entry *e = mapped(r);
 
 	return e ? write_mapped(mbp, r, e) : wire_response(mbp, r);
+}
+
+void respond(struct transaction *t, uint16_t code, const char *extra)
+{
+	struct wire_response r = {
+		.request = transaction_request(t),
+		.from = transaction_arrival(t),
+		.code = code,
+		.extra = range_of(extra),
+	};
+	const struct sip_response_entry *e;
+	struct mbuf *mb;
+
+	if (!r.request)
+		return;
+	e = mapped(&r);
+	if (e ? write_mapped(&mb, &r, e) : wire_response(&mb, &r))
+		return;
+	if (e || r.extra.l)
+		(void)transaction_reply(t, code, mb);
+	else
+		(void)transaction_reply_plain(t, code, mb);
+	mem_deref(mb);
 }

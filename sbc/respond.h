@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "sbc/transaction.h"
 #include "sbc/wire.h"
 #include "sbc/worker.h"
 
@@ -17,3 +18,12 @@ void respond_begin(const struct worker *w);
 
 /** wire_response, mapped. One without src is an answer that the SBC makes */
 int respond_write(struct mbuf **mbp, const struct wire_response *r);
+
+/**
+ * Answer a request by ourselves. Without memory for it nothing leaves, and the
+ * request comes again
+ *
+ * @param t      Of a server, unanswered
+ * @param extra  Lines of ours, each with its CRLF; NULL: none
+ */
+void respond(struct transaction *t, uint16_t code, const char *extra);

@@ -391,17 +391,7 @@ static int say_goodbye(void *obj, const struct message *msg)
 
 static void refuse(struct transaction *t, uint16_t code)
 {
-	struct wire_response r = {
-		.request = transaction_request(t),
-		.from = transaction_arrival(t),
-		.code = code,
-	};
-	struct mbuf *mb;
-
-	if (r.request && !respond_write(&mb, &r)) {
-		(void)transaction_reply(t, code, mb);
-		mem_deref(mb);
-	}
+	respond(t, code, NULL);
 	transaction_forget(t);
 }
 

@@ -112,10 +112,11 @@ struct transaction {
 	uint16_t guards;
 	int16_t err; /* of the last send, when it came at once */
 	uint8_t kind, state, method;
-	bool in_merge;
-	bool cancels;   /* its user wants it cancelled */
-	bool remainder; /* the final answer is there */
-	bool direct;    /* a send is on the stack: errors are its result */
+	uint16_t plain; /* code of an answer that its request makes; or 0 */
+	bool in_merge : 1;
+	bool cancels : 1;   /* its user wants it cancelled */
+	bool remainder : 1; /* the final answer is there */
+	bool direct : 1;    /* a send is on the stack: errors are its result */
 };
 
 _Static_assert(sizeof(struct transaction) <= REMAINDER_MAX,
@@ -966,8 +967,29 @@ static int say_final(void *obj, const struct message *msg)
 	become_remainder(t);
 	end_after(t, setup_of(t)->expire);
 	(void)reply_send(t);
+	if (t->plain)
+		t->mb = mem_deref(t->mb);
 
 	return reliable ? GONE : 0;
+}
+
+/* Where the answer is not kept, the request that came again makes it again */
+static int repeat_final(void *obj, const struct message *msg)
+{
+	struct transaction *t = obj;
+	struct wire_response r = { .request = msg,
+				   .from = &t->from,
+				   .code = t->plain };
+	int err;
+
+	if (!t->plain || !msg)
+		return repeat_last(t, msg);
+	if (wire_response(&t->mb, &r))
+		return 0;
+	err = send_again(t);
+	t->mb = mem_deref(t->mb);
+
+	return err;
 }
 
 /* clang-format off */
@@ -985,7 +1007,7 @@ static const struct rule server[] = {
 	{ PROCEEDING, SAY_2XX,     say_final,    COMPLETED  },
 	{ PROCEEDING, SAY_FAILURE, say_final,    COMPLETED  },
 	{ PROCEEDING, GONE,        NULL,         DONE       },
-	{ COMPLETED,  GOT_AGAIN,   repeat_last,  COMPLETED  },
+	{ COMPLETED,  GOT_AGAIN,   repeat_final, COMPLETED  },
 	{ COMPLETED,  FAULT,       tell_broken,  COMPLETED  },
 	{ COMPLETED,  EXPIRE,      NULL,         DONE       }, /* J */
 	{ COMPLETED,  GONE,        NULL,         DONE       },
@@ -1245,6 +1267,17 @@ int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes)
 	drop(t);
 
 	return err;
+}
+
+int transaction_reply_plain(struct transaction *t, uint16_t code,
+			    struct mbuf *bytes)
+{
+	/* Without a To tag in the request each answer would have its own */
+	if (t->kind == SERVER && code >= 200 && !t->remainder && t->msg &&
+	    t->msg->to_tag.l)
+		t->plain = code;
+
+	return transaction_reply(t, code, bytes);
 }
 
 const struct message *transaction_request(const struct transaction *t)
@@ -1583,6 +1616,9 @@ bool transactions_match(struct transactions *all, const struct arrival *from,
 		return (t->state == CONFIRMED ||
 			(t->state == COMPLETED && !(t->h && has_user(t)))) &&
 		       feed(t, GOT_ACK, NULL);
+
+	if (t->plain) /* the scan is for making the answer again */
+		return false;
 
 	came_again(t);
 

@@ -98,6 +98,10 @@ void transaction_handler(struct transaction *t, transaction_h *h, void *arg);
  *  is let go with the final answer. 0; EALREADY a final answer was given; errno
  *  of the port: the machine goes on as after a lost datagram */
 int transaction_reply(struct transaction *t, uint16_t code, struct mbuf *bytes);
+/** The same with bytes that wire_response makes of the request and the code alone:
+ *  they are not kept where the request, when it comes again, can make them again */
+int transaction_reply_plain(struct transaction *t, uint16_t code,
+			    struct mbuf *bytes);
 
 /** Request of a server transaction, NULL after its final answer; where from */
 const struct message *transaction_request(const struct transaction *t);

@@ -258,19 +258,7 @@ const struct relay_user within_relay_user = {
 
 void within_refuse(struct transaction *t, uint16_t code, const char *extra)
 {
-	struct wire_response r = {
-		.request = transaction_request(t),
-		.from = transaction_arrival(t),
-		.code = code,
-	};
-	struct mbuf *mb;
-
-	if (extra)
-		pl_set_str(&r.extra, extra);
-	if (!respond_write(&mb, &r)) {
-		(void)transaction_reply(t, code, mb);
-		mem_deref(mb);
-	}
+	respond(t, code, extra);
 	transaction_forget(t);
 }
 

@@ -302,6 +302,23 @@ def test_a_repeated_invite_does_not_leave_again(sbc, trunk, pbx_a):
     call.until_refused()
 
 
+def test_a_repeated_bye_gets_the_same_answer_and_does_not_leave_again(sbc, trunk, pbx_a):
+    trunk.invite_challenge = None
+    sbc.start().registered()
+    call = pbx_a.calls("0301234").until_answered()
+    bye = call.within_dialog("BYE")
+    answer = call.answer_to(bye)
+    for n in range(2, 5):
+        pbx_a.send(bye, pbx_a.sbc)
+        pbx_a.wait(lambda m: len(answers_to(pbx_a, bye)) == n)
+    assert answer.status == 200 and {m.bytes() for m in answers_to(pbx_a, bye)} == {answer.bytes()}
+    assert len({m.get("Via") for m in trunk.requests("BYE")}) == 1
+
+
+def answers_to(peer, request):
+    return [m for m in peer.responses(200) if m.get("CSeq") == request.get("CSeq") and m.call_id == request.call_id]
+
+
 def test_the_same_invite_on_another_branch_is_merged(sbc, trunk, pbx_a):
     sbc.start().registered()
     trunk.answers = [180]

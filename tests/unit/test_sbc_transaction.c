@@ -1039,6 +1039,62 @@ static void request_is_absorbed_until_answered_then_answered_again(void **s)
 	assert_int_equal(user.n, 0);
 }
 
+/* With a To tag as a BYE has it, or without one */
+static void reply_plain(const struct ask *a, uint16_t code)
+{
+	struct wire_response r = { .code = code };
+	struct mbuf *mb;
+
+	assert_int_equal(open_server(udp, a), 0);
+	r.request = transaction_request(user.t);
+	r.from = transaction_arrival(user.t);
+	assert_int_equal(wire_response(&mb, &r), 0);
+	assert_int_equal(transaction_reply_plain(user.t, code, mb), 0);
+	mem_deref(mb);
+}
+
+static void an_answer_that_its_request_makes_is_made_again_by_each(void **s)
+{
+	const struct ask bye = { "BYE", "z9hG4bKs1", "ours", NULL, 0 };
+	const uint16_t codes[] = { 200, 481 };
+	char text[1024];
+	(void)s;
+
+	for (size_t i = 0; i < 2; i++) {
+		reply_plain(&bye, codes[i]);
+		assert_true(transaction_is_silent(user.t)); /* not kept */
+		ask_text(text, sizeof(text), &bye, "");
+		assert_false(glances(udp, text)); /* it takes a scan */
+		for (size_t n = 1; n < 4; n++) {
+			const struct mbuf *first = fake_sent(0)->mb, *again;
+
+			assert_int_equal(take(udp, &bye), MATCHED);
+			assert_int_equal(fake_sent_count(), n + 1);
+			again = fake_sent(n)->mb;
+			assert_int_equal(again->end, first->end);
+			assert_memory_equal(again->buf, first->buf, first->end);
+			assert_true(sa_cmp(&fake_sent(n)->to.dst,
+					   &fake_sent(0)->to.dst, SA_ALL));
+			assert_true(transaction_is_silent(user.t));
+		}
+		reply(user.t, 200, EALREADY);
+		user.t = transaction_forget(user.t);
+		pass(32000);
+		expect_none_left();
+		fake_sent_clear();
+	}
+}
+
+static void an_answer_with_a_tag_of_its_own_is_kept(void **s)
+{
+	(void)s;
+
+	reply_plain(&OPTIONS_1, 405);
+	assert_false(transaction_is_silent(user.t));
+	assert_int_equal(take(udp, &OPTIONS_1), MATCHED);
+	assert_ptr_equal(fake_sent(0)->mb, fake_sent(1)->mb);
+}
+
 static void request_on_tcp_leaves_nothing_behind(void **s)
 {
 	(void)s;
@@ -1652,6 +1708,8 @@ int main(void)
 		T(cancel_after_a_2xx_is_answered_and_has_no_effect),
 		T(cancel_of_nothing_gets_481_with_the_same_tag_each_time),
 		T(request_is_absorbed_until_answered_then_answered_again),
+		T(an_answer_that_its_request_makes_is_made_again_by_each),
+		T(an_answer_with_a_tag_of_its_own_is_kept),
 		T(request_on_tcp_leaves_nothing_behind),
 		T(request_is_kept_while_its_user_thinks),
 		T(an_answer_that_cannot_be_sent_is_an_error),
