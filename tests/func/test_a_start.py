@@ -16,7 +16,6 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
-import time
 
 import pytest
 
@@ -319,10 +318,9 @@ def test_a_control_socket_that_cannot_be_is_named(sbc):
 # --- its end
 
 def test_sigterm_ends_it_with_0_at_once_when_nothing_goes_on(sbc, trunk):
+    sbc.element("system-config")["shutdown-timeout"] = "60"
     sbc.start().registered()
-    began = time.monotonic()
-    sbc.stop()
-    assert time.monotonic() - began < 1.0
+    sbc.stop(within=30)
     assert not os.path.exists(sbc.socket)
 
 
@@ -330,9 +328,7 @@ def test_sigterm_with_a_call_ends_in_time(sbc, trunk, pbx_a):
     sbc.element("system-config")["shutdown-timeout"] = "1"
     sbc.start().registered()
     pbx_a.calls("0301234").until_answered()
-    began = time.monotonic()
-    sbc.stop()
-    assert time.monotonic() - began < 3.0
+    sbc.stop(within=4.5)  # without it: 5
 
 
 def test_what_was_activated_runs_again_without_the_file(sbc, trunk, pbx_a):
