@@ -113,7 +113,7 @@ static bool tell(struct hasher *h)
 	bool ok = (h->told || EVP_DigestInit_ex2(h->ctx, h->now, NULL) == 1) &&
 		  EVP_DigestUpdate(h->ctx, h->gathered, h->n) == 1;
 
-	explicit_bzero(h->gathered, h->n);
+	secret_wipe_bytes(h->gathered, h->n);
 	h->told = true;
 	h->n = 0;
 
@@ -169,7 +169,7 @@ static bool sum(struct hasher *h, uint8_t raw[EVP_MAX_MD_SIZE], unsigned *n)
 	/* a short text of the common algorithm: EVP costs more than its sum */
 	if (!h->told && h->now == h->md[0]) {
 		md5(h->gathered, h->n, raw);
-		explicit_bzero(h->gathered, h->n);
+		secret_wipe_bytes(h->gathered, h->n);
 		*n = MD5_SIZE;
 		return true;
 	}
@@ -192,7 +192,7 @@ static bool finish(struct hasher *h, struct hex *out)
 	}
 	out->l = 2 * n;
 	out->s[out->l] = '\0';
-	explicit_bzero(raw, n);
+	secret_wipe_bytes(raw, n);
 
 	return true;
 }
@@ -265,7 +265,7 @@ static bool compute(struct hex *out, struct hasher *h,
 	}
 	ok = ok && add_hex(h, &a2) && finish(h, out);
 
-	explicit_bzero(&a1, sizeof(a1));
+	secret_wipe_bytes(&a1, sizeof(a1));
 
 	return ok;
 }

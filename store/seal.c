@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include "store/base.h"
@@ -76,7 +75,7 @@ static int key_line_make(char *line)
 		(void)snprintf(line + KEY_MARK_LENGTH + 2 * i, 3, "%02x",
 			       key[i]);
 	line[KEY_LINE - 1] = '\n';
-	OPENSSL_cleanse(key, sizeof(key));
+	explicit_bzero(key, sizeof(key));
 
 	return 0;
 }
@@ -129,7 +128,7 @@ static int key_make(const char *path)
 	if (!err)
 		err = folder_sync(path);
 
-	OPENSSL_cleanse(line, sizeof(line));
+	explicit_bzero(line, sizeof(line));
 	(void)close(fd);
 	(void)unlink(temp);
 
@@ -195,7 +194,7 @@ static int key_read(uint8_t *key, int fd)
 	err = key_line_parse(key, line, n);
 
 out:
-	OPENSSL_cleanse(line, sizeof(line));
+	explicit_bzero(line, sizeof(line));
 
 	return err;
 }
@@ -249,7 +248,7 @@ int seal_check(const struct seal *seal, const char *path)
 
 	if (!err && CRYPTO_memcmp(key, seal->key, KEY_BYTES))
 		err = EEXIST;
-	OPENSSL_cleanse(key, sizeof(key));
+	explicit_bzero(key, sizeof(key));
 
 	return err;
 }
@@ -260,7 +259,7 @@ void seal_close(struct seal *seal)
 		return;
 
 	EVP_CIPHER_free(seal->cipher);
-	OPENSSL_cleanse(seal, sizeof(*seal));
+	explicit_bzero(seal, sizeof(*seal));
 	free(seal);
 }
 
@@ -390,7 +389,7 @@ static int decrypt(EVP_CIPHER_CTX *ctx, char *buf, const uint8_t *raw, size_t n)
 		if (strlen(buf) == n)
 			return 0;
 	}
-	OPENSSL_cleanse(buf, SECRET_MAX + 1);
+	explicit_bzero(buf, SECRET_MAX + 1);
 
 	return EBADMSG;
 }
@@ -474,7 +473,7 @@ const char *seal_library(void)
 void secret_wipe_bytes(void *p, size_t n)
 {
 	if (p)
-		OPENSSL_cleanse(p, n);
+		explicit_bzero(p, n);
 }
 
 void secret_wipe(char *text)
@@ -482,7 +481,7 @@ void secret_wipe(char *text)
 	if (!text)
 		return;
 
-	OPENSSL_cleanse(text, strlen(text));
+	explicit_bzero(text, strlen(text));
 	free(text);
 }
 
@@ -507,8 +506,8 @@ bool secret_opens_same(const struct secret *a, const struct secret *b,
 	else
 		same = strlen(x) == strlen(y) &&
 		       !CRYPTO_memcmp(x, y, strlen(x));
-	OPENSSL_cleanse(x, sizeof(x));
-	OPENSSL_cleanse(y, sizeof(y));
+	explicit_bzero(x, sizeof(x));
+	explicit_bzero(y, sizeof(y));
 
 	return same;
 }

@@ -519,6 +519,20 @@ void core_call(void)
 	core_call_with(NULL, NULL);
 }
 
+void core_call_to_a_name(void)
+{
+	struct message *invite;
+
+	fake_name("sw.example", "127.0.0.11:5060", NULL);
+	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
+	invite = peer_request(&trunk, "INVITE");
+	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@sw.example");
+	fake_resolver_fail(EINPROGRESS);
+	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
+	peer_answer(&pbx, 200);
+	peer_acks(&pbx, NULL);
+}
+
 size_t core_calls(void)
 {
 	return calls_count(core.worker.calls);

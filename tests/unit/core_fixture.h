@@ -96,6 +96,9 @@ void peer_forgets(struct peer *p);
 void core_call(void);
 /** The same with header lines in the INVITE and in its 200 */
 void core_call_with(const char *asks, const char *answers);
+/** The same, nothing forgotten; the Contact of the trunk is sw.example, and DNS takes
+ *  its time: until fake_resolver_answer */
+void core_call_to_a_name(void);
 size_t core_calls(void);
 struct call *core_the_call(void);
 /** Does the text of a header hold this? */

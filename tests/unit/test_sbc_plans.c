@@ -149,18 +149,10 @@ static void a_call_of_before_is_still_named_by_replaces(void **s)
 /* The remote target is a name, and DNS takes its time */
 static void a_name_that_is_looked_up_keeps_its_realm(void **s)
 {
-	struct message *m;
 	(void)s;
 
 	core_start();
-	fake_name("sw.example", "127.0.0.11:5060", NULL);
-	peer_calls(&pbx, NUMBER, NULL, SDP_PBX);
-	m = peer_request(&trunk, "INVITE");
-	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@sw.example");
-	fake_resolver_fail(EINPROGRESS);
-	peer_answers(&trunk, m, 200, NULL, SDP_TRUNK);
-	peer_answer(&pbx, 200);
-	peer_acks(&pbx, NULL);
+	core_call_to_a_name();
 	assert_int_equal(fake_resolver_waiting(), 1);
 	core_change();
 	core_change();

@@ -44,17 +44,8 @@ static void the_next_request_waits_until_the_one_before_has_an_answer(void **s)
 /* A call whose trunk is at a name that DNS takes its time for */
 static void call_to_a_name(void)
 {
-	struct message *invite;
-
 	core_start();
-	fake_name("sw.example", "127.0.0.11:5060", NULL);
-	peer_calls(&pbx, "sip:0301234@127.0.0.2", NULL, SDP_PBX);
-	invite = peer_request(&trunk, "INVITE");
-	snprintf(trunk.contact, sizeof(trunk.contact), "sip:x@sw.example");
-	fake_resolver_fail(EINPROGRESS);
-	peer_answers(&trunk, invite, 200, NULL, SDP_TRUNK);
-	peer_answer(&pbx, 200);
-	peer_acks(&pbx, NULL);
+	core_call_to_a_name();
 	peer_says(&pbx, "INFO", NULL, NULL);
 	core_run(1);
 	assert_int_equal(fake_resolver_waiting(), 1);
