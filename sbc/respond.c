@@ -1,5 +1,5 @@
 /*
- * Answers as they leave: status codes become others by response maps
+ * Answers as they leave: those of our own, and codes that response maps change
  */
 #include <errno.h>
 #include "policy/cause.h"

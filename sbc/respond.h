@@ -1,5 +1,5 @@
 /*
- * Answers as they leave: status codes become others by response maps
+ * Answers as they leave: those of our own, and codes that response maps change
  *
  * Configuration.md 2.7-2.9, behaviour.md 2.9. The map is of the side that the
  * answer goes to: of its session-agent, else of its sip-interface, else, for

@@ -119,3 +119,20 @@ def test_a_map_that_is_missing_is_an_error(sbc):
     with pytest.raises(AssertionError, match="nobody"):
         sbc.start(within=3)
     sbc.kill()
+
+
+def test_an_answer_that_is_repeated_is_the_one_of_before_the_map_came(sbc, plain, pbx_a):
+    """The one to a BYE is not kept but made again"""
+    sbc.start().registered()
+    call, later = [pbx_a.calls("0301234").until_answered() for _ in range(2)]
+    bye = call.within_dialog("BYE")
+    first = call.answer_to(bye)
+    maps(sbc, own=[(200, 202, {})])
+    sbc.element("sip-interface", "pbx-a")["local-response-map"] = "own"
+    sbc.acli(f"import-config {sbc.write()}", "save-config", "activate-config")
+    assert later.answer_to(later.within_dialog("BYE")).status == 202
+    since = len(pbx_a.seen)
+    pbx_a.send(bye, pbx_a.sbc)
+    again = pbx_a.wait(lambda m: m.status and m.call_id == bye.call_id and m.get("CSeq") == bye.get("CSeq"),
+                       since=since)
+    assert again.bytes() == first.bytes()
