@@ -247,7 +247,7 @@ def test_a_dns_that_swallows_questions_leaves_the_last_good_addresses(sbc, trunk
 
 def test_a_name_that_was_never_resolved_holds_up_nobody_else(sbc, trunk, pbx_a, pbx_b, peers, tmp_path):
     dns = peers(Dns, tmp_path, sbc.ip(53), hosts={"other.example": sbc.ip(11)})
-    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "1"})
+    sbc.element("system-config").update({"dns-servers": [f"{sbc.ip(53)}:30053"], "dns-timeout": "4"})
     sbc.element("session-agent").append({"hostname": "other.example", "realm-id": "trunk"})
     sbc.policy("pbx-b")["policy-attributes"][0]["next-hop"] = "other.example"
     dns.process.send_signal(signal.SIGSTOP)   # before the names of session-agents are learned
@@ -276,11 +276,14 @@ def test_an_hour_that_the_wall_clock_steps_touches_no_timer(sbc, wall_clock, tru
     # What repeats goes on at its pace: an INVITE without an answer
     trunk.invite_answer = lambda request: True
     silent = pbx_a.calls("0301999")
-    trunk.wait(lambda m: m.status is None and m.method == "INVITE" and "0301999" in m.uri and
-               m.time - silent.invite.time > 1.4, 4.0, since)
-    times = [m.time for m in trunk.seen[since:]
-             if m.status is None and m.method == "INVITE" and "0301999" in m.uri]
-    assert len(times) == 3 and times[1] - times[0] > 0.3 and times[2] - times[1] > 0.75
+
+    def tries():
+        return [m.time for m in trunk.seen[since:]
+                if m.status is None and m.method == "INVITE" and "0301999" in m.uri]
+
+    trunk.wait(lambda _: len(tries()) >= 3, 4.0, since)
+    first, second, third = tries()[:3]
+    assert second - first > 0.3 and third - second > 0.75
     silent.cancel()
     trunk.invite_answer = None
     early = [m for m in trunk.seen[since:] if m.status is None and m.method == "REGISTER" and

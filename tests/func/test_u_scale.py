@@ -96,7 +96,7 @@ def others_are_served_while_one_asks_for_support_info(sbc, shell):
     assert text.count("local-policy") >= POLICIES and "===== log" in text
     events = open(f"{sbc.folder}/log/audit.log").read()
     asked, ended = [events.index('cmd="show support-info"' + how) for how in ("\n", " result=ok\n")]
-    # one before it is in the way, one that waits for all of it: that would be two
+    # where others wait, it is one before it is in the way and one that waited: two
     assert events.count('cmd="show uptime" result=ok', asked, ended) > 5
     other.close()
 
