@@ -469,12 +469,14 @@ static void *writer_run(void *arg)
 		bool again;
 
 		tell_left_out();
-		(void)clock_gettime(CLOCK_REALTIME, &until);
+		/* Not the wall clock, which may be set back by hours */
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec++;
 
 		(void)pthread_mutex_lock(&lock);
 		if (!front->used && !stopping && !reopen)
-			(void)pthread_cond_timedwait(&wake, &lock, &until);
+			(void)pthread_cond_clockwait(&wake, &lock,
+						     CLOCK_MONOTONIC, &until);
 		full = front;
 		front = front == &buffers[0] ? &buffers[1] : &buffers[0];
 		again = reopen;

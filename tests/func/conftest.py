@@ -228,6 +228,13 @@ class Sbc:
             assert time.monotonic() < limit, f"{len(found)} records only"
             time.sleep(0.05)
 
+    def logs_line(self, text, within=5.0, times=1):
+        """Until the log, which has a thread of its own, says it so many times"""
+        limit = time.monotonic() + within
+        while open(self.log).read().count(text) < times:
+            assert time.monotonic() < limit, f"[{text}] never came:\n{open(self.log).read()}"
+            time.sleep(0.05)
+
     def ports_used(self):
         """Media ports that calls hold at this moment"""
         return int(re.search(r"^Used Ports\s+(\d+)", self.acli("show media"), re.M).group(1))

@@ -22,6 +22,7 @@ import pytest
 
 from peers.dns import Dns
 from peers.flood import Flood
+from peers.sip import Endpoint
 from peers.sipp import Answerer, Caller, numbers
 
 SOAK = "SBC_SOAK" in os.environ
@@ -293,6 +294,16 @@ def test_an_hour_that_the_wall_clock_steps_touches_no_timer(sbc, wall_clock, tru
     call.hang_up()
     record = next(r for r in sbc.records(2) if r["record-type"] == "stop")
     assert 0 <= int(record["duration-ms"]) < 20000
+
+
+def test_what_the_log_left_out_is_told_also_when_the_wall_clock_stepped(sbc, wall_clock, trunk, peers):
+    stranger = peers(Endpoint, sbc.ip(99))
+    sbc.start(level="INFO").registered()
+    wall_clock(3600)
+    sbc.logs_line("clock-step")
+    for n in range(40):
+        stranger.send(stranger.request("INVITE", f"sip:{n}@{sbc.ip(1)}", f"<sip:{n}@{sbc.ip(1)}>"), (sbc.ip(1), 5060))
+    sbc.logs_line("log-limited limited=refused")
 
 
 # --- peers that go and come
