@@ -4,6 +4,7 @@ What each show command prints, as text and as JSON, is as in tests/golden/show (
 Headings, names of rows and columns, words and their order stay; of numbers, times and addresses only the place is
 kept. Of JSON the shape is kept: names in their order, and what kind of value each has. Written anew with GOLDEN_WRITE=1.
 """
+import contextlib
 import getpass
 import json
 import os
@@ -123,15 +124,22 @@ def shape(value):
 
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory):
+    with contextlib.ExitStack() as ends:
+        yield in_the_middle_of_a_call(tmp_path_factory.mktemp("layouts"), ends)
+
+
+def in_the_middle_of_a_call(folder, ends):
     """One SBC in the middle of a call, with a refusal and an edit behind it, for all of them"""
     from conftest import Sbc, networks
     from peers.pbx import Pbx
     from peers.trunk import Trunk
     network, keeper = next(networks)
-    sbc = Sbc(tmp_path_factory.mktemp("layouts"), network)
+    ends.callback(keeper.close)
+    sbc = Sbc(folder, network)
+    ends.callback(sbc.stop)
     sbc.element("system-config").update({"log-target": "file"})
-    trunk = Trunk(sbc.ip(11), sbc.ip(1))
-    pbx = Pbx(sbc.ip(12), sbc.ip(2), "pbx-a.local")
+    trunk = ends.enter_context(contextlib.closing(Trunk(sbc.ip(11), sbc.ip(1))))
+    pbx = ends.enter_context(contextlib.closing(Pbx(sbc.ip(12), sbc.ip(2), "pbx-a.local")))
     sbc.start(level=None)
     sbc.process.kill()  # an alarm that stays: daemon-restarted
     sbc.process.wait()
@@ -142,7 +150,8 @@ def estate(tmp_path_factory):
             sbc.acli("show surrogate-agents | json"))["data"]["aors"]):
         assert time.monotonic() < limit
         time.sleep(0.05)
-    stranger = Pbx(sbc.ip(19), sbc.ip(2), "nobody.local", media_port=30300)
+    stranger = ends.enter_context(contextlib.closing(
+        Pbx(sbc.ip(19), sbc.ip(2), "nobody.local", media_port=30300)))
     assert stranger.calls("0301234").until_refused().status == 403
     pbx.calls("0301234").until_answered().hang_up()
     sbc.no_session_is_left()
@@ -151,11 +160,7 @@ def estate(tmp_path_factory):
     sbc.waits("show records 1", r"record-type +start\n")
     sbc.acli(f"configure terminal surrogate-agent {AGENT}", "register-retry-time 61", "done")
     sbc.acli("log-level media DEBUG for 5")
-    yield sbc
-    for peer in (stranger, pbx, trunk):
-        peer.close()
-    sbc.stop()
-    keeper.close()
+    return sbc
 
 
 def compare(name, text):
