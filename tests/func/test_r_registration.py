@@ -309,6 +309,7 @@ def test_each_change_of_state_is_a_line_with_what_it_was_for(sbc, trunk):
     trunk.passwords["reg-a"] = "another"
     sbc.start(level="DEBUG")
     sbc.waits("show surrogate-agents", "1 refused")
+    sbc.logs_line("from=registering to=refused")
     told = [line for line in open(sbc.log) if "reg-state aor=4930100@a." in line]
     parts = [re.search(r"aor=(\S+) registrar=(\S+) from=(\S+) to=(\S+) code=(\d+) "
                        r'reason="?([^"]*)"? next=(\d+)', line).groups() for line in told]
@@ -610,6 +611,7 @@ def test_a_200_without_any_contact_counts_for_its_expires(sbc, trunk):
                    since=since)
     sbc.registered(2)
     # once for each agent, and not again with each refresh
+    sbc.logs_line("reg-no-contact", times=2)
     assert open(sbc.log).read().count("reg-no-contact") == 2
 
 

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from peers.rtp import Rtp, media
-from peers.sip import SDP
+from peers.sip import SDP, datagrams
 from peers.trunk import Trunk
 
 HOST = "::1"
@@ -37,10 +37,7 @@ class Trunk6(Trunk):
         self.port, self.sbc = port, (HOST, sbc_port)
 
     def open(self):
-        opened = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-        opened.bind((HOST, self.wanted))
-        opened.settimeout(0.1)
-        return opened
+        return datagrams(socket.AF_INET6, HOST, self.wanted)
 
     def sdp(self, **changes):
         return SDP.format(ip=HOST, port=self.media_port).replace("IN IP4", "IN IP6")

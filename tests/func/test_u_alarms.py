@@ -262,8 +262,8 @@ def test_an_alarm_comes_with_its_cause_and_goes_with_it(sbc, pbx_a, trunk, cause
         past = [a for a in json.loads(sbc.acli("show alarms history | json"))["data"]
                 if a["name"] == row.name]
         assert past and past[0]["severity"] == row.severity
-        assert f"alarm-cleared alarm={row.name} " in open(sbc.log).read()
-    assert f"alarm-raised alarm={row.name} " in open(sbc.log).read()
+        sbc.logs_line(f"alarm-cleared alarm={row.name} ")
+    sbc.logs_line(f"alarm-raised alarm={row.name} ")
 
 
 def test_an_end_that_was_not_orderly_is_told_at_the_next_start(sbc, trunk):

@@ -322,10 +322,7 @@ def test_a_port_that_moves_serves_its_calls_to_their_end_and_no_new_ones(sbc, tr
     sbc.no_session_is_left()
     assert not registers_since(trunk, since)
     # Nobody uses it any more: it is closed, and its address is free
-    limit = time.monotonic() + 8
-    while not re.search(rf"port-close sip-port={re.escape(old[0])}:{old[1]}", open(sbc.log).read()):
-        assert time.monotonic() < limit
-        time.sleep(0.2)
+    sbc.logs_line(f"port-close sip-port={old[0]}:{old[1]}", within=8.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(old)
 

@@ -295,7 +295,7 @@ def test_a_refusal_names_step_status_source_and_object(sbc, pbx_a, trunk, peers)
                    "from": "sip:4930100@pbx-a.local", "to": f"sip:0301234@{sbc.ip(2)}",
                    "object": "sip-interface [pbx-a]",
                    "reason": "allow-anonymous does not admit the source"}
-    assert 'step=name-source code=403' in open(sbc.log).read()
+    sbc.logs_line("step=name-source code=403")
 
 
 def test_each_step_and_status_is_a_row_of_its_own(sbc, pbx_a, trunk, peers):

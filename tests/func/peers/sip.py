@@ -8,8 +8,10 @@ SIPp, baresip) is in the modules beside this one.
 import hashlib
 import random
 import re
+import select
 import socket
 import string
+import struct
 import threading
 import time
 
@@ -17,6 +19,7 @@ COMPACT = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "m": "Contact", "
            "c": "Content-Type", "k": "Supported", "s": "Subject", "e": "Content-Encoding"}
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256,
           "SHA-512-256": lambda data: hashlib.new("sha512_256", data)}
+SO_TIMESTAMPNS, STAMP_ROOM = 35, 64  # of Linux; socket(7)
 
 
 def token(length=10):
@@ -29,7 +32,7 @@ class Message:
     def __init__(self, start, headers=(), body=""):
         self.start, self.headers, self.body = start, list(headers), body
         self.source = None
-        self.time = time.monotonic()
+        self.time = time.monotonic()  # when it came
 
     @classmethod
     def parse(cls, data, source=None):
@@ -142,24 +145,41 @@ SDP = ("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n"
        "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n")
 
 
+def datagrams(family, ip, port):
+    """A socket that tells when each datagram came, however late it is read"""
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    opened.bind((ip, port))
+    opened.settimeout(0.1)
+    return opened
+
+
+def has_more(opened, within=0.0):
+    """Has this socket something to read?"""
+    if opened.fileno() < 0:  # closed
+        return False
+    ready = select.poll()    # select() knows no descriptor above 1023
+    ready.register(opened, select.POLLIN)
+    return bool(ready.poll(within * 1000))
+
+
 class Endpoint:
     """One UDP socket with a thread that reads it; requests go to `serve`"""
 
     def __init__(self, ip, port=5060):
         self.ip, self.port = ip, port
         self.socket = self.open()
-        self.seen, self.sent = [], []
+        self.arrived, self.sent = [], []
         self.changed = threading.Condition()
+        self.reading = threading.Lock()
         self.deaf = False
         self.running = True
         self.thread = threading.Thread(target=self._read, daemon=True)
+        self.threads = {self.thread}
         self.thread.start()
 
     def open(self):
-        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        opened.bind((self.ip, self.port))
-        opened.settimeout(0.1)
-        return opened
+        return datagrams(socket.AF_INET, self.ip, self.port)
 
     def write(self, data, to):
         self.socket.sendto(data, to)
@@ -174,21 +194,54 @@ class Endpoint:
         self.socket.close()
 
     def _read(self):
-        while self.running:
-            try:
-                data, source = self.socket.recvfrom(65535)
-            except (TimeoutError, ConnectionError):
+        while self.running and self.socket.fileno() >= 0:
+            if not has_more(self.socket, 0.1):
                 continue
-            if len(data) < 12:
-                continue
-            self.take(Message.parse(data, source))
+            with self.reading:
+                message = self._next()
+            if message:
+                self.treat(message)
+
+    def _next(self):
+        try:
+            data, stamps, _, source = self.socket.recvmsg(65535, STAMP_ROOM)
+        except (TimeoutError, ConnectionError):
+            return None
+        if len(data) < 12:
+            return None
+        message = Message.parse(data, source)
+        for _, _, stamp in stamps:
+            seconds, nanoseconds = struct.unpack("=qq", stamp)
+            message.time -= time.time() - seconds - nanoseconds / 1e9
+        return self.take(message)
 
     def take(self, message):
         with self.changed:
-            self.seen.append(message)
+            self.arrived.append(message)
             self.changed.notify_all()
+        return message
+
+    def treat(self, message):
         if not self.deaf and message.status is None:
             self.serve(message)
+
+    def sockets(self):
+        """Where messages come in"""
+        return [self.socket]
+
+    @property
+    def seen(self):
+        """
+        All that came. What a socket holds already has come, although the thread of this peer had no
+        time for it yet: what a test knows from one peer may be asked of another one at once.
+        """
+        limit = time.monotonic() + 1
+        while threading.current_thread() not in self.threads and time.monotonic() < limit:
+            with self.reading:
+                if not any(has_more(s) for s in self.sockets()):
+                    break
+            time.sleep(0.001)
+        return self.arrived
 
     def serve(self, request):
         """What this peer does with a request; overridden"""
@@ -202,25 +255,36 @@ class Endpoint:
     def wait(self, fits, within=3.0, since=0):
         """First message that fits, among those seen and to come"""
         limit = time.monotonic() + within
-        with self.changed:
-            while True:
-                for message in self.seen[since:]:
-                    if fits(message):
-                        return message
-                rest = limit - time.monotonic()
-                if rest <= 0:
-                    raise AssertionError(
-                        f"{self.ip} waited {within} s in vain; it saw:\n" +
-                        "\n".join(m.start + " | CSeq " + m.get("CSeq") for m in self.seen[since:]))
-                self.changed.wait(rest)
+        while True:
+            with self.changed:
+                known = list(self.arrived)
+            for message in known[since:]:  # `fits` may ask this peer for more
+                if fits(message):
+                    return message
+            rest = limit - time.monotonic()
+            if rest <= 0:
+                raise AssertionError(
+                    f"{self.ip} waited {within} s in vain; it saw:\n" +
+                    "\n".join(m.start + " | CSeq " + m.get("CSeq") for m in known[since:]))
+            with self.changed:
+                if len(self.arrived) == len(known):
+                    self.changed.wait(rest)
 
     def requests(self, method):
-        with self.changed:
-            return [m for m in self.seen if m.status is None and m.method == method]
+        """
+        Requests of this method in their order. One that came again when its timer said so, because
+        this machine had no time for half a second, counts once (RFC 3261 17.1.1.2); `seen` has it.
+        """
+        found, first = [], {}
+        for m in list(self.seen):
+            if m.status is None and m.method == method:
+                before = first.setdefault((m.get("Via"), m.get("CSeq"), m.call_id), m)
+                if before is m or m.time - before.time < 0.4:
+                    found.append(m)
+        return found
 
     def responses(self, code=None):
-        with self.changed:
-            return [m for m in self.seen if m.status and code in (None, m.status)]
+        return [m for m in list(self.seen) if m.status and code in (None, m.status)]
 
     def responses_sent(self, code=None):
         with self.changed:

@@ -7,7 +7,7 @@ import threading
 import time
 
 from .pbx import Pbx
-from .sip import Message
+from .sip import Message, has_more
 from .trunk import Trunk
 
 
@@ -27,29 +27,43 @@ class Stream:
         return listener
 
     def _read(self):
-        while self.running:
-            try:
-                connection, peer = self.socket.accept()
-            except TimeoutError:
+        while self.running and self.socket.fileno() >= 0:
+            if not has_more(self.socket, 0.1):
                 continue
-            self.accepted += 1
-            self.adopt(connection, peer)
+            with self.reading:
+                try:
+                    connection, peer = self.socket.accept()
+                except (TimeoutError, ConnectionError):
+                    continue
+                self.accepted += 1
+                self.adopt(connection, peer)
         for connection in list(self.connections.values()):
             connection.close()
 
     def adopt(self, connection, peer):
         connection.settimeout(0.1)
         self.connections[peer] = connection
-        threading.Thread(target=self.serve_connection, args=(connection, peer), daemon=True).start()
+        thread = threading.Thread(target=self.serve_connection, args=(connection, peer), daemon=True)
+        self.threads.add(thread)
+        thread.start()
+
+    def sockets(self):
+        return [self.socket, *self.connections.values()]
 
     def serve_connection(self, connection, peer):
         data = b""
-        while self.running:
+        while self.running and connection.fileno() >= 0:
             try:
-                more = connection.recv(65536)
-                if not more:
-                    break
-                data = self.cut(data + more, peer)
+                if not has_more(connection, 0.1):
+                    continue
+                with self.reading:
+                    more = connection.recv(65536)
+                    if not more:
+                        self.connections.pop(peer, None)
+                        break
+                    data, messages = self.cut(data + more, peer)
+                for message in messages:
+                    self.treat(message)
             except TimeoutError:
                 continue
             except OSError:     # also of an answer into a connection that was lost meanwhile
@@ -58,6 +72,8 @@ class Stream:
         connection.close()
 
     def cut(self, data, peer):
+        """What is left of the data, and the messages that were whole"""
+        messages = []
         while b"\r\n\r\n" in data:
             if data.startswith(b"\r\n\r\n"):  # a ping (RFC 5626 3.5.1)
                 self.pings += 1
@@ -67,9 +83,9 @@ class Stream:
             length = int(re.search(rb"(?mi)^(?:Content-Length|l)\s*:\s*(\d+)", head).group(1))
             if len(rest) < length:
                 break
-            self.take(Message.parse(head + b"\r\n\r\n" + rest[:length], peer))
+            messages.append(self.take(Message.parse(head + b"\r\n\r\n" + rest[:length], peer)))
             data = rest[length:]
-        return data
+        return data, messages
 
     def write(self, data, to):
         connection = self.connections.get(to)
