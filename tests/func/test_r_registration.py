@@ -166,7 +166,7 @@ def test_a_refresh_carries_credentials_in_its_first_register(sbc, trunk):
         assert refresh.tag("From") == before.tag("From")
         assert refresh.cseq == before.cseq + 1
         assert trunk.credentials(refresh)[0]["username"] == f"reg-{tenant}"
-        assert 0.8 <= refresh.time - before.time <= 1.5
+        assert 0.8 <= refresh.time - before.time < 2
 
 
 def test_each_aor_is_refreshed_at_a_time_of_its_own(sbc, trunk):
@@ -178,7 +178,7 @@ def test_each_aor_is_refreshed_at_a_time_of_its_own(sbc, trunk):
     again = {key: trunk.wait(lambda m: m.method == "REGISTER" and aor(m) == key, 20.0, since)
              for key in first}
     for key, refresh in again.items():
-        assert 9.8 <= refresh.time - first[key] <= 18.5
+        assert 9.8 <= refresh.time - first[key] < 20
         assert trunk.credentials(refresh), refresh
     moments = sorted(m.time for m in again.values())
     assert len(set(moments)) == 20 and moments[-1] - moments[0] > 2.0
