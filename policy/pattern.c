@@ -90,11 +90,32 @@ static size_t number_length(const char *p, size_t l)
 	return digits ? i : 0;
 }
 
+/* Digits with or without a plus, copied as far as there is room; 0: something
+ * else is in it, too */
+static size_t plain_copy(char *buf, size_t size, const struct pl *user)
+{
+	size_t n = user->l < size ? user->l : size;
+
+	for (size_t i = 0; i < n; ++i) {
+		char c = user->p[i];
+
+		if ((c < '0' || c > '9') && !(c == '+' && i == 0 && n > 1))
+			return 0;
+		buf[i] = c;
+	}
+
+	return n;
+}
+
 size_t digits_copy(char *buf, size_t size, const struct pl *user)
 {
-	size_t n = unescape(buf, size, user);
-	size_t number = number_length(buf, n), to = 0;
+	size_t n = plain_copy(buf, size, user);
+	size_t number, to = 0;
 
+	if (n)
+		return n;
+	n = unescape(buf, size, user);
+	number = number_length(buf, n);
 	if (!number)
 		return n;
 

@@ -6,6 +6,10 @@
 #include <string.h>
 #include "store/number.h"
 
+enum {
+	SURE = 19 /* digits that fit into 64 bits, whichever they are */
+};
+
 int uint_parse(uint64_t *np, const struct pl *text, uint64_t max)
 {
 	uint64_t n = 0;
@@ -20,14 +24,16 @@ int uint_parse(uint64_t *np, const struct pl *text, uint64_t max)
 		if (digit > 9)
 			return EINVAL;
 
-		/* The rest is still read: a letter there is EINVAL */
-		if (above || digit > max || n > (max - digit) / 10)
-			above = true;
-		else
+		/* What is too large is still read: a letter there is EINVAL */
+		if (i < SURE) {
 			n = n * 10 + digit;
+		} else {
+			above |= __builtin_mul_overflow(n, 10, &n);
+			above |= __builtin_add_overflow(n, digit, &n);
+		}
 	}
 
-	if (above)
+	if (above || n > max)
 		return ERANGE;
 
 	*np = n;
