@@ -6,6 +6,7 @@ wrong answer of the SBC is refused as a real peer would. What several peers play
 SIPp, baresip) is in the modules beside this one.
 """
 import hashlib
+import os
 import random
 import re
 import select
@@ -19,6 +20,7 @@ COMPACT = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "m": "Contact", "
            "c": "Content-Type", "k": "Supported", "s": "Subject", "e": "Content-Encoding"}
 HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256,
           "SHA-512-256": lambda data: hashlib.new("sha512_256", data)}
+LATE = float(os.environ.get("PEERS_LATE", "0"))  # [s] that some read later, see README.md
 SO_TIMESTAMPNS, STAMP_ROOM = 35, 64  # of Linux; socket(7)
 
 
@@ -173,6 +175,7 @@ class Endpoint:
         self.changed = threading.Condition()
         self.reading = threading.Lock()
         self.deaf = False
+        self.late = random.choice([0, LATE])
         self.running = True
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.threads = {self.thread}
@@ -197,10 +200,15 @@ class Endpoint:
         while self.running and self.socket.fileno() >= 0:
             if not has_more(self.socket, 0.1):
                 continue
+            self.dawdle()
             with self.reading:
                 message = self._next()
             if message:
                 self.treat(message)
+
+    def dawdle(self):
+        if self.late:
+            time.sleep(self.late)
 
     def _next(self):
         try:

@@ -56,6 +56,7 @@ class Stream:
             try:
                 if not has_more(connection, 0.1):
                     continue
+                self.dawdle()
                 with self.reading:
                     more = connection.recv(65536)
                     if not more:
