@@ -147,6 +147,11 @@ SDP = ("v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n"
        "a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n")
 
 
+def transaction(request):
+    """What a request and its repetitions have in common"""
+    return request.get("Via"), request.get("CSeq"), request.call_id
+
+
 def datagrams(family, ip, port):
     """A socket that tells when each datagram came, however late it is read"""
     opened = socket.socket(family, socket.SOCK_DGRAM)
@@ -172,6 +177,7 @@ class Endpoint:
         self.ip, self.port = ip, port
         self.socket = self.open()
         self.arrived, self.sent = [], []
+        self.answered = {}  # transaction: last answer
         self.changed = threading.Condition()
         self.reading = threading.Lock()
         self.deaf = False
@@ -230,8 +236,14 @@ class Endpoint:
         return message
 
     def treat(self, message):
-        if not self.deaf and message.status is None:
+        """A request that came again gets its answer again (RFC 3261 17.2); a 2xx to INVITE has come by itself"""
+        if self.deaf or message.status is not None:
+            return
+        before = self.answered.get(transaction(message))
+        if before is None or message.method == "ACK":
             self.serve(message)
+        elif not (before.method == "INVITE" and before.status // 100 == 2):
+            self.write(before.bytes(), message.source)
 
     def sockets(self):
         """Where messages come in"""
@@ -286,7 +298,7 @@ class Endpoint:
         found, first = [], {}
         for m in list(self.seen):
             if m.status is None and m.method == method:
-                before = first.setdefault((m.get("Via"), m.get("CSeq"), m.call_id), m)
+                before = first.setdefault(transaction(m), m)
                 if before is m or m.time - before.time < 0.4:
                     found.append(m)
         return found
@@ -313,6 +325,7 @@ class Endpoint:
             answer.headers.append(("Content-Type", ctype or "application/sdp"))
             answer.body = body
         self.send(answer, request.source)
+        self.answered[transaction(request)] = answer
         return answer
 
     def request(self, method, uri, to, headers=(), body="", **fields):
