@@ -20,6 +20,7 @@ def final_codes(endpoint, call):
 
 
 def requests_of(trunk, method, since=0):
+    """Repetitions, too"""
     return [m for m in trunk.seen[since:] if m.status is None and m.method == method]
 
 
@@ -149,7 +150,7 @@ def test_an_answer_is_repeated_until_the_caller_is_given_up(sbc, trunk, pbx_a):
     assert bye.time - times[0] > 1.8
     # 32, 64, 128, then T2 = 256 ms for the rest; a busy machine lengthens one and shortens the next
     assert 7 <= len(pauses) <= 11, pauses
-    assert 0.15 < times[3] - times[0] and 0.2 < statistics.median(pauses[3:]) < 0.35, pauses
+    assert 0.15 < times[3] - times[0] < 0.6 and 0.2 < statistics.median(pauses[3:]) < 0.35, pauses
     sbc.no_session_is_left()
 
 
