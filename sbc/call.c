@@ -247,11 +247,12 @@ static int refuse_a(void *obj, const struct message *msg)
 	struct message *copy = NULL;
 	struct leg_reply r = { .code = c->hunt->code };
 	const struct pl no_sdp = { "", 0 };
-	struct mbuf *extra = mbuf_alloc(32);
+	struct mbuf extra;
 	bool silent = hunt_is_silent(c->hunt) && c->a->asked &&
 		      transaction_is_silent(c->a->asked);
 	(void)msg;
 
+	mbuf_init(&extra);
 	if (r.code == HUNT_SILENCE)
 		r.code = 480;
 	if (c->hunt->best) {
@@ -260,15 +261,14 @@ static int refuse_a(void *obj, const struct message *msg)
 			(void)leg_keep(c->a, &c->hunt->best->to_tag);
 		answer_copy(c, &r, &copy, c->hunt->best, true);
 		leg_reply_body(&r, copy, &no_sdp);
-		if (extra && r.code < 400 &&
-		    !redirect_pass(extra, c->hunt->best,
-				   port_local(c->a->port)))
-			r.extra = bytes_of(extra);
+		if (r.code < 400 && !redirect_pass(&extra, c->hunt->best,
+						   port_local(c->a->port)))
+			r.extra = bytes_of(&extra);
 	} else {
 		r.reason = c->hunt->phrase;
-		if (c->hunt->retry_after && extra) {
-			retry_after(extra, c->hunt->retry_after);
-			r.extra = bytes_of(extra);
+		if (c->hunt->retry_after) {
+			retry_after(&extra, c->hunt->retry_after);
+			r.extra = bytes_of(&extra);
 		}
 	}
 	c->code = r.code;
@@ -278,7 +278,7 @@ static int refuse_a(void *obj, const struct message *msg)
 		c->a->asked = transaction_forget(c->a->asked);
 	else
 		final_a(c, &r);
-	mem_deref(extra);
+	mbuf_reset(&extra);
 	mem_deref(copy);
 	return BOTH_GONE;
 }
@@ -540,13 +540,14 @@ static void prack_ourselves(struct call *c, const struct early *e)
 		.user = c->home->relay_user,
 		.arg = c,
 	};
-	struct mbuf *extra = mbuf_alloc(64);
+	struct mbuf extra;
 
-	if (extra && !prack_write(e->a, extra)) {
-		setup.extra = bytes_of(extra);
+	mbuf_init(&extra);
+	if (!prack_write(e->a, &extra)) {
+		setup.extra = bytes_of(&extra);
 		(void)relay_start(NULL, &setup);
 	}
-	mem_deref(extra);
+	mbuf_reset(&extra);
 }
 
 static void remove_100rel(struct message *copy)
@@ -996,7 +997,7 @@ static void reason_line(struct call *c, const struct message *bye,
 
 static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
 {
-	struct mbuf *extra;
+	struct mbuf extra;
 	struct relay_setup setup = {
 		.plan = c->plan,
 		.list = &c->relays,
@@ -1008,13 +1009,12 @@ static void bye_leg(struct call *c, struct leg *leg, const struct message *bye)
 
 	if (!leg || !leg->confirmed || leg->closed)
 		return;
-	extra = mbuf_alloc(64);
-	if (extra)
-		reason_line(c, bye, extra);
-	setup.extra = bytes_of(extra);
+	mbuf_init(&extra);
+	reason_line(c, bye, &extra);
+	setup.extra = bytes_of(&extra);
 	if (!relay_start(NULL, &setup))
 		c->byes++;
-	mem_deref(extra);
+	mbuf_reset(&extra);
 	leg_close(leg);
 }
 

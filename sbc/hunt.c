@@ -116,7 +116,7 @@ static void branch_finish(struct branch *b)
 	resolve_cancel(b->resolving);
 	b->resolving = NULL;
 	b->out = mem_deref(b->out);
-	b->scratch = mem_deref(b->scratch);
+	mbuf_reset(&b->scratch);
 	b->contact = mem_deref(b->contact);
 	b->ruri = mem_deref(b->ruri);
 	b->lines = mem_deref(b->lines);
@@ -900,7 +900,7 @@ static int identities_of(struct hunt *hunt, const struct sa *local,
 		if (view.service_route && hunt->now->to_registrar)
 			pl_set_str(&setup.service_route, view.service_route);
 	}
-	err = rewrite_request(&hunt->now->rw, hunt->now->scratch,
+	err = rewrite_request(&hunt->now->rw, &hunt->now->scratch,
 			      hunt->now->out, &setup);
 	return err ? err : ruri_of_agent(hunt->now);
 }
@@ -1000,10 +1000,7 @@ static int compose(struct hunt *hunt, const struct port *port)
 	int err;
 
 	hunt->now->out = mem_deref(hunt->now->out);
-	mem_deref(hunt->now->scratch);
-	hunt->now->scratch = mbuf_alloc(512);
-	if (!hunt->now->scratch)
-		return ENOMEM;
+	mbuf_reset(&hunt->now->scratch);
 
 	err = message_clone(&hunt->now->out, hunt->invite);
 	/* RFC 3325 5: what a stranger asserts is nobody's identity */
@@ -1124,7 +1121,7 @@ static bool target_is_shunned(struct hunt *hunt)
 
 static enum hunt_verdict target_try(struct hunt *hunt)
 {
-	struct mbuf *ahead = NULL;
+	struct mbuf ahead;
 	struct port *port;
 	int err;
 
@@ -1150,14 +1147,10 @@ static enum hunt_verdict target_try(struct hunt *hunt)
 		}
 
 		tries_reset(&hunt->now->tries);
-		ahead = mbuf_alloc(512);
-		if (!ahead) {
-			compose_failed(hunt, ENOMEM);
-			return HUNT_EMPTY;
-		}
-		credentials_ahead(hunt, ahead);
-		err = send_invite(hunt, ahead->end ? ahead : NULL, false);
-		mem_deref(ahead);
+		mbuf_init(&ahead);
+		credentials_ahead(hunt, &ahead);
+		err = send_invite(hunt, &ahead, false);
+		mbuf_reset(&ahead);
 		if (!err)
 			return HUNT_SENT;
 
@@ -1379,15 +1372,14 @@ enum hunt_verdict hunt_failed(struct hunt *hunt, uint16_t code,
 
 int hunt_repeat(struct hunt *hunt)
 {
-	struct mbuf *ahead = mbuf_alloc(512);
+	struct mbuf ahead;
 	int err;
 
-	if (!ahead)
-		return ENOMEM;
+	mbuf_init(&ahead);
 	tries_reset(&hunt->now->tries);
-	credentials_ahead(hunt, ahead);
-	err = send_invite(hunt, ahead->end ? ahead : NULL, true);
-	mem_deref(ahead);
+	credentials_ahead(hunt, &ahead);
+	err = send_invite(hunt, &ahead, true);
+	mbuf_reset(&ahead);
 	return err;
 }
 
@@ -1506,9 +1498,8 @@ int hunt_preview(char *uri, size_t size, struct hunt *hunt,
 	    (!b->targets.n && hop->agent && !hop->agent->loose_routing))
 		err = ENOENT;
 	if (!err) {
-		b->scratch = mbuf_alloc(512);
-		err = b->scratch ? message_clone(&b->out, hunt->invite)
-				 : ENOMEM;
+		mbuf_reset(&b->scratch);
+		err = message_clone(&b->out, hunt->invite);
 	}
 	if (!err)
 		err = identities_of(hunt, &from->local, &hunt->at->local);

@@ -70,7 +70,7 @@ struct branch {
 	struct seat seat;    /* outbound session taken */
 	bool to_trunk, to_registrar;
 	struct message *out; /* what leaves, less dialog headers */
-	struct mbuf *scratch, *offer, *lines;
+	struct mbuf scratch, *offer, *lines;
 	char *contact; /* rw.contact with its transport, where that is not UDP */
 	char *ruri;    /* rw.ruri as the session-agent wants it, or NULL */
 	struct rewritten rw;

@@ -20,7 +20,7 @@ struct relay {
 	struct transaction *server, *client;
 	struct message *request; /* clone with edits; NULL for ours */
 	struct header_set without;
-	struct mbuf *extra, *body;
+	struct mbuf extra, *body;
 	struct pl ctype;
 	struct tries tries;
 	struct sa origin; /* of the request, where it is told */
@@ -52,7 +52,7 @@ static void destructor(void *data)
 	transaction_forget(r->client);
 	tries_reset(&r->tries);
 	mem_deref(r->request);
-	mem_deref(r->extra);
+	mbuf_reset(&r->extra);
 	mem_deref(r->body);
 }
 
@@ -83,7 +83,7 @@ static int relay_send(struct relay *r, struct mbuf *credentials)
 		q.method_name = r->request->method;
 		prove_replace(&r->tries, r->request);
 	}
-	q.extra = bytes_of(r->extra);
+	q.extra = bytes_of(&r->extra);
 	q.credentials = bytes_of(credentials);
 	q.body = body_of(r);
 	if (sa_isset(&r->origin, SA_ADDR))
@@ -222,43 +222,41 @@ static void proof_setup(struct relay *r, struct proof_setup *p,
  * where it goes for the first time */
 static int send_ahead(struct relay *r, const struct arrival *from)
 {
-	struct mbuf *ahead = mbuf_alloc(512);
+	struct mbuf ahead;
 	struct proof_setup proof;
 	int err;
 
-	if (!ahead)
-		return ENOMEM;
+	mbuf_init(&ahead);
 	tries_reset(&r->tries);
 	proof_setup(r, &proof, NULL);
 	if (from && wire_origin(proof.query.egress, &from->src))
 		r->origin = from->src;
-	err = prove_ahead(&proof, &r->tries, ahead);
+	err = prove_ahead(&proof, &r->tries, &ahead);
 	if (!err)
-		err = relay_send(r, ahead);
-	mem_deref(ahead);
+		err = relay_send(r, &ahead);
+	mbuf_reset(&ahead);
 	return err;
 }
 
 static bool prove_again(struct relay *r, const struct message *msg)
 {
-	struct mbuf *headers = mbuf_alloc(512);
+	struct mbuf headers;
 	struct proof_report report;
 	struct proof_setup setup;
 	enum proof result;
 	bool sent = false;
 
-	if (!headers)
-		return false;
+	mbuf_init(&headers);
 	memset(&report, 0, sizeof(report));
 	proof_setup(r, &setup, msg);
-	result = prove_challenge(&setup, &r->tries, headers, &report, NULL,
+	result = prove_challenge(&setup, &r->tries, &headers, &report, NULL,
 				 NULL);
 	if (result == PROOF_SPENT)
 		(void)prove_report(&setup, &r->tries, &report);
 	r->user->challenged(r, result, &report, r->arg);
 	if (result == PROOF_READY)
-		sent = !relay_send(r, headers);
-	mem_deref(headers);
+		sent = !relay_send(r, &headers);
+	mbuf_reset(&headers);
 	return sent;
 }
 
@@ -446,10 +444,7 @@ int relay_start(struct relay **rp, const struct relay_setup *setup)
 	r->user = setup->user;
 	r->arg = setup->arg;
 	r->max_forwards = 70;
-	r->extra = mbuf_alloc(64);
-	err = r->extra ? 0 : ENOMEM;
-	if (!err && setup->extra.l)
-		err = mbuf_write_pl(r->extra, &setup->extra);
+	err = setup->extra.l ? mbuf_write_pl(&r->extra, &setup->extra) : 0;
 	if (!err && setup->request)
 		err = request_take(r, setup);
 	if (!err && r->request)

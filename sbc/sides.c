@@ -114,12 +114,11 @@ static void towards_a(const struct sides *s, struct rewrite_setup *r)
 int sides_edit(const struct sides *s, bool to_b, struct message *out,
 	       const struct message *msg)
 {
-	struct mbuf *scratch = mbuf_alloc(256);
 	struct rewrite_setup setup;
+	struct mbuf scratch;
 	int err;
 
-	if (!scratch)
-		return ENOMEM;
+	mbuf_init(&scratch);
 	memset(&setup, 0, sizeof(setup));
 	setup.plan = s->plan;
 	setup.msg = msg;
@@ -128,11 +127,11 @@ int sides_edit(const struct sides *s, bool to_b, struct message *out,
 	else
 		towards_a(s, &setup);
 	setup.trusted = is_told(s, to_b) && is_trusted(s, !to_b);
-	err = rewrite_within(scratch, out, &setup);
+	err = rewrite_within(&scratch, out, &setup);
 	/* RFC 3323 4.2: obeyed, so it ends here */
 	if (!err && !is_trusted(s, to_b))
 		err = message_drop(out, HDR_PRIVACY);
-	mem_deref(scratch);
+	mbuf_reset(&scratch);
 	return err;
 }
 
