@@ -555,7 +555,7 @@ static void discard_agreed(struct session *s, const struct pl *answer)
 	struct work *work;
 
 	s->arg = NULL;
-	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes")) {
+	if (!is_word(answer, "y") && !is_word(answer, "yes")) {
 		unlock_again(s, d);
 		reply_line(&s->reply, "Nothing was discarded.");
 		mem_deref(d);

@@ -461,7 +461,7 @@ static void remove_agreed(struct session *s, const struct pl *answer)
 	struct backup *b = s->arg;
 
 	s->arg = NULL;
-	if (!pl_strcasecmp(answer, "y") || !pl_strcasecmp(answer, "yes")) {
+	if (is_word(answer, "y") || is_word(answer, "yes")) {
 		task_start(s, (struct task *)b, remove_steps, false);
 		return;
 	}

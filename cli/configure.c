@@ -804,8 +804,8 @@ static void save_ask(struct session *s)
 static void save_answered(struct session *s, const struct pl *answer)
 {
 	struct configure *e = s->configure;
-	char c = answer->l == 1 || !pl_strcasecmp(answer, "yes") ||
-				 !pl_strcasecmp(answer, "no")
+	char c = answer->l == 1 || is_word(answer, "yes") ||
+				 is_word(answer, "no")
 			 ? *answer->p
 			 : 0;
 
@@ -1360,7 +1360,7 @@ static void reset_answered(struct session *s, const struct pl *answer)
 {
 	struct draft *d = &s->configure->draft;
 
-	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes")) {
+	if (!is_word(answer, "y") && !is_word(answer, "yes")) {
 		reply_line(&s->reply, "Nothing was changed.");
 		return;
 	}

@@ -54,7 +54,7 @@ static void agreed(struct session *s, const struct pl *answer)
 	const bool activates = x->activates;
 
 	s->arg = mem_deref(s->arg);
-	if (pl_strcasecmp(answer, "y") && pl_strcasecmp(answer, "yes"))
+	if (!is_word(answer, "y") && !is_word(answer, "yes"))
 		reply_line(&s->reply, "Nothing restarts.");
 	else
 		begin(s, activates);

@@ -375,7 +375,7 @@ static void export_agreed(struct session *s, const struct pl *answer)
 	struct export *export = s->arg;
 
 	s->arg = NULL;
-	if (!pl_strcasecmp(answer, "y") || !pl_strcasecmp(answer, "yes")) {
+	if (is_word(answer, "y") || is_word(answer, "yes")) {
 		task_start(s, (struct task *)export, export_steps, false);
 		return;
 	}

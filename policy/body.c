@@ -136,8 +136,7 @@ static int part_head(struct part *part, const char *p, const char *e)
 		while (name.l && (name.p[name.l - 1] == ' ' ||
 				  name.p[name.l - 1] == '\t'))
 			--name.l;
-		if (!pl_strcasecmp(&name, "Content-Type") ||
-		    !pl_strcasecmp(&name, "c"))
+		if (is_word(&name, "Content-Type") || is_word(&name, "c"))
 			part->ctype = header_value_of(&line, colon);
 	}
 

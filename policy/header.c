@@ -16,14 +16,14 @@ enum {
 	TOKEN = 1,  /* token */
 	USER = 2,   /* user, without escapes */
 	PASS = 4,   /* password */
-	HOST = 8,   /* hostname and IPv4address */
+	LABEL = 8,  /* hostname and IPv4address, less the dots */
 	PARAM = 16, /* paramchar */
 	HVAL = 32,  /* hnv-unreserved, and what joins headers */
 	TEL = 64,   /* phonedigit-hex and visual separators (RFC 3966 3) */
 	VALUE = 128 /* value of a header parameter that is not quoted */
 };
 enum {
-	ALNUM = TOKEN | USER | PASS | HOST | PARAM | HVAL | VALUE,
+	ALNUM = TOKEN | USER | PASS | LABEL | PARAM | HVAL | VALUE,
 	HEX = ALNUM | TEL,
 	URIC = USER | PASS | PARAM | HVAL, /* where escapes may stand */
 	PARAMS_MAX = 64 /* of a URI that is compared: quadratic beyond */
@@ -42,8 +42,8 @@ static const uint8_t classes[256] = {
 	['*'] = TOKEN | USER | PASS | PARAM | HVAL | TEL | VALUE,
 	['+'] = TOKEN | USER | PASS | PARAM | HVAL | TEL | VALUE,
 	[','] = USER | PASS,
-	['-'] = TOKEN | USER | PASS | HOST | PARAM | HVAL | TEL | VALUE,
-	['.'] = TOKEN | USER | PASS | HOST | PARAM | HVAL | TEL | VALUE,
+	['-'] = TOKEN | USER | PASS | LABEL | PARAM | HVAL | TEL | VALUE,
+	['.'] = TOKEN | USER | PASS | PARAM | HVAL | TEL | VALUE,
 	['/'] = USER | PARAM | HVAL | VALUE,
 	['0' ... '9'] = HEX,
 	[':'] = PARAM | HVAL | VALUE,
@@ -57,7 +57,7 @@ static const uint8_t classes[256] = {
 	['\\'] = VALUE,
 	[']'] = PARAM | HVAL | VALUE,
 	['^'] = VALUE,
-	['_'] = TOKEN | USER | PASS | HOST | PARAM | HVAL | VALUE,
+	['_'] = TOKEN | USER | PASS | LABEL | PARAM | HVAL | VALUE,
 	['`'] = TOKEN | VALUE,
 	['a' ... 'f'] = HEX,
 	['g' ... 'z'] = ALNUM,
@@ -107,11 +107,6 @@ static bool is_a(char c, uint8_t mask)
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
-}
-
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
 static int hex_digit(char c)
@@ -211,16 +206,6 @@ static bool same_nocase(const struct pl *a, const struct pl *b)
 	return true;
 }
 
-/* Inlined, so that the length of a literal is a constant and most words are told
- * apart by it alone */
-static inline __attribute__((always_inline)) bool is_word(const struct pl *pl,
-							  const char *word)
-{
-	const struct pl w = { word, strlen(word) };
-
-	return pl->l == w.l && same_nocase(pl, &w);
-}
-
 /* URI ---------------------------------------------------------------------- */
 
 static int read_ipv6(struct pl *host, const char **pp, const char *e)
@@ -250,9 +235,10 @@ static int read_host(struct pl *host, const char **pp, const char *e)
 	if (p < e && *p == '[')
 		return read_ipv6(host, pp, e);
 
-	for (; p < e && is_a(*p, HOST); ++p) {
-		if (*p == '.' && (p == s || p[-1] == '.'))
+	for (p = skip(p, e, LABEL); p < e && *p == '.'; p = skip(p, e, LABEL)) {
+		if (p == s || p[-1] == '.')
 			return EINVAL;
+		++p;
 	}
 	if (p == s || p - s > 255)
 		return EINVAL;
@@ -387,7 +373,8 @@ int uri_read(struct uri *uri, const struct pl *text)
 		return read_sip(uri, p + 4, e);
 	}
 
-	while (p < e && (is_a(*p, HOST) || *p == '+') && *p != '_')
+	while (p < e && (is_a(*p, LABEL) || *p == '+' || *p == '.') &&
+	       *p != '_')
 		++p;
 	if (p == e || *p != ':' || p == s || lower(*s) < 'a' || lower(*s) > 'z')
 		return EINVAL;

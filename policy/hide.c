@@ -94,7 +94,7 @@ static bool is_relayed_option(const struct pl *token)
 	size_t i;
 
 	for (i = 0; i < sizeof(options) / sizeof(*options); ++i) {
-		if (!pl_strcasecmp(token, options[i]))
+		if (is_word(token, options[i]))
 			return false;
 	}
 
@@ -320,8 +320,7 @@ static bool is_fragment(const struct message *msg)
 	       (type.p[type.l - 1] == ' ' || type.p[type.l - 1] == '\t'))
 		type.l--;
 
-	return !pl_strcasecmp(&type, types[0]) ||
-	       !pl_strcasecmp(&type, types[1]);
+	return is_word(&type, types[0]) || is_word(&type, types[1]);
 }
 
 static int hide_body(struct message *msg)

@@ -721,8 +721,7 @@ static unsigned host_rank(const struct surrogate_agent *agent,
 {
 	struct pl host = text_of(agent->register_host);
 
-	if (!pl_strcasecmp(&uri->scheme, "tel") ||
-	    host_equal(&uri->host, &host))
+	if (is_word(&uri->scheme, "tel") || host_equal(&uri->host, &host))
 		return 2;
 
 	host = text_of(agent->customer_host);

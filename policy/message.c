@@ -219,25 +219,20 @@ static const bool token_char[256] = {
 };
 /* clang-format on */
 
-static char lower(char c)
+/* Does a text differ from the name of a header in the case of letters at most? Both
+ * have NAME_ROOM bytes, zeros behind. Of what stands in names only letters are
+ * above 0x40, so the bit that tells small from capital ones is left out there */
+static bool same_padded(const char *text, const char *name)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
+	/* side by side: compilers have this for any processor */
+	typedef uint64_t words __attribute__((vector_size(NAME_ROOM)));
+	words x, y, differ;
 
-/* Do two texts of NAME_ROOM bytes, zeros behind, differ in the case of letters at
- * most? The bit that tells small from capital letters is left out; of the
- * characters of a token it makes only letters equal */
-static bool same_padded(const char *a, const char *b)
-{
-	uint64_t x[NAME_ROOM / 8], y[NAME_ROOM / 8], differ = 0;
-	size_t i;
+	memcpy(&x, text, sizeof(x));
+	memcpy(&y, name, sizeof(y));
+	differ = (x ^ y) & ~((y & 0x4040404040404040) >> 1);
 
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
-	for (i = 0; i < NAME_ROOM / 8; ++i)
-		differ |= x[i] ^ y[i];
-
-	return !(differ & ~(uint64_t)0x2020202020202020);
+	return !(differ[0] | differ[1] | differ[2] | differ[3]);
 }
 
 static bool same_nocase(const char *a, const char *b, size_t n)
@@ -495,9 +490,19 @@ static int read_via(struct scan *s, const struct pl *value)
 
 static int read_call_id(struct pl *callid, const struct pl *value)
 {
-	size_t i;
+	const uint64_t ones = 0x0101010101010101;
+	size_t i = 0;
+	uint64_t w;
 
-	for (i = 0; i < value->l; ++i) {
+	/* eight at once: none is a blank or below, none is DEL */
+	for (; i + 8 <= value->l; i += 8) {
+		memcpy(&w, value->p + i, 8);
+		w = ((w - ones * 0x21) & ~w) |
+		    (((w ^ ones * 0x7f) - ones) & ~(w ^ ones * 0x7f));
+		if (w & ones * 0x80)
+			return EINVAL;
+	}
+	for (; i < value->l; ++i) {
 		if ((uint8_t)value->p[i] <= ' ' || value->p[i] == 0x7f)
 			return EINVAL;
 	}
@@ -612,19 +617,38 @@ static char *unfold(struct scan *s, char *p)
 	}
 }
 
+/* Length of the token at the beginning of a line, and which header has that name.
+ * A name that is known is a token: then no character is looked at by itself */
+static size_t name_read(enum header_id *id, const char *line, const char *end)
+{
+	const size_t most = (size_t)(end - line);
+	const char *p = memchr(line, ':',
+			       most > NAME_LONGEST ? NAME_LONGEST + 1 : most);
+
+	if (p) {
+		*id = find_id(line, (size_t)(p - line));
+		if (*id != HDR_OTHER)
+			return (size_t)(p - line);
+	}
+	for (p = line; p < end && token_char[(uint8_t)*p];)
+		++p;
+	*id = find_id(line, (size_t)(p - line));
+
+	return (size_t)(p - line);
+}
+
 /* One header, from s->p to behind its CRLF */
 static int scan_header(struct scan *s)
 {
 	struct message *msg = s->msg;
-	char *line = s->p, *p = line, *value, *e;
+	char *line = s->p, *p, *value, *e;
 	struct header *h;
-	size_t name_len;
+	enum header_id id;
+	size_t name_len = name_read(&id, line, s->end);
 	struct pl pl;
 	int err;
 
-	while (p < s->end && token_char[(uint8_t)*p])
-		++p;
-	name_len = (size_t)(p - line);
+	p = line + name_len;
 	while (p < s->end && is_blank(*p))
 		++p;
 	if (!name_len || p == s->end || *p != ':')
@@ -657,15 +681,15 @@ static int scan_header(struct scan *s)
 	h->name_len = (uint16_t)name_len;
 	h->val = (uint16_t)(value - line);
 	h->val_len = (uint16_t)(e - value);
-	h->id = (uint8_t)find_id(line, name_len);
+	h->id = (uint8_t)id;
 	h->edit = HEADER_KEPT;
 
 	pl = pl_of(value, e);
-	header_check(s, h->id, &pl);
+	header_check(s, id, &pl);
 	return 0;
 
 bad:
-	fault(s, SCAN_BAD_HEADER, find_id(line, name_len));
+	fault(s, SCAN_BAD_HEADER, id);
 	s->p = next_line(p, s->end);
 	return 0;
 }
@@ -940,31 +964,41 @@ static const struct header *step(const struct message *msg,
 	return a ? &a->h : NULL;
 }
 
+static const struct header *added_with(const struct added *a, uint8_t id)
+{
+	while (a && (a->h.id != id || a->h.edit == HEADER_DROPPED))
+		a = a->next;
+
+	return a ? &a->h : NULL;
+}
+
+/* The header with this name from h, one of those that came, on */
+static const struct header *own_of(const struct message *msg,
+				   const struct header *h, uint8_t id)
+{
+	const struct header *end = msg->headers + msg->n;
+
+	for (; h < end; ++h) {
+		if (h->id == id && h->edit != HEADER_DROPPED)
+			return h;
+	}
+
+	return added_with(msg->edits ? msg->edits->first : NULL, id);
+}
+
 const struct header *message_first(const struct message *msg, enum header_id id)
 {
-	const struct header *h;
-
 	if (!(msg->ids & bit(id)))
 		return NULL; /* most questions are for what is not there */
 
-	h = step(msg, NULL);
-
-	while (h && h->id != id)
-		h = step(msg, h);
-
-	return h;
+	return own_of(msg, msg->headers, id);
 }
 
 const struct header *message_next(const struct message *msg,
 				  const struct header *h)
 {
-	const uint8_t id = h->id;
-
-	do {
-		h = step(msg, h);
-	} while (h && h->id != id);
-
-	return h;
+	return is_own(msg, h) ? own_of(msg, h + 1, h->id)
+			      : added_with(added_of(h)->next, h->id);
 }
 
 struct pl message_value(const struct message *msg, enum header_id id)

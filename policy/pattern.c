@@ -129,7 +129,7 @@ size_t digits_copy(char *buf, size_t size, const struct pl *user)
 
 void pattern_key_read(struct pattern_key *key, const struct uri *uri)
 {
-	bool is_tel = !pl_strcasecmp(&uri->scheme, "tel");
+	bool is_tel = is_word(&uri->scheme, "tel");
 	struct pl host = uri->host;
 
 	key->user_len = digits_copy(key->user, sizeof(key->user), &uri->user);

@@ -56,11 +56,6 @@ static int put_text(struct mbuf *mb, const char *text)
 	return put(mb, text, strlen(text));
 }
 
-static bool is_word(const struct pl *pl, const char *word)
-{
-	return !pl_strcasecmp(pl, word);
-}
-
 static bool is_set(const char *text)
 {
 	return text && text[0];

@@ -22,16 +22,6 @@ struct line {
 	char type;
 };
 
-/* Inlined, so that the length of a literal is a constant and most words are told
- * apart by it alone */
-static inline __attribute__((always_inline)) bool is_word(const struct pl *pl,
-							  const char *word)
-{
-	const size_t len = strlen(word);
-
-	return pl->l == len && !strncasecmp(pl->p, word, len);
-}
-
 /* Cut the next line off. 0; ENOENT at the end; EBADMSG no "x=" */
 static int line_next(struct pl *rest, struct line *line)
 {

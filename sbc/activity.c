@@ -85,7 +85,7 @@ uint16_t activity_silent(const struct herd *h)
 		return 0;
 
 	pl_set_str(&pl, h->f.agent->triggered_oos_response);
-	if (!pl_strcasecmp(&pl, "dropresponse"))
+	if (is_word(&pl, "dropresponse"))
 		return UINT16_MAX;
 
 	return uint_parse(&code, &pl, 699) ? 503 : (uint16_t)code;

@@ -432,7 +432,7 @@ static int resolve_uri(struct registration *r, const char *text,
 	q.port = uri.port;
 	if (!param_get(&uri.params, "transport", &param))
 		q.transport = transport_parse(&param);
-	else if (!pl_strcasecmp(&uri.scheme, "sips"))
+	else if (is_word(&uri.scheme, "sips"))
 		q.transport = TRANSPORT_TLS;
 
 	pen_put_mem(&t, uri.scheme.p, uri.scheme.l);

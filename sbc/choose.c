@@ -388,7 +388,7 @@ static bool tells_messages(const struct message *msg)
 		event.l = (size_t)(end - event.p);
 	while (event.l && event.p[event.l - 1] == ' ')
 		event.l--;
-	return !pl_strcasecmp(&event, "message-summary");
+	return is_word(&event, "message-summary");
 }
 
 /* To the contact that we registered for a PBX */

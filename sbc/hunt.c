@@ -336,7 +336,7 @@ static uint16_t unreachable_code(const struct surrogate_agent *agent)
 	if (agent->register_mode != REGISTER_MODE_TRIGGERED)
 		return 480;
 	pl_set_str(&text, agent->triggered_oos_response);
-	if (!pl_strcasecmp(&text, "dropresponse"))
+	if (is_word(&text, "dropresponse"))
 		return HUNT_SILENCE;
 
 	return uint_parse(&code, &text, 699) ? 480 : (uint16_t)code;

@@ -49,7 +49,7 @@ static bool realm_has(const struct realm *realm, const char *name)
 
 static bool is_tel(const struct uri *uri)
 {
-	return !pl_strcasecmp(&uri->scheme, "tel");
+	return is_word(&uri->scheme, "tel");
 }
 
 static bool is_host(const struct pl *host, const char *name)

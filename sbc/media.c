@@ -729,7 +729,7 @@ static int stream_apply(struct media *m, struct stream *s)
 
 static uint32_t clock_rate(const struct sdp_stream *s)
 {
-	if (!pl_strcasecmp(&s->media, "video"))
+	if (is_word(&s->media, "video"))
 		return 90000;
 	if (!strncasecmp(s->codec, "opus", 4))
 		return 48000;
@@ -770,7 +770,7 @@ static int proposal_make(struct proposal **pp, enum side from,
 
 		line_set(&p->of[i].offer, s);
 		p->of[i].clock_rate = clock_rate(s);
-		p->of[i].audio = !pl_strcasecmp(&s->media, "audio");
+		p->of[i].audio = is_word(&s->media, "audio");
 		p->of[i].raw =
 			s->proto.l < 4 || strncasecmp(s->proto.p, "RTP/", 4);
 		if (p->of[i].audio && !named) {

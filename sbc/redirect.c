@@ -215,7 +215,7 @@ static uint32_t contacts_read(struct contact v[CONTACTS],
 			uint32_t at = n;
 
 			if (address_read(&c.addr, &value) ||
-			    pl_strcasecmp(&c.addr.uri.scheme, "sip"))
+			    !is_word(&c.addr.uri.scheme, "sip"))
 				continue;
 			c.q = read_q(&c.addr.params);
 			for (; at && v[at - 1].q < c.q; at--)

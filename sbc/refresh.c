@@ -88,7 +88,7 @@ static int token_drop(struct message *msg, enum header_id id)
 		struct pl rest = header_value(msg, h), token;
 
 		while (!err && !list_next(&rest, &token)) {
-			if (!pl_strcasecmp(&token, "timer"))
+			if (is_word(&token, "timer"))
 				continue;
 			if (mb->end)
 				err = mbuf_write_str(mb, ", ");
@@ -224,7 +224,7 @@ void refresh_asked(struct refresh *r, const struct message *msg)
 	if (seconds_read(&r->asked, &params, msg, HDR_SESSION_EXPIRES) &&
 	    !param_get(&params, "refresher", &who)) {
 		r->named = true;
-		r->peers = !pl_strcasecmp(&who, "uac");
+		r->peers = is_word(&who, "uac");
 	}
 	(void)seconds_read(&r->asked_min, NULL, msg, HDR_MIN_SE);
 	allowed(r, msg);
@@ -336,7 +336,7 @@ void refresh_answered(struct refresh *r, bool passes, const struct message *msg)
 		return;
 	}
 	(void)param_get(&params, "refresher", &who);
-	agree(r, s, pl_strcasecmp(&who, "uas") != 0);
+	agree(r, s, !is_word(&who, "uas"));
 }
 
 bool refresh_raise(struct refresh *r, const struct message *msg)

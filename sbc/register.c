@@ -145,10 +145,10 @@ static uint16_t port_of(const struct uri *uri)
 	if (uri->port)
 		return uri->port;
 	if (!param_get(&uri->params, "transport", &transport) &&
-	    !pl_strcasecmp(&transport, "tls"))
+	    is_word(&transport, "tls"))
 		return 5061;
 
-	return pl_strcasecmp(&uri->scheme, "sips") ? 5060 : 5061;
+	return is_word(&uri->scheme, "sips") ? 5061 : 5060;
 }
 
 /* A port left out and the default one are the same place; registrars write
@@ -307,8 +307,8 @@ static bool look_for_best(const struct address *addr, void *arg)
 	uint32_t q = 1000, digit = 100;
 	struct pl text;
 
-	if (pl_strcasecmp(&addr->uri.scheme, "sip") &&
-	    pl_strcasecmp(&addr->uri.scheme, "sips"))
+	if (!is_word(&addr->uri.scheme, "sip") &&
+	    !is_word(&addr->uri.scheme, "sips"))
 		return false;
 
 	if (!param_get(&addr->params, "q", &text) && text.l &&

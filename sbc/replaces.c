@@ -94,8 +94,7 @@ int replaces_write(struct mbuf *mb, const struct leg *leg,
 	err |= mbuf_write_str(mb, ";from-tag=");
 	err |= mbuf_write_pl(mb, &ours);
 	while (!err && !param_next(&n.params, &name, &text)) {
-		if (!pl_strcasecmp(&name, "to-tag") ||
-		    !pl_strcasecmp(&name, "from-tag"))
+		if (is_word(&name, "to-tag") || is_word(&name, "from-tag"))
 			continue;
 		err = mbuf_write_str(mb, ";");
 		err |= mbuf_write_pl(mb, &name);
@@ -125,8 +124,7 @@ static int target_write(struct mbuf *mb, const struct leg *leg, bool local_ours,
 	err |= mbuf_write_str(mb, ";remote-tag=");
 	err |= mbuf_write_pl(mb, local_ours ? &peers : &ours);
 	while (!err && !param_next(&rest, &name, &text)) {
-		if (!pl_strcasecmp(&name, "local-tag") ||
-		    !pl_strcasecmp(&name, "remote-tag"))
+		if (is_word(&name, "local-tag") || is_word(&name, "remote-tag"))
 			continue;
 		err = mbuf_write_str(mb, ";");
 		err |= mbuf_write_pl(mb, &name);

@@ -88,7 +88,7 @@ static int contact_write(struct mbuf *mb, const struct address *addr,
 	err |= mbuf_write_pl(mb, &addr->spec);
 	err |= mbuf_write_u8(mb, '>');
 	while (!err && !param_next(&rest, &name, &value)) {
-		if (!pl_strcasecmp(&name, "expires"))
+		if (is_word(&name, "expires"))
 			continue;
 		err = mbuf_write_u8(mb, ';');
 		err |= mbuf_write_pl(mb, &name);

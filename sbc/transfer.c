@@ -696,7 +696,7 @@ static bool is_invite(const struct message *refer)
 
 	return address_read(&addr, &value) ||
 	       param_get(&addr.uri.params, "method", &method) ||
-	       !pl_strcasecmp(&method, "INVITE");
+	       is_word(&method, "INVITE");
 }
 
 static bool is_readable(const struct message *refer)
@@ -717,7 +717,7 @@ static bool wants_silence(const struct message *refer)
 	if (!h)
 		return false;
 	value = header_value(refer, h);
-	return !pl_strcasecmp(&value, "false");
+	return is_word(&value, "false");
 }
 
 /* RFC 3515 2.2, RFC 4488 */

@@ -41,3 +41,24 @@ static inline struct pl bytes_of(const struct mbuf *mb)
 	}
 	return pl;
 }
+
+/** A letter of ASCII in its small form, whatever the locale; other bytes stay */
+static inline char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+/** Is this the word, whatever its case? Inlined, so that the length of a literal is
+ *  a constant, and most words are told apart by it alone */
+static inline __attribute__((always_inline)) bool is_word(const struct pl *pl,
+							  const char *word)
+{
+	const size_t len = strlen(word);
+
+	if (pl->l != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (lower(pl->p[i]) != lower(word[i]))
+			return false;
+	return true;
+}

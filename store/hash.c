@@ -77,7 +77,7 @@ static inline uint64_t word_read(const uint8_t *p, size_t n)
 }
 
 /* Bit 5 of each byte that is an upper-case ASCII letter */
-static inline uint64_t lower(uint64_t w)
+static inline uint64_t lower_all(uint64_t w)
 {
 	const uint64_t ones = 0x0101010101010101ull;
 	uint64_t low = w & (0x7f * ones);
@@ -106,13 +106,13 @@ static inline __attribute__((always_inline)) uint64_t siphash(
 		memcpy(&w, p, sizeof(w));
 		w = le64toh(w);
 		if (nocase)
-			w = lower(w);
+			w = lower_all(w);
 		v[3] ^= w;
 		rounds(v, c);
 		v[0] ^= w;
 	}
 
-	last |= nocase ? lower(word_read(p, n)) : word_read(p, n);
+	last |= nocase ? lower_all(word_read(p, n)) : word_read(p, n);
 	v[3] ^= last;
 	rounds(v, c);
 	v[0] ^= last;

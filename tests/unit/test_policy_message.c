@@ -1,6 +1,7 @@
 /*
  * Messages: what is scanned, why a scan ends, edits, and what is written
  */
+#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -231,6 +232,71 @@ static void folding_becomes_blanks_in_place(void **state)
 			    "Content-Length: 0\r\n\r\n");
 	mem_deref(msg);
 	(void)state;
+}
+
+static enum scan_fault fault_of(const char *text, size_t len)
+{
+	struct scan_result result;
+	struct message *msg = NULL;
+	struct mbuf *mb = mbuf_alloc(len);
+
+	(void)mbuf_write_mem(mb, (const uint8_t *)text, len);
+	mb->pos = 0;
+	(void)message_scan(&msg, mb, &result);
+	mem_deref(msg);
+	mem_deref(mb);
+
+	return result.fault;
+}
+
+static void a_call_id_has_no_blank_and_no_control_wherever_it_stands(void **s)
+{
+	char text[] = LINE VIA FROM TO
+		"Call-ID: 0123456789012345678901234567890123456789\r\n" CSEQ
+		"\r\n";
+	char *id = strstr(text, "0123456789");
+
+	for (size_t at = 1; at < 39; at++) {
+		const char was = id[at];
+
+		for (int c = 1; c < 256; c++) {
+			enum scan_fault expected = SCAN_OK;
+
+			if (c <= ' ' || c == 0x7f)
+				expected = SCAN_BAD_VALUE;
+			if (c == '\r' || c == '\n')
+				expected = SCAN_BAD_HEADER;
+			id[at] = (char)c;
+			if (fault_of(text, sizeof(text) - 1) != expected)
+				fail_msg("%#x at %zu", (unsigned)c, at);
+		}
+		id[at] = was;
+	}
+	(void)s;
+}
+
+/* The letters of a name may be small or capital; nothing else may differ, not even
+ * by the bit that tells these apart */
+static void a_name_differs_in_the_case_of_its_letters_only(void **s)
+{
+	char text[] = LINE VIA FROM TO "CALL-id: c1@h\r\n" CSEQ "\r\n";
+	char *name = strstr(text, "CALL-id");
+
+	for (size_t at = 0; at < 7; at++) {
+		const char was = name[at];
+
+		for (int c = 1; c < 256; c++) {
+			const bool same =
+				c == was || (isalpha(was) && c == (was ^ 0x20));
+
+			name[at] = (char)c;
+			if ((fault_of(text, sizeof(text) - 1) == SCAN_OK) !=
+			    same)
+				fail_msg("%#x at %zu", (unsigned)c, at);
+		}
+		name[at] = was;
+	}
+	(void)s;
 }
 
 /* Text, fault, header, can it be answered */
@@ -824,6 +890,10 @@ int main(void)
 			of_from_and_to_of_a_response_only_the_tags_must_be_readable),
 		cmocka_unit_test(
 			a_line_ends_early_wherever_a_control_character_stands),
+		cmocka_unit_test(
+			a_call_id_has_no_blank_and_no_control_wherever_it_stands),
+		cmocka_unit_test(
+			a_name_differs_in_the_case_of_its_letters_only),
 		cmocka_unit_test(folding_becomes_blanks_in_place),
 		cmocka_unit_test(each_trick_ends_the_scan_with_its_reason),
 		cmocka_unit_test(a_line_at_fault_never_becomes_a_header),
