@@ -5,11 +5,13 @@
  * the hash goes its value, escapes undone (RFC 7616 3.4, RFC 9110 5.6.4). The
  * algorithms are fetched once per thread and freed when it ends.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <openssl/evp.h>
 #include <re_md5.h>
+#include "store/number.h"
 #include "store/seal.h"
 #include "sbc/digest.h"
 
@@ -148,13 +150,33 @@ static bool colon(struct hasher *h)
 	return add(h, ":", 1);
 }
 
+/** How much of the beginning is sure to have nothing that is looked at by itself */
+static size_t plain_length(const struct pl *pl)
+{
+	typedef uint8_t bytes __attribute__((vector_size(16)));
+	uint64_t any[2];
+	size_t i = 0;
+	bytes b;
+
+	for (; i + sizeof(b) <= pl->l; i += sizeof(b)) {
+		memcpy(&b, pl->p + i, sizeof(b));
+		b = (bytes)((b == '\\') | (b == '"') | (b == '\r') |
+			    (b == '\n') | (b == '\0'));
+		memcpy(any, &b, sizeof(any));
+		if (any[0] | any[1])
+			break;
+	}
+
+	return i;
+}
+
 /** The value of what stands between quotes: a backslash is not of it */
 static bool add_quoted(struct hasher *h, const struct pl *pl)
 {
 	size_t from = 0;
 	bool ok = true;
 
-	for (size_t i = 0; i + 1 < pl->l; i++) {
+	for (size_t i = plain_length(pl); i + 1 < pl->l; i++) {
 		if (pl->p[i] != '\\')
 			continue;
 		ok &= add(h, pl->p + from, i - from);
@@ -179,17 +201,13 @@ static bool sum(struct hasher *h, uint8_t raw[EVP_MAX_MD_SIZE], unsigned *n)
 
 static bool finish(struct hasher *h, struct hex *out)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t raw[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 
 	if (!sum(h, raw, &n) || 2 * n >= HEX_MAX)
 		return false;
 
-	for (unsigned i = 0; i < n; i++) {
-		out->s[2 * i] = digits[raw[i] >> 4];
-		out->s[2 * i + 1] = digits[raw[i] & 15];
-	}
+	hex_write(out->s, raw, n);
 	out->l = 2 * n;
 	out->s[out->l] = '\0';
 	secret_wipe_bytes(raw, n);
@@ -240,10 +258,9 @@ static const char *qop_name(enum digest_qop qop)
 
 static void nc_write(char out[9], uint32_t nc)
 {
-	static const char digits[] = "0123456789abcdef";
+	const uint32_t order = htonl(nc);
 
-	for (int i = 7; i >= 0; i--, nc >>= 4)
-		out[i] = digits[nc & 15];
+	hex_write(out, (const uint8_t *)&order, sizeof(order));
 	out[8] = '\0';
 }
 
@@ -282,7 +299,7 @@ static int check(const struct digest_input *in)
  *  a challenger write headers of his own into our request */
 static bool is_quotable(const struct pl *pl)
 {
-	for (size_t i = 0; i < pl->l; i++) {
+	for (size_t i = plain_length(pl); i < pl->l; i++) {
 		char c = pl->p[i];
 
 		if (c == '\\') {
@@ -437,9 +454,9 @@ enum digest_qop digest_qop(const struct challenge *c)
 		word.l = (size_t)(p - word.p);
 		any = true;
 
-		if (!pl_strcasecmp(&word, "auth"))
+		if (is_word(&word, "auth"))
 			return QOP_AUTH;
-		if (!pl_strcasecmp(&word, "auth-int"))
+		if (is_word(&word, "auth-int"))
 			qop = QOP_AUTH_INT;
 	}
 

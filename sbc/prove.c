@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include "store/log.h"
+#include "store/number.h"
 #include "sbc/alarm.h"
 #include "sbc/challengers.h"
 #include "sbc/usage.h"
@@ -167,14 +168,10 @@ static int slot_keep_challenge(struct tries *t, uint32_t i,
 
 static void new_cnonce(char cnonce[33])
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t raw[16];
 
 	random_fill(raw, sizeof(raw));
-	for (size_t i = 0; i < sizeof(raw); i++) {
-		cnonce[2 * i] = digits[raw[i] >> 4];
-		cnonce[2 * i + 1] = digits[raw[i] & 15];
-	}
+	hex_write(cnonce, raw, sizeof(raw));
 	cnonce[32] = '\0';
 }
 
@@ -230,10 +227,9 @@ static void pick_take(struct picks *all, const struct tries *t,
 	p = &all->of[all->n];
 	p->text = *text;
 	p->proxy = proxy;
-	if (challenge_read(&p->c, text) ||
-	    pl_strcasecmp(&p->c.scheme, "Digest") || !strength(&p->c) ||
-	    digest_qop(&p->c) == QOP_UNKNOWN || !undo_realm(p) ||
-	    is_weaker(t, p))
+	if (challenge_read(&p->c, text) || !is_word(&p->c.scheme, "Digest") ||
+	    !strength(&p->c) || digest_qop(&p->c) == QOP_UNKNOWN ||
+	    !undo_realm(p) || is_weaker(t, p))
 		return;
 
 	for (uint32_t i = 0; i < all->n; i++)
@@ -1311,11 +1307,11 @@ static int info_read(struct info *info, const struct pl *value)
 
 	memset(info, 0, sizeof(*info));
 	while (!(err = digest_param_next(&rest, &name, &val))) {
-		if (!pl_strcasecmp(&name, "nextnonce"))
+		if (is_word(&name, "nextnonce"))
 			info->nextnonce = unquoted(&val);
-		else if (!pl_strcasecmp(&name, "rspauth"))
+		else if (is_word(&name, "rspauth"))
 			info->rspauth = unquoted(&val);
-		else if (!pl_strcasecmp(&name, "cnonce"))
+		else if (is_word(&name, "cnonce"))
 			info->cnonce = unquoted(&val);
 	}
 

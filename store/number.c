@@ -1,5 +1,5 @@
 /*
- * Read unsigned numbers strictly: no sign, no rest, no wrap
+ * Unsigned numbers read strictly - no sign, no rest, no wrap - and written
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -90,4 +90,31 @@ size_t uint_write(char *buf, uint64_t n)
 
 	memcpy(buf, digits + i, sizeof(digits) - i);
 	return sizeof(digits) - i;
+}
+
+void hex_write(char *out, const uint8_t *raw, size_t n)
+{
+	/* sixteen at once: compilers have this for any processor */
+	typedef uint8_t bytes __attribute__((vector_size(16)));
+	static const char digits[] = "0123456789abcdef";
+	bytes b, high, low;
+
+	for (; n >= sizeof(b); n -= sizeof(b), raw += sizeof(b)) {
+		memcpy(&b, raw, sizeof(b));
+		high = b >> 4;
+		low = b & 15;
+		high += '0' + ((bytes)(high > 9) & ('a' - '0' - 10));
+		low += '0' + ((bytes)(low > 9) & ('a' - '0' - 10));
+		b = __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3,
+					    19, 4, 20, 5, 21, 6, 22, 7, 23);
+		memcpy(out, &b, sizeof(b));
+		b = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11,
+					    27, 12, 28, 13, 29, 14, 30, 15, 31);
+		memcpy(out + sizeof(b), &b, sizeof(b));
+		out += 2 * sizeof(b);
+	}
+	for (; n; n--, raw++) {
+		*out++ = digits[*raw >> 4];
+		*out++ = digits[*raw & 15];
+	}
 }

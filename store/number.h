@@ -1,5 +1,5 @@
 /*
- * Read unsigned numbers strictly: no sign, no rest, no wrap
+ * Unsigned numbers read strictly - no sign, no rest, no wrap - and written
  */
 #pragma once
 
@@ -28,3 +28,11 @@ int uint_parse(uint64_t *np, const struct pl *text, uint64_t max);
  * @return Count of digits written
  */
 size_t uint_write(char *buf, uint64_t n);
+
+/**
+ * Write bytes in hex, small letters
+ *
+ * @param out  2 * n characters; not ended by zero
+ * @param raw  n bytes
+ */
+void hex_write(char *out, const uint8_t *raw, size_t n);

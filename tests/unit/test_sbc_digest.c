@@ -271,6 +271,53 @@ static void a_user_is_hashed_when_asked_for_else_percent_encoded(void **s)
 	(void)s;
 }
 
+static void an_escape_is_undone_wherever_it_stands(void **s)
+{
+	static const char plain[] = "0123456789012345678901234567890123456789";
+	char text[256], a1[33], a2[33], expected[33];
+	struct digest_input in = invite();
+	(void)s;
+
+	in.uri = pl_of("sip:h");
+	hash_whole(a2, "INVITE:sip:h");
+	for (int at = 0; at <= 40; at++) {
+		char nonce[128], value[128];
+
+		snprintf(nonce, sizeof(nonce), "%.*s\\\"%s", at, plain,
+			 plain + at);
+		snprintf(value, sizeof(value), "%.*s\"%s", at, plain,
+			 plain + at);
+		in.nonce = pl_of(nonce);
+		hash_whole(a1, "a1:trunk.example:secret-a1");
+		snprintf(text, sizeof(text), "%s:%s:000000ff:%s:auth:%s", a1,
+			 value, in.cnonce, a2);
+		hash_whole(expected, text);
+		assert_response(&in, expected);
+	}
+}
+
+static void what_must_not_stand_in_quotes_is_found_wherever_it_stands(void **s)
+{
+	static const char bad[] = { '"', '\r', '\n', '\0' };
+	struct mbuf *mb = mbuf_alloc(64);
+	char nonce[40];
+
+	for (size_t at = 0; at < sizeof(nonce); at++) {
+		for (size_t i = 0; i < sizeof(bad); i++) {
+			struct digest_input in = invite();
+
+			memset(nonce, 'n', sizeof(nonce));
+			nonce[at] = bad[i];
+			in.nonce.p = nonce;
+			in.nonce.l = sizeof(nonce);
+			assert_int_equal(digest_write(mb, &in), EINVAL);
+		}
+	}
+	assert_int_equal(mb->end, 0);
+	mem_deref(mb);
+	(void)s;
+}
+
 static void what_would_end_its_quotes_or_its_line_is_refused(void **s)
 {
 	static const char *const bad[] = { "a\"b", "a\\", "a\r\nb", "a\nb" };
@@ -393,6 +440,9 @@ int main(void)
 			a_user_is_hashed_when_asked_for_else_percent_encoded),
 		cmocka_unit_test(
 			what_would_end_its_quotes_or_its_line_is_refused),
+		cmocka_unit_test(an_escape_is_undone_wherever_it_stands),
+		cmocka_unit_test(
+			what_must_not_stand_in_quotes_is_found_wherever_it_stands),
 		cmocka_unit_test(unknown_algorithms_and_qops_are_not_supported),
 		cmocka_unit_test(the_best_of_what_is_offered_is_chosen),
 		cmocka_unit_test(each_thread_hashes_with_algorithms_of_its_own),

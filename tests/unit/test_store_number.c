@@ -87,11 +87,30 @@ static void what_is_written_is_read_again(void **s)
 	}
 }
 
+static void any_count_of_bytes_is_written_in_hex(void **s)
+{
+	uint8_t raw[256];
+	char out[2 * sizeof(raw) + 1], expected[2 * sizeof(raw) + 1] = "";
+	(void)s;
+
+	for (size_t i = 0; i < sizeof(raw); i++)
+		raw[i] = (uint8_t)(i * 7);
+	for (size_t n = 0; n <= sizeof(raw); n++) {
+		memset(out, 'x', sizeof(out));
+		hex_write(out, raw, n);
+		assert_memory_equal(out, expected, 2 * n);
+		assert_int_equal(out[2 * n], 'x');
+		if (n < sizeof(raw))
+			(void)sprintf(expected + 2 * n, "%02x", raw[n]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(digits_and_nothing_else_are_a_number),
 		cmocka_unit_test(what_is_written_is_read_again),
+		cmocka_unit_test(any_count_of_bytes_is_written_in_hex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
