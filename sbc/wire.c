@@ -10,6 +10,7 @@
 #include <string.h>
 #include "store/base.h"
 #include "store/number.h"
+#include "store/value.h"
 #include "policy/cause.h"
 #include "policy/header.h"
 #include "sbc/wire.h"
@@ -40,27 +41,48 @@ static const uint64_t answer_set =
 	BIT(HDR_VIA) | BIT(HDR_RECORD_ROUTE) | BIT(HDR_FROM) | BIT(HDR_TO) |
 	BIT(HDR_CALL_ID) | BIT(HDR_CSEQ) | BIT(HDR_TIMESTAMP);
 
-/* A message that grows at the end; the first error stays */
+/* A message that grows at the end. The first error stays, and leaves no room */
 struct pen {
+	uint8_t *at; /* where the next byte goes */
+	size_t room; /* from there on [bytes] */
 	struct mbuf *mb;
 	int err;
 };
 
-static void put(struct pen *pen, const void *p, size_t n)
+/* What is written so far, for others who write there */
+static struct mbuf *pen_lend(struct pen *pen)
 {
-	struct mbuf *mb = pen->mb;
+	pen->mb->pos = pen->mb->end = (size_t)(pen->at - pen->mb->buf);
 
-	if (pen->err || !n)
-		return;
+	return pen->mb;
+}
 
-	if (n > mb->size - mb->pos) {
-		pen->err = mbuf_write_mem(mb, p, n);
+static void pen_take(struct pen *pen, int err)
+{
+	pen->err = err;
+	pen->at = mbuf_buf(pen->mb);
+	pen->room = err ? 0 : mbuf_get_space(pen->mb);
+}
+
+static __attribute__((noinline)) void put_more(struct pen *pen, const void *p,
+					       size_t n)
+{
+	if (n && !pen->err)
+		pen_take(pen, mbuf_write_mem(pen_lend(pen), p, n));
+}
+
+/* Inlined, so that the length of a literal is a constant */
+static inline __attribute__((always_inline)) void put(struct pen *pen,
+						      const void *p, size_t n)
+{
+	if (n - 1 >= pen->room) { /* nothing is not less than any room */
+		put_more(pen, p, n);
 		return;
 	}
 
-	memcpy(mb->buf + mb->pos, p, n);
-	mb->pos += n;
-	mb->end = mb->pos;
+	memcpy(pen->at, p, n);
+	pen->at += n;
+	pen->room -= n;
 }
 
 static void put_pl(struct pen *pen, const struct pl *pl)
@@ -81,7 +103,8 @@ static void put_number(struct pen *pen, uint64_t n)
 }
 
 /* "Name: value", the line whole */
-static void put_line(struct pen *pen, const char *name, const struct pl *value)
+static inline __attribute__((always_inline)) void put_line(
+	struct pen *pen, const char *name, const struct pl *value)
 {
 	put_str(pen, name);
 	put(pen, ": ", 2);
@@ -131,10 +154,12 @@ static void put_agent(struct pen *pen, const char *name, const struct pl *agent)
 
 static int pen_open(struct pen *pen, size_t size)
 {
-	pen->err = 0;
 	pen->mb = mbuf_alloc(size);
+	if (!pen->mb)
+		return ENOMEM;
+	pen_take(pen, 0);
 
-	return pen->mb ? 0 : ENOMEM;
+	return 0;
 }
 
 /* Hand the finished message out, from its beginning */
@@ -145,8 +170,8 @@ static int pen_close(struct pen *pen, struct mbuf **mbp)
 		return pen->err;
 	}
 
-	pen->mb->pos = 0;
-	*mbp = pen->mb;
+	*mbp = pen_lend(pen);
+	(*mbp)->pos = 0;
 
 	return 0;
 }
@@ -189,7 +214,8 @@ static void put_rest(struct pen *pen, const struct rest *r)
 		without.bits |= BIT(HDR_CONTENT_TYPE);
 
 	if (r->src && !pen->err)
-		pen->err = message_write_headers(pen->mb, r->src, without);
+		pen_take(pen,
+			 message_write_headers(pen_lend(pen), r->src, without));
 	put_pl(pen, r->extra);
 	if (body.l && r->ctype->l)
 		put_line(pen, "Content-Type", r->ctype);
@@ -294,7 +320,8 @@ static bool is_source(const struct via *via, const struct sa *src)
 {
 	struct sa sa;
 
-	return !sa_set(&sa, &via->host, 0) && sa_cmp(&sa, src, SA_ADDR);
+	return !address_parse_text(&sa, &via->host) &&
+	       sa_cmp(&sa, src, SA_ADDR);
 }
 
 /* Parameters of the top Via less what the source claims of itself */
@@ -307,8 +334,7 @@ static void put_via_params(struct pen *pen, struct pl params)
 
 		if (param_next(&params, &name, &value))
 			return;
-		if (!pl_strcasecmp(&name, "received") ||
-		    !pl_strcasecmp(&name, "rport"))
+		if (is_word(&name, "received") || is_word(&name, "rport"))
 			continue;
 
 		put(pen, from, (size_t)(params.p - from));
