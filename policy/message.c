@@ -227,12 +227,16 @@ static bool same_padded(const char *text, const char *name)
 	/* side by side: compilers have this for any processor */
 	typedef uint64_t words __attribute__((vector_size(NAME_ROOM)));
 	words x, y, differ;
+	uint64_t any = 0;
 
 	memcpy(&x, text, sizeof(x));
 	memcpy(&y, name, sizeof(y));
 	differ = (x ^ y) & ~((y & 0x4040404040404040) >> 1);
 
-	return !(differ[0] | differ[1] | differ[2] | differ[3]);
+	for (size_t i = 0; i < NAME_ROOM / sizeof(any); ++i)
+		any |= differ[i];
+
+	return !any;
 }
 
 static bool same_nocase(const char *a, const char *b, size_t n)

@@ -1,10 +1,12 @@
 /*
  * A value is legal at every door or at none, and reads back as printed
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -328,6 +330,36 @@ static void prefixes_hold_what_shares_their_bits(void **s)
 	}
 }
 
+/* inet_pton is the judge of four numbers, of which one has any of these texts */
+static void an_address_is_read_and_written_as_inet_pton_and_ntop_do(void **s)
+{
+	static const char *const forms[] = { "%u",  "0%u", "00%u", "%u ",
+					     " %u", "-%u", "%u.",  "%ua" };
+	static const char *const places[] = { "%s.2.3.4", "1.%s.3.4",
+					      "1.2.%s.4", "1.2.3.%s" };
+	(void)s;
+
+	for (unsigned n = 0; n < 1100 * 8 * 4; n++) {
+		char octet[16], whole[64], written[64];
+		struct in_addr in;
+		struct sa sa;
+		struct pl pl;
+
+		snprintf(octet, sizeof(octet), forms[n % 8], n / 32);
+		snprintf(whole, sizeof(whole), places[n / 8 % 4], octet);
+		pl = pl_of(whole);
+		if (address_parse_text(&sa, &pl) !=
+		    (inet_pton(AF_INET, whole, &in) == 1 ? 0 : EINVAL))
+			fail_msg("%s", whole);
+		if (inet_pton(AF_INET, whole, &in) != 1)
+			continue;
+		assert_int_equal(sa_in(&sa), ntohl(in.s_addr));
+		assert_int_equal(address_write(written, &sa, false),
+				 strlen(whole));
+		assert_string_equal(written, whole);
+	}
+}
+
 static void options_and_codes_are_looked_up(void **s)
 {
 	struct names list = { 0 };
@@ -389,6 +421,8 @@ int main(void)
 		cmocka_unit_test(values_are_read_and_printed_or_refused),
 		cmocka_unit_test(patterns_are_compiled_at_the_door),
 		cmocka_unit_test(prefixes_hold_what_shares_their_bits),
+		cmocka_unit_test(
+			an_address_is_read_and_written_as_inet_pton_and_ntop_do),
 		cmocka_unit_test(options_and_codes_are_looked_up),
 	};
 
